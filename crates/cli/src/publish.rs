@@ -1,0 +1,183 @@
+//! `watertight publish SESSION`: what comes in on standard input goes out as events, in order, none lost.
+//!
+//! Lines go out as they come; while a request is in flight the next ones gather, up to a bound, and then
+//! whoever feeds the pipe waits. Must not know how events are delivered.
+
+mod lines;
+mod send;
+mod stdin;
+
+use std::io;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use watertight_client::{Error, Publisher};
+
+use lines::{LINE_BYTES_MAX, Line, Lines, TooLong};
+use send::{Form, Sender, Unsent};
+use stdin::StdinReader;
+
+/// The exit code of wrong usage, from sysexits.h.
+const EX_USAGE: u8 = 64;
+
+/// Lines that may gather before they are sent, whatever else is there to read.
+const GATHERED_LINES_MAX: usize = 10_000;
+
+/// Options of `watertight publish`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PublishArgs {
+    /// The session to publish to
+    session: String,
+    /// The hub
+    #[arg(long, env = "WATERTIGHT_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Sent as `Authorization: Bearer`
+    #[arg(long, env = "WATERTIGHT_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Each line is an event in JSON: {"type":..., "data":..., "ttl":...}
+    #[arg(long, conflicts_with_all = ["raw", "event_type", "ttl", "crlf"])]
+    ndjson: bool,
+    /// All of the input is one event
+    #[arg(long, conflicts_with = "crlf")]
+    raw: bool,
+    /// The type of the events
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// How long the events may be replayed, in seconds (0: for ever; default: the hub's)
+    #[arg(long, value_name = "SECONDS")]
+    ttl: Option<u64>,
+    /// Lines end with CRLF: take the CR away too (an event stream cannot carry a CR; it arrives as a line break)
+    #[arg(long)]
+    crlf: bool,
+    /// Give up when the hub has not answered for this long, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    give_up_after: u64,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Publishes standard input until its end, SIGINT or SIGTERM; what was read by then is still sent.
+/// Exit code 0; 1 if the hub refused or could not be reached; 64 if the options cannot work.
+pub(crate) async fn run(args: PublishArgs) -> ExitCode {
+    let publisher = match publisher(&args) {
+        Ok(publisher) => publisher,
+        Err(error) => return fail(&error.to_string(), EX_USAGE),
+    };
+    match Signals::listen().and_then(|signals| Ok((signals, StdinReader::start()?))) {
+        Ok((signals, input)) => publish(args, publisher, input, signals).await,
+        Err(error) => fail(&format!("cannot read standard input: {error}"), 1),
+    }
+}
+
+fn publisher(args: &PublishArgs) -> Result<Publisher, Error> {
+    let mut publisher = Publisher::new(&args.url)?.with_give_up_after(Duration::from_secs(args.give_up_after));
+    if let Some(token) = &args.token {
+        publisher = publisher.with_token(token)?;
+    }
+    if !args.quiet {
+        publisher = publisher.with_retry_observer(|error, delay| {
+            eprintln!("watertight: {error}; trying again in {:.1} s", delay.as_secs_f64());
+        });
+    }
+    Ok(publisher)
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    eprintln!("watertight: {message}");
+    ExitCode::from(code)
+}
+
+/// Runs the pump; a first signal ends the input, a second one the process.
+async fn publish(args: PublishArgs, publisher: Publisher, mut input: StdinReader, mut signals: Signals) -> ExitCode {
+    let stop = input.stop_handle();
+    let PublishArgs { session, ndjson, raw, event_type, ttl, crlf, quiet, .. } = args;
+    let form = if ndjson {
+        Form::Ndjson
+    } else {
+        Form::Text { event_type, ttl: ttl.map(Duration::from_secs) }
+    };
+    let mut sender = Sender::new(publisher, session, form, quiet);
+    let result = {
+        let pumping = async {
+            if raw { pump_raw(&mut input, &mut sender).await } else { pump(&mut input, &mut sender, crlf).await }
+        };
+        let mut pumping = pin!(pumping);
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                result = &mut pumping => break result,
+                () = signals.recv() => {
+                    if std::mem::replace(&mut stopped, true) {
+                        break Err("stopped before everything was sent".to_owned());
+                    }
+                    stop.stop();
+                }
+            }
+        }
+    };
+    if !quiet {
+        let events = if sender.sent == 1 { "event" } else { "events" };
+        eprintln!("watertight: {} {events} published", sender.sent);
+    }
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message, 1),
+    }
+}
+
+/// Line by line. While a request is in flight, input gathers, and goes out together if it can.
+async fn pump(input: &mut StdinReader, sender: &mut Sender, crlf: bool) -> Result<(), String> {
+    let mut lines = Lines::new(crlf);
+    let mut ready = Vec::new();
+    while let Some(read) = input.read().await {
+        let mut next = Some(read);
+        while let Some(read) = next {
+            let bytes = read.map_err(|error| format!("cannot read standard input: {error}"))?;
+            if let Err(TooLong { number }) = lines.push(&bytes, &mut ready) {
+                send(sender, std::mem::take(&mut ready)).await?;
+                return Err(format!("line {number} is longer than {LINE_BYTES_MAX} bytes"));
+            }
+            next = if ready.len() < GATHERED_LINES_MAX { input.read_now() } else { None };
+        }
+        send(sender, std::mem::take(&mut ready)).await?;
+    }
+    send(sender, lines.finish().into_iter().collect()).await
+}
+
+/// All of the input as one event, a line feed at its end included.
+async fn pump_raw(input: &mut StdinReader, sender: &mut Sender) -> Result<(), String> {
+    let mut whole = Vec::new();
+    while let Some(read) = input.read().await {
+        whole.extend(read.map_err(|error| format!("cannot read standard input: {error}"))?);
+        if whole.len() > LINE_BYTES_MAX {
+            return Err(format!("the input is longer than {LINE_BYTES_MAX} bytes"));
+        }
+    }
+    send(sender, vec![Line { number: 1, bytes: whole }]).await
+}
+
+async fn send(sender: &mut Sender, lines: Vec<Line>) -> Result<(), String> {
+    sender.send(lines).await.map_err(|Unsent { number, error }| format!("cannot publish line {number}: {error}"))
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Bytes into lines, and lines into text. Pure; knows neither standard input nor the hub.
+
+/// Longest line, and with `--raw` the longest input, in bytes. Above any hub's `max_event_bytes`, and a bound
+/// on what a stream without a line break can make this process hold.
+pub(super) const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// One line without its line feed, and its number from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A line over [`LINE_BYTES_MAX`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLong {
+    pub(super) number: u64,
+}
+
+/// Cuts bytes at each line feed. The bytes of a line are kept as they are, but for a CR before the line feed
+/// if asked for.
+#[derive(Default)]
+pub(super) struct Lines {
+    strip_cr: bool,
+    /// The line that has no end yet.
+    open: Vec<u8>,
+    /// Lines with an end so far.
+    ended: u64,
+}
+
+impl Lines {
+    pub(super) fn new(strip_cr: bool) -> Self {
+        Self { strip_cr, ..Self::default() }
+    }
+
+    /// Takes more bytes and adds the lines that they complete to `lines`.
+    pub(super) fn push(&mut self, bytes: &[u8], lines: &mut Vec<Line>) -> Result<(), TooLong> {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.extend(&rest[..end])?;
+            let line = self.take_open();
+            lines.push(line);
+            rest = &rest[end + 1..];
+        }
+        self.extend(rest)
+    }
+
+    /// The last line, if it lacked its line feed. An input that ends with one has no empty line after it.
+    pub(super) fn finish(&mut self) -> Option<Line> {
+        (!self.open.is_empty()).then(|| self.take_open())
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.open.len() + bytes.len() > LINE_BYTES_MAX {
+            return Err(TooLong { number: self.ended + 1 });
+        }
+        self.open.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn take_open(&mut self) -> Line {
+        self.ended += 1;
+        let mut bytes = std::mem::take(&mut self.open);
+        if self.strip_cr && bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        Line { number: self.ended, bytes }
+    }
+}
+
+/// The bytes as text. What is no UTF-8 becomes U+FFFD; the flag says whether any was.
+pub(super) fn text(bytes: Vec<u8>) -> (String, bool) {
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, false),
+        Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(chunks: &[&[u8]], strip_cr: bool) -> Vec<Vec<u8>> {
+        let mut lines = Lines::new(strip_cr);
+        let mut out = Vec::new();
+        for chunk in chunks {
+            lines.push(chunk, &mut out).unwrap();
+        }
+        out.extend(lines.finish());
+        assert!(out.iter().zip(1..).all(|(line, number)| line.number == number));
+        out.into_iter().map(|line| line.bytes).collect()
+    }
+
+    #[test]
+    fn a_line_is_its_bytes_without_the_line_feed_however_it_arrives() {
+        let input = b"one\r\n\n  two \xff\nthree without an end";
+        let expected: Vec<Vec<u8>> =
+            [b"one\r".as_slice(), b"", b"  two \xff", b"three without an end"].map(<[u8]>::to_vec).to_vec();
+        assert_eq!(cut(&[input], false), expected);
+        for at in 0..input.len() {
+            assert_eq!(cut(&[&input[..at], &input[at..]], false), expected, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn no_line_follows_the_last_line_feed() {
+        assert_eq!(cut(&[b"a\n"], false), [b"a".to_vec()]);
+        assert_eq!(cut(&[b""], false), Vec::<Vec<u8>>::new());
+        assert_eq!(cut(&[b"\n\n"], false), [Vec::new(), Vec::new()]);
+    }
+
+    #[test]
+    fn one_cr_before_the_line_feed_goes_only_if_asked() {
+        assert_eq!(cut(&[b"a\r", b"\nb\r\r\nc\rd\n"], true), [b"a".to_vec(), b"b\r".to_vec(), b"c\rd".to_vec()]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_and_not_kept_for_ever() {
+        let mut lines = Lines::new(false);
+        let mut out = Vec::new();
+        lines.push(b"first\n", &mut out).unwrap();
+        let chunk = vec![b'x'; 1024 * 1024];
+        let refused = (0..17).find_map(|_| lines.push(&chunk, &mut out).err());
+        assert_eq!(refused, Some(TooLong { number: 2 }));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_replaced_and_reported() {
+        assert_eq!(text(b"caf\xc3\xa9".to_vec()), ("café".to_owned(), false));
+        assert_eq!(text(b"caf\xe9!".to_vec()), ("caf\u{fffd}!".to_owned(), true));
+    }
+}

@@ -1,0 +1,136 @@
+//! What passes between an application and the client: events to publish, and what a subscriber sees.
+//! Knows no socket.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// An event to publish with JSON data. For text use [`Publisher::publish_text`](crate::Publisher::publish_text).
+#[derive(Debug, Clone, Serialize)]
+pub struct NewEvent {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    event_type: Option<String>,
+    data: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u64>,
+}
+
+impl NewEvent {
+    /// An event of type `message` whose data is the JSON text of `data`.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if `data` has no JSON form (a map with keys that are no strings, say).
+    pub fn json(data: &impl Serialize) -> Result<Self, Error> {
+        let data = serde_json::value::to_raw_value(data).map_err(Error::Json)?;
+        Ok(Self { event_type: None, data, ttl: None })
+    }
+
+    /// Sets the type. The hub refuses one with a line break, and its own `gap` and `error`.
+    #[must_use]
+    pub fn with_type(mut self, event_type: impl Into<String>) -> Self {
+        self.event_type = Some(event_type.into());
+        self
+    }
+
+    /// How long the event may be replayed, rounded up to whole seconds; zero is for ever.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
+        self
+    }
+}
+
+/// What a subscriber sees, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// An event of the session.
+    Event(Event),
+    /// Events are missing here: what, and why. Everything after it is newer.
+    Gap(Gap),
+    /// The connection changed. Nothing is lost by ignoring it.
+    Status(Status),
+}
+
+/// An event as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The hub's id. Opaque; remember it to resume here.
+    pub id: String,
+    /// `message` if the publisher named none.
+    pub event_type: String,
+    /// The text, its lines joined with LF.
+    pub data: String,
+}
+
+/// A hole in the stream, as the hub words it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last id before the hole, if the hub knows it.
+    pub from: Option<String>,
+    /// The position after it.
+    pub to: Option<String>,
+    /// How many events are missing, if the hub can tell.
+    pub missed: Option<u64>,
+    /// `expired`, `evicted`, `lagged`, `epoch` or `unknown_id`.
+    pub reason: String,
+}
+
+impl Gap {
+    /// Reads a gap's data. What cannot be read is still a gap: never a quiet skip.
+    pub(crate) fn read(data: &str) -> Self {
+        serde_json::from_str(data).unwrap_or_else(|_| Self {
+            from: None,
+            to: None,
+            missed: None,
+            reason: "unreadable".to_owned(),
+        })
+    }
+}
+
+/// What becomes of a subscriber's connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// A connection is being made; `attempt` is 1 after each success.
+    Connecting {
+        /// Which attempt in a row this is.
+        attempt: u32,
+    },
+    /// The stream is open.
+    Open,
+    /// The hub says that it closes the stream, and why. The end follows.
+    Goodbye {
+        /// Stable code: `SESSION_ENDED`, `SHUTTING_DOWN`, `TIMEOUT`, ...
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// No connection; the next attempt comes after `delay`.
+    Waiting {
+        /// How long until then.
+        delay: Duration,
+        /// Why the last attempt or connection ended.
+        reason: String,
+    },
+    /// The hub answered 204: there is nothing more to come, ever. The subscriber is over.
+    Stopped,
+}
+
+/// The data of an `error` event.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct GoodbyeData {
+    error: String,
+    code: String,
+}
+
+impl Status {
+    /// Reads the data of an `error` event.
+    pub(crate) fn goodbye(data: &str) -> Self {
+        let GoodbyeData { error, code } = serde_json::from_str(data).unwrap_or_default();
+        Self::Goodbye { code, message: if error.is_empty() { data.to_owned() } else { error } }
+    }
+}

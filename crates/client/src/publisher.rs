@@ -1,0 +1,262 @@
+//! Publishing: one request after the other over one kept connection, retried until the hub has said yes or no.
+//!
+//! Every request carries an `Idempotency-Key`, the same on each retry, so an answer that was lost does not
+//! double an event. Must not know how events are delivered.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use crate::backoff::Backoff;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::event::NewEvent;
+use crate::limits::{
+    ANSWER_BODY_BYTES, GIVE_UP_AFTER, PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX, REQUEST_TIMEOUT,
+};
+use crate::link::{Link, within};
+
+/// Told of each failed attempt, and of the time until the next.
+type OnRetry = Box<dyn FnMut(&Error, Duration) + Send>;
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Publishes to the sessions of one hub, in order: a request is not sent before the one before it was answered.
+///
+/// Holds at most one connection, opened at the first publish and again whenever it is lost; dropping the
+/// publisher closes it. Dropping a future of a publish leaves open whether the hub took the events.
+pub struct Publisher {
+    endpoint: Endpoint,
+    /// Kept between requests; `None` before the first and after a failure.
+    link: Option<Link>,
+    token: Option<HeaderValue>,
+    keys: Keys,
+    request_timeout: Duration,
+    give_up_after: Duration,
+    on_retry: Option<OnRetry>,
+}
+
+impl Publisher {
+    /// A publisher for the hub at `url` (`http://127.0.0.1:8080`). Connects at the first publish.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`].
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            endpoint: Endpoint::parse(url)?,
+            link: None,
+            token: None,
+            keys: Keys::new(),
+            request_timeout: REQUEST_TIMEOUT,
+            give_up_after: GIVE_UP_AFTER,
+            on_retry: None,
+        })
+    }
+
+    /// Sends `Authorization: Bearer` with each request.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if the token cannot stand in a header.
+    pub fn with_token(mut self, token: &str) -> Result<Self, Error> {
+        self.token = Some(bearer(token)?);
+        Ok(self)
+    }
+
+    /// How long one publish may go on retrying (default 120 s). [`Duration::MAX`] is for ever.
+    #[must_use]
+    pub fn with_give_up_after(mut self, limit: Duration) -> Self {
+        self.give_up_after = limit;
+        self
+    }
+
+    /// Calls `observer` before each wait for another attempt, with the reason and the length of the wait.
+    #[must_use]
+    pub fn with_retry_observer(mut self, observer: impl FnMut(&Error, Duration) + Send + 'static) -> Self {
+        self.on_retry = Some(Box::new(observer));
+        self
+    }
+
+    /// How long one attempt may take (default 60 s).
+    #[must_use]
+    pub fn with_request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// Publishes one event and returns its id once it is in the session's log.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the hub's code, or [`Error::GaveUp`].
+    pub async fn publish(&mut self, session: &str, event: &NewEvent) -> Result<String, Error> {
+        let body = serde_json::to_vec(event).map_err(Error::Json)?;
+        self.send_one(self.endpoint.events_path(session, &[]), JSON, body.into()).await
+    }
+
+    /// Publishes several events as one request: all of them, next to each other, or none.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub async fn publish_batch(&mut self, session: &str, events: &[NewEvent]) -> Result<Vec<String>, Error> {
+        let body = serde_json::to_vec(events).map_err(Error::Json)?;
+        self.send(self.endpoint.events_path(session, &[]), JSON, body.into()).await
+    }
+
+    /// Publishes events that are JSON texts already, one per line.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub async fn publish_ndjson(&mut self, session: &str, lines: Bytes) -> Result<Vec<String>, Error> {
+        self.send(self.endpoint.events_path(session, &[]), NDJSON, lines).await
+    }
+
+    /// Publishes one event whose data is `text` as it stands, of the given type (`message` if none) and time to
+    /// live.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub async fn publish_text(
+        &mut self,
+        session: &str,
+        event_type: Option<&str>,
+        ttl: Option<Duration>,
+        text: Bytes,
+    ) -> Result<String, Error> {
+        let ttl = ttl.map(|ttl| ttl.as_secs().to_string());
+        let query = [("type", event_type.map(str::to_owned)), ("ttl", ttl)];
+        self.send_one(self.endpoint.events_path(session, &query), TEXT, text).await
+    }
+
+    async fn send_one(&mut self, path: String, content_type: &'static str, body: Bytes) -> Result<String, Error> {
+        let mut ids = self.send(path, content_type, body).await?;
+        match (ids.pop(), ids.is_empty()) {
+            (Some(id), true) => Ok(id),
+            _ => Err(Error::UnexpectedAnswer("not one id for one event".to_owned())),
+        }
+    }
+
+    /// Sends until the hub has taken it or refused it.
+    async fn send(&mut self, path: String, content_type: &'static str, body: Bytes) -> Result<Vec<String>, Error> {
+        let key = self.keys.next_key();
+        let started = Instant::now();
+        let mut backoff = Backoff::new(PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX);
+        loop {
+            let kept = self.link.is_some();
+            let request = self.request(&path, content_type, &key, body.clone())?;
+            let failure = match self.attempt(request).await {
+                Ok(ids) => return Ok(ids),
+                Err(error) if !error.is_retryable() => return Err(error),
+                // The hub may close an idle connection at any time: no failure of the hub's.
+                Err(error) if kept && error.is_connection_lost() => continue,
+                Err(error) => error,
+            };
+            let delay = backoff.next_delay(failure.retry_after());
+            let elapsed = started.elapsed();
+            if elapsed.saturating_add(delay) > self.give_up_after {
+                let last = Box::new(failure);
+                return Err(Error::GaveUp { attempts: backoff.failures(), elapsed, last });
+            }
+            if let Some(observer) = &mut self.on_retry {
+                observer(&failure, delay);
+            }
+            sleep(delay).await;
+        }
+    }
+
+    fn request(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        key: &HeaderValue,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let mut request = Request::post(path)
+            .header(HOST, self.endpoint.authority())
+            .header(CONTENT_TYPE, content_type)
+            .header(ACCEPT, "application/json, application/problem+json")
+            .header("idempotency-key", key);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let unsendable =
+            |_| Error::InvalidOption { what: "the session name", reason: "it makes no valid request path" };
+        request.body(Full::new(body)).map_err(unsendable)
+    }
+
+    /// One attempt. The connection is kept only if the whole answer was read: it is taken out while a request
+    /// is under way, so a dropped future closes it.
+    async fn attempt(&mut self, request: Request<Full<Bytes>>) -> Result<Vec<String>, Error> {
+        let kept = self.link.take().filter(Link::is_reusable);
+        let mut link = match kept {
+            Some(link) => link,
+            None => Link::open(&self.endpoint).await?,
+        };
+        let limit = self.request_timeout;
+        let answer = within(limit, "the answer to a publish", link.send(request)).await??;
+        if !answer.status().is_success() {
+            return Err(link.refusal(answer).await);
+        }
+        let status = answer.status();
+        let reading = link.read_all(answer.into_body(), ANSWER_BODY_BYTES);
+        let body = within(limit, "the body of an answer", reading).await??;
+        self.link = Some(link);
+        read_ids(status, &body)
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Published {
+    One { id: String },
+    Many { ids: Vec<String> },
+}
+
+fn read_ids(status: StatusCode, body: &[u8]) -> Result<Vec<String>, Error> {
+    match serde_json::from_slice(body) {
+        Ok(Published::One { id }) => Ok(vec![id]),
+        Ok(Published::Many { ids }) => Ok(ids),
+        Err(_) => Err(Error::UnexpectedAnswer(format!("status {status} without the ids of the events"))),
+    }
+}
+
+/// The value of `Authorization`, which no `Debug` will print.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Error::InvalidOption {
+        what: "the token",
+        reason: "it has characters that no header may carry",
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Idempotency keys: 128 random bits for the publisher, and a count. No two requests share one.
+struct Keys {
+    prefix: u128,
+    count: u64,
+}
+
+impl Keys {
+    fn new() -> Self {
+        Self { prefix: fastrand::u128(..), count: 0 }
+    }
+
+    fn next_key(&mut self) -> HeaderValue {
+        self.count += 1;
+        // Hexadecimal digits and a dash always make a header value.
+        HeaderValue::from_str(&format!("{:032x}-{}", self.prefix, self.count))
+            .unwrap_or_else(|_| HeaderValue::from(self.count))
+    }
+}

@@ -1,0 +1,150 @@
+//! What a publisher promises, against bytes on a socket.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Script, value};
+use watertight_client::{Error, NewEvent, Publisher};
+
+const OK_ONE: &str = r#"{"id":"7-1"}"#;
+
+fn publisher(script: &Script) -> Publisher {
+    Publisher::new(&script.url()).unwrap()
+}
+
+#[tokio::test]
+async fn requests_follow_each_other_over_one_kept_connection() {
+    let script = Script::listen().await;
+    let mut publisher = publisher(&script);
+    let server = async {
+        let mut peer = script.accept().await;
+        let (head, body) = peer.request().await;
+        assert!(head.starts_with("post /sessions/demo/events http/1.1"), "{head}");
+        assert_eq!(value(&head, "content-type"), Some("application/json"));
+        assert_eq!(body, r#"{"type":"tick","data":{"n":1},"ttl":2}"#);
+        peer.answer("202 Accepted", "", OK_ONE).await;
+        let (head, body) = peer.request().await;
+        assert_eq!(value(&head, "content-type"), Some("application/x-ndjson"));
+        assert_eq!(body, "{\"data\":1}\n{\"data\":2}\n");
+        peer.answer("202 Accepted", "", r#"{"ids":["7-2","7-3"]}"#).await;
+        let (head, body) = peer.request().await;
+        assert!(head.starts_with("post /sessions/a%2fb/events?type=x%20y http/1.1"), "{head}");
+        assert_eq!(body, "text as it stands\r");
+        peer.answer("202 Accepted", "", r#"{"id":"7-4"}"#).await;
+        peer
+    };
+    let client = async {
+        let event = NewEvent::json(&serde_json::json!({"n": 1})).unwrap();
+        let event = event.with_type("tick").with_ttl(Duration::from_millis(1500));
+        assert_eq!(publisher.publish("demo", &event).await.unwrap(), "7-1");
+        let lines = "{\"data\":1}\n{\"data\":2}\n".into();
+        assert_eq!(publisher.publish_ndjson("demo", lines).await.unwrap(), ["7-2", "7-3"]);
+        let text = publisher.publish_text("a/b", Some("x y"), None, "text as it stands\r".into());
+        assert_eq!(text.await.unwrap(), "7-4");
+        drop(publisher);
+    };
+    let (mut peer, ()) = tokio::join!(server, client);
+    peer.closed().await;
+}
+
+#[tokio::test]
+async fn a_retry_carries_the_key_of_the_first_try_and_the_next_request_another() {
+    let script = Script::listen().await;
+    let mut publisher = publisher(&script);
+    let server = async {
+        let mut keys = Vec::new();
+        for status in ["503 No room", "429 Slower", "408 Late", "500 Oh"] {
+            let mut peer = script.accept().await;
+            let (head, body) = peer.request().await;
+            assert_eq!(body, r#"{"data":"x"}"#);
+            keys.push(value(&head, "idempotency-key").unwrap().to_owned());
+            peer.answer(status, "retry-after: 0\r\nconnection: close\r\n", "").await;
+        }
+        // The answer is lost: the client cannot know whether the hub took the event.
+        let mut peer = script.accept().await;
+        keys.push(value(&peer.request().await.0, "idempotency-key").unwrap().to_owned());
+        drop(peer);
+        let mut peer = script.accept().await;
+        for _ in 0..2 {
+            keys.push(value(&peer.request().await.0, "idempotency-key").unwrap().to_owned());
+            peer.answer("202 Accepted", "", OK_ONE).await;
+        }
+        keys
+    };
+    let client = async {
+        let event = NewEvent::json(&"x").unwrap();
+        publisher.publish("demo", &event).await.unwrap();
+        publisher.publish("demo", &event).await.unwrap();
+    };
+    let (keys, ()) = tokio::join!(server, client);
+    assert!(keys[..6].iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert_ne!(keys[6], keys[0]);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_died_is_replaced_at_once() {
+    let script = Script::listen().await;
+    let mut publisher = publisher(&script).with_give_up_after(Duration::ZERO);
+    let server = async {
+        for _ in 0..2 {
+            let mut peer = script.accept().await;
+            peer.request().await;
+            peer.answer("202 Accepted", "", OK_ONE).await;
+        }
+    };
+    let client = async {
+        let event = NewEvent::json(&"x").unwrap();
+        publisher.publish("demo", &event).await.unwrap();
+        tokio::task::yield_now().await;
+        publisher.publish("demo", &event).await.unwrap();
+    };
+    tokio::join!(server, client);
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_carries_the_hubs_code() {
+    let script = Script::listen().await;
+    let mut publisher = publisher(&script);
+    let server = async {
+        let mut peer = script.accept().await;
+        peer.request().await;
+        let problem = r#"{"title":"Too large","code":"EVENT_TOO_LARGE","detail":"300000 bytes, the limit is 262144"}"#;
+        peer.answer("413 Content Too Large", "", problem).await;
+    };
+    let event = NewEvent::json(&"x").unwrap();
+    let ((), answer) = tokio::join!(server, publisher.publish("demo", &event));
+    let error = answer.unwrap_err();
+    assert_eq!(error.code(), Some("EVENT_TOO_LARGE"));
+    let text = "refused by the hub: 413 EVENT_TOO_LARGE: 300000 bytes, the limit is 262144";
+    assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test]
+async fn it_gives_up_after_the_time_allowed_and_says_why() {
+    let script = Script::listen().await;
+    let url = script.url();
+    drop(script);
+    let mut publisher = Publisher::new(&url).unwrap().with_give_up_after(Duration::from_millis(300));
+    let error = publisher.publish("demo", &NewEvent::json(&"x").unwrap()).await.unwrap_err();
+    let Error::GaveUp { attempts, last, .. } = &error else { panic!("{error}") };
+    assert!(*attempts >= 1);
+    assert!(matches!(**last, Error::Connect { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_tried_again_in_time() {
+    let script = Script::listen().await;
+    let mut publisher = publisher(&script).with_request_timeout(Duration::from_millis(200));
+    let server = async {
+        let mut mute = script.accept().await;
+        mute.request().await;
+        mute.closed().await;
+        let mut peer = script.accept().await;
+        peer.request().await;
+        peer.answer("202 Accepted", "", OK_ONE).await;
+    };
+    let event = NewEvent::json(&"x").unwrap();
+    let ((), answer) = tokio::join!(server, publisher.publish("demo", &event));
+    assert_eq!(answer.unwrap(), "7-1");
+}

@@ -1,0 +1,70 @@
+//! A gap: what a subscriber missed, and why. It reaches the subscriber before anything newer.
+
+use std::fmt::Write as _;
+
+use crate::id::Position;
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GapReason {
+    /// Their time to live ended.
+    Expired,
+    /// They were pushed out of the history, by count, by bytes or under memory pressure.
+    Evicted,
+    /// The subscriber fell further behind than a live subscriber may.
+    Lagged,
+    /// The id is of another life of the log (or of another log); what came between is not known.
+    Epoch,
+    /// The id was never given out.
+    UnknownId,
+}
+
+impl GapReason {
+    /// The reason's name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            GapReason::Expired => "expired",
+            GapReason::Evicted => "evicted",
+            GapReason::Lagged => "lagged",
+            GapReason::Epoch => "epoch",
+            GapReason::UnknownId => "unknown_id",
+        }
+    }
+}
+
+/// What a subscriber missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// First missing event; the subscriber's own id if the hub cannot tell (reason `epoch`); `None` if that id
+    /// was no id at all.
+    pub from: Option<Position>,
+    /// Last missing event, or the position before what follows. Resuming from it repeats nothing.
+    pub to: Position,
+    /// How many events are missing, where that is known.
+    pub missed: Option<u64>,
+    /// Why.
+    pub reason: GapReason,
+}
+
+impl Gap {
+    /// The gap as JSON: `{"from","to","missed","reason"}`, the data of a `gap` event.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut json = String::with_capacity(128);
+        json.push_str("{\"from\":");
+        // Positions and reasons are made of [0-9a-z_-]: nothing in them needs escaping. Writing to a String
+        // cannot fail.
+        match self.from {
+            Some(from) => drop(write!(json, "\"{from}\"")),
+            None => json.push_str("null"),
+        }
+        let _ = write!(json, ",\"to\":\"{}\",\"missed\":", self.to);
+        match self.missed {
+            Some(missed) => drop(write!(json, "{missed}")),
+            None => json.push_str("null"),
+        }
+        let _ = write!(json, ",\"reason\":\"{}\"}}", self.reason.name());
+        json
+    }
+}

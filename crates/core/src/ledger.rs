@@ -1,0 +1,135 @@
+//! The ledger: how many of each kind of resource were opened and closed.
+//!
+//! There is one way to be counted: [`Ledger::open`] gives an [`Entry`], and dropping the entry closes it. So
+//! `opened - closed = live` holds at every instant, on every path, panics included.
+
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// An accepted socket.
+    Connection,
+    /// A cursor in a session's log.
+    Subscription,
+    /// A session with its log.
+    Session,
+    /// Something that feeds a session while somebody watches it.
+    Source,
+    /// An armed timer of a connection.
+    Timer,
+    /// A subscription held at a Redis server.
+    RedisSubscription,
+    /// A task or thread that the hub owns.
+    Task,
+    /// A request between its head and the end of its answer.
+    Request,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are shown.
+    pub const ALL: [Kind; 8] = [
+        Kind::Connection,
+        Kind::Subscription,
+        Kind::Session,
+        Kind::Source,
+        Kind::Timer,
+        Kind::RedisSubscription,
+        Kind::Task,
+        Kind::Request,
+    ];
+
+    /// The kind's name in JSON (camelCase).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Connection => "connection",
+            Kind::Subscription => "subscription",
+            Kind::Session => "session",
+            Kind::Source => "source",
+            Kind::Timer => "timer",
+            Kind::RedisSubscription => "redisSubscription",
+            Kind::Task => "task",
+            Kind::Request => "request",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    opened: AtomicU64,
+    closed: AtomicU64,
+}
+
+/// Counts of one kind at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries ever opened.
+    pub opened: u64,
+    /// Entries closed again.
+    pub closed: u64,
+}
+
+impl Counts {
+    /// Entries open now: `opened - closed`.
+    #[must_use]
+    pub fn live(self) -> u64 {
+        self.opened - self.closed
+    }
+}
+
+/// The book of resources. Two relaxed counters per kind; reading it never locks.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    counts: [Count; Kind::ALL.len()],
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new() -> Arc<Ledger> {
+        Arc::new(Ledger::default())
+    }
+
+    /// Counts one resource of `kind` until the entry is dropped.
+    #[must_use]
+    pub fn open(self: &Arc<Self>, kind: Kind) -> Entry {
+        self.count(kind).opened.fetch_add(1, Ordering::Relaxed);
+        Entry { ledger: Arc::clone(self), kind }
+    }
+
+    /// What stands in the book for `kind`. `closed` is read first, so that `live` is never negative.
+    #[must_use]
+    pub fn counts(&self, kind: Kind) -> Counts {
+        let closed = self.count(kind).closed.load(Ordering::Acquire);
+        let opened = self.count(kind).opened.load(Ordering::Relaxed);
+        Counts { opened, closed }
+    }
+
+    /// Open entries of `kind`.
+    #[must_use]
+    pub fn live(&self, kind: Kind) -> u64 {
+        self.counts(kind).live()
+    }
+
+    fn count(&self, kind: Kind) -> &Count {
+        &self.counts[kind as usize]
+    }
+}
+
+/// One counted resource; dropping it is the only way to close it.
+#[derive(Debug)]
+#[must_use = "dropping the entry closes it at once"]
+pub struct Entry {
+    ledger: Arc<Ledger>,
+    kind: Kind,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // Release pairs with the acquire in `counts`: whoever sees the close has seen the open.
+        self.ledger.count(self.kind).closed.fetch_add(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,52 @@
+//! The rules of a Watertight hub, without I/O.
+//!
+//! Nothing in this crate opens a socket, reads a clock, spawns a task or writes a log line. Time is an
+//! argument ([`Tick`]), so a test, a model checker or a simulator can drive it at any speed.
+//!
+//! # Layout
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`limits`] | every limit, named, with its unit and its reason |
+//! | [`time`] | [`Tick`]: milliseconds that only go forward |
+//! | [`id`] | [`Epoch`], [`Position`]: where an event stands in its session's log |
+//! | [`frame`] | [`Frame`]: one encoded event, shared by all who read it |
+//! | [`log`] | [`Log`]: the bounded ring, and [`Cursor`]: a position in it |
+//! | [`gap`] | [`Gap`]: what a subscriber missed, and why |
+//! | [`session`] | [`Session`]: a named log and who reads it |
+//! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
+//! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
+//! | [`lifecycle`] | [`Lifecycle`]: the one timer of a connection; [`CloseReason`] |
+//! | [`wheel`] | [`Wheel`]: that timer for many connections, O(1) each |
+//! | [`ledger`] | [`Ledger`]: opened, closed and live of each kind of resource |
+//! | [`budget`] | [`Budget`]: every byte that can grow, and the [`Ladder`] above its thresholds |
+
+pub mod budget;
+pub mod dirty;
+pub mod frame;
+pub mod gap;
+pub mod id;
+pub mod ledger;
+pub mod lifecycle;
+pub mod limits;
+pub mod log;
+pub mod name;
+pub mod registry;
+pub mod session;
+pub mod sync;
+pub mod time;
+pub mod wheel;
+
+pub use budget::{Budget, Exhausted, Ladder, Owner, Permit, Rung};
+pub use dirty::DirtyQueue;
+pub use frame::Frame;
+pub use gap::{Gap, GapReason};
+pub use id::{Epoch, Position};
+pub use ledger::{Entry, Kind, Ledger};
+pub use lifecycle::{CloseReason, ConnectionState, Due, Lifecycle, Policy};
+pub use log::{Cursor, Log, LogLimits, Piece, Resume};
+pub use name::{InvalidSessionName, SessionName};
+pub use registry::{Registry, RegistryError};
+pub use session::{Session, TaskSubscriber};
+pub use time::Tick;
+pub use wheel::Wheel;

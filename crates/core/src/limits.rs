@@ -1,0 +1,47 @@
+//! Every limit of the rules, named, with its unit and the reason for its value.
+//!
+//! What an operator may change stands in the server's configuration; what stands here is the shape of the
+//! thing: sizes that other sizes are derived from.
+
+/// Highest sequence number an id may carry. JavaScript holds integers exactly up to 2^53 - 1, and an id must
+/// survive a client that (wrongly) takes it apart.
+pub const SEQUENCE_MAX: u64 = (1 << 53) - 1;
+
+/// Longest text of an id, bytes: 12 characters of epoch, a dash, up to 16 digits.
+pub const ID_TEXT_BYTES_MAX: usize = 12 + 1 + 16;
+
+/// Longest `Last-Event-ID` that is looked at at all, bytes. Anything longer is no id of ours.
+pub const RESUME_TEXT_BYTES_MAX: usize = 128;
+
+/// What a frame costs beside its bytes: the shared count, the permit, the allocator's rounding, the ring's slot.
+pub const FRAME_OVERHEAD_BYTES: usize = 64;
+
+/// What a session costs beside its frames: the struct, its name, its slot in the registry.
+pub const SESSION_OVERHEAD_BYTES: usize = 448;
+
+/// What a subscriber costs: its record in a shard, its timer, its membership.
+pub const SUBSCRIBER_OVERHEAD_BYTES: usize = 384;
+
+/// Stripes of the registry. Each has a lock of its own; a power of two.
+pub const REGISTRY_STRIPES: usize = 64;
+
+/// Sessions that one slice of cleanup looks at before it lets go of the stripe's lock.
+pub const CLEANUP_SLICE: usize = 128;
+
+/// Slots of the timer wheel; a power of two and a multiple of 64 (the occupancy map is made of words).
+pub const WHEEL_SLOTS: usize = 1024;
+
+/// Milliseconds that one slot of the wheel spans. 1024 x 64 ms = 65 s, more than the longest regular timer.
+pub const WHEEL_SLOT_MS: u64 = 64;
+
+/// A threshold is left again only below this share of it, in percent: hysteresis.
+pub const HYSTERESIS_PERCENT: usize = 90;
+
+/// How long without progress a subscriber still counts as reading, milliseconds: while it reads it may hold a
+/// publisher back, once it stalls it may not.
+pub const READING_PATIENCE_MS: u64 = 500;
+
+const _: () = assert!(REGISTRY_STRIPES.is_power_of_two());
+const _: () = assert!(WHEEL_SLOTS.is_power_of_two() && WHEEL_SLOTS.is_multiple_of(64));
+const _: () = assert!(ID_TEXT_BYTES_MAX <= RESUME_TEXT_BYTES_MAX);
+const _: () = assert!(SEQUENCE_MAX < 1 << 53);

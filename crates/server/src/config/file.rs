@@ -1,0 +1,172 @@
+//! The TOML file: read, parsed, and each key handed on with the place where it stands.
+//!
+//! All settings stand at the top level. Knows no single key and no value's form.
+
+use std::fs;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::draft::Draft;
+use super::error::{Mistake, Origin, Problem, printable};
+use super::kind::Raw;
+use super::setting::place;
+use super::suggest::nearest_key;
+
+/// How large a file may be. A thousand times what all settings take: more is not a configuration.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// Reads the file at `path`, which was named by `named`, and offers its keys to `draft`.
+pub(super) fn read(path: &Path, named: Origin, draft: &mut Draft) {
+    match contents(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Reader { path, text: &text }.offer_all(draft),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
+                let reader = Reader { path, text: &text };
+                draft.blind = true;
+                draft.problem(Problem {
+                    origin: reader.origin(valid),
+                    mistake: Mistake::NotUtf8,
+                    key: None,
+                    value: None,
+                    wrong: "not UTF-8".to_owned(),
+                    advice: Some("save the file as UTF-8".to_owned()),
+                });
+            }
+        },
+        Err(wrong) => {
+            draft.blind = true;
+            draft.problem(Problem {
+                origin: named,
+                mistake: Mistake::Unreadable,
+                key: None,
+                value: None,
+                wrong: format!("cannot read {}: {wrong}", printable(&path.to_string_lossy())),
+                advice: Some("name a TOML file that this user may read".to_owned()),
+            });
+        }
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("more than {FILE_BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn offer_all(&self, draft: &mut Draft) {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        if !errors.is_empty() {
+            draft.blind = true;
+            return self.syntax(&errors, draft);
+        }
+        // The parser sorts by key; people read from top to bottom.
+        let mut entries: Vec<_> = table.get_ref().iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            match place(key.get_ref()) {
+                Some(at) => {
+                    let origin = self.origin(value.span().start);
+                    draft.offer(at, origin, &raw(value.get_ref()), &self.written(value.span()));
+                }
+                None => draft.problem(self.unknown(key.get_ref(), key.span(), value.get_ref())),
+            }
+        }
+    }
+
+    /// One problem a line: a single slip makes the parser stumble several times.
+    fn syntax(&self, errors: &[toml::de::Error], draft: &mut Draft) {
+        let mut line_before = 0;
+        for error in errors {
+            let origin = self.origin(error.span().map_or(0, |span| span.start));
+            let Origin::File { line, .. } = origin else { continue };
+            if line != line_before {
+                line_before = line;
+                draft.problem(Problem {
+                    origin,
+                    mistake: Mistake::Syntax,
+                    key: None,
+                    value: None,
+                    wrong: format!("not TOML, {}", printable(error.message())),
+                    advice: Some("write one `key = value` a line, texts in double quotes".to_owned()),
+                });
+            }
+        }
+    }
+
+    fn unknown(&self, key: &str, span: Range<usize>, value: &DeValue<'_>) -> Problem {
+        let inside = value.as_table().and_then(|table| {
+            table.keys().map(|key| key.get_ref().as_ref()).find(|key| place(key).is_some())
+        });
+        let advice = match (inside, nearest_key(key)) {
+            (Some(known), _) => {
+                format!("settings stand at the top level: write `{known}` before any [table]")
+            }
+            (None, Some(near)) => format!("did you mean {near}?"),
+            (None, None) => super::draft::SEE_HELP.to_owned(),
+        };
+        Problem {
+            origin: self.origin(span.start),
+            mistake: Mistake::UnknownKey,
+            key: Some(printable(key)),
+            value: None,
+            wrong: "no such setting".to_owned(),
+            advice: Some(advice),
+        }
+    }
+
+    /// What stands in the file between these bytes.
+    fn written(&self, span: Range<usize>) -> String {
+        printable(self.text.get(span).unwrap_or_default())
+    }
+
+    /// The line and the column, in characters, of a byte of the file.
+    fn origin(&self, at: usize) -> Origin {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let before = &self.text[..at];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Origin::File {
+            path: self.path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.clone().into_owned()),
+        DeValue::Boolean(on) => Raw::Switch(*on),
+        DeValue::Array(items) => Raw::List(items.iter().map(|item| raw(item.get_ref())).collect()),
+        DeValue::Integer(number) => match u128::from_str_radix(number.as_str(), number.radix()) {
+            Ok(decimal) => Raw::Number(decimal.to_string()),
+            // Negative or beyond 128 bits: the sign or the length decides.
+            Err(_) => Raw::Number(number.as_str().to_owned()),
+        },
+        // Plain decimals stay as they were written, so that nothing is rounded.
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(float) if float.is_finite() && number.as_str().contains(['e', 'E']) => {
+                Raw::Number(float.to_string())
+            }
+            _ => Raw::Number(number.as_str().to_owned()),
+        },
+        DeValue::Datetime(_) | DeValue::Table(_) => Raw::Other,
+    }
+}

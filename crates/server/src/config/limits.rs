@@ -1,0 +1,324 @@
+//! Every setting of the hub, once: its key, its kind, its default, its bounds with their reasons,
+//! what it means. `Config`, the TOML keys, the environment, the flags, the help, `check`'s report
+//! and `docs/configuration.md` all come from this table; how settings relate stands in
+//! [`super::relations`].
+//!
+//! Reasons are fragments that read after "too small," and "too large,".
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::cross_origin::{AllowedOrigins, Origins};
+use super::kind::{Bounds, Count, Fraction, Kind, Mebibytes, Or, Size, Time};
+use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
+use super::setting::{Setting, settings};
+use super::words::{
+    Address, Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, Switch, SystemWord, ZeroWord,
+};
+
+/// A default size, which has to fit the smallest machine.
+const fn size(bytes: u64) -> usize {
+    assert!(bytes <= u32::MAX as u64, "a default fits 32 bits");
+    bytes as usize
+}
+
+settings! {
+"Listening" {
+    /// The address and port the hub listens on. Port 0 takes a free one.
+    listen: SocketAddr as Address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+    /// Lets a hub that asks nobody who they are listen on an address that other machines reach.
+    insecure_open: bool as Switch = false;
+
+    /// A file with the certificate chain in PEM; with it the hub speaks TLS.
+    tls_cert: Option<PathBuf> as File = None;
+
+    /// A file with the private key in PEM.
+    tls_key: Option<PathBuf> as File = None;
+}
+
+"History and sessions" {
+    /// How many events a live subscriber may lag before it gets a gap.
+    max_queue_size: usize as Count = 1_000,
+        min 1 => "a reader must be able to lag by the event that is on its way",
+        max 1_000_000 => "a log is a ring in memory, not a database";
+
+    /// How many events back a newcomer can replay, in each session.
+    max_history_per_session: usize as Count = 500,
+        min 1 => "without a single event kept nobody could resume",
+        max 1_000_000 => "a log is a ring in memory, not a database";
+
+    /// How many bytes of events a session keeps, whatever their number.
+    max_history_bytes_per_session: usize as Size = size(8 * MIB),
+        min KIB => "it would not hold a few short events",
+        max GIB => "one session must not take all of the memory";
+
+    /// How long an event stays in the history unless it was published with a `ttl` of its own.
+    event_ttl: Option<Duration> as Or<Time, ZeroWord> = Some(Duration::from_secs(300)),
+        min 10 * MILLISECOND => "an event would expire before it is delivered",
+        max 30 * DAY => "the history does not outlive the process";
+
+    /// How long a session stays without subscribers and without activity.
+    session_ttl: Duration as Time = Duration::from_secs(1_800),
+        min 100 * MILLISECOND => "a session would be gone before its subscriber is back",
+        max 30 * DAY => "sessions nobody uses would never be given back";
+
+    /// How many sessions there may be at once; further ones are refused with 503.
+    max_sessions: usize as Count = 200_000,
+        min 1 => "every stream is a session",
+        max 10_000_000 => "sessions alone would take more memory than a machine has";
+
+    /// How often expired events and sessions are cleared away.
+    cleanup_interval: Duration as Time = Duration::from_secs(60),
+        min 100 * MILLISECOND => "one pass would follow the other without a pause",
+        max HOUR => "what has expired would hold its memory for hours";
+
+    /// How many bytes the name of a session may have.
+    max_session_name_bytes: usize as Size = 256,
+        min 8 => "names of that length run out",
+        max 1_024 => "names are kept in memory and in log lines";
+}
+
+"Publishing" {
+    /// How many bytes the data of one event may have.
+    max_event_bytes: usize as Size = size(256 * KIB),
+        min 64 => "not even a short JSON object would pass",
+        max 16 * MIB => "an event is held whole and written whole to each subscriber";
+
+    /// How many events one request may publish.
+    max_batch_events: usize as Count = 1_000,
+        min 1 => "nothing could be published",
+        max 100_000 => "one request would hold up all others";
+
+    /// How many bytes the body of a request may have.
+    max_body_bytes: usize as Size = size(8 * MIB),
+        min 256 => "not even one event would pass",
+        max GIB => "a body is held in memory until it is read to its end";
+
+    /// How many answers to an `Idempotency-Key` are remembered; the oldest are forgotten first.
+    max_idempotency_keys: usize as Count = 100_000,
+        min 1 => "a retry would never be recognised",
+        max 10_000_000 => "they would take more memory than the events";
+
+    /// How long the answer to an `Idempotency-Key` is remembered.
+    idempotency_ttl: Duration as Time = Duration::from_secs(600),
+        min 100 * MILLISECOND => "it would be forgotten before the retry comes",
+        max 7 * DAY => "nobody retries a request after a week";
+}
+
+"Memory" {
+    /// At how much memory of the process, in MiB, the hub warns.
+    memory_warning_threshold_mb: u64 as Mebibytes = 500,
+        min 4 => "the process alone takes about as much, and the figure is in MiB",
+        max 1_048_576 => "that is more than a TiB: the figure is in MiB";
+
+    /// At how much memory of the process, in MiB, the hub sheds load.
+    memory_critical_threshold_mb: u64 as Mebibytes = 1_000,
+        min 8 => "the process alone takes about as much, and the figure is in MiB",
+        max 1_048_576 => "that is more than a TiB: the figure is in MiB";
+}
+
+"Connections and requests" {
+    /// How many connections may be open at once; `auto` is what the limit on open files leaves.
+    max_connections: Auto<usize> as Or<Count, AutoWord> = Auto::Auto,
+        min 1 => "nobody could connect",
+        max 10_000_000 => "no system has so many open files";
+
+    /// How many connections one address may hold; `auto` is as many as there may be in all, since
+    /// behind a proxy all come from one address.
+    max_connections_per_address: Auto<usize> as Or<Count, AutoWord> = Auto::Auto,
+        min 1 => "nobody could connect",
+        max 10_000_000 => "no system has so many open files";
+
+    /// How many requests other than streams may be worked on at once.
+    max_requests_in_flight: usize as Count = 1_024,
+        min 1 => "nothing would be answered",
+        max 1_000_000 => "requests alone would take more memory than a machine has";
+
+    /// How many bytes the head of a request may have.
+    max_head_bytes: usize as Size = size(16 * KIB),
+        min 8 * KIB => "the HTTP parser cannot work with less",
+        max MIB => "every connection may fill it before anybody knows who it is";
+
+    /// How many header fields a request may have.
+    max_headers: usize as Count = 64,
+        min 16 => "a browser behind a proxy sends as many",
+        max 1_024 => "no honest request has more";
+
+    /// How many bytes the target of a request may have.
+    max_uri_bytes: usize as Size = size(8 * KIB),
+        min 256 => "the path of a session does not fit",
+        max 65_534 => "the HTTP parser takes no longer ones";
+}
+
+"Time limits of a request" {
+    /// How long a new connection may take to send its first byte.
+    first_byte_timeout: Duration as Time = Duration::from_secs(10),
+        min 10 * MILLISECOND => "an honest peer's first packet takes longer",
+        max 10 * MINUTE => "silent connections would hold their places";
+
+    /// How long the head of a request may take from its first byte on.
+    head_timeout: Duration as Time = Duration::from_secs(10),
+        min 10 * MILLISECOND => "an honest peer's second packet takes longer",
+        max 10 * MINUTE => "slow heads would hold their places";
+
+    /// How long the body of a request may take.
+    body_timeout: Duration as Time = Duration::from_secs(30),
+        min 10 * MILLISECOND => "an honest peer's second packet takes longer",
+        max HOUR => "slow bodies would hold their memory";
+
+    /// How long a TLS handshake may take.
+    tls_handshake_timeout: Duration as Time = Duration::from_secs(10),
+        min 10 * MILLISECOND => "a handshake takes two ways there and back",
+        max 10 * MINUTE => "unfinished handshakes would hold their places";
+
+    /// How long a connection may stay idle between two requests.
+    keep_alive_timeout: Duration as Time = Duration::from_secs(60),
+        min 10 * MILLISECOND => "no second request would ever come in time",
+        max DAY => "idle connections would hold their places";
+}
+
+"Streams" {
+    /// After how much silence a stream gets a heartbeat comment.
+    heartbeat_interval: Duration as Time = Duration::from_secs(15),
+        min 100 * MILLISECOND => "heartbeats would be most of the traffic",
+        max HOUR => "every proxy on the way closes a stream that is silent for so long";
+
+    /// How long a peer may leave written bytes untaken before its stream is closed.
+    write_deadline: Duration as Time = Duration::from_secs(30),
+        min 100 * MILLISECOND => "a short stall of an honest network takes longer",
+        max HOUR => "stalled readers would hold their places";
+
+    /// How long bytes may stay unacknowledged before the kernel gives the connection up
+    /// (`TCP_USER_TIMEOUT`): with the heartbeat this bounds how long a vanished peer goes unnoticed.
+    half_open_timeout: Duration as Time = Duration::from_secs(15),
+        min 100 * MILLISECOND => "one lost packet would end the connection",
+        max HOUR => "vanished peers would hold their places";
+
+    /// How long a subscriber may show no sign of life, not one byte accepted by its peer.
+    max_subscriber_idle_time: Duration as Time = Duration::from_secs(600),
+        min 100 * MILLISECOND => "a short stall of an honest network takes longer",
+        max 7 * DAY => "dead subscribers would hold their places";
+
+    /// The greatest age of a session's stream; its client is then asked to come back.
+    max_age: Option<Duration> as Or<Time, NoneWord> = None,
+        min 100 * MILLISECOND => "clients would do nothing but reconnect",
+        max 30 * DAY => "say \"none\" instead";
+
+    /// By how much of itself `max_age` is shortened at most, at random, so that streams opened
+    /// together do not end together: 0.2 makes it 80 to 100 %.
+    max_age_jitter: f64 as Fraction = 0.2,
+        min 0 => "it shortens only",
+        max ONE / 2 => "a stream is to live at least half of its `max_age`";
+
+    /// How many consecutive errors of a stream open its breaker and close it.
+    breaker_errors: usize as Count = 3,
+        min 1 => "every stream would be closed at once",
+        max 1_000 => "the breaker would never open";
+
+    /// After how long clients are told to come back (`retry:`), before jitter.
+    retry: Duration as Time = Duration::from_secs(2),
+        min 10 * MILLISECOND => "clients would come back all at once, without a pause",
+        max 10 * MINUTE => "clients would stay away long after the hub is back";
+
+    /// The kernel's send buffer of a stream (`SO_SNDBUF`); `system` leaves it to the kernel.
+    send_buffer_bytes: Option<usize> as Or<Size, SystemWord> = Some(size(128 * KIB)),
+        min 4 * KIB => "the kernel takes no less",
+        max 16 * MIB => "every stalled reader may hold it";
+
+    /// How many threads deliver events; `auto` is one per core.
+    shards: Auto<usize> as Or<Count, AutoWord> = Auto::Auto,
+        min 1 => "nothing would be delivered",
+        max 256 => "more threads than cores only take turns";
+}
+
+"Long-poll" {
+    /// The longest time a long-poll may ask to wait.
+    long_poll_max_wait: Duration as Time = Duration::from_secs(60),
+        min 100 * MILLISECOND => "clients would do nothing but ask",
+        max 10 * MINUTE => "every proxy on the way closes a request that is silent for so long";
+
+    /// How long a long-poll waits that does not say.
+    long_poll_default_wait: Duration as Time = Duration::from_secs(25),
+        min 100 * MILLISECOND => "clients would do nothing but ask",
+        max 10 * MINUTE => "every proxy on the way closes a request that is silent for so long";
+
+    /// How many events a long-poll may ask for.
+    long_poll_max_events: usize as Count = 1_000,
+        min 1 => "no event would ever be handed out",
+        max 100_000 => "the answer is made in memory";
+
+    /// How many events a long-poll gets that does not say.
+    long_poll_default_events: usize as Count = 100,
+        min 1 => "no event would ever be handed out",
+        max 100_000 => "the answer is made in memory";
+}
+
+"Browsers" {
+    /// The origins whose pages may use the hub (CORS), each as scheme://host[:port]; `*` alone is all.
+    cors_origins: AllowedOrigins as Origins = AllowedOrigins::Listed(Vec::new());
+
+    /// Whether those pages may send cookies.
+    cors_credentials: bool as Switch = false;
+}
+
+"Running" {
+    /// How long streams and requests have to end at shutdown before they are cut off.
+    shutdown_grace: Duration as Time = Duration::from_secs(10),
+        min 100 * MILLISECOND => "no subscriber could be told",
+        max HOUR => "supervisors kill a process long before";
+
+    /// Whether `GET /metrics` answers.
+    enable_metrics: bool as Switch = true;
+
+    /// How log lines are written.
+    log_format: LogFormat as LogFormat = LogFormat::Text;
+
+    /// What is logged: off, error, warn, info, debug or trace, or TARGET=LEVEL, separated by commas.
+    log_level: Cow<'static, str> as LogFilter = Cow::Borrowed("info");
+}
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::DEFAULT
+    }
+}
+
+impl Config {
+    /// The warning threshold in bytes.
+    pub fn memory_warning_bytes(&self) -> u64 {
+        self.memory_warning_threshold_mb.saturating_mul(MIB)
+    }
+
+    /// The critical threshold in bytes.
+    pub fn memory_critical_bytes(&self) -> u64 {
+        self.memory_critical_threshold_mb.saturating_mul(MIB)
+    }
+}
+
+/// How the defaults relate, known when this is compiled.
+const _: () = {
+    const D: &Config = &Config::DEFAULT;
+    assert!(
+        D.heartbeat_interval.as_secs() + D.half_open_timeout.as_secs() <= 30,
+        "a peer that vanishes is noticed within 30 s"
+    );
+    assert!(D.write_deadline.as_secs() <= 30, "a reader that stalls is noticed within 30 s");
+    assert!(D.heartbeat_interval.as_millis() < D.write_deadline.as_millis());
+    assert!(D.write_deadline.as_millis() < D.max_subscriber_idle_time.as_millis());
+    assert!(D.memory_warning_threshold_mb < D.memory_critical_threshold_mb);
+    assert!(D.max_event_bytes <= D.max_history_bytes_per_session);
+    assert!(D.max_event_bytes <= D.max_body_bytes);
+    assert!((D.max_body_bytes as u64) < D.memory_warning_threshold_mb * MIB);
+    assert!((D.max_history_bytes_per_session as u64) < D.memory_warning_threshold_mb * MIB);
+    // Percent-encoding makes three bytes of one.
+    assert!(3 * D.max_session_name_bytes < D.max_uri_bytes, "the longest name fits a path");
+    assert!(D.max_uri_bytes < D.max_head_bytes, "a head has room for more than its target");
+    assert!(D.long_poll_default_wait.as_millis() <= D.long_poll_max_wait.as_millis());
+    assert!(D.long_poll_default_events <= D.long_poll_max_events);
+    // nginx (`proxy_read_timeout`) and the common load balancers close what is silent for 60 s.
+    assert!(D.heartbeat_interval.as_secs() <= 30, "two heartbeats fit a proxy's patience");
+};

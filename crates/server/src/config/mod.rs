@@ -1,0 +1,65 @@
+//! The configuration of the hub: one table of settings, and what is made from it.
+//!
+//! [`load()`] puts a [`Config`] together from built-in defaults, a TOML file, the environment and
+//! flags, each above the one before. It is taken whole or refused whole: a [`ConfigError`] names
+//! everything that is wrong, where, and what would do.
+//!
+//! Knows nothing of the hub: no socket, no clock, no session. Whoever uses a value finds out
+//! whether the machine grants it.
+//!
+//! # Layout
+//!
+//! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
+//! - `relations`: what settings owe each other
+//! - `setting`: what a row becomes; `kind`, `words`, `cross_origin`, `quantity`: how values are written
+//! - `load`: the sources in order; `file`, `args`: two of them; `draft`: what they are gathered in
+//! - `error`, `suggest`: what is wrong, and what was meant
+//! - `report`: what `check` prints; `reference`: `docs/configuration.md`
+
+mod args;
+mod cross_origin;
+mod draft;
+mod error;
+mod file;
+mod kind;
+mod limits;
+mod load;
+mod quantity;
+mod reference;
+mod relations;
+mod report;
+mod setting;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use args::ConfigArgs;
+pub use cross_origin::AllowedOrigins;
+pub use error::{ConfigError, Mistake, Origin, Problem};
+pub use kind::Plain;
+pub use limits::Config;
+pub use load::load;
+pub use reference::reference_markdown;
+pub use report::Entry;
+pub use words::{Auto, LogFormat};
+
+/// A configuration, and where each of its values came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What holds.
+    pub config: Config,
+    /// Who said so.
+    pub origins: Origins,
+}
+
+/// Where each value of a configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins(Vec<Origin>);
+
+impl Origins {
+    /// Where the value of `key` came from; `None` if there is no such key.
+    pub fn of(&self, key: &str) -> Option<&Origin> {
+        self.0.get(setting::place(key)?)
+    }
+}

@@ -1,0 +1,79 @@
+//! The reference of all settings, `docs/configuration.md`, made from the table.
+
+use std::fmt::Write as _;
+
+use super::limits::{Config, SETTINGS};
+use super::relations::RELATIONS;
+use super::setting::Setting;
+
+const HEAD: &str = "\
+# Configuration
+
+<!-- Made from the table of settings; change that, then run
+     `BLESS=1 cargo test -p watertight-server configuration_md`. -->
+
+Nothing needs to be configured. What is, comes from four places, each above the one before it:
+
+1. the default built in;
+2. a TOML file, named by `--config FILE` or by `WATERTIGHT_CONFIG`, with all settings at its top level:
+   `max_queue_size = 2000`;
+3. the environment, the key in capitals after `WATERTIGHT_`: `WATERTIGHT_MAX_QUEUE_SIZE=2000`;
+4. a flag, the key with dashes: `--max-queue-size 2000`.
+
+The configuration is taken whole or refused whole. A key that does not exist, a value out of its bounds,
+two settings that contradict each other: each is named with its place (`hub.toml:3:18`, the variable, the
+flag) and with what would do, all of them at once, and the program ends with exit code 64. That goes for
+variables beginning with `WATERTIGHT_` too, but for `WATERTIGHT_CONFIG` and `WATERTIGHT_LOG`.
+`watertight check FILE` says what a file comes to, key by key.
+
+| kind | written as |
+|---|---|
+| time | seconds (`300`, `0.5`), or with a unit: `\"250ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"` |
+| size | bytes (`262144`), or with a unit: `\"256 KiB\"`, `\"8MiB\"` (1,024), `\"1GB\"` (1,000) |
+| `*_mb` | a whole number of MiB |
+| switch | `true` or `false`; as a flag, `--key` alone means `true`, and `--key=false` the other |
+| list | a TOML array; in a variable or a flag separated by commas |
+
+Numbers may be quoted in the file. Paths are relative to the directory the hub is started in.
+";
+
+/// The reference of all settings in Markdown; `docs/configuration.md` is this text.
+pub fn reference_markdown() -> String {
+    let mut text = HEAD.to_owned();
+    let mut section = "";
+    for setting in SETTINGS {
+        if setting.section != section {
+            section = setting.section;
+            let _ = write!(text, "\n## {section}\n\n");
+            text.push_str("| key | default | meaning | bounds |\n|---|---|---|---|\n");
+        }
+        text.push_str(&row(setting));
+    }
+    text.push_str("\n## Between settings\n\n");
+    for relation in RELATIONS {
+        let _ = writeln!(text, "- {}.", relation.words());
+    }
+    text
+}
+
+fn row(setting: &Setting) -> String {
+    let default = (setting.plain)(&Config::DEFAULT).toml();
+    let bounds = match (setting.bounds, setting.form.unit) {
+        (Some(bounds), Some(unit)) => {
+            let words = match setting.form.words {
+                "" => String::new(),
+                words => format!(", or {words}"),
+            };
+            format!(
+                "{} ({}) to {} ({}){words}",
+                unit.show(bounds.min),
+                bounds.below,
+                unit.show(bounds.max),
+                bounds.above
+            )
+        }
+        _ => setting.form.advice(None).trim_start_matches("use ").to_owned(),
+    };
+    let cell = |text: &str| text.replace('|', "\\|");
+    format!("| `{}` | `{default}` | {} | {} |\n", setting.key, cell(&setting.about()), cell(&bounds))
+}

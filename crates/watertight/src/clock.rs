@@ -1,0 +1,83 @@
+//! The hub's clock: the only place that reads time.
+//!
+//! Everything that lasts (TTL, deadlines, heartbeats) is measured on the monotonic clock. Wall time is for
+//! timestamps that people read.
+
+use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU64, Ordering};
+#[expect(clippy::disallowed_types, reason = "this is the clock module")]
+use std::time::Instant;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use watertight_core::Tick;
+
+/// A clock that only goes forward.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Source>);
+
+#[derive(Debug)]
+enum Source {
+    Monotonic(Instant),
+    #[cfg(feature = "testing")]
+    Manual(AtomicU64),
+    #[cfg(feature = "testing")]
+    Runtime(tokio::time::Instant),
+}
+
+impl Clock {
+    /// The operating system's monotonic clock, starting at zero now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+    pub fn monotonic() -> Clock {
+        Clock(Arc::new(Source::Monotonic(Instant::now())))
+    }
+
+    /// A clock that stands still until it is moved.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn manual() -> Clock {
+        Clock(Arc::new(Source::Manual(AtomicU64::new(0))))
+    }
+
+    /// The runtime's clock, which tests can pause.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn of_runtime() -> Clock {
+        Clock(Arc::new(Source::Runtime(tokio::time::Instant::now())))
+    }
+
+    /// Milliseconds since the clock began.
+    #[must_use]
+    pub fn now(&self) -> Tick {
+        match &*self.0 {
+            Source::Monotonic(start) => Tick::ZERO.after(start.elapsed()),
+            #[cfg(feature = "testing")]
+            Source::Manual(millis) => Tick(millis.load(Ordering::SeqCst)),
+            #[cfg(feature = "testing")]
+            Source::Runtime(start) => Tick::ZERO.after(start.elapsed()),
+        }
+    }
+
+    /// Moves a manual clock forward; a monotonic clock moves by itself.
+    #[cfg(feature = "testing")]
+    pub(crate) fn advance(&self, by: Duration) {
+        if let Source::Manual(millis) = &*self.0 {
+            let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            let _ = millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(by)));
+        }
+    }
+
+    /// Whether waiting makes time pass.
+    #[must_use]
+    pub(crate) fn runs(&self) -> bool {
+        matches!(&*self.0, Source::Monotonic(_))
+    }
+}
+
+/// Wall time since the Unix epoch, for timestamps only.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+pub fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,104 @@
+//! What can go wrong at the hub's boundary. One enum per call, with a stable code and whether a retry helps.
+
+use watertight_core::{Exhausted, InvalidSessionName, RegistryError};
+
+use crate::config::InvalidConfig;
+
+/// Why a hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A figure makes no sense.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The operating system refused a poller or a thread.
+    #[error("cannot start a pump: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Why an event was not taken. Nothing of a refused call is in the log unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The session's name cannot be one.
+    #[error(transparent)]
+    Name(#[from] InvalidSessionName),
+    /// The event is larger than the hub takes.
+    #[error("an event may carry at most {max_bytes} bytes of data, this one has {bytes}")]
+    TooLarge {
+        /// Bytes of its data.
+        bytes: usize,
+        /// The limit in force.
+        max_bytes: usize,
+    },
+    /// The type is one of the hub's own (`gap`, `error`), which a publisher must not forge.
+    #[error("the event type {0:?} is the hub's own")]
+    Reserved(String),
+    /// There are too many sessions.
+    #[error(transparent)]
+    Sessions(#[from] RegistryError),
+    /// There is no memory for it, even after letting history go.
+    #[error(transparent)]
+    Memory(#[from] Exhausted),
+    /// The hub is stopping.
+    #[error("the hub is shutting down")]
+    ShuttingDown,
+    /// The operating system gave no randomness for a new session's epoch.
+    #[error("no randomness for a new session: {0}")]
+    Randomness(String),
+}
+
+/// Why a subscription was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The session's name cannot be one.
+    #[error(transparent)]
+    Name(#[from] InvalidSessionName),
+    /// There are too many sessions.
+    #[error(transparent)]
+    Sessions(#[from] RegistryError),
+    /// There is no memory for a newcomer.
+    #[error(transparent)]
+    Memory(#[from] Exhausted),
+    /// The hub refuses newcomers until memory is free again.
+    #[error("the hub is above its memory threshold and takes no newcomers")]
+    Overloaded,
+    /// The hub is stopping.
+    #[error("the hub is shutting down")]
+    ShuttingDown,
+    /// The operating system gave no randomness for a new session's epoch.
+    #[error("no randomness for a new session: {0}")]
+    Randomness(String),
+}
+
+/// Why a session could not be had; turned into the caller's error.
+#[derive(Debug)]
+pub(crate) enum SessionError {
+    Registry(RegistryError),
+    Memory(Exhausted),
+    Randomness(String),
+}
+
+impl From<RegistryError> for SessionError {
+    fn from(error: RegistryError) -> Self {
+        SessionError::Registry(error)
+    }
+}
+
+impl From<SessionError> for PublishError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Registry(error) => PublishError::Sessions(error),
+            SessionError::Memory(error) => PublishError::Memory(error),
+            SessionError::Randomness(error) => PublishError::Randomness(error),
+        }
+    }
+}
+
+impl From<SessionError> for SubscribeError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Registry(error) => SubscribeError::Sessions(error),
+            SessionError::Memory(error) => SubscribeError::Memory(error),
+            SessionError::Randomness(error) => SubscribeError::Randomness(error),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The gate: how many connections there may be, in all and per address.
+//!
+//! At capacity newcomers are refused; nobody is evicted to make room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use watertight_core::{Entry, Kind, Ledger};
+
+/// Why a connection was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There are as many connections as there may be.
+    #[error("the hub has as many connections as it may have")]
+    Full,
+    /// This address has as many connections as it may have.
+    #[error("this address has as many connections as it may have")]
+    Address,
+}
+
+/// Counts connections in and out.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Arc<Ledger>,
+    max_connections: usize,
+    max_per_address: usize,
+    live: AtomicUsize,
+    refused: AtomicU64,
+    /// Addresses with connections; an address without any is taken out, so the map is as small as the crowd.
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Gate {
+    /// A gate for so many connections.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, max_connections: usize, max_per_address: usize) -> Gate {
+        Gate(Arc::new(Inner {
+            ledger,
+            max_connections,
+            max_per_address,
+            live: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            addresses: Mutex::new(HashMap::new()),
+        }))
+    }
+
+    /// Lets a connection from `address` in, until its guard is dropped.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn admit(&self, address: IpAddr) -> Result<ConnectionGuard, Refused> {
+        let room = |live: usize| (live < self.0.max_connections).then_some(live + 1);
+        let counted = self.0.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+        let refused = |why| {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+            Err(why)
+        };
+        if counted.is_err() {
+            return refused(Refused::Full);
+        }
+        {
+            let mut addresses = self.0.addresses.lock();
+            let of_address = addresses.entry(address).or_insert(0);
+            if *of_address < self.0.max_per_address {
+                *of_address += 1;
+                let entry = self.0.ledger.open(Kind::Connection);
+                return Ok(ConnectionGuard { gate: Arc::clone(&self.0), address, _entry: entry });
+            }
+        }
+        self.0.live.fetch_sub(1, Ordering::Relaxed);
+        refused(Refused::Address)
+    }
+
+    /// Connections there are.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.0.live.load(Ordering::Relaxed)
+    }
+
+    /// Connections refused so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.0.max_connections
+    }
+}
+
+/// One connection's place; dropping it frees the place.
+#[derive(Debug)]
+#[must_use = "dropping the guard frees the place at once"]
+pub struct ConnectionGuard {
+    gate: Arc<Inner>,
+    address: IpAddr,
+    _entry: Entry,
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        let mut addresses = self.gate.addresses.lock();
+        if let Some(of_address) = addresses.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                addresses.remove(&self.address);
+                if addresses.is_empty() {
+                    addresses.shrink_to_fit();
+                }
+            }
+        }
+        drop(addresses);
+        self.gate.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,208 @@
+//! A listener for those who stay with `axum::serve` (or another server): counted connections, dead peers
+//! noticed, and a write deadline that holds although nobody polls the body.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
+use tracing::warn;
+
+use crate::config::HubConfig;
+use crate::gate::{ConnectionGuard, Gate};
+
+/// First pause after the operating system refused a socket; doubled up to [`ACCEPT_PAUSE_MAX`].
+const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(20);
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Sets what notices a dead peer: keepalive on a silent line, a limit on unacknowledged bytes on a busy one.
+///
+/// # Errors
+/// When the operating system refuses an option that it knows.
+pub fn watch_peer(stream: &TcpStream, config: &HubConfig) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let first = config.heartbeat_interval.min(Duration::from_secs(10)).max(Duration::from_secs(1));
+    let keepalive = TcpKeepalive::new()
+        .with_time(first)
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(config.half_open_timeout))
+}
+
+/// Accepts the next connection. Running out of descriptors or memory pauses accepting and never ends it.
+pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut pause = ACCEPT_PAUSE_MIN;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) => {
+                warn!(%error, pause_ms = pause.as_millis() as u64, "cannot accept a connection, pausing");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// Errors of a connection that was gone before it was accepted.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// A listener whose connections are counted by a [`Gate`] and watched.
+#[derive(Debug)]
+pub struct GuardedListener {
+    listener: TcpListener,
+    gate: Gate,
+    config: HubConfig,
+}
+
+impl GuardedListener {
+    /// Guards `listener` with a hub's figures.
+    #[must_use]
+    pub fn new(listener: TcpListener, gate: Gate, config: HubConfig) -> GuardedListener {
+        GuardedListener { listener, gate, config }
+    }
+
+    /// The next connection that the gate lets in; the others are closed.
+    pub async fn accept(&mut self) -> (GuardedStream<TcpStream>, SocketAddr) {
+        loop {
+            let (stream, peer) = accept(&self.listener).await;
+            let Ok(guard) = self.gate.admit(peer.ip()) else { continue };
+            if watch_peer(&stream, &self.config).is_ok() {
+                return (GuardedStream::new(stream, self.config.write_deadline).holding(guard), peer);
+            }
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+#[cfg(feature = "axum")]
+impl axum::serve::Listener for GuardedListener {
+    type Io = GuardedStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        GuardedListener::accept(self).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        GuardedListener::local_addr(self)
+    }
+}
+
+pin_project! {
+    /// A stream with a write deadline: if the peer accepts no byte of what waits for it for that long, writing
+    /// fails with `TimedOut`. The timer belongs to the stream, so it fires whoever polls or does not poll the
+    /// body behind it.
+    #[derive(Debug)]
+    pub struct GuardedStream<S> {
+        #[pin]
+        inner: S,
+        write_deadline: Duration,
+        // Armed while a write waits; allocated only then.
+        stalled: Option<Pin<Box<Sleep>>>,
+        guard: Option<ConnectionGuard>,
+    }
+}
+
+impl<S> GuardedStream<S> {
+    /// Guards `inner`.
+    pub fn new(inner: S, write_deadline: Duration) -> GuardedStream<S> {
+        GuardedStream { inner, write_deadline, stalled: None, guard: None }
+    }
+
+    /// Keeps the connection's place for as long as the stream lives.
+    #[must_use]
+    pub fn holding(mut self, guard: ConnectionGuard) -> GuardedStream<S> {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// The stream itself and its place at the gate.
+    pub fn into_parts(self) -> (S, Option<ConnectionGuard>) {
+        (self.inner, self.guard)
+    }
+}
+
+/// Lets a write through, or arms the deadline while it waits.
+fn guard_write<T>(
+    wrote: Poll<io::Result<T>>,
+    stalled: &mut Option<Pin<Box<Sleep>>>,
+    deadline: Duration,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<T>> {
+    if wrote.is_ready() {
+        *stalled = None;
+        return wrote;
+    }
+    let timer = stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
+    match timer.as_mut().poll(context) {
+        Poll::Ready(()) => {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer accepts no bytes")))
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+impl<S: AsyncRead> AsyncRead for GuardedStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.project().inner.poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite> AsyncWrite for GuardedStream<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let wrote = this.inner.poll_write(context, bytes);
+        guard_write(wrote, this.stalled, *this.write_deadline, context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        runs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let wrote = this.inner.poll_write_vectored(context, runs);
+        guard_write(wrote, this.stalled, *this.write_deadline, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let flushed = this.inner.poll_flush(context);
+        guard_write(flushed, this.stalled, *this.write_deadline, context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let shut = this.inner.poll_shutdown(context);
+        guard_write(shut, this.stalled, *this.write_deadline, context)
+    }
+}

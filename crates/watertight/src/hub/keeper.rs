@@ -1,0 +1,161 @@
+//! The keeper: one thread that cleans up and watches memory.
+//!
+//! Cleanup goes over the sessions in slices and holds one stripe's lock per slice: it never stops the world.
+//! The memory ladder is looked at four times a second.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tracing::{debug, info, warn};
+use watertight_core::log::Freed;
+use watertight_core::registry::Place;
+use watertight_core::{CloseReason, Entry, Kind, Ladder, Rung, Session, Tick};
+
+use super::Inner;
+use crate::shard::Work;
+
+/// How often the memory ladder is looked at.
+const LADDER_STEP: Duration = Duration::from_millis(250);
+
+/// A cleanup pass that takes longer is worth a warning.
+const SLOW_CLEANUP: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Signal {
+    ended: Mutex<bool>,
+    wake: Condvar,
+}
+
+/// Owns the keeper's thread; dropping it ends the thread and waits for it.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    signal: Arc<Signal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    pub(super) fn start(inner: Arc<Inner>) -> std::io::Result<Keeper> {
+        let signal = Arc::new(Signal::default());
+        let entry = inner.ledger.open(Kind::Task);
+        let thread = std::thread::Builder::new().name("watertight-keeper".into()).spawn({
+            let signal = Arc::clone(&signal);
+            move || run(&inner, &signal, entry)
+        })?;
+        Ok(Keeper { signal, thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        *self.signal.ended.lock() = true;
+        self.signal.wake.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the keeper was reported by the panic hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(inner: &Arc<Inner>, signal: &Signal, _entry: Entry) {
+    let mut ladder = Ladder::new(Arc::clone(&inner.budget));
+    let mut next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
+    loop {
+        {
+            let mut ended = signal.ended.lock();
+            if !*ended {
+                signal.wake.wait_for(&mut ended, LADDER_STEP);
+            }
+            if *ended {
+                return;
+            }
+        }
+        step_ladder(inner, &mut ladder);
+        if inner.clock.runs() && inner.clock.now() >= next_cleanup {
+            clean_up(inner);
+            next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
+        }
+    }
+}
+
+fn step_ladder(inner: &Arc<Inner>, ladder: &mut Ladder) {
+    let (before, now) = ladder.step();
+    if before != now {
+        let (pressure, rung) = (inner.budget.pressure(), now.name());
+        if now > before {
+            warn!(bytes = pressure, rung, "memory pressure rises");
+        } else {
+            info!(bytes = pressure, rung, "memory pressure falls");
+        }
+    }
+    if now >= Rung::ShedHistory {
+        let freed = shed_all(inner);
+        debug!(events = freed.events, bytes = freed.bytes, "history let go under memory pressure");
+    }
+    if now >= Rung::CloseLaggards {
+        for shard in &inner.shards {
+            shard.send(Work::CloseLaggard);
+        }
+    }
+}
+
+/// One turn over all sessions, in slices.
+fn shed_all(inner: &Inner) -> Freed {
+    let mut freed = Freed::default();
+    let slices = watertight_core::limits::REGISTRY_STRIPES
+        + inner.registry.len() / watertight_core::limits::CLEANUP_SLICE;
+    for _ in 0..slices {
+        freed += inner.shed_some();
+    }
+    freed
+}
+
+/// One whole cleanup pass: expired events, sessions past their time, task subscribers that read nothing.
+pub(super) fn clean_up(inner: &Arc<Inner>) {
+    let begun = inner.clock.now();
+    let ttl = inner.config.session_ttl;
+    let (mut freed, mut sessions) = (Freed::default(), 0);
+    let mut place = Some(Place::default());
+    while let Some(at) = place {
+        let now = inner.clock.now();
+        let idle = |session: &Session| now.since(session.last_activity()) > ttl;
+        let swept = inner.registry.slice(at, idle, |session| {
+            freed += session.with_log(|log| log.expire(now));
+        });
+        inner.counters.events_held.fetch_sub(swept.events, Ordering::Relaxed);
+        sessions += swept.sessions;
+        place = swept.next;
+        std::thread::yield_now();
+    }
+    inner.counters.note_expired(freed);
+    close_idle_tasks(inner, begun);
+    report(inner, begun, freed, sessions);
+}
+
+fn close_idle_tasks(inner: &Inner, now: Tick) {
+    let limit = inner.config.max_subscriber_idle_time;
+    let tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
+    for task in tasks {
+        let behind = task.session().head() > task.position();
+        if behind && now.since(task.last_progress()) > limit {
+            inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            task.close(CloseReason::SlowConsumer);
+        }
+    }
+}
+
+fn report(inner: &Inner, begun: Tick, freed: Freed, sessions: usize) {
+    let took = inner.clock.now().since(begun);
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    inner.counters.cleanups.fetch_add(1, Ordering::Relaxed);
+    inner.counters.last_cleanup_ms.store(took_ms, Ordering::Relaxed);
+    inner.counters.sessions_expired.fetch_add(sessions as u64, Ordering::Relaxed);
+    let (events, bytes) = (freed.events, freed.bytes);
+    if took > SLOW_CLEANUP {
+        warn!(took_ms, events, bytes, sessions, "cleanup took long");
+    } else if events + sessions > 0 {
+        info!(took_ms, events, bytes, sessions, "cleaned up");
+    }
+}

@@ -1,0 +1,58 @@
+//! Pacing: a publisher that outruns delivery is slowed, so that readers who keep reading never get a gap from
+//! speed alone.
+//!
+//! A publisher waits until every subscriber that still reads is within half of `max_queue_size` of the head.
+//! A subscriber that takes nothing for half a second no longer counts, and no publisher waits longer than
+//! [`WAIT_MAX`]: a stalled or trickling reader costs a publisher that much at most. The pumps wake who waits.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use watertight_core::Session;
+
+use super::Inner;
+
+/// How long one publish is held back at most.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Takes the publisher's waker out of the session again, whatever happens to the future.
+struct PacedGuard<'a> {
+    session: &'a Session,
+    key: usize,
+}
+
+impl Drop for PacedGuard<'_> {
+    fn drop(&mut self) {
+        self.session.remove_paced(self.key);
+    }
+}
+
+impl Inner {
+    /// Waits until the pumps are close enough behind. Dropping the future stops the waiting.
+    pub(crate) async fn pace(&self, session: &Arc<Session>) {
+        let near = u64::try_from(self.config.max_queue_size / 2).unwrap_or(u64::MAX).max(1);
+        let begun = self.clock.now();
+        if session.backlog(begun) <= near {
+            return;
+        }
+        let waker = Arc::new(AtomicWaker::new());
+        let _guard = PacedGuard { session, key: session.add_paced(Arc::clone(&waker)) };
+        // The pumps look after those who wait: they wake them from time to time, so that a reader who stalls
+        // is noticed, and whenever readers have come closer.
+        for (slot, shard) in session.slots().iter().zip(&self.shards) {
+            if slot.group().is_some() || shard.index() == session.home() {
+                shard.send(crate::shard::Work::Paced(Arc::clone(session)));
+            }
+        }
+        poll_fn(|context| {
+            waker.register(context.waker());
+            let now = self.clock.now();
+            let enough = session.backlog(now) <= near || now >= begun.after(WAIT_MAX) || self.is_stopping();
+            if enough { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}

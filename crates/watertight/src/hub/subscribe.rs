@@ -1,0 +1,99 @@
+//! Subscribing: a position first, everything else after.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use watertight_core::limits::SUBSCRIBER_OVERHEAD_BYTES;
+use watertight_core::{Kind, Owner, Policy, Resume, Rung, Tick};
+
+use super::{Hub, Inner};
+use crate::error::SubscribeError;
+use crate::subscription::{Membership, Subscription};
+
+/// What is known about a subscriber beside its position.
+#[derive(Debug, Clone, Default)]
+pub struct SubscribeOptions {
+    /// Whose it is.
+    pub user: Option<Arc<str>>,
+    /// What it streams, for listings and logs; `session` if not said.
+    pub kind: Option<&'static str>,
+    /// When its token ends it, from now.
+    pub token_lifetime: Option<Duration>,
+    /// A policy of its own; the hub's for session streams if not said.
+    pub policy: Option<Arc<Policy>>,
+}
+
+impl Hub {
+    /// Subscribes to a session, from `resume` on. Nothing is lost, doubled or reordered between what is
+    /// replayed and what is live: both are the same cursor. Dropping the subscription gives everything back.
+    ///
+    /// # Errors
+    /// When the hub takes no newcomers, or the session cannot be had.
+    pub fn subscribe(&self, session: &str, resume: Resume) -> Result<Subscription, SubscribeError> {
+        self.subscribe_with(session, resume, SubscribeOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Hub::subscribe`].
+    pub fn subscribe_with(
+        &self,
+        session: &str,
+        resume: Resume,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, SubscribeError> {
+        let name = self.name(session)?;
+        self.inner.admit()?;
+        let permit = self.inner.budget.try_charge(Owner::Subscribers, SUBSCRIBER_OVERHEAD_BYTES)?;
+        let now = self.inner.clock.now();
+        let replay = self.inner.budget.rung() < Rung::NoReplay;
+        loop {
+            let joined = self.inner.session(&name, true)?;
+            let membership = Membership::new(&self.inner, joined);
+            let located = membership.session().with_log(|log| {
+                (!log.ended()).then(|| {
+                    let (cursor, gap) = log.locate(resume, replay, now);
+                    (cursor, gap, log.position(cursor.next - 1))
+                })
+            });
+            // Ended between look-up and lock: leave it and make a new one.
+            let Some((cursor, gap, start)) = located else { continue };
+            if gap.is_some() {
+                self.inner.counters.gaps.fetch_add(1, Ordering::Relaxed);
+            }
+            let entry = self.inner.ledger.open(Kind::Subscription);
+            let token_expiry = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
+            let policy =
+                options.policy.clone().unwrap_or_else(|| Arc::clone(&self.inner.session_policy));
+            let membership = membership.admitted(entry, permit);
+            return Ok(Subscription::new(
+                self.clone(),
+                membership,
+                cursor,
+                start,
+                gap,
+                crate::subscription::Terms {
+                    kind: options.kind.unwrap_or("session"),
+                    user: options.user,
+                    policy,
+                    token_expiry,
+                },
+            ));
+        }
+    }
+}
+
+impl Inner {
+    /// Whether newcomers are taken.
+    fn admit(&self) -> Result<(), SubscribeError> {
+        if self.is_stopping() {
+            return Err(SubscribeError::ShuttingDown);
+        }
+        if self.budget.rung() >= Rung::NoNewcomers {
+            return Err(SubscribeError::Overloaded);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! An SSE hub that cannot leak, as a library.
+//!
+//! ```no_run
+//! use watertight::{Event, Hub, HubConfig, Resume};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = Hub::new(HubConfig::default())?;
+//! let subscription = hub.subscribe("demo", Resume::Live)?; // a `Stream`, and an HTTP response
+//! hub.publish("demo", Event::new("hello")).await?;
+//! # drop(subscription);
+//! # Ok(()) }
+//! ```
+//!
+//! Three guarantees: no silent loss (a [`Gap`] names what is missing, before anything newer), bounded memory
+//! (a [`Budget`] holds every byte that can grow), everything comes back (a [`Ledger`] counts every resource).
+//!
+//! # Layout
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`hub`] | [`Hub`]: publish, subscribe, stats, cleanup, shutdown |
+//! | [`subscription`] | [`Subscription`]: the guard that holds a cursor, a `Stream` |
+//! | `shard` | the pumps: threads that own sockets |
+//! | [`body`] | a subscription as an HTTP body |
+//! | [`serve`] | the accept loop, with a time limit for each phase |
+//! | [`guarded`] | [`GuardedListener`], for those who stay with `axum::serve` |
+//! | [`gate`] | how many connections there may be |
+//! | [`config`], [`event`], [`error`], [`clock`] | what they say |
+
+pub mod body;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod gate;
+pub mod guarded;
+pub mod hub;
+pub mod resume;
+#[cfg(feature = "axum")]
+pub mod serve;
+mod shard;
+pub mod subscription;
+mod wire;
+
+pub use watertight_core::{
+    Budget, CloseReason, Gap, GapReason, Ledger, Position, Resume, Rung, Session, SessionName, Tick,
+};
+
+pub use self::body::{SseBody, StreamHandle};
+pub use self::clock::Clock;
+pub use self::config::HubConfig;
+pub use self::error::{PublishError, StartError, SubscribeError};
+pub use self::event::{Event, EventType, Message, Received};
+pub use self::gate::Gate;
+pub use self::guarded::GuardedListener;
+pub use self::hub::{Hub, Stats, SubscribeOptions};
+#[cfg(feature = "axum")]
+pub use self::serve::{ServeLimits, Server};
+pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionPlace};
+pub use self::subscription::Subscription;

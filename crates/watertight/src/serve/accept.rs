@@ -1,0 +1,146 @@
+//! Accepting, refusing and the phases before HTTP.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tracing::debug;
+use watertight_core::Kind;
+
+use super::io::HttpIo;
+use super::sniff::{Protocol, sniff};
+use super::{Shared, http1, http2};
+use crate::gate::{ConnectionGuard, Refused};
+use crate::guarded::{GuardedStream, accept, watch_peer};
+
+/// How long a refused peer is given to take its answer.
+const REFUSAL_LINGER: Duration = Duration::from_secs(1);
+
+/// Accepts until told to stop.
+pub(super) async fn run(shared: &Arc<Shared>, listener: &TcpListener, stop: impl Future<Output = ()>) {
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = &mut stop => return,
+            accepted = accept(listener) => accepted,
+        };
+        match shared.gate.admit(peer.ip()) {
+            Ok(guard) => {
+                let shared = Arc::clone(shared);
+                let entry = shared.hub.ledger().open(Kind::Task);
+                shared.tasks.clone().spawn(async move {
+                    let _entry = entry;
+                    let stop = shared.stop.clone();
+                    connection(&shared, stream, peer, guard, stop).await;
+                });
+            }
+            Err(why) => refuse(shared, stream, why),
+        }
+    }
+}
+
+/// One connection, from its first byte to its last (or until a pump takes it over).
+async fn connection(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    guard: ConnectionGuard,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    if let Err(error) = watch_peer(&stream, shared.hub.config()) {
+        debug!(%error, %peer, "the peer was gone before it was heard");
+        return;
+    }
+    let deadline = shared.hub.config().write_deadline;
+    let stream = GuardedStream::new(stream, deadline).holding(guard);
+    let Some(tls) = &shared.tls else {
+        return plain(shared, stream, peer, stop).await;
+    };
+    let handshake = timeout(shared.limits.tls_handshake_timeout, tls.accept(stream));
+    let mut stream = tokio::select! {
+        () = stop.cancelled() => return,
+        done = handshake => match done {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return debug!(%error, %peer, "TLS handshake failed"),
+            Err(_) => return debug!(%peer, "TLS handshake timed out"),
+        },
+    };
+    stream.get_mut().1.set_buffer_limit(Some(16 * 1024));
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let Some(_place) = place(shared).await else { return };
+    let io = HttpIo::new(stream, Vec::new(), shared.limits.head_timeout);
+    if is_http2 {
+        http2::serve(shared, io, peer, &stop).await;
+    } else {
+        http1::serve_bodies(shared, io, peer, &stop).await;
+    }
+}
+
+async fn plain(
+    shared: &Arc<Shared>,
+    mut stream: GuardedStream<TcpStream>,
+    peer: SocketAddr,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    // Costs next to nothing until the first byte: hyper's buffers come after.
+    let sniffed = tokio::select! {
+        () = stop.cancelled() => return,
+        sniffed = timeout(shared.limits.first_byte_timeout, sniff(&mut stream)) => sniffed,
+    };
+    let (protocol, read_ahead) = match sniffed {
+        Ok(Ok(sniffed)) => sniffed,
+        Ok(Err(error)) => return debug!(%error, %peer, "the peer left before it asked"),
+        Err(_) => return debug!(%peer, reason = "head_timeout", "the peer asked nothing"),
+    };
+    let Some(place) = place(shared).await else { return };
+    let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
+    match protocol {
+        Protocol::Http1 => http1::serve_lean(shared, io, peer, &stop).await,
+        Protocol::Http2 => http2::serve(shared, io, peer, &stop).await,
+    }
+    drop(place);
+}
+
+/// A place among the requests in flight. `None`: none came free in time, or the server stops.
+async fn place(shared: &Shared) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    match timeout(shared.limits.head_timeout, shared.requests.acquire()).await {
+        Ok(Ok(permit)) => Some(permit),
+        Ok(Err(_)) | Err(_) => None,
+    }
+}
+
+/// Tells a refused peer why, if that can be done without waiting for it; a crowd is just closed.
+fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, why: Refused) {
+    debug!(reason = %why, "connection refused");
+    let shared = Arc::clone(shared);
+    if shared.tls.is_some() || shared.refusals.available_permits() == 0 {
+        return;
+    }
+    let entry = shared.hub.ledger().open(Kind::Task);
+    shared.tasks.clone().spawn(async move {
+        let _entry = entry;
+        let Ok(_place) = shared.refusals.try_acquire() else { return };
+        let answer = super::head::refusal(why);
+        let polite = async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await?;
+            // Read what was sent, a little of it: closing on unread bytes would reset the connection and
+            // take the answer with it.
+            let mut scratch = [0; 4096];
+            for _ in 0..4 {
+                if stream.read(&mut scratch).await? == 0 {
+                    break;
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        // A peer that does not take its answer is simply closed.
+        let _ = timeout(REFUSAL_LINGER, polite).await;
+    });
+}

@@ -1,0 +1,64 @@
+//! How a stream leaves HTTP: the router has answered, all middleware has seen the answer, and instead of
+//! giving it to hyper the service puts the decision aside and stays pending. The connection's task finds it,
+//! takes the socket back from hyper and hands it to a pump.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Response, Version, header};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+
+use super::head;
+use crate::body::StreamHandle;
+use crate::gate::ConnectionGuard;
+use crate::shard::{Adoption, Work};
+use crate::subscription::Subscription;
+
+/// An answered stream that waits for its socket.
+#[derive(Debug)]
+pub(super) struct Decision {
+    head: Vec<u8>,
+    subscription: Subscription,
+}
+
+/// Where the service puts the decision and the connection's task finds it: both run in the same task.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Handover(Arc<Mutex<Option<Decision>>>);
+
+impl Handover {
+    /// Takes the stream out of `response` if a pump may deliver it. `false`: hyper is to deliver the response.
+    pub(super) fn take_from<B>(&self, response: &Response<B>, version: Version) -> bool {
+        // A body that middleware changed (compressed) is not what a pump would write.
+        let is_changed = response.headers().contains_key(header::CONTENT_ENCODING);
+        if version != Version::HTTP_11 || is_changed {
+            return false;
+        }
+        let Some(handle) = response.extensions().get::<StreamHandle>() else { return false };
+        let Some(subscription) = handle.take() else { return false };
+        let head = head::of_stream(response.status(), response.headers());
+        *self.0.lock() = Some(Decision { head, subscription });
+        true
+    }
+
+    /// The decision, if one was made.
+    pub(super) fn decision(&self) -> Option<Decision> {
+        self.0.lock().take()
+    }
+}
+
+/// Gives the socket to a pump. Everything that was allocated for HTTP is gone by now.
+pub(super) fn adopt(decision: Decision, stream: TcpStream, guard: ConnectionGuard, peer: SocketAddr) {
+    let socket = match stream.into_std() {
+        Ok(socket) => socket,
+        Err(error) => return tracing::debug!(%error, %peer, "the socket was lost on its way to a pump"),
+    };
+    let inner = Arc::clone(&decision.subscription.hub().inner);
+    if let Some(bytes) = inner.config.send_buffer_bytes {
+        // Bounds what the kernel holds for a reader that stalls. A kernel that refuses keeps its own bound.
+        let _ = socket2::SockRef::from(&socket).set_send_buffer_size(bytes);
+    }
+    let Decision { head, subscription } = decision;
+    let parts = subscription.into_parts();
+    inner.next_shard().send(Work::Adopt(Box::new(Adoption { socket, head, parts, guard })));
+}

@@ -1,0 +1,145 @@
+//! The news of a session as one run of bytes, made once per pass for all sockets that stand at its beginning.
+//!
+//! A single event is written from its frame; several are copied side by side, so that each socket costs one
+//! plain `send` however many events there are.
+
+use watertight_core::log::ReadLimit;
+use watertight_core::{Cursor, Frame, Piece, Session, Tick};
+use watertight_wire::Encoder;
+
+/// Events that one batch holds at most.
+const BATCH_EVENTS: usize = 1024;
+/// Bytes that one batch holds at most (a single larger event is a batch of its own). Also what the scratch
+/// space of a shard can grow to.
+const BATCH_BYTES: usize = 256 * 1024;
+
+#[derive(Debug)]
+struct Part {
+    /// Cursor after this part.
+    next: u64,
+    /// Where it ends in the run of bytes.
+    end: usize,
+    frame: Frame,
+    is_event: bool,
+}
+
+/// What a socket that took only part of its run is left with.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// Its cursor.
+    pub(super) next: u64,
+    /// A frame of which this much was written.
+    pub(super) rest: Option<(Frame, usize)>,
+    /// Events that were taken, the torn one included.
+    pub(super) events: u64,
+}
+
+/// The news of one session.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    from: u64,
+    upto: u64,
+    parts: Vec<Part>,
+    bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// Loads what follows event `from` (exclusive of `before`, if given). Returns how many gaps that made.
+    pub(super) fn load(
+        &mut self,
+        session: &Session,
+        from: u64,
+        before: Option<u64>,
+        now: Tick,
+        encoder: &mut Encoder,
+    ) -> u64 {
+        self.clear();
+        let most = before.map_or(u64::MAX, |before| before.saturating_sub(from));
+        let events = BATCH_EVENTS.min(usize::try_from(most).unwrap_or(usize::MAX));
+        let mut cursor = Cursor { next: from, live: true };
+        let mut gaps = 0;
+        session.with_log(|log| {
+            let limit = ReadLimit { events, bytes: BATCH_BYTES };
+            log.read(&mut cursor, now, limit, |piece| {
+                let (next, frame, is_event) = match piece {
+                    Piece::Event(sequence, frame) => (sequence + 1, frame, true),
+                    Piece::Gap(gap) => {
+                        gaps += 1;
+                        (gap.to.sequence + 1, super::drain::gap_frame(encoder, &gap), false)
+                    }
+                };
+                self.parts.push(Part { next, end: 0, frame, is_event });
+            });
+        });
+        self.from = from;
+        self.upto = cursor.next;
+        self.lay_out();
+        gaps
+    }
+
+    /// Forgets the frames; keeps the scratch space.
+    pub(super) fn clear(&mut self) {
+        self.parts.clear();
+        self.bytes.clear();
+        self.from = 0;
+        self.upto = 0;
+    }
+
+    fn lay_out(&mut self) {
+        let single = self.parts.len() == 1;
+        let mut end = 0;
+        for part in &mut self.parts {
+            end += part.frame.chunk().len();
+            part.end = end;
+            if !single {
+                self.bytes.extend_from_slice(part.frame.chunk());
+            }
+        }
+    }
+
+    /// The cursor after all of it.
+    pub(super) fn upto(&self) -> u64 {
+        self.upto
+    }
+
+    /// Index of the first part for a cursor. A cursor inside a gap gets the whole gap.
+    fn index_of(&self, next: u64) -> usize {
+        if next == self.from { 0 } else { self.parts.partition_point(|part| part.next <= next) }
+    }
+
+    /// The bytes for a socket whose cursor stands at `next`, and how many events they are. `None`: its cursor
+    /// is older than this batch.
+    pub(super) fn run_for(&self, next: u64) -> Option<(&[u8], u64)> {
+        if next < self.from {
+            return None;
+        }
+        let index = self.index_of(next);
+        let start = index.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| part.end);
+        let events = self.parts[index..].iter().filter(|part| part.is_event).count() as u64;
+        match self.parts.as_slice() {
+            [only] if index == 0 => Some((only.frame.chunk(), events)),
+            [_] => Some((&[], 0)),
+            _ => Some((&self.bytes[start..], events)),
+        }
+    }
+
+    /// What is left of a socket that stood at `next` and took `wrote` bytes of its run.
+    pub(super) fn settle(&self, next: u64, wrote: usize) -> Settled {
+        let index = self.index_of(next);
+        let start = index.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| part.end);
+        let reached = start + wrote;
+        let mut settled = Settled { next, rest: None, events: 0 };
+        for part in &self.parts[index..] {
+            let begin = part.end - part.frame.chunk().len();
+            if begin >= reached {
+                break;
+            }
+            settled.next = part.next;
+            settled.events += u64::from(part.is_event);
+            if reached < part.end {
+                settled.rest = Some((part.frame.clone(), reached - begin));
+            }
+        }
+        settled
+    }
+}

@@ -1,0 +1,78 @@
+//! One timer per connection: heartbeats, deadlines, the end of a token, the end of patience.
+
+use watertight_core::{Due, Frame, Tick};
+use watertight_wire::HEARTBEAT_CHUNK;
+
+use super::conn::Wrote;
+use super::ending::End;
+use super::run::Shard;
+
+impl Shard<'_> {
+    /// Arms a connection's timer for whatever comes first.
+    pub(super) fn arm(&mut self, slot: u32) {
+        if let Some(conn) = self.conns.get(slot as usize) {
+            let at = if conn.closing.is_some() { conn.life.deadline } else { conn.life.next(&conn.policy) };
+            self.wheel.arm(slot, at);
+        }
+    }
+
+    /// Fires what is due.
+    pub(super) fn fire_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(self.now, |slot| due.push(slot));
+        for slot in due.drain(..) {
+            self.fire(slot);
+        }
+        self.due = due;
+    }
+
+    fn fire(&mut self, slot: u32) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        if let Some(reason) = conn.closing {
+            if now >= conn.life.deadline {
+                self.finish(slot, End::CutOff(reason));
+            } else {
+                self.arm(slot);
+            }
+            return;
+        }
+        match conn.life.due(now, &conn.policy) {
+            Due::Wait(_) => self.arm(slot),
+            Due::Heartbeat => self.beat(slot),
+            Due::Revalidate => {
+                conn.state.validations = conn.state.validations.saturating_add(1);
+                conn.life.revalidate_at =
+                    conn.policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
+                self.arm(slot);
+            }
+            Due::Close(reason) => self.begin_close(slot, reason),
+        }
+    }
+
+    /// Writes a heartbeat: it tells the peer that the line is alive, and the kernel to find out whether the
+    /// peer is.
+    fn beat(&mut self, slot: u32) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        if conn.is_idle() {
+            match conn.write(HEARTBEAT_CHUNK) {
+                Ok(Wrote::All) => conn.note_write(true, false, now),
+                Ok(Wrote::Part(0)) => conn.note_write(false, true, now),
+                Ok(Wrote::Part(wrote)) => {
+                    conn.rest = Some((Frame::new(HEARTBEAT_CHUNK, None), wrote));
+                    conn.note_write(true, true, now);
+                }
+                Err(error) => {
+                    let end = End::from_error(&error);
+                    self.finish(slot, end);
+                    return;
+                }
+            }
+        } else {
+            // It is about to be written to anyway.
+            conn.life.last_write = now;
+        }
+        self.arm(slot);
+    }
+}
