@@ -1,1 +1,51 @@
-fn main() {}
+//! Watertight: an SSE hub that cannot leak, in one binary.
+//!
+//! This file only knows which command there is; each has a module of its own.
+
+mod check;
+mod exit;
+mod memory;
+mod publish;
+mod serve;
+mod tail;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The allocator: gives memory back in the background, and can say how much it holds.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// An SSE hub that cannot leak.
+#[derive(Debug, Parser)]
+#[command(name = "watertight", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the hub
+    Serve(serve::ServeArgs),
+    /// Publish standard input to a session, line by line
+    Publish(publish::PublishArgs),
+    /// Print a session's events as they come; resumes by itself
+    Tail(tail::TailArgs),
+    /// Check a configuration and print what holds, and why
+    Check(check::CheckArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    match arguments.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Publish(args) => exit::on_runtime(publish::run(args)),
+        Command::Tail(args) => exit::on_runtime(tail::run(args)),
+        Command::Check(args) => check::run(&args),
+    }
+}

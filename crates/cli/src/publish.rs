@@ -45,18 +45,23 @@ pub(crate) struct PublishArgs {
     /// The type of the events
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// How long the events may be replayed, in seconds (0: for ever; default: the hub's)
-    #[arg(long, value_name = "SECONDS")]
-    ttl: Option<u64>,
+    /// How long the events may be replayed, in seconds (default: the hub's `event_ttl`)
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    ttl: Option<Duration>,
     /// Lines end with CRLF: take the CR away too (an event stream cannot carry a CR; it arrives as a line break)
     #[arg(long)]
     crlf: bool,
     /// Give up when the hub has not answered for this long, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    give_up_after: u64,
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
+    give_up_after: Duration,
     /// Say nothing but errors
     #[arg(long, short)]
     quiet: bool,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds would do".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 /// Publishes standard input until its end, SIGINT or SIGTERM; what was read by then is still sent.
@@ -73,7 +78,7 @@ pub(crate) async fn run(args: PublishArgs) -> ExitCode {
 }
 
 fn publisher(args: &PublishArgs) -> Result<Publisher, Error> {
-    let mut publisher = Publisher::new(&args.url)?.with_give_up_after(Duration::from_secs(args.give_up_after));
+    let mut publisher = Publisher::new(&args.url)?.with_give_up_after(args.give_up_after);
     if let Some(token) = &args.token {
         publisher = publisher.with_token(token)?;
     }
@@ -97,7 +102,7 @@ async fn publish(args: PublishArgs, publisher: Publisher, mut input: StdinReader
     let form = if ndjson {
         Form::Ndjson
     } else {
-        Form::Text { event_type, ttl: ttl.map(Duration::from_secs) }
+        Form::Text { event_type, ttl }
     };
     let mut sender = Sender::new(publisher, session, form, quiet);
     let result = {

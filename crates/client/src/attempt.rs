@@ -86,9 +86,12 @@ impl Attempt {
             _ => return Err(link.refusal(answer).await),
         }
         if !is_event_stream(answer.headers()) {
-            let found = answer.headers().get(CONTENT_TYPE).map_or(b"nothing".as_slice(), HeaderValue::as_bytes);
+            let found =
+                answer.headers().get(CONTENT_TYPE).map_or(b"nothing".as_slice(), HeaderValue::as_bytes);
             let found = String::from_utf8_lossy(found);
-            return Err(Error::UnexpectedAnswer(format!("the content type is {found}, not text/event-stream")));
+            return Err(Error::UnexpectedAnswer(format!(
+                "the content type is {found}, not text/event-stream"
+            )));
         }
         let silence_max = self.read_timeout.unwrap_or_else(|| silence_max(answer.headers()));
         Ok(Opened::Stream(Box::new(OpenStream::new(link, answer.into_body(), silence_max))))
@@ -123,14 +126,16 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     };
     let mut parts = value.split(';').map(|part| part.trim().to_ascii_lowercase());
     let is_stream = parts.next().as_deref() == Some("text/event-stream");
-    let charset = parts.find_map(|part| part.strip_prefix("charset=").map(|name| name.trim_matches('"').to_owned()));
+    let charset =
+        parts.find_map(|part| part.strip_prefix("charset=").map(|name| name.trim_matches('"').to_owned()));
     is_stream && charset.is_none_or(|name| name == "utf-8" || name == "utf8")
 }
 
 /// How long this hub may be silent before it is taken for dead.
 fn silence_max(headers: &HeaderMap) -> Duration {
     let told = headers.get("heartbeat-interval").and_then(|value| value.to_str().ok());
-    let heartbeat = told.and_then(|text| text.trim().parse().ok()).map_or(HEARTBEAT_DEFAULT, Duration::from_secs);
+    let heartbeat =
+        told.and_then(|text| text.trim().parse().ok()).map_or(HEARTBEAT_DEFAULT, Duration::from_secs);
     heartbeat.saturating_mul(SILENT_HEARTBEATS).clamp(READ_TIMEOUT_MIN, READ_TIMEOUT_MAX)
 }
 
@@ -144,7 +149,12 @@ mod tests {
 
     #[test]
     fn only_an_event_stream_in_utf8_is_taken_for_one() {
-        for good in ["text/event-stream", "Text/Event-Stream", "text/event-stream;", "text/event-stream; charset=UTF-8"] {
+        for good in [
+            "text/event-stream",
+            "Text/Event-Stream",
+            "text/event-stream;",
+            "text/event-stream; charset=UTF-8",
+        ] {
             assert!(is_event_stream(&head("content-type", good)), "{good}");
         }
         for bad in ["text/event-streamX", "text/html", "", "text/event-stream; charset=latin1"] {

@@ -15,7 +15,7 @@ pub struct NewEvent {
     event_type: Option<String>,
     data: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ttl: Option<u64>,
+    ttl: Option<f64>,
 }
 
 impl NewEvent {
@@ -35,10 +35,10 @@ impl NewEvent {
         self
     }
 
-    /// How long the event may be replayed, rounded up to whole seconds; zero is for ever.
+    /// How long the event may be replayed. The hub refuses zero.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
+        self.ttl = Some(ttl.as_secs_f64());
         self
     }
 }
@@ -94,9 +94,9 @@ impl Gap {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// A connection is being made; `attempt` is 1 after each success.
+    /// A connection is being made.
     Connecting {
-        /// Which attempt in a row this is.
+        /// Which attempt this is since the last connection over which something came, from 1.
         attempt: u32,
     },
     /// The stream is open.

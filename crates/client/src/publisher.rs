@@ -129,12 +129,17 @@ impl Publisher {
         ttl: Option<Duration>,
         text: Bytes,
     ) -> Result<String, Error> {
-        let ttl = ttl.map(|ttl| ttl.as_secs().to_string());
+        let ttl = ttl.map(|ttl| ttl.as_secs_f64().to_string());
         let query = [("type", event_type.map(str::to_owned)), ("ttl", ttl)];
         self.send_one(self.endpoint.events_path(session, &query), TEXT, text).await
     }
 
-    async fn send_one(&mut self, path: String, content_type: &'static str, body: Bytes) -> Result<String, Error> {
+    async fn send_one(
+        &mut self,
+        path: String,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<String, Error> {
         let mut ids = self.send(path, content_type, body).await?;
         match (ids.pop(), ids.is_empty()) {
             (Some(id), true) => Ok(id),
@@ -143,7 +148,12 @@ impl Publisher {
     }
 
     /// Sends until the hub has taken it or refused it.
-    async fn send(&mut self, path: String, content_type: &'static str, body: Bytes) -> Result<Vec<String>, Error> {
+    async fn send(
+        &mut self,
+        path: String,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<Vec<String>, Error> {
         let key = self.keys.next_key();
         let started = Instant::now();
         let mut backoff = Backoff::new(PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX);

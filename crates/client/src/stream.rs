@@ -89,7 +89,9 @@ fn owned(parsed: &Parsed<'_>) -> Option<Read> {
         Parsed::Comment(_) => None,
         Parsed::Retry(milliseconds) => Some(Read::Retry(Duration::from_millis(*milliseconds))),
         Parsed::Event { event_type: "gap", data, .. } => Some(Read::Item(Item::Gap(Gap::read(data)))),
-        Parsed::Event { event_type: "error", data, .. } => Some(Read::Item(Item::Status(Status::goodbye(data)))),
+        Parsed::Event { event_type: "error", data, .. } => {
+            Some(Read::Item(Item::Status(Status::goodbye(data))))
+        }
         Parsed::Event { id, event_type, data } => Some(Read::Item(Item::Event(Event {
             id: (*id).to_owned(),
             event_type: (*event_type).to_owned(),

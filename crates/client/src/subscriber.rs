@@ -28,6 +28,8 @@ pub struct Subscriber {
     attempt: Attempt,
     phase: Phase,
     backoff: Backoff,
+    /// Attempts since the last connection that was worth something.
+    attempts: u32,
     /// Carries the last event id from one connection to the next.
     parser: Parser,
     max_event_bytes: usize,
@@ -36,7 +38,9 @@ pub struct Subscriber {
 /// Where a subscriber is. At most one of these holds a socket.
 enum Phase {
     /// Until then there is no connection.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     Connecting(Opening),
     Open(Box<OpenStream>),
     Over,
@@ -52,6 +56,7 @@ impl Subscriber {
             attempt: Attempt::new(Endpoint::parse(url)?, session),
             phase: Phase::Waiting { until: Instant::now() },
             backoff: Backoff::new(RETRY_DEFAULT, RETRY_MAX),
+            attempts: 0,
             parser: Parser::new(Limits { max_event_bytes: MAX_EVENT_BYTES }),
             max_event_bytes: MAX_EVENT_BYTES,
         })
@@ -79,8 +84,8 @@ impl Subscriber {
     /// [`Error::InvalidOption`] if the id cannot stand in a header.
     pub fn with_last_event_id(mut self, id: &str) -> Result<Self, Error> {
         let reason = "it has characters that no header may carry";
-        let value =
-            HeaderValue::from_str(id).map_err(|_| Error::InvalidOption { what: "the last event id", reason })?;
+        let value = HeaderValue::from_str(id)
+            .map_err(|_| Error::InvalidOption { what: "the last event id", reason })?;
         self.attempt.last_event_id = Some(value);
         Ok(self)
     }
@@ -124,8 +129,8 @@ impl Subscriber {
                     self.attempt.carry(self.parser.last_event_id());
                     self.parser.reset_for_reconnect();
                     self.phase = Phase::Connecting(Box::pin(self.attempt.clone().open()));
-                    let attempt = self.backoff.failures() + 1;
-                    return Some(Ok(Item::Status(Status::Connecting { attempt })));
+                    self.attempts = self.attempts.saturating_add(1);
+                    return Some(Ok(Item::Status(Status::Connecting { attempt: self.attempts })));
                 }
                 Phase::Connecting(opening) => match opening.await {
                     Ok(Opened::Stream(stream)) => {
@@ -144,6 +149,7 @@ impl Subscriber {
                     Err(error) => {
                         if stream.got_somewhere(HEALTHY_AFTER) {
                             self.backoff.reset();
+                            self.attempts = 0;
                         }
                         return Some(self.lost(error));
                     }
@@ -173,7 +179,9 @@ impl fmt::Debug for Subscriber {
             Phase::Over => "over",
         };
         let mut out = f.debug_struct("Subscriber");
-        out.field("attempt", &self.attempt).field("phase", &phase).field("max_event_bytes", &self.max_event_bytes);
+        out.field("attempt", &self.attempt)
+            .field("phase", &phase)
+            .field("max_event_bytes", &self.max_event_bytes);
         out.finish_non_exhaustive()
     }
 }

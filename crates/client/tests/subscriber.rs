@@ -1,5 +1,7 @@
 //! What a subscriber promises, against bytes on a socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::time::Duration;
@@ -40,7 +42,9 @@ async fn comes_back_with_the_last_id_on_every_connection() {
     let script = Script::listen().await;
     let mut subscriber = subscriber(&script);
     let server = async {
-        for (expected, id) in [(None, "7-1"), (Some("7-1"), "7-2"), (Some("7-2"), "7-3"), (Some("7-3"), "7-4")] {
+        for (expected, id) in
+            [(None, "7-1"), (Some("7-1"), "7-2"), (Some("7-2"), "7-3"), (Some("7-3"), "7-4")]
+        {
             let mut peer = script.accept().await;
             let (head, _) = peer.request().await;
             assert!(head.starts_with("get /sessions/demo/events http/1.1"), "{head}");
@@ -96,7 +100,12 @@ async fn gaps_and_goodbyes_are_told_apart_from_events() {
     };
     let reader = async {
         let gap = |from: Option<&str>, to: Option<&str>, missed, reason: &str| {
-            Item::Gap(Gap { from: from.map(Into::into), to: to.map(Into::into), missed, reason: reason.into() })
+            Item::Gap(Gap {
+                from: from.map(Into::into),
+                to: to.map(Into::into),
+                missed,
+                reason: reason.into(),
+            })
         };
         assert_eq!(next_item(&mut subscriber).await, gap(Some("7-2"), Some("7-9"), Some(6), "evicted"));
         assert_eq!(next_item(&mut subscriber).await, gap(None, None, None, "unreadable"));
@@ -160,7 +169,9 @@ async fn a_refusal_ends_it_with_the_hubs_code_and_closes_the_socket() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_event_stream_ends_it() {
-    for (status, headers) in [("200 OK", "content-type: text/html\r\n"), ("302 Found", "location: /elsewhere\r\n")] {
+    for (status, headers) in
+        [("200 OK", "content-type: text/html\r\n"), ("302 Found", "location: /elsewhere\r\n")]
+    {
         let script = Script::listen().await;
         let mut subscriber = subscriber(&script);
         let server = async {

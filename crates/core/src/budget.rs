@@ -76,34 +76,35 @@ impl Budget {
         })
     }
 
-    /// Charges bytes that are there already and cannot be refused any more.
+    /// Charges bytes that are there already and cannot be refused any more; of more than 4 GiB at once, 4 GiB.
     pub fn charge(self: &Arc<Self>, owner: Owner, bytes: usize) -> Permit {
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-        self.owners[owner as usize].fetch_add(bytes, Ordering::Relaxed);
-        Permit { budget: Arc::clone(self), owner, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
+        // What is charged must be what the permit gives back, to the byte.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.used.fetch_add(bytes as usize, Ordering::Relaxed);
+        self.permit(owner, bytes)
     }
 
     /// Charges bytes that are about to be taken.
     ///
     /// # Errors
-    /// When they do not fit below the critical threshold. The refusal is remembered and counts as pressure at
-    /// the ladder's next step.
+    /// When they do not fit below the critical threshold, or are more than 4 GiB at once. The refusal is
+    /// remembered and counts as pressure at the ladder's next step.
     pub fn try_charge(self: &Arc<Self>, owner: Owner, bytes: usize) -> Result<Permit, Exhausted> {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.critical_bytes);
-        match self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-            Ok(_) => {
-                self.owners[owner as usize].fetch_add(bytes, Ordering::Relaxed);
-                Ok(Permit {
-                    budget: Arc::clone(self),
-                    owner,
-                    bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-                })
-            }
-            Err(_) => {
-                self.refused.store(true, Ordering::Relaxed);
-                Err(Exhausted { critical_bytes: self.critical_bytes })
-            }
+        let charged = u32::try_from(bytes)
+            .ok()
+            .filter(|_| self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok());
+        if let Some(bytes) = charged {
+            return Ok(self.permit(owner, bytes));
         }
+        self.refused.store(true, Ordering::Relaxed);
+        Err(Exhausted { critical_bytes: self.critical_bytes })
+    }
+
+    /// The permit for bytes that stand in `used` already.
+    fn permit(self: &Arc<Self>, owner: Owner, bytes: u32) -> Permit {
+        self.owners[owner as usize].fetch_add(bytes as usize, Ordering::Relaxed);
+        Permit { budget: Arc::clone(self), owner, bytes }
     }
 
     /// Takes note of what the allocator says the process holds, in bytes.
@@ -242,13 +243,14 @@ impl Ladder {
         Ladder { budget }
     }
 
-    /// Looks at the pressure and moves by one rung at most. Returns the rung before and the rung now.
+    /// Looks at the pressure and moves by one rung at most (warning is no measure: from below it, critical
+    /// pressure leads to the first measure at once). Returns the rung before and the rung now.
     pub fn step(&mut self) -> (Rung, Rung) {
         let budget = &self.budget;
         let before = budget.rung();
         let pressure = budget.pressure();
         let refused = budget.refused.swap(false, Ordering::Relaxed);
-        let low = |threshold: usize| pressure < threshold / 100 * HYSTERESIS_PERCENT;
+        let low = |threshold: usize| pressure < threshold.saturating_mul(HYSTERESIS_PERCENT) / 100;
         let now = if pressure >= budget.critical_bytes || refused {
             Rung::from_u8((before as u8 + 1).max(Rung::ShedHistory as u8))
         } else if before.is_critical() {

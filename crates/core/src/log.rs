@@ -1,8 +1,8 @@
 //! A session's log: a ring of frames bounded by count, by age and by bytes, and cursors into it.
 //!
 //! A cursor is a number. Reading copies nothing but shared frames; whatever a cursor cannot be given any more
-//! becomes a [`Gap`] before anything newer. Resuming is arithmetic, never a scan. The log knows no
-//! subscribers, no locks and no clock.
+//! becomes a [`Gap`] before anything newer. Resuming is arithmetic, never a search for an id; only what expired
+//! since the last cleanup is stepped over. The log knows no subscribers, no locks and no clock.
 
 mod read;
 
@@ -15,6 +15,9 @@ use crate::limits::{FRAME_OVERHEAD_BYTES, SEQUENCE_MAX};
 use crate::time::Tick;
 
 pub use self::read::ReadLimit;
+
+/// A ring of this many slots is kept as it is: too little memory to be worth the copying.
+const SPARE_SLOTS: usize = 64;
 
 /// How much a log keeps, and for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +204,7 @@ impl Log {
         {
             self.pop_front(GapReason::Evicted, &mut freed);
         }
+        self.give_back_room();
         freed
     }
 
@@ -225,9 +229,7 @@ impl Log {
             }
         }
         self.earliest_expiry = earliest;
-        if self.slots.is_empty() {
-            self.slots.shrink_to_fit();
-        }
+        self.give_back_room();
         freed
     }
 
@@ -237,9 +239,7 @@ impl Log {
         while self.first < sequence && !self.slots.is_empty() && !self.ended {
             self.pop_front(GapReason::Evicted, &mut freed);
         }
-        if self.slots.capacity() > 64 && self.slots.len() < self.slots.capacity() / 4 {
-            self.slots.shrink_to_fit();
-        }
+        self.give_back_room();
         freed
     }
 
@@ -249,7 +249,17 @@ impl Log {
         while freed.bytes < bytes && !self.slots.is_empty() && !self.ended {
             self.pop_front(GapReason::Evicted, &mut freed);
         }
+        self.give_back_room();
         freed
+    }
+
+    /// Gives back the ring's own memory after a burst: its slots are charged with the events that fill them,
+    /// so empty ones must stay few.
+    fn give_back_room(&mut self) {
+        let spacious = self.slots.capacity() > SPARE_SLOTS && self.slots.len() < self.slots.capacity() / 4;
+        if spacious || self.slots.is_empty() {
+            self.slots.shrink_to_fit();
+        }
     }
 
     fn pop_front(&mut self, why: GapReason, freed: &mut Freed) {

@@ -4,7 +4,7 @@
 //! session does so under the stripe's lock, and removal looks at the subscriber count under the same lock: no
 //! subscriber ever sits in a session that was removed.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 use slab::Slab;
@@ -13,7 +13,7 @@ use crate::limits::{CLEANUP_SLICE, REGISTRY_STRIPES};
 use crate::name::SessionName;
 use crate::session::Session;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, RandomState};
 use crate::time::Tick;
 
 /// Why there is no session to give.
@@ -69,7 +69,7 @@ impl Registry {
     pub fn new(max_sessions: usize) -> Registry {
         Registry {
             stripes: (0..REGISTRY_STRIPES).map(|_| Mutex::new(Stripe::default())).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             count: AtomicUsize::new(0),
             max_sessions,
         }
@@ -112,11 +112,10 @@ impl Registry {
         let session = match stripe.find(hash, name.as_str()) {
             Some(session) => Arc::clone(session),
             None => {
-                self.take_place()?;
-                let session = make().inspect_err(|_| {
-                    self.count.fetch_sub(1, Ordering::Relaxed);
-                })?;
+                let place = self.take_place()?;
+                let session = make()?;
                 stripe.insert(&self.hasher, hash, Arc::clone(&session));
+                place.keep();
                 session
             }
         };
@@ -206,11 +205,31 @@ impl Registry {
         &self.stripes[index]
     }
 
-    fn take_place(&self) -> Result<(), RegistryError> {
+    fn take_place(&self) -> Result<PlaceGuard<'_>, RegistryError> {
         let fits = |count: usize| (count < self.max_sessions).then_some(count + 1);
         match self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(PlaceGuard { count: Some(&self.count) }),
             Err(_) => Err(RegistryError::Full { max_sessions: self.max_sessions }),
+        }
+    }
+}
+
+/// A place among the `max_sessions`; given back unless a session takes it, panics included.
+struct PlaceGuard<'a> {
+    /// The registry's count; `None` once a session's removal will give the place back.
+    count: Option<&'a AtomicUsize>,
+}
+
+impl PlaceGuard<'_> {
+    fn keep(mut self) {
+        self.count = None;
+    }
+}
+
+impl Drop for PlaceGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.count {
+            count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

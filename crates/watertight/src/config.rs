@@ -130,8 +130,8 @@ impl HubConfig {
             let why = "must fit into max_history_bytes_per_session".into();
             return Err(InvalidConfig { key: "max_event_bytes", why });
         }
-        if self.shards.is_some_and(|shards| shards > 64) {
-            return Err(InvalidConfig { key: "shards", why: "must be 64 at most".into() });
+        if self.shards.is_some_and(|shards| shards > 256) {
+            return Err(InvalidConfig { key: "shards", why: "must be 256 at most".into() });
         }
         Ok(())
     }
@@ -158,6 +158,6 @@ impl HubConfig {
 
     pub(crate) fn shard_count(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.shards.unwrap_or_else(cores).clamp(1, 64)
+        self.shards.unwrap_or_else(cores).clamp(1, 256)
     }
 }

@@ -8,40 +8,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 /// The head of a stream, as the hub sends it, but ended by the connection's end.
-pub const STREAM: &str =
+pub(crate) const STREAM: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nheartbeat-interval: 15\r\n\r\nretry: 100\n\n";
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Script {
+pub(crate) struct Script {
     listener: TcpListener,
 }
 
 impl Script {
-    pub async fn listen() -> Self {
+    pub(crate) async fn listen() -> Self {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.listener.local_addr().unwrap())
     }
 
     /// The next connection.
-    pub async fn accept(&self) -> Peer {
+    pub(crate) async fn accept(&self) -> Peer {
         let (socket, _) = timeout(PATIENCE, self.listener.accept()).await.expect("a connection").unwrap();
         Peer { socket, read: Vec::new() }
     }
 }
 
-pub struct Peer {
+pub(crate) struct Peer {
     socket: TcpStream,
     read: Vec<u8>,
 }
 
 impl Peer {
     /// The next request: its head in lower case, and its body as it came.
-    pub async fn request(&mut self) -> (String, String) {
+    pub(crate) async fn request(&mut self) -> (String, String) {
         loop {
             if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head = String::from_utf8_lossy(&self.read[..end + 2]).to_lowercase();
@@ -52,29 +52,32 @@ impl Peer {
                     return (head, body);
                 }
             }
-            let count = timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await.expect("a request").unwrap();
+            let count =
+                timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await.expect("a request").unwrap();
             assert_ne!(count, 0, "the client closed in the middle of a request");
         }
     }
 
-    pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket.write_all(bytes.as_ref()).await.unwrap();
     }
 
     /// An answer with a body of known length.
-    pub async fn answer(&mut self, status: &str, headers: &str, body: &str) {
+    pub(crate) async fn answer(&mut self, status: &str, headers: &str, body: &str) {
         let length = body.len();
         self.say(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")).await;
     }
 
     /// Waits until the client has closed its end.
-    pub async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let mut scratch = [0; 64];
-        while timeout(PATIENCE, self.socket.read(&mut scratch)).await.expect("the client closes").unwrap_or(0) > 0 {}
+        while timeout(PATIENCE, self.socket.read(&mut scratch)).await.expect("the client closes").unwrap_or(0)
+            > 0
+        {}
     }
 }
 
 /// A header's value in a head in lower case.
-pub fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

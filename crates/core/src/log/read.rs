@@ -20,11 +20,17 @@ impl Log {
     #[must_use]
     pub fn locate(&self, resume: Resume, replay: bool, now: Tick) -> (Cursor, Option<Gap>) {
         let next = self.next();
-        let oldest = if replay { self.oldest_for_newcomers(now) } else { next };
+        let history = self.oldest_for_newcomers(now);
+        let oldest = if replay { history } else { next };
+        let wanted =
+            |from: u64| (from < oldest).then(|| self.missing(from, oldest, self.why_before(oldest, now)));
         let (at, gap) = match resume {
             Resume::Live => (next, None),
-            Resume::All => (oldest, None),
-            Resume::Last(count) => (oldest.max(next.saturating_sub(count)), None),
+            Resume::All => (oldest, wanted(history)),
+            Resume::Last(count) => {
+                let from = history.max(next.saturating_sub(count));
+                (oldest.max(from), wanted(from))
+            }
             Resume::Unknown => (oldest, Some(self.unknown(None, oldest, GapReason::UnknownId))),
             Resume::After(id) if id.epoch != self.epoch => {
                 (oldest, Some(self.unknown(Some(id), oldest, GapReason::Epoch)))
@@ -32,67 +38,56 @@ impl Log {
             Resume::After(id) if id.sequence >= next => {
                 (oldest, Some(self.unknown(Some(id), oldest, GapReason::UnknownId)))
             }
-            Resume::After(id) if id.sequence + 1 >= oldest => (id.sequence + 1, None),
-            Resume::After(id) => {
-                let gap = self.missing(id.sequence + 1, oldest, self.why_before(oldest));
-                (oldest, Some(gap))
-            }
+            Resume::After(id) => (oldest.max(id.sequence + 1), wanted(id.sequence + 1)),
         };
         (Cursor { next: at, live: at == next }, gap)
     }
 
     /// Gives `cursor` what comes next, up to `limit`, and moves it. A gap is always followed by something
-    /// newer, or by the end of what there is.
+    /// newer in the same read, or by the end of what there is; so of one event at most two pieces come.
     pub fn read(&self, cursor: &mut Cursor, now: Tick, limit: ReadLimit, mut give: impl FnMut(Piece)) {
         let next = self.next();
-        let mut missing_from = cursor.next;
+        // Everything before this was given, as an event or in a gap.
+        let mut told = cursor.next;
         let (mut at, mut reason) = self.skip_lost(*cursor);
         let (mut events, mut bytes) = (0, 0);
-        while at < next {
-            let slot = &self.slots[usize::try_from(at - self.first).unwrap_or(usize::MAX)];
-            let Some(frame) = slot.alive(now) else {
+        while at < next && events < limit.events {
+            let Some(frame) = self.slot(at).and_then(|slot| slot.alive(now)) else {
                 reason = GapReason::Expired;
                 at += 1;
                 continue;
             };
-            if events == limit.events || (events > 0 && bytes + cost(frame) > limit.bytes) {
+            if events > 0 && bytes + cost(frame) > limit.bytes {
                 break;
             }
-            if missing_from < at {
-                give(Piece::Gap(self.missing(missing_from, at, reason)));
+            if told < at {
+                give(Piece::Gap(self.missing(told, at, reason)));
             }
             give(Piece::Event(at, frame.clone()));
             events += 1;
             bytes += cost(frame);
             at += 1;
-            missing_from = at;
+            told = at;
         }
-        if missing_from < at {
-            give(Piece::Gap(self.missing(missing_from, at, reason)));
+        if told < at && at == next {
+            give(Piece::Gap(self.missing(told, at, reason)));
+            told = at;
         }
-        cursor.next = at;
-        cursor.live |= at == next;
+        cursor.next = told;
+        cursor.live |= told == next;
     }
 
     /// The first event that `cursor` can still be given, and why it is not the next one, if it is not.
     fn skip_lost(&self, cursor: Cursor) -> (u64, GapReason) {
-        let next = self.next();
-        let (mut at, mut reason) = (cursor.next, self.lost);
-        if at < self.first {
-            at = self.first;
-            if cursor.live && reason == GapReason::Evicted && self.slots.len() >= self.limits.max_queue_size {
-                // Pushed out by newer events while it was live: it lagged.
-                reason = GapReason::Lagged;
-            }
-        }
         let lag_max = u64::try_from(self.limits.max_queue_size).unwrap_or(u64::MAX);
-        if cursor.live && next - at > lag_max {
-            at = next - lag_max;
-            reason = GapReason::Lagged;
-        }
-        (at, reason)
+        let lag_start = if cursor.live { self.next().saturating_sub(lag_max) } else { 0 };
+        // What lies further back than a live cursor may lag is lagged, whatever became of it since.
+        let reason = if lag_start >= self.first { GapReason::Lagged } else { self.lost };
+        (cursor.next.max(self.first).max(lag_start), reason)
     }
 
+    /// The oldest event that a newcomer is given; the next one, if there is none. Looks at events only while
+    /// they have expired and cleanup has not come by.
     fn oldest_for_newcomers(&self, now: Tick) -> u64 {
         let history = u64::try_from(self.limits.max_history).unwrap_or(u64::MAX);
         let mut oldest = self.first.max(self.next().saturating_sub(history));
@@ -102,18 +97,13 @@ impl Log {
         oldest
     }
 
-    /// Why the event before `sequence` cannot be had.
-    fn why_before(&self, sequence: u64) -> GapReason {
+    /// Why a newcomer is not given the event before `sequence`.
+    fn why_before(&self, sequence: u64, now: Tick) -> GapReason {
         match self.slot(sequence.saturating_sub(1)) {
-            Some(slot) if slot.frame.is_none() => GapReason::Expired,
-            Some(_) if sequence == self.next() || self.is_within_history(sequence - 1) => GapReason::Expired,
-            Some(_) => GapReason::Evicted,
+            Some(slot) if slot.alive(now).is_some() => GapReason::Evicted,
+            Some(_) => GapReason::Expired,
             None => self.lost,
         }
-    }
-
-    fn is_within_history(&self, sequence: u64) -> bool {
-        self.next() - sequence <= u64::try_from(self.limits.max_history).unwrap_or(u64::MAX)
     }
 
     fn slot(&self, sequence: u64) -> Option<&super::Slot> {

@@ -82,8 +82,12 @@ fn flatten<'r>(raw: &'r Raw, into: &mut Vec<&'r str>) -> Option<()> {
             into.extend(text.split(',').map(str::trim));
             Some(())
         }
+        // An empty item is a slip, an empty list is none.
         Raw::List(items) => items.iter().try_for_each(|item| match item {
-            Raw::Text(_) => flatten(item, into),
+            Raw::Text(text) => {
+                into.extend(text.split(',').map(str::trim));
+                Some(())
+            }
             _ => None,
         }),
         Raw::Number(_) | Raw::Switch(_) | Raw::Other => None,

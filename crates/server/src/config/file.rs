@@ -15,18 +15,18 @@ use super::kind::Raw;
 use super::setting::place;
 use super::suggest::nearest_key;
 
-/// How large a file may be. A thousand times what all settings take: more is not a configuration.
-const FILE_BYTES_MAX: u64 = 8 << 20;
+/// How large a file may be. A hundred times what all settings take: more is not a configuration.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads the file at `path`, which was named by `named`, and offers its keys to `draft`.
 pub(super) fn read(path: &Path, named: Origin, draft: &mut Draft) {
     match contents(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Reader { path, text: &text }.offer_all(draft),
+            Ok(text) => Reader::new(path, &text).offer_all(draft),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-                let reader = Reader { path, text: &text };
+                let reader = Reader::new(path, &text);
                 draft.blind = true;
                 draft.problem(Problem {
                     origin: reader.origin(valid),
@@ -65,9 +65,16 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(path: &'a Path, text: &'a str) -> Reader<'a> {
+        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Reader { path, text, lines: std::iter::once(0).chain(after).collect() }
+    }
+
     fn offer_all(&self, draft: &mut Draft) {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if !errors.is_empty() {
@@ -101,7 +108,7 @@ impl Reader<'_> {
                     mistake: Mistake::Syntax,
                     key: None,
                     value: None,
-                    wrong: format!("not TOML, {}", printable(error.message())),
+                    wrong: format!("not TOML, {}", message(error)),
                     advice: Some("write one `key = value` a line, texts in double quotes".to_owned()),
                 });
             }
@@ -140,14 +147,15 @@ impl Reader<'_> {
         while !self.text.is_char_boundary(at) {
             at -= 1;
         }
-        let before = &self.text[..at];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Origin::File {
-            path: self.path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let line = self.lines.partition_point(|start| *start <= at);
+        let column = self.text[self.lines[line - 1]..at].chars().count() + 1;
+        Origin::File { path: self.path.to_owned(), line, column }
     }
+}
+
+/// The parser's words, without the part that helps nobody.
+fn message(error: &toml::de::Error) -> String {
+    printable(error.message().trim_end_matches(", expected nothing"))
 }
 
 fn raw(value: &DeValue<'_>) -> Raw {

@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::amount::{Count, Fraction, Mebibytes, Or, Size, Time};
 use super::cross_origin::{AllowedOrigins, Origins};
-use super::kind::{Bounds, Count, Fraction, Kind, Mebibytes, Or, Size, Time};
+use super::kind::{Bounds, Kind};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
 use super::setting::{Setting, settings};
 use super::words::{
@@ -257,7 +258,7 @@ settings! {
 }
 
 "Browsers" {
-    /// The origins whose pages may use the hub (CORS), each as scheme://host[:port]; `*` alone is all.
+    /// The origins whose pages may use the hub (CORS), each as `scheme://host[:port]`; `*` alone is all.
     cors_origins: AllowedOrigins as Origins = AllowedOrigins::Listed(Vec::new());
 
     /// Whether those pages may send cookies.

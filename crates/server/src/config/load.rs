@@ -17,7 +17,7 @@ use super::{Loaded, file};
 const CONFIG_VARIABLE: &str = "WATERTIGHT_CONFIG";
 
 /// Variables with our prefix that are no settings.
-const NO_SETTINGS: [&str; 2] = [CONFIG_VARIABLE, "WATERTIGHT_LOG"];
+const NO_SETTINGS: [&str; 4] = [CONFIG_VARIABLE, "WATERTIGHT_LOG", "WATERTIGHT_TOKEN", "WATERTIGHT_URL"];
 
 /// Reads the configuration from its file, the environment and the flags.
 ///

@@ -11,11 +11,13 @@
 //!
 //! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
 //! - `relations`: what settings owe each other
-//! - `setting`: what a row becomes; `kind`, `words`, `cross_origin`, `quantity`: how values are written
+//! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
+//!   `words` and `cross_origin`; `quantity`: numbers with units
 //! - `load`: the sources in order; `file`, `args`: two of them; `draft`: what they are gathered in
 //! - `error`, `suggest`: what is wrong, and what was meant
 //! - `report`: what `check` prints; `reference`: `docs/configuration.md`
 
+mod amount;
 mod args;
 mod cross_origin;
 mod draft;

@@ -131,6 +131,14 @@ impl Unit {
             None => amount.to_string(),
         }
     }
+
+    /// What lies between two amounts, for people: every size with its unit.
+    pub(super) fn range(self, min: u64, max: u64) -> [String; 2] {
+        [min, max].map(|amount| match self.show(amount) {
+            shown if self == Unit::Bytes && shown == amount.to_string() => format!("{shown} B"),
+            shown => shown,
+        })
+    }
 }
 
 /// `number` (digits, `_`, at most one point) times `factor`, exactly.

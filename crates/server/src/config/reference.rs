@@ -50,8 +50,12 @@ pub fn reference_markdown() -> String {
         text.push_str(&row(setting));
     }
     text.push_str("\n## Between settings\n\n");
-    for relation in RELATIONS {
-        let _ = writeln!(text, "- {}.", relation.words());
+    for (at, relation) in RELATIONS.iter().enumerate() {
+        let [first, second] = relation.keys;
+        // Two that need each other are two rules, but one thing to say.
+        if !RELATIONS[..at].iter().any(|before| before.keys == [second, first]) {
+            let _ = writeln!(text, "- {}.", relation.words());
+        }
     }
     text
 }
@@ -64,13 +68,8 @@ fn row(setting: &Setting) -> String {
                 "" => String::new(),
                 words => format!(", or {words}"),
             };
-            format!(
-                "{} ({}) to {} ({}){words}",
-                unit.show(bounds.min),
-                bounds.below,
-                unit.show(bounds.max),
-                bounds.above
-            )
+            let [min, max] = unit.range(bounds.min, bounds.max);
+            format!("{min} (less: {}) to {max} (more: {}){words}", bounds.below, bounds.above)
         }
         _ => setting.form.advice(None).trim_start_matches("use ").to_owned(),
     };

@@ -1,4 +1,5 @@
-//! The kinds of setting that are no numbers, and the words that may stand in place of one.
+//! The kinds of setting that are written as words: those that stand in place of a number, and
+//! switches, addresses, paths, formats.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -6,8 +7,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::amount::Word;
 use super::error::Refusal;
-use super::kind::{Bounds, Form, Kind, Plain, Raw, Word};
+use super::kind::{Bounds, Form, Kind, Plain, Raw};
 
 /// A number that is given, or found out by the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -77,8 +77,8 @@ impl Pending {
 
     /// The comment that is complete.
     pub(super) fn comment(&self) -> Cow<'_, str> {
-        let text = if self.comment_is_cut { whole_characters(&self.value) } else { &self.value };
-        String::from_utf8_lossy(text)
+        let kept = if self.comment_is_cut { whole_characters(&self.value) } else { &self.value };
+        text(kept)
     }
 
     /// The line of a comment was dealt with.
@@ -89,17 +89,17 @@ impl Pending {
 
     /// The id that this event sets, if it sets one.
     pub(super) fn event_id(&self) -> Option<Cow<'_, str>> {
-        self.has_event_id.then(|| String::from_utf8_lossy(&self.event_id))
+        self.has_event_id.then(|| text(&self.event_id))
     }
 
     /// Its type; empty for none.
     pub(super) fn event_type(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.event_type)
+        text(&self.event_type)
     }
 
     /// Its data, if it has any: without, it is no event.
     pub(super) fn data(&self) -> Option<Cow<'_, str>> {
-        self.has_data.then(|| String::from_utf8_lossy(&self.data))
+        self.has_data.then(|| text(&self.data))
     }
 
     /// Empties it for the next event, and gives back what a large one needed.
@@ -135,6 +135,11 @@ fn empty(buffer: &mut Vec<u8>, kept_bytes: usize) {
     if buffer.capacity() > kept_bytes {
         buffer.shrink_to(kept_bytes);
     }
+}
+
+/// The text of a value. The lossy way takes its time, and what is not UTF-8 is rare.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// `bytes` without a character at their end that was cut in two.

@@ -128,7 +128,8 @@ fn every_number_out_of_bounds_is_refused_from_a_flag_naming_it() {
 fn every_refusal_of_a_number_gives_the_reason_and_the_range() {
     for (at, setting, unit) in bounded() {
         let bounds = setting.bounds.unwrap();
-        let range = format!("from {} to {}", unit.show(bounds.min), unit.show(bounds.max));
+        let [min, max] = unit.range(bounds.min, bounds.max);
+        let range = format!("from {min} to {max}");
         for ((value, _), reason) in just_outside(setting, unit).iter().zip([bounds.below, bounds.above]) {
             let problem = sole(load_env(&[(&NAMES[at].variable, value)]), setting.key);
             assert!(problem.wrong.ends_with(reason), "{problem}");

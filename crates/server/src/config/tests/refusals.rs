@@ -59,7 +59,7 @@ fn threat_39_what_is_not_toml_is_refused_with_its_line() {
         refusal("max_headers = 20\nlisten = 127.0.0.1:8080\n", &[], &["--max-headers", "1"]),
         "\
 the configuration is refused, 2 problems:
-hub.toml:2:10: not TOML, string values must be quoted, expected literal string
+hub.toml:2:15: not TOML, invalid float
     write one `key = value` a line, texts in double quotes
 --max-headers: max_headers = \"1\": too small, a browser behind a proxy sends as many
     use a whole number, from 16 to 1024"
@@ -119,7 +119,7 @@ hub.toml:2:14: not UTF-8
     save the file as UTF-8"
     );
     let error = load(&ConfigArgs::file("/dev/zero"), env(&[])).unwrap_err();
-    assert!(error.to_string().contains("cannot read /dev/zero: more than 8388608 bytes"), "{error}");
+    assert!(error.to_string().contains("cannot read /dev/zero: more than 1048576 bytes"), "{error}");
 }
 
 #[test]

@@ -130,9 +130,9 @@ fn the_command_line_is_sound_and_its_help_tells_defaults_and_variables() {
     let short = short.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "History and sessions: --max-queue-size <N> How many events a live subscriber may lag before it gets a \
-         gap [default: 1000]",
+         gap. [default: 1000]",
         "--insecure-open[=<BOOL>]",
-        "--log-format <text|json> How log lines are written [default: text]",
+        "--log-format <text|json> How log lines are written. [default: text]",
         "--max-age <TIME>",
         "[default: 5m]",
         "--config <FILE> The TOML file with settings [env: WATERTIGHT_CONFIG]",

@@ -76,7 +76,7 @@ fn amounts_are_shown_in_the_longest_unit_that_is_exact_and_read_back() {
         (Unit::Time, 300_000, "5m"),
         (Unit::Time, 86_400_000, "1d"),
         (Unit::Bytes, 0, "0"),
-        (Unit::Bytes, 1_000, "1000 B"),
+        (Unit::Bytes, 1_000, "1000"),
         (Unit::Bytes, 262_144, "256 KiB"),
         (Unit::Bytes, 1 << 30, "1 GiB"),
         (Unit::Count, 1_000, "1000"),

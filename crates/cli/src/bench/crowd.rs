@@ -1,0 +1,244 @@
+//! Many subscribers in one thread: an epoll loop over small states and one shared read buffer.
+//!
+//! A subscriber costs its socket and about a hundred bytes. Must not know what is being measured.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::clock::Clock;
+use super::histogram::Histogram;
+use super::scan::{self, Chunk, Malformed};
+use super::tally::{Sequence, Tally};
+
+/// Shared by all: what one read takes at most, behind what was left of the read before, in bytes.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+
+/// Subscribers of one thread.
+pub(super) struct Crowd {
+    poll: Poll,
+    events: Events,
+    /// By token. An ended subscriber leaves its place empty.
+    members: Vec<Option<Member>>,
+    buffer: Vec<u8>,
+    clock: Clock,
+    /// Connections whose answer has not begun.
+    pending: usize,
+    pub(super) tally: Tally,
+    /// Microseconds from publish to arrival.
+    pub(super) latency: Histogram,
+}
+
+/// One subscriber. Its socket closes when it is dropped.
+struct Member {
+    stream: TcpStream,
+    phase: Phase,
+    /// The request while connecting; after that the start of what is not complete yet. Mostly empty, and then
+    /// without memory.
+    rest: Vec<u8>,
+    sequence: Sequence,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connecting,
+    Head,
+    Body,
+}
+
+/// What became of a member after its bytes were read.
+enum Fate {
+    Stays,
+    Ended,
+}
+
+impl Crowd {
+    pub(super) fn new(clock: Clock) -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS_MAX),
+            members: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            clock,
+            pending: 0,
+            tally: Tally::default(),
+            latency: Histogram::default(),
+        })
+    }
+
+    /// Begins one more subscription; `first` is the number of the first event that it must see.
+    pub(super) fn subscribe(&mut self, address: SocketAddr, request: Vec<u8>, first: u64) -> io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        let token = Token(self.members.len());
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let sequence = Sequence::from(first);
+        self.members.push(Some(Member { stream, phase: Phase::Connecting, rest: request, sequence }));
+        self.pending += 1;
+        Ok(())
+    }
+
+    /// Connections whose answer has not begun.
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Connections there are.
+    pub(super) fn live(&self) -> usize {
+        self.members.iter().flatten().count()
+    }
+
+    /// How many still wait for a number up to and including `last`.
+    pub(super) fn behind(&self, last: u64) -> usize {
+        self.members.iter().flatten().filter(|member| member.sequence.next() <= last).count()
+    }
+
+    /// Waits for something to happen, and deals with it.
+    pub(super) fn turn(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in &self.events {
+            let Some(Some(member)) = self.members.get_mut(event.token().0) else { continue };
+            if member.phase == Phase::Connecting {
+                if !event.is_writable() {
+                    continue;
+                }
+                if member.send_request().is_err() {
+                    self.members[event.token().0] = None;
+                    self.tally.ended += 1;
+                    self.pending -= 1;
+                    continue;
+                }
+            }
+            let waited = member.phase == Phase::Head;
+            let mut reader = Reader {
+                buffer: &mut self.buffer,
+                clock: self.clock,
+                tally: &mut self.tally,
+                latency: &mut self.latency,
+            };
+            let fate = reader.read(member, event.is_read_closed() || event.is_error());
+            if waited && (member.phase != Phase::Head || matches!(fate, Fate::Ended)) {
+                self.pending -= 1;
+            }
+            if matches!(fate, Fate::Ended) {
+                self.members[event.token().0] = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    /// A request fits any socket's buffer: a short write means that something is wrong.
+    fn send_request(&mut self) -> io::Result<()> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        let request = std::mem::take(&mut self.rest);
+        if self.stream.write(&request)? != request.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.phase = Phase::Head;
+        Ok(())
+    }
+}
+
+/// What reading needs of a crowd, beside the member that is read.
+struct Reader<'a> {
+    buffer: &'a mut Vec<u8>,
+    clock: Clock,
+    tally: &'a mut Tally,
+    latency: &'a mut Histogram,
+}
+
+impl Reader<'_> {
+    /// Reads until nothing is left. A short read says that (epoll(7)); `closing` says not to trust it.
+    fn read(&mut self, member: &mut Member, closing: bool) -> Fate {
+        loop {
+            let kept = member.rest.len();
+            let end = kept + READ_BYTES;
+            if self.buffer.len() < end {
+                self.buffer.resize(end, 0);
+            }
+            self.buffer[..kept].copy_from_slice(&member.rest);
+            let count = match member.stream.read(&mut self.buffer[kept..end]) {
+                Ok(0) => return self.ended(),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Stays,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return self.ended(),
+            };
+            match self.scan(member, kept + count) {
+                Ok(Fate::Stays) => {}
+                Ok(Fate::Ended) => return self.ended(),
+                Err(Malformed(_)) => {
+                    self.tally.malformed += 1;
+                    return Fate::Ended;
+                }
+            }
+            if count < READ_BYTES && !closing {
+                return Fate::Stays;
+            }
+        }
+    }
+
+    fn ended(&mut self) -> Fate {
+        self.tally.ended += 1;
+        Fate::Ended
+    }
+
+    /// Takes what is complete out of the first `filled` bytes of the buffer and keeps the rest.
+    fn scan(&mut self, member: &mut Member, filled: usize) -> Result<Fate, Malformed> {
+        let bytes = &self.buffer[..filled];
+        let mut taken = 0;
+        if member.phase == Phase::Head {
+            if let Some(head) = scan::head(bytes)? {
+                self.tally.head(head.status);
+                if head.status != 200 {
+                    return Ok(Fate::Ended);
+                }
+                taken = head.length;
+                member.phase = Phase::Body;
+            }
+        }
+        let now = self.clock.micros();
+        let mut fate = Fate::Stays;
+        while member.phase == Phase::Body {
+            match scan::chunk(&bytes[taken..])? {
+                Chunk::Partial => break,
+                Chunk::Last => {
+                    fate = Fate::Ended;
+                    break;
+                }
+                Chunk::Whole { payload, length } => {
+                    scan::blocks(payload, &mut |block| {
+                        if let Some(stamp) = self.tally.block(&block, &mut member.sequence) {
+                            self.latency.record(now.saturating_sub(stamp));
+                        }
+                    })?;
+                    taken += length;
+                }
+            }
+        }
+        keep(&mut member.rest, &bytes[taken..]);
+        Ok(fate)
+    }
+}
+
+/// Remembers what is not complete; an idle member holds no memory for it.
+fn keep(rest: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.is_empty() {
+        *rest = Vec::new();
+    } else {
+        rest.clear();
+        rest.extend_from_slice(bytes);
+    }
+}

@@ -1,0 +1,100 @@
+//! What the kernel says of a process: CPU time, memory, open files. Reads `/proc`; must not know whose it is.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::failure::{Failure, Outcome, While, broken};
+
+/// `/proc/PID/stat` counts in these on every Linux (`USER_HZ`).
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Open files that the generator needs beside its connections.
+const FILES_BESIDE: u64 = 64;
+
+/// A process that is watched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+}
+
+/// Resident memory, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    /// All of it, code and files included.
+    pub(super) resident: u64,
+    /// Heap and stacks.
+    pub(super) anonymous: u64,
+}
+
+impl Process {
+    /// CPU time used so far by all threads, in user space and in the kernel, to 10 ms.
+    pub(super) fn cpu(self) -> Outcome<Duration> {
+        let text = self.read("stat")?;
+        // The name in parentheses may hold anything; what follows it is plain.
+        let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let mut ticks = fields.split_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+        match (ticks.next(), ticks.next()) {
+            (Some(user), Some(system)) => {
+                Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
+            }
+            _ => broken(format!("/proc/{}/stat has no CPU times", self.pid)),
+        }
+    }
+
+    pub(super) fn memory(self) -> Outcome<Memory> {
+        let text = self.read("status")?;
+        let bytes = |name: &str| -> Option<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+        };
+        match (bytes("VmRSS"), bytes("RssAnon")) {
+            (Some(resident), Some(anonymous)) => Ok(Memory { resident, anonymous }),
+            _ => broken(format!("/proc/{}/status has no memory figures", self.pid)),
+        }
+    }
+
+    /// Open files.
+    pub(super) fn files(self) -> Outcome<u64> {
+        let path = format!("/proc/{}/fd", self.pid);
+        Ok(fs::read_dir(&path).during(&format!("reading {path}"))?.count() as u64)
+    }
+
+    fn read(self, name: &str) -> Outcome<String> {
+        let path = format!("/proc/{}/{name}", self.pid);
+        fs::read_to_string(&path).during(&format!("reading {path}"))
+    }
+}
+
+/// Raises this process's limit on open files as far as it goes (children inherit it), and refuses if that does
+/// not suffice for so many connections.
+pub(super) fn allow_connections(count: u64) -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised).during("raising the limit on open files")?;
+    }
+    match limit.maximum {
+        Some(maximum) if count + FILES_BESIDE > maximum => Err(Failure::Usage(format!(
+            "{count} connections need {} open files, but the hard limit is {maximum} (ulimit -Hn)",
+            count + FILES_BESIDE
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_memory_time_and_files() {
+        let this = Process { pid: std::process::id() };
+        let memory = this.memory().unwrap();
+        assert!(memory.resident >= memory.anonymous && memory.anonymous > 0, "{memory:?}");
+        assert!(this.files().unwrap() >= 3);
+        this.cpu().unwrap();
+        assert!(Process { pid: u32::MAX }.cpu().is_err());
+    }
+}

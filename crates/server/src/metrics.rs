@@ -1,0 +1,131 @@
+//! Prometheus figures. They are read from the hub's own books when somebody scrapes; the only labels are
+//! kinds, owners and reasons of our own, so the number of series never changes.
+
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use watertight::{Gate, Hub};
+use watertight_core::{Kind, Owner};
+
+/// Renders the hub's figures.
+#[derive(Debug)]
+pub struct Metrics(Registry);
+
+#[derive(Debug)]
+struct Books {
+    hub: Hub,
+    gate: Gate,
+}
+
+impl Metrics {
+    /// The figures of this hub and this gate.
+    #[must_use]
+    pub fn new(hub: &Hub, gate: &Gate) -> Metrics {
+        let mut registry = Registry::with_prefix("watertight");
+        registry.register_collector(Box::new(Books { hub: hub.clone(), gate: gate.clone() }));
+        Metrics(registry)
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// When formatting fails.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.0)?;
+        Ok(text)
+    }
+}
+
+impl Collector for Books {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.counters(&mut encoder)?;
+        self.gauges(&mut encoder)?;
+        self.ledger(&mut encoder)
+    }
+}
+
+impl Books {
+    fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let counters = self.hub.counters();
+        let rows = [
+            ("events_published", "Events appended to logs", &counters.events_published),
+            ("events_delivered", "Events handed to subscribers", &counters.events_delivered),
+            ("events_expired", "Events let go because they expired", &counters.events_expired),
+            ("events_shed", "Events let go under memory pressure", &counters.events_shed),
+            ("gaps", "Gaps told to subscribers", &counters.gaps),
+            ("slow_consumers", "Subscribers closed for reading too slowly", &counters.slow_consumers),
+            ("sessions_expired", "Sessions removed after their time to live", &counters.sessions_expired),
+            ("cleanups", "Cleanup passes", &counters.cleanups),
+            ("pump_restarts", "Pumps that were started anew", &counters.pump_restarts),
+        ];
+        for (name, help, value) in rows {
+            counter(encoder, name, help, value.load(Relaxed))?;
+        }
+        counter(encoder, "connections_refused", "Connections that found no room", self.gate.refused())
+    }
+
+    fn gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats = self.hub.stats();
+        let rows = [
+            ("sessions", "Sessions there are", stats.sessions),
+            ("events", "Events in logs", stats.events),
+            ("memory_observed_bytes", "Bytes the allocator holds", stats.observed_bytes),
+            ("memory_level", "Rung of the memory ladder, 0 normal to 5", stats.rung as usize),
+        ];
+        for (name, help, value) in rows {
+            gauge(encoder, name, help, value)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "memory_used_bytes",
+            "Bytes charged to the budget",
+            None,
+            MetricType::Gauge,
+        )?;
+        for owner in Owner::ALL {
+            let bytes = i64::try_from(self.hub.budget().used_by(owner)).unwrap_or(i64::MAX);
+            ConstGauge::new(bytes).encode(family.encode_family(&[("owner", owner.name())])?)?;
+        }
+        Ok(())
+    }
+
+    fn ledger(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let rows = [
+            ("resources_opened", "Resources ever opened", false),
+            ("resources_closed", "Resources closed again", true),
+        ];
+        for (name, help, is_closed) in rows {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for kind in Kind::ALL {
+                let counts = self.hub.ledger().counts(kind);
+                let count = if is_closed { counts.closed } else { counts.opened };
+                ConstCounter::new(count).encode(family.encode_family(&[("kind", kind.name())])?)?;
+            }
+        }
+        let mut family =
+            encoder.encode_descriptor("resources_live", "Resources open now", None, MetricType::Gauge)?;
+        for kind in Kind::ALL {
+            let live = i64::try_from(self.hub.ledger().live(kind)).unwrap_or(i64::MAX);
+            ConstGauge::new(live).encode(family.encode_family(&[("kind", kind.name())])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+    let metric = ConstCounter::new(value);
+    let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+    metric.encode(encoder)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> Result<(), fmt::Error> {
+    let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+    metric.encode(encoder)
+}

@@ -1,0 +1,127 @@
+//! Every refusal of the API: `application/problem+json` (RFC 9457) with a stable `code`.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use watertight::{PublishError, SubscribeError};
+
+/// A refusal. `code` is stable; `detail` is for people and may change.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// Seconds after which a retry makes sense.
+    retry_after: Option<u8>,
+    /// Index of the refused event in a batch.
+    index: Option<usize>,
+}
+
+impl Problem {
+    /// A refusal with this status, code and explanation.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then(jittered_seconds);
+        Problem { status, code, detail: detail.into(), retry_after, index: None }
+    }
+
+    /// A request that is wrong in itself (400).
+    #[must_use]
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Something that is larger than the hub takes (413).
+    #[must_use]
+    pub fn too_large(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
+    }
+
+    /// Something that is not there (404).
+    #[must_use]
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// Names the event of a batch that was refused.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Problem {
+        self.index = Some(index);
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+/// A crowd that is refused together should not come back together.
+fn jittered_seconds() -> u8 {
+    fastrand::u8(1..=5)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+        });
+        if let Some(index) = self.index {
+            body["index"] = index.into();
+        }
+        let mut response = (self.status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
+        }
+        response
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            PublishError::Name(_) => Problem::bad_request("INVALID_SESSION_NAME", detail),
+            PublishError::TooLarge { .. } => Problem::too_large("EVENT_TOO_LARGE", detail),
+            PublishError::Reserved(_) => {
+                Problem::new(StatusCode::FORBIDDEN, "RESERVED_EVENT_TYPE", detail)
+            }
+            PublishError::Sessions(_) => unavailable("TOO_MANY_SESSIONS", detail),
+            PublishError::Memory(_) => unavailable("OVERLOADED", detail),
+            PublishError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
+            PublishError::Randomness(_) => internal(detail),
+        }
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            SubscribeError::Name(_) => Problem::bad_request("INVALID_SESSION_NAME", detail),
+            SubscribeError::Sessions(_) => unavailable("TOO_MANY_SESSIONS", detail),
+            SubscribeError::Memory(_) | SubscribeError::Overloaded => unavailable("OVERLOADED", detail),
+            SubscribeError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
+            SubscribeError::Randomness(_) => internal(detail),
+        }
+    }
+}
+
+/// No room (503), with `Retry-After`.
+pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+}
+
+/// A fault of the hub (500); what it was stands in the log.
+pub(crate) fn internal(detail: impl std::fmt::Display) -> Problem {
+    tracing::error!(%detail, "internal error");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the hub made a mistake; its log says more")
+}

@@ -1,0 +1,159 @@
+//! From a body to events: JSON (one or an array), NDJSON, plain text.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use watertight::event::EventType;
+use watertight::Event;
+
+use crate::problem::Problem;
+
+/// A TTL above this is no TTL: a hundred years, in seconds.
+const TTL_SECONDS_MAX: f64 = 100.0 * 365.0 * 86_400.0;
+
+/// What a body held.
+#[derive(Debug)]
+pub(crate) enum Posted {
+    /// One event: answered with its id.
+    One(Event),
+    /// Several: answered with their ids.
+    Many(Vec<Event>),
+}
+
+impl Posted {
+    pub(crate) fn events(&self) -> &[Event] {
+        match self {
+            Posted::One(event) => std::slice::from_ref(event),
+            Posted::Many(events) => events,
+        }
+    }
+}
+
+/// An event as JSON. `data` may be any JSON and is carried as its text.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonEvent<'a> {
+    #[serde(rename = "type", borrow, default)]
+    event_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(default)]
+    ttl: Option<f64>,
+}
+
+impl JsonEvent<'_> {
+    fn into_event(self) -> Result<Event, Problem> {
+        let event = Event::of_type(event_type(self.event_type.as_deref())?, self.data.get());
+        Ok(match self.ttl {
+            Some(seconds) => event.with_ttl(ttl(seconds)?),
+            None => event,
+        })
+    }
+}
+
+/// A type as a publisher names it; none is `message`.
+pub(crate) fn event_type(text: Option<&str>) -> Result<EventType, Problem> {
+    EventType::new(text.unwrap_or_default())
+        .map_err(|error| Problem::bad_request("INVALID_EVENT_TYPE", error.to_string()))
+}
+
+/// A time to live in seconds.
+pub(crate) fn ttl(seconds: f64) -> Result<Duration, Problem> {
+    if seconds > 0.0 && seconds <= TTL_SECONDS_MAX {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    Err(Problem::bad_request("INVALID_TTL", "ttl is a number of seconds above zero"))
+}
+
+/// `application/json`: one event, or an array of at most `max_events`.
+pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
+    let is_array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    if !is_array {
+        let event = JsonEvent::deserialize(&mut reader).map_err(malformed)?;
+        reader.end().map_err(malformed)?;
+        return Ok(Posted::One(event.into_event()?));
+    }
+    let events = AtMost(max_events).deserialize(&mut reader).map_err(|error| {
+        if error.to_string().starts_with(TOO_MANY) { too_many(max_events) } else { malformed(error) }
+    })?;
+    reader.end().map_err(malformed)?;
+    let events = events.into_iter().enumerate();
+    let events = events.map(|(index, event)| event.into_event().map_err(|problem| problem.at(index)));
+    Ok(Posted::Many(events.collect::<Result<_, _>>()?))
+}
+
+/// `application/x-ndjson`: one event per line; empty lines are passed over.
+pub(crate) fn from_ndjson(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
+    let mut events = Vec::new();
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    for line in lines.filter(|line| !line.is_empty()) {
+        let index = events.len();
+        if index == max_events {
+            return Err(too_many(max_events));
+        }
+        let event: JsonEvent<'_> =
+            serde_json::from_slice(line).map_err(|error| malformed(error).at(index))?;
+        events.push(event.into_event().map_err(|problem| problem.at(index))?);
+    }
+    Ok(Posted::Many(events))
+}
+
+/// `text/plain`: the body is the data.
+pub(crate) fn from_text(bytes: &[u8], event_type: EventType) -> Result<Posted, Problem> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        Problem::bad_request("MALFORMED_BODY", format!("the text is not UTF-8: {error}"))
+    })?;
+    Ok(Posted::One(Event::of_type(event_type, text)))
+}
+
+fn malformed(error: serde_json::Error) -> Problem {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Data => Problem::bad_request(
+            "MALFORMED_BODY",
+            format!("an event is {{\"type\"?, \"data\", \"ttl\"?}}: {error}"),
+        ),
+        _ => Problem::bad_request("MALFORMED_JSON", error.to_string()),
+    }
+}
+
+fn too_many(max_events: usize) -> Problem {
+    Problem::too_large("TOO_MANY_EVENTS", format!("at most {max_events} events are taken at once"))
+}
+
+const TOO_MANY: &str = "too many events";
+
+/// Reads an array and stops at the limit, before the rest is held.
+struct AtMost(usize);
+
+impl<'de> DeserializeSeed<'de> for AtMost {
+    type Value = Vec<JsonEvent<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AtMost {
+    type Value = Vec<JsonEvent<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of at most {} events", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut events = Vec::new();
+        while let Some(event) = sequence.next_element()? {
+            if events.len() == self.0 {
+                return Err(A::Error::custom(TOO_MANY));
+            }
+            events.push(event);
+        }
+        Ok(events)
+    }
+}

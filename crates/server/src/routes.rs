@@ -1,0 +1,13 @@
+//! The calls of the API, a file per group.
+
+pub(crate) mod connections;
+pub(crate) mod doors;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod landing;
+pub(crate) mod metrics;
+pub(crate) mod openapi;
+pub(crate) mod poll;
+pub(crate) mod query;
+pub(crate) mod sessions;
+pub(crate) mod stats;

@@ -1,0 +1,47 @@
+//! `/connections`: who listens, and closing one of them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde_json::{Value, json};
+use watertight::{ConnectionInfo, ConnectionPlace};
+
+use super::query::Query;
+use super::sessions::{page_cursor, page_size, parse_cursor};
+use crate::app::App;
+use crate::problem::Problem;
+
+/// `GET /connections?cursor=&limit=`: a page, in no particular order.
+pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
+    let (shard, slot) = parse_cursor(&query)?;
+    let place = ConnectionPlace { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
+    let (page, next) = app.hub.connections(place, page_size(&query)?).await;
+    let connections: Vec<Value> = page.iter().map(summary).collect();
+    let next = next.map(|place| page_cursor(place.shard, place.slot as usize));
+    let total = app.hub.stats().subscribers;
+    Ok(Json(json!({ "connections": connections, "total": total, "next": next })))
+}
+
+/// `DELETE /connections/{id}`: its peer is told `DISCONNECTED`.
+pub(crate) async fn close(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let no_connection = || Problem::not_found("CONNECTION_NOT_FOUND", "there is no such connection");
+    let id = id.parse().map_err(|_| no_connection())?;
+    if app.hub.disconnect(id).await { Ok(StatusCode::NO_CONTENT) } else { Err(no_connection()) }
+}
+
+fn summary(connection: &ConnectionInfo) -> Value {
+    json!({
+        "id": connection.id.to_string(),
+        "kind": connection.kind,
+        "user": connection.user.as_deref(),
+        "session": connection.session,
+        "delivery": connection.delivery,
+        "ageSeconds": connection.age.as_secs_f64(),
+        "sent": connection.sent,
+        "received": connection.received,
+        "lag": connection.lag,
+        "stalled": connection.stalled,
+        "errors": connection.errors,
+        "validations": connection.validations,
+    })
+}

@@ -1,0 +1,204 @@
+//! `/sessions/{session}/events`: publish and subscribe.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+use watertight::{Event, Hub, Position, PublishError, Resume, resume};
+
+use super::query::{Query, invalid};
+use crate::app::App;
+use crate::problem::{Problem, internal};
+use crate::publishing::body::{self, BodyLimits};
+use crate::publishing::events::{self as posted, Posted};
+use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX};
+
+/// How an id may be spelt in a query: clients that cannot set headers have each their own way.
+const ID_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
+
+/// `GET`: a stream, or a long-poll for those who accept JSON.
+pub(crate) async fn read(
+    State(app): State<App>,
+    Path(session): Path<String>,
+    method: Method,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let resume = resume_of(&headers, &query)?;
+    match accepted(&headers) {
+        Accepted::Stream if method == Method::HEAD => Ok(stream_head()),
+        Accepted::Stream => Ok(app.hub.subscribe(&session, resume)?.into_response()),
+        Accepted::Json => super::poll::poll(&app, &session, resume, &query).await,
+        Accepted::Neither => Err(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "NOT_ACCEPTABLE",
+            "accept text/event-stream for a stream or application/json for a long-poll",
+        )),
+    }
+}
+
+/// The head that a stream would have, for `HEAD`: nobody subscribes.
+fn stream_head() -> Response {
+    let content_type = HeaderValue::from_static("text/event-stream");
+    ([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response()
+}
+
+/// Where a subscriber wants to begin. The header wins over the query; `after` is the long-poll's word.
+fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
+    if let Some(id) = headers.get("last-event-id") {
+        return Ok(resume::from_last_event_id(id.as_bytes()));
+    }
+    let id = query.first(&ID_PARAMETERS).or_else(|| query.first(&["after"]));
+    if let Some(id) = id.filter(|id| !id.is_empty()) {
+        return Ok(resume::from_last_event_id(id.as_bytes()));
+    }
+    match query.first(&["replay"]) {
+        None => Ok(Resume::Live),
+        Some(text) => {
+            resume::from_replay(text).ok_or_else(|| invalid("replay", "\"all\" or a number of events"))
+        }
+    }
+}
+
+enum Accepted {
+    Stream,
+    Json,
+    Neither,
+}
+
+/// Content negotiation: the first range that we can serve wins; no `Accept` at all means a stream.
+fn accepted(headers: &HeaderMap) -> Accepted {
+    let mut ranges = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|range| range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
+        .filter(|range| !range.is_empty())
+        .peekable();
+    if ranges.peek().is_none() {
+        return Accepted::Stream;
+    }
+    ranges
+        .find_map(|range| match range.to_ascii_lowercase().as_slice() {
+            b"text/event-stream" | b"text/*" | b"*/*" => Some(Accepted::Stream),
+            b"application/json" | b"application/*" => Some(Accepted::Json),
+            _ => None,
+        })
+        .unwrap_or(Accepted::Neither)
+}
+
+/// `POST`: publish. Answered with 202 once the events are in the log and the pumps keep up.
+pub(crate) async fn publish(
+    State(app): State<App>,
+    Path(session): Path<String>,
+    query: Query,
+    headers: HeaderMap,
+    request_body: Body,
+) -> Result<Response, Problem> {
+    // Everything that can be refused is refused before the body is read.
+    let name = app.hub.name(&session).map_err(PublishError::from)?;
+    let format = Format::of(&headers)?;
+    let key = key_of(&headers)?.map(str::to_owned);
+    let event_type = posted::event_type(query.first(&["type"]))?;
+    let limits = body_limits(&app, &format);
+    let read = body::read(&headers, request_body, limits, app.hub.budget()).await?;
+    let max_events = app.config.max_batch_events;
+    let events = match format {
+        Format::Json => posted::from_json(&read.bytes, max_events)?,
+        Format::Ndjson => posted::from_ndjson(&read.bytes, max_events)?,
+        Format::Text => {
+            let seconds = query.parse("ttl", "a number of seconds")?;
+            let mut one = posted::from_text(&read.bytes, event_type)?;
+            if let (Posted::One(event), Some(seconds)) = (&mut one, seconds) {
+                event.ttl = Some(posted::ttl(seconds)?);
+            }
+            one
+        }
+    };
+    let is_one = matches!(events, Posted::One(_));
+    let Some(key) = key else {
+        let positions = append(&app.hub, name.as_str(), events.events()).await?;
+        return Ok(accepted_as(&positions, is_one));
+    };
+    let fingerprint = (format as u8, query.first(&["type"]), query.first(&["ttl"]), &read.bytes);
+    match app.keys.claim(&name, &key, &fingerprint).await {
+        Claim::Known(positions) => Ok(accepted_as(&positions, is_one)),
+        Claim::Reused => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "IDEMPOTENCY_KEY_REUSED",
+            "this Idempotency-Key was used for another request",
+        )),
+        Claim::First(claim) => {
+            // Owned by the hub, not by the request: a publisher that leaves in the middle and comes back with
+            // the same key must find all of it, once.
+            let hub = app.hub.clone();
+            let entry = hub.ledger().open(watertight_core::Kind::Task);
+            let published = app.tasks.spawn(async move {
+                let _entry = entry;
+                let positions = append(&hub, name.as_str(), events.events()).await?;
+                claim.settle(positions.clone());
+                Ok::<_, Problem>(positions)
+            });
+            let positions = published.await.map_err(internal)??;
+            Ok(accepted_as(&positions, is_one))
+        }
+    }
+}
+
+async fn append(hub: &Hub, session: &str, events: &[Event]) -> Result<Vec<Position>, Problem> {
+    let published = hub.publish_batch(session, events).await;
+    published.map_err(|(index, error)| {
+        let problem = Problem::from(error);
+        if events.len() > 1 { problem.at(index) } else { problem }
+    })
+}
+
+fn accepted_as(positions: &[Position], is_one: bool) -> Response {
+    let body = match positions {
+        [position] if is_one => json!({ "id": position.to_string() }),
+        positions => json!({ "ids": positions.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+    };
+    (StatusCode::ACCEPTED, axum::Json(body)).into_response()
+}
+
+/// What a publisher sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Ndjson,
+    Text,
+}
+
+impl Format {
+    fn of(headers: &HeaderMap) -> Result<Format, Problem> {
+        let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        match essence.to_ascii_lowercase().as_slice() {
+            b"application/json" => Ok(Format::Json),
+            b"application/x-ndjson" => Ok(Format::Ndjson),
+            b"text/plain" => Ok(Format::Text),
+            _ => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UNSUPPORTED_MEDIA_TYPE",
+                "set Content-Type to application/json (an event or an array), application/x-ndjson \
+                 (an event per line) or text/plain (the body is the data)",
+            )),
+        }
+    }
+}
+
+fn body_limits(app: &App, format: &Format) -> BodyLimits {
+    let (max_bytes, code) = match format {
+        Format::Text => (app.config.max_event_bytes, "EVENT_TOO_LARGE"),
+        Format::Json | Format::Ndjson => (app.config.max_body_bytes, "BODY_TOO_LARGE"),
+    };
+    BodyLimits { max_bytes, code, timeout: app.config.body_timeout }
+}
+
+fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+    let detail = format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters");
+    key.map(Some).ok_or_else(|| Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail))
+}

@@ -1,0 +1,41 @@
+//! `GET /`: a page that says what this is, watches a session live and shows the hub's figures.
+//!
+//! One file each, no inline script, text nodes only: nothing that a publisher sends can become markup.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, header};
+
+use crate::app::App;
+
+const PAGE: &str = include_str!("landing/page.html");
+const SCRIPT: &str = include_str!("landing/page.js");
+const STYLE: &str = include_str!("landing/page.css");
+
+/// Only our own script and style, no frames around it (threats: XSS, clickjacking).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+fn answer(content_type: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (HeaderName::from_static("content-security-policy"), HeaderValue::from_static(POLICY)),
+    ];
+    (headers, text).into_response()
+}
+
+/// The page.
+pub(crate) async fn page(State(_): State<App>) -> Response {
+    answer("text/html; charset=utf-8", PAGE)
+}
+
+/// Its script.
+pub(crate) async fn script() -> Response {
+    answer("text/javascript; charset=utf-8", SCRIPT)
+}
+
+/// Its style.
+pub(crate) async fn style() -> Response {
+    answer("text/css; charset=utf-8", STYLE)
+}

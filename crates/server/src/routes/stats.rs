@@ -1,0 +1,62 @@
+//! `GET /stats`: the figures as JSON. O(1): nothing here walks sessions or takes a lock over them.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// The figures at this instant.
+pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
+    let stats = app.hub.stats();
+    let counters = app.hub.counters();
+    let ledger: Map<String, Value> = stats
+        .ledger
+        .iter()
+        .map(|(kind, counts)| {
+            let live = counts.live();
+            let row = json!({ "opened": counts.opened, "closed": counts.closed, "live": live });
+            ((*kind).to_owned(), row)
+        })
+        .collect();
+    let owners: Map<String, Value> =
+        stats.owners.iter().map(|(owner, bytes)| ((*owner).to_owned(), json!(bytes))).collect();
+    let memory = stats.used_bytes.max(stats.observed_bytes);
+    Json(json!({
+        "memoryUsageMB": memory as f64 / MIB,
+        "totalSessions": stats.sessions,
+        "totalEvents": stats.events,
+        "totalSubscribers": stats.subscribers,
+        "metrics": {
+            "eventsPublished": counters.events_published.load(Relaxed),
+            "eventsDelivered": counters.events_delivered.load(Relaxed),
+            "eventsExpired": counters.events_expired.load(Relaxed),
+            "eventsShed": counters.events_shed.load(Relaxed),
+            "gaps": counters.gaps.load(Relaxed),
+            "slowConsumers": counters.slow_consumers.load(Relaxed),
+            "sessionsExpired": counters.sessions_expired.load(Relaxed),
+            "cleanupCount": counters.cleanups.load(Relaxed),
+            "lastCleanupMs": counters.last_cleanup_ms.load(Relaxed),
+            "connectionsRefused": app.gate.refused(),
+            "pumpRestarts": counters.pump_restarts.load(Relaxed),
+        },
+        "ledger": ledger,
+        "budget": {
+            "usedBytes": stats.used_bytes,
+            "observedBytes": stats.observed_bytes,
+            "warningBytes": app.hub.budget().warning_bytes(),
+            "criticalBytes": app.hub.budget().critical_bytes(),
+            "level": stats.rung.name(),
+            "owners": owners,
+        },
+        "process": {
+            "pid": std::process::id(),
+            "uptimeSeconds": stats.uptime_ms as f64 / 1000.0,
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+    }))
+}

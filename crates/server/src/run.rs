@@ -1,0 +1,212 @@
+//! Start, serve, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
+use watertight_core::Kind;
+
+use crate::app::{App, router};
+use crate::config::Config;
+use crate::tls::{self, TlsError};
+
+/// Connections the kernel keeps for us until they are accepted.
+const BACKLOG: i32 = 4096;
+/// Files kept back for everything that is not a connection: pollers, logs, certificates, a scrape.
+const RESERVED_FILES: u64 = 256;
+/// How often memory is looked at and old idempotency keys are forgotten.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Says how many bytes the process holds, if it can tell.
+pub type Observer = fn() -> Option<usize>;
+
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The hub does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The operating system refused something at start.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// Runs the service until SIGTERM or SIGINT. `started` is told where it listens.
+///
+/// # Errors
+/// When it cannot start; once it serves, it ends by a signal only.
+pub async fn run(config: Config, observe: Observer, started: impl FnOnce(SocketAddr, bool)) -> Result<(), RunError> {
+    let config = Arc::new(config);
+    let files = raise_file_limit();
+    let hub = Hub::new(hub_config(&config))?;
+    let tls = match (&config.tls_cert, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
+        _ => None,
+    };
+    let max_connections = config.max_connections.unwrap_or_else(|| connections_for(files));
+    if max_connections as u64 + RESERVED_FILES > files {
+        warn!(max_connections, open_files = files, "max_connections is more than the limit on open files leaves");
+    }
+    let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
+    let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
+    let listener = listen(config.listen)?;
+    let address = listener.local_addr().map_err(|source| system("learn the address", source))?;
+    let stop = Stop::new()?;
+    let app = App::new(hub.clone(), Arc::clone(&config), gate.clone());
+    let mut keepers = JoinSet::new();
+    keepers.spawn(look(app.clone(), observe));
+    let is_tls = tls.is_some();
+    let mut server = Server::new(hub.clone(), router(app.clone()), gate).limits(serve_limits(&config));
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
+    info!(%address, tls = is_tls, max_connections, "listening");
+    started(address, is_tls);
+    server.serve(listener, stop.requested()).await;
+    app.tasks().close();
+    app.tasks().wait().await;
+    keepers.shutdown().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Observes memory and sweeps keys until it is aborted.
+async fn look(app: App, observe: Observer) {
+    let _entry = app.hub().ledger().open(Kind::Task);
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        if let Some(bytes) = observe() {
+            app.hub().budget().observe(bytes);
+        }
+        app.sweep();
+    }
+}
+
+/// The signals that end the service. The first lets everybody go in peace, a second one does not wait.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Stop, RunError> {
+        let on = |kind| signal(kind).map_err(|source| system("listen for signals", source));
+        Ok(Stop { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    async fn requested(mut self) {
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        };
+        info!(signal = name, "stopping; every reader is told");
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bind().map_err(|source| RunError::Listen { address, source })
+}
+
+/// Raises the limit on open files as far as it goes, and says how far that is.
+fn raise_file_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => most,
+        Err(error) => {
+            warn!(%error, "the limit on open files stays where it is");
+            limit.current.unwrap_or(u64::MAX)
+        }
+    }
+}
+
+fn connections_for(files: u64) -> usize {
+    const AT_MOST: u64 = 1_000_000;
+    usize::try_from(files.saturating_sub(RESERVED_FILES).clamp(16, AT_MOST)).unwrap_or(16)
+}
+
+fn system(what: &'static str, source: std::io::Error) -> RunError {
+    RunError::System { what, source }
+}
+
+fn bytes(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// The hub's part of the configuration.
+fn hub_config(config: &Config) -> HubConfig {
+    HubConfig {
+        max_queue_size: config.max_queue_size,
+        max_history_per_session: config.max_history_per_session,
+        max_history_bytes_per_session: config.max_history_bytes_per_session,
+        event_ttl: config.event_ttl,
+        session_ttl: config.session_ttl,
+        cleanup_interval: config.cleanup_interval,
+        max_subscriber_idle_time: config.max_subscriber_idle_time,
+        memory_warning_bytes: bytes(config.memory_warning_bytes()),
+        memory_critical_bytes: bytes(config.memory_critical_bytes()),
+        max_event_bytes: config.max_event_bytes,
+        max_sessions: config.max_sessions,
+        max_session_name_bytes: config.max_session_name_bytes,
+        heartbeat_interval: config.heartbeat_interval,
+        write_deadline: config.write_deadline,
+        half_open_timeout: config.half_open_timeout,
+        max_age: config.max_age,
+        max_age_jitter_percent: (config.max_age_jitter * 100.0) as u8,
+        breaker_errors: u8::try_from(config.breaker_errors).unwrap_or(u8::MAX),
+        retry: config.retry,
+        shards: match config.shards {
+            crate::config::Auto::Auto => None,
+            crate::config::Auto::Given(shards) => Some(shards),
+        },
+        send_buffer_bytes: config.send_buffer_bytes,
+    }
+}
+
+/// The accept loop's part of the configuration.
+fn serve_limits(config: &Config) -> ServeLimits {
+    ServeLimits {
+        first_byte_timeout: config.first_byte_timeout,
+        head_timeout: config.head_timeout,
+        tls_handshake_timeout: config.tls_handshake_timeout,
+        keep_alive_timeout: config.keep_alive_timeout,
+        max_head_bytes: config.max_head_bytes,
+        max_headers: config.max_headers,
+        max_requests_in_flight: config.max_requests_in_flight,
+        shutdown_grace: config.shutdown_grace,
+        ..ServeLimits::default()
+    }
+}
