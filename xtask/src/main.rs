@@ -1,1 +1,106 @@
-fn main() {}
+//! `cargo xtask COMMAND`: one command for each thing a contributor does. CI runs the same.
+
+mod setup;
+mod step;
+mod tidy;
+
+use std::process::ExitCode;
+
+use step::{Outcome, cargo, run};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test            everything that must pass: setup, tidy, all tests, the model checker
+  test --quick    the tests alone
+  setup           install what the tests need (a browser, curl, iproute2) if it is missing
+  tidy            formatting, lints, documents and code agree
+  bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
+  soak [ARGS]     the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
+  fuzz [SECONDS]  each fuzz target for so long (default 60); installs cargo-fuzz if it is missing
+  loom            the model checker alone
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("test") => test(rest.contains(&"--quick")),
+        Some("setup") => setup::run(),
+        Some("tidy") => tidy::run(),
+        Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
+        Some("soak") => bench(&[&["churn", "--cycles", "200000"], rest.as_slice()].concat()),
+        Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
+        Some("loom") => loom(),
+        Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(64);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(quick: bool) -> Outcome {
+    setup::run()?;
+    if !quick {
+        tidy::run()?;
+    }
+    run("tests", cargo(&["test", "--workspace", "--all-features"]))?;
+    if !quick {
+        loom()?;
+    }
+    println!("xtask: everything passes");
+    Ok(())
+}
+
+/// The model checker is compiled apart: under its cfg, locks and atomics are its own.
+fn loom() -> Outcome {
+    let mut command = cargo(&[
+        "test",
+        "--package",
+        "watertight-core",
+        "--test",
+        "loom",
+        "--release",
+        "--target-dir",
+        "target/loom",
+    ]);
+    command.env("RUSTFLAGS", "--cfg loom");
+    run("model checker", command)
+}
+
+fn bench(arguments: &[&str]) -> Outcome {
+    let build = ["build", "--release", "--package", "watertight-cli"];
+    run("release build", cargo(&build))?;
+    let mut command = std::process::Command::new("target/release/watertight");
+    command.arg("bench").args(arguments);
+    run("bench", command)
+}
+
+fn fuzz(seconds: &str) -> Outcome {
+    let seconds: u32 = seconds.parse().map_err(|_| format!("{seconds:?} is no number of seconds"))?;
+    if !step::succeeds("cargo", &["fuzz", "--version"]) {
+        run("install cargo-fuzz", cargo(&["install", "cargo-fuzz", "--locked"]))?;
+    }
+    for target in ["parse", "roundtrip"] {
+        let limit = format!("-max_total_time={seconds}");
+        let mut command =
+            cargo(&["fuzz", "run", "--fuzz-dir", "crates/wire/fuzz", "--target-dir", "target/fuzz"]);
+        // The sanitizer flags are unstable; the code under test is not.
+        command
+            .args([target, "--", &limit, "-dict=crates/wire/fuzz/stream.dict"])
+            .env("RUSTC_BOOTSTRAP", "1");
+        run(&format!("fuzz {target}"), command)?;
+    }
+    Ok(())
+}

@@ -15,12 +15,11 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use watertight_client::{Error, Publisher};
 
+use crate::exit;
+
 use lines::{LINE_BYTES_MAX, Line, Lines, TooLong};
 use send::{Form, Sender, Unsent};
 use stdin::StdinReader;
-
-/// The exit code of wrong usage, from sysexits.h.
-const EX_USAGE: u8 = 64;
 
 /// Lines that may gather before they are sent, whatever else is there to read.
 const GATHERED_LINES_MAX: usize = 10_000;
@@ -69,11 +68,11 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(args: PublishArgs) -> ExitCode {
     let publisher = match publisher(&args) {
         Ok(publisher) => publisher,
-        Err(error) => return fail(&error.to_string(), EX_USAGE),
+        Err(error) => return exit::failed(exit::USAGE, error),
     };
     match Signals::listen().and_then(|signals| Ok((signals, StdinReader::start()?))) {
         Ok((signals, input)) => publish(args, publisher, input, signals).await,
-        Err(error) => fail(&format!("cannot read standard input: {error}"), 1),
+        Err(error) => exit::failed(1, format!("cannot read standard input: {error}")),
     }
 }
 
@@ -90,24 +89,24 @@ fn publisher(args: &PublishArgs) -> Result<Publisher, Error> {
     Ok(publisher)
 }
 
-fn fail(message: &str, code: u8) -> ExitCode {
-    eprintln!("watertight: {message}");
-    ExitCode::from(code)
-}
-
 /// Runs the pump; a first signal ends the input, a second one the process.
-async fn publish(args: PublishArgs, publisher: Publisher, mut input: StdinReader, mut signals: Signals) -> ExitCode {
+async fn publish(
+    args: PublishArgs,
+    publisher: Publisher,
+    mut input: StdinReader,
+    mut signals: Signals,
+) -> ExitCode {
     let stop = input.stop_handle();
     let PublishArgs { session, ndjson, raw, event_type, ttl, crlf, quiet, .. } = args;
-    let form = if ndjson {
-        Form::Ndjson
-    } else {
-        Form::Text { event_type, ttl }
-    };
+    let form = if ndjson { Form::Ndjson } else { Form::Text { event_type, ttl } };
     let mut sender = Sender::new(publisher, session, form, quiet);
     let result = {
         let pumping = async {
-            if raw { pump_raw(&mut input, &mut sender).await } else { pump(&mut input, &mut sender, crlf).await }
+            if raw {
+                pump_raw(&mut input, &mut sender).await
+            } else {
+                pump(&mut input, &mut sender, crlf).await
+            }
         };
         let mut pumping = pin!(pumping);
         let mut stopped = false;
@@ -129,7 +128,7 @@ async fn publish(args: PublishArgs, publisher: Publisher, mut input: StdinReader
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(&message, 1),
+        Err(message) => exit::failed(1, message),
     }
 }
 
@@ -165,7 +164,10 @@ async fn pump_raw(input: &mut StdinReader, sender: &mut Sender) -> Result<(), St
 }
 
 async fn send(sender: &mut Sender, lines: Vec<Line>) -> Result<(), String> {
-    sender.send(lines).await.map_err(|Unsent { number, error }| format!("cannot publish line {number}: {error}"))
+    sender
+        .send(lines)
+        .await
+        .map_err(|Unsent { number, error }| format!("cannot publish line {number}: {error}"))
 }
 
 /// SIGINT and SIGTERM.

@@ -13,10 +13,9 @@ use std::task::Poll;
 
 use watertight_client::{Error, Event, Gap, Item, Replay, Status, Subscriber};
 
-use output::Output;
+use crate::exit;
 
-/// The exit code of wrong usage, from sysexits.h.
-const EX_USAGE: u8 = 64;
+use output::Output;
 
 /// The goodbye of a session that somebody ended: coming back would make a new one of the same name.
 const SESSION_ENDED: &str = "SESSION_ENDED";
@@ -58,7 +57,9 @@ pub(crate) struct TailArgs {
 fn parse_replay(text: &str) -> Result<Replay, String> {
     match text {
         "all" => Ok(Replay::All),
-        count => count.parse().map(Replay::Last).map_err(|_| "`all` or a number of events would do".to_owned()),
+        count => {
+            count.parse().map(Replay::Last).map_err(|_| "`all` or a number of events would do".to_owned())
+        }
     }
 }
 
@@ -67,20 +68,14 @@ fn parse_replay(text: &str) -> Result<Replay, String> {
 pub(crate) async fn run(args: TailArgs) -> ExitCode {
     let mut subscriber = match subscriber(&args) {
         Ok(subscriber) => subscriber,
-        Err(error) => {
-            eprintln!("watertight: {error}");
-            return ExitCode::from(EX_USAGE);
-        }
+        Err(error) => return exit::failed(exit::USAGE, error),
     };
     let mut tail = Tail { output: Output::new(io::stdout(), args.json), args, printed: 0, told: false };
     match tail.run(&mut subscriber).await {
         Ok(code) => code,
         // Whoever reads has had enough: that is no failure of ours.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("watertight: cannot write: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::failed(1, format!("cannot write: {error}")),
     }
 }
 
@@ -114,10 +109,7 @@ impl<W: io::Write> Tail<W> {
                 Ok(Item::Event(event)) => self.event(&event)?,
                 Ok(Item::Gap(gap)) => self.gap(&gap)?,
                 Ok(Item::Status(status)) => self.status(&status),
-                Err(error) => {
-                    eprintln!("watertight: {error}");
-                    Some(ExitCode::FAILURE)
-                }
+                Err(error) => Some(exit::failed(1, error)),
             };
             if let Some(code) = done {
                 self.output.flush()?;
@@ -171,7 +163,9 @@ impl<W: io::Write> Tail<W> {
                 self.say("the session has ended");
                 return Some(if self.args.exit_on_end { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
-            Status::Goodbye { code, message } => self.say(&format!("the hub closes the stream: {message} ({code})")),
+            Status::Goodbye { code, message } => {
+                self.say(&format!("the hub closes the stream: {message} ({code})"))
+            }
             Status::Waiting { delay, reason } => {
                 self.told = true;
                 self.say(&format!("{reason}; connecting again in {:.1} s", delay.as_secs_f64()));

@@ -46,3 +46,34 @@ impl fmt::Debug for Frame {
         write!(f, "Frame({:?})", String::from_utf8_lossy(self.event()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::{Budget, Owner};
+
+    const CHUNK: &[u8] = b"d\r\ndata: hello\n\n\r\n";
+
+    #[test]
+    fn a_frame_is_one_pointer_to_one_allocation_that_all_readers_share() {
+        assert_eq!(size_of::<Frame>(), size_of::<usize>());
+        assert_eq!(size_of::<Option<Frame>>(), size_of::<usize>());
+        let frame = Frame::new(CHUNK, None);
+        let reader = frame.clone();
+        assert_eq!((frame.chunk(), frame.event()), (CHUNK, &b"data: hello\n\n"[..]));
+        assert_eq!(frame.chunk().as_ptr(), reader.chunk().as_ptr());
+        assert!(frame.chunk().as_ptr_range().contains(&frame.event().as_ptr()), "no second copy of the event");
+    }
+
+    #[test]
+    fn leak_class_a_a_frame_stays_charged_until_its_last_reader_lets_go() {
+        let budget = Budget::new(1000, 1000);
+        let frame = Frame::new(CHUNK, Some(budget.charge(Owner::Frames, 100)));
+        let slow_reader = frame.clone();
+        drop(frame);
+        assert_eq!(budget.used_by(Owner::Frames), 100, "let go by the log, pinned by a reader");
+        assert_eq!(slow_reader.chunk(), CHUNK);
+        drop(slow_reader);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -68,3 +68,57 @@ impl Gap {
         json
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Epoch;
+
+    fn position(sequence: u64) -> Position {
+        Position { epoch: Epoch::from_bits(1), sequence }
+    }
+
+    #[test]
+    fn a_gap_says_from_where_to_where_how_many_and_why() {
+        let gap = Gap {
+            from: Some(position(4)),
+            to: position(15),
+            missed: Some(12),
+            reason: GapReason::Evicted,
+        };
+        let json =
+            r#"{"from":"000000000001-4","to":"000000000001-15","missed":12,"reason":"evicted"}"#;
+        assert_eq!(gap.to_json(), json);
+    }
+
+    #[test]
+    fn a_gap_of_which_nothing_is_known_says_so_with_null() {
+        let gap = Gap { from: None, to: position(0), missed: None, reason: GapReason::UnknownId };
+        let json = r#"{"from":null,"to":"000000000001-0","missed":null,"reason":"unknown_id"}"#;
+        assert_eq!(gap.to_json(), json);
+    }
+
+    #[test]
+    fn every_gap_is_valid_json_and_its_reasons_are_stable() {
+        let reasons = [
+            (GapReason::Expired, "expired"),
+            (GapReason::Evicted, "evicted"),
+            (GapReason::Lagged, "lagged"),
+            (GapReason::Epoch, "epoch"),
+            (GapReason::UnknownId, "unknown_id"),
+        ];
+        for (reason, name) in reasons {
+            for (from, missed) in [(None, None), (Some(position(1)), Some(u64::MAX >> 11))] {
+                let gap = Gap { from, to: position(9), missed, reason };
+                let json: serde_json::Value = serde_json::from_str(&gap.to_json()).unwrap();
+                let expected = serde_json::json!({
+                    "from": from.map(|from| from.to_string()),
+                    "to": "000000000001-9",
+                    "missed": missed,
+                    "reason": name,
+                });
+                assert_eq!(json, expected);
+            }
+        }
+    }
+}

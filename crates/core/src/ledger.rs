@@ -94,7 +94,6 @@ impl Ledger {
     }
 
     /// Counts one resource of `kind` until the entry is dropped.
-    #[must_use]
     pub fn open(self: &Arc<Self>, kind: Kind) -> Entry {
         self.count(kind).opened.fetch_add(1, Ordering::Relaxed);
         Entry { ledger: Arc::clone(self), kind }

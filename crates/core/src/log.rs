@@ -281,3 +281,47 @@ impl Log {
 pub fn cost(frame: &Frame) -> usize {
     frame.chunk().len() + FRAME_OVERHEAD_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_of(events: usize, expires: impl Fn(usize) -> Tick) -> Log {
+        let limits = LogLimits { max_queue_size: 10_000, max_history: 0, max_bytes: usize::MAX };
+        let mut log = Log::new(Epoch::from_bits(1), limits);
+        for number in 0..events {
+            log.append(Frame::new(b"0\r\n\r\n", None), expires(number));
+        }
+        log
+    }
+
+    #[test]
+    fn an_empty_log_has_allocated_nothing() {
+        assert_eq!(log_of(0, |_| Tick::NEVER).slots.capacity(), 0);
+    }
+
+    #[test]
+    fn leak_class_f_a_ring_gives_its_room_back_after_a_burst_however_it_was_emptied() {
+        let few = |log: &Log| log.slots.capacity() <= SPARE_SLOTS;
+        let mut expired = log_of(10_000, |number| if number < 9_990 { Tick(1) } else { Tick::NEVER });
+        expired.expire(Tick(1));
+        assert!(expired.events() == 10 && few(&expired), "{}", expired.slots.capacity());
+        let mut shed = log_of(10_000, |_| Tick::NEVER);
+        shed.shed_before(9_991);
+        assert!(shed.events() == 10 && few(&shed), "{}", shed.slots.capacity());
+        let mut shed = log_of(10_000, |_| Tick::NEVER);
+        shed.shed_bytes(shed.bytes() - 1);
+        assert!(shed.events() == 0 && shed.slots.capacity() == 0, "{}", shed.slots.capacity());
+        let mut pushed_out = log_of(10_000, |_| Tick::NEVER);
+        pushed_out.limits.max_bytes = 1000;
+        pushed_out.append(Frame::new(b"0\r\n\r\n", None), Tick::NEVER);
+        assert!(pushed_out.events() > 0 && few(&pushed_out), "{}", pushed_out.slots.capacity());
+    }
+
+    #[test]
+    fn a_slot_of_the_ring_is_within_what_a_frame_is_charged_beside_its_bytes() {
+        let shared_count_and_length = 2 * size_of::<usize>();
+        let permit = size_of::<Option<crate::budget::Permit>>();
+        assert!(size_of::<Slot>() + shared_count_and_length + permit <= FRAME_OVERHEAD_BYTES);
+    }
+}

@@ -60,3 +60,36 @@ impl fmt::Display for SessionName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_any_text_without_control_characters() {
+        for text in ["a", "agent-7", "deployments/42/logs", "..", " ", "Ünïcödé 🚰", "\u{2028}", "a\u{301}"] {
+            assert_eq!(SessionName::new(text, 64).map(|name| name.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn threat_16_a_name_is_as_long_as_its_limit_and_no_longer() {
+        assert!(SessionName::new(&"x".repeat(64), 64).is_ok());
+        let too_long = InvalidSessionName::TooLong { bytes: 65, max_bytes: 64 };
+        assert_eq!(SessionName::new(&"x".repeat(65), 64), Err(too_long));
+        let bytes_count = InvalidSessionName::TooLong { bytes: 66, max_bytes: 64 };
+        assert_eq!(SessionName::new(&"é".repeat(33), 64), Err(bytes_count));
+        assert_eq!(SessionName::new("", 64), Err(InvalidSessionName::Empty));
+    }
+
+    #[test]
+    fn threat_13_a_name_with_a_control_character_is_refused_where_it_stands() {
+        for character in ['\0', '\t', '\n', '\r', '\x1b', '\x7f', '\u{80}', '\u{85}', '\u{9f}'] {
+            let refused = InvalidSessionName::ControlCharacter { code: u32::from(character), at: 3 };
+            assert_eq!(SessionName::new(&format!("é-{character}x"), 64), Err(refused));
+        }
+        let refused = SessionName::new("a\nb", 64).map_err(|error| error.to_string());
+        let said = "a session name must not contain control characters (U+000A at byte 1)";
+        assert_eq!(refused, Err(said.to_owned()));
+    }
+}

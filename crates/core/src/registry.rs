@@ -276,3 +276,6 @@ impl Stripe {
 fn hash_of(hasher: &RandomState, sessions: &Slab<Arc<Session>>, key: u32) -> u64 {
     sessions.get(key as usize).map_or(0, |session| hasher.hash_one(session.name().as_str()))
 }
+
+#[cfg(test)]
+mod tests;

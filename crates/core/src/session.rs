@@ -10,7 +10,7 @@ use slab::Slab;
 
 use crate::budget::Permit;
 use crate::ledger::Entry;
-use crate::limits::READING_PATIENCE_MS;
+use crate::limits::{READING_PATIENCE_MS, SESSION_OVERHEAD_BYTES};
 use crate::log::Log;
 use crate::name::SessionName;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -193,6 +193,12 @@ impl Session {
             _entry: entry,
             _permit: permit,
         })
+    }
+
+    /// What such a session is charged beside its frames, bytes.
+    #[must_use]
+    pub fn cost(name: &SessionName, shards: usize) -> usize {
+        SESSION_OVERHEAD_BYTES + name.as_str().len() + shards * size_of::<ShardSlot>()
     }
 
     /// The session's name.

@@ -14,9 +14,9 @@ pub use std::hash::RandomState;
 pub use std::sync::atomic;
 
 #[cfg(loom)]
-pub use self::model::{Mutex, RandomState};
+pub use self::model::{Mutex, RandomState, atomic};
 #[cfg(loom)]
-pub use loom::sync::{MutexGuard, atomic};
+pub use loom::sync::MutexGuard;
 
 #[cfg(loom)]
 mod model {
@@ -40,5 +40,56 @@ mod model {
                 Err(poisoned) => poisoned.into_inner(),
             }
         }
+    }
+
+    /// loom's atomics, less forgetful in two places where loom sees orders that cannot be:
+    ///
+    /// - it takes `SeqCst` for `AcqRel`: fences after stores and before loads give it its meaning back;
+    /// - a plain store may come to lie between a read-modify-write and what that one read: so stores swap.
+    pub mod atomic {
+        pub use loom::sync::atomic::Ordering;
+        use loom::sync::atomic::fence;
+
+        macro_rules! atomics {
+            ($($name:ident: $value:ty),*) => {$(
+                /// loom's own, with `load` and `store` as told above.
+                #[derive(Debug, Default)]
+                pub struct $name(loom::sync::atomic::$name);
+
+                impl $name {
+                    /// A new atomic of `value`.
+                    pub fn new(value: $value) -> Self {
+                        Self(loom::sync::atomic::$name::new(value))
+                    }
+
+                    /// The value.
+                    pub fn load(&self, order: Ordering) -> $value {
+                        if order == Ordering::SeqCst {
+                            fence(Ordering::SeqCst);
+                        }
+                        self.0.load(order)
+                    }
+
+                    /// Puts `value` in.
+                    pub fn store(&self, value: $value, order: Ordering) {
+                        let release = if order == Ordering::SeqCst { Ordering::Release } else { order };
+                        self.0.swap(value, release);
+                        if order == Ordering::SeqCst {
+                            fence(Ordering::SeqCst);
+                        }
+                    }
+                }
+
+                impl std::ops::Deref for $name {
+                    type Target = loom::sync::atomic::$name;
+
+                    fn deref(&self) -> &Self::Target {
+                        &self.0
+                    }
+                }
+            )*};
+        }
+
+        atomics!(AtomicBool: bool, AtomicU8: u8, AtomicU32: u32, AtomicU64: u64, AtomicUsize: usize);
     }
 }

@@ -150,7 +150,7 @@ impl Wheel {
             if bits != 0 {
                 let slot = word * 64 + bits.trailing_zeros() as usize;
                 let ahead = (slot + WHEEL_SLOTS - start) % WHEEL_SLOTS;
-                return Some(Tick((self.position + ahead as u64) * WHEEL_SLOT_MS));
+                return Some(Tick((self.position + ahead as u64).saturating_mul(WHEEL_SLOT_MS)));
             }
         }
         None

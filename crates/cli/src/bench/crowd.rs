@@ -199,15 +199,15 @@ impl Reader<'_> {
     fn scan(&mut self, member: &mut Member, filled: usize) -> Result<Fate, Malformed> {
         let bytes = &self.buffer[..filled];
         let mut taken = 0;
-        if member.phase == Phase::Head {
-            if let Some(head) = scan::head(bytes)? {
-                self.tally.head(head.status);
-                if head.status != 200 {
-                    return Ok(Fate::Ended);
-                }
-                taken = head.length;
-                member.phase = Phase::Body;
+        if member.phase == Phase::Head
+            && let Some(head) = scan::head(bytes)?
+        {
+            self.tally.head(head.status);
+            if head.status != 200 {
+                return Ok(Fate::Ended);
             }
+            taken = head.length;
+            member.phase = Phase::Body;
         }
         let now = self.clock.micros();
         let mut fate = Fate::Stays;

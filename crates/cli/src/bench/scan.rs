@@ -28,7 +28,8 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > HEAD_BYTES_MAX { Err(Malformed("a head without end")) } else { Ok(None) };
     };
-    let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| str::from_utf8(rest.get(..3)?).ok()?.parse().ok());
+    let status =
+        bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| str::from_utf8(rest.get(..3)?).ok()?.parse().ok());
     let status = status.ok_or(Malformed("no HTTP/1.1 status line"))?;
     Ok(Some(Head { status, length: end + 4 }))
 }
@@ -159,12 +160,18 @@ impl<'a> Fields<'a> {
 
     fn block(self) -> Result<Block<'a>, Malformed> {
         match (self.event, self.data, self.id) {
-            (b"", Some(data), Some(_)) => own_data(data).ok_or(Malformed("an event that nobody here published")),
-            (b"gap", Some(data), _) => Ok(Block::Gap { missed: member(data, b"\"missed\":").and_then(number_text) }),
+            (b"", Some(data), Some(_)) => {
+                own_data(data).ok_or(Malformed("an event that nobody here published"))
+            }
+            (b"gap", Some(data), _) => {
+                Ok(Block::Gap { missed: member(data, b"\"missed\":").and_then(number_text) })
+            }
             (b"error", Some(data), _) => {
                 Ok(Block::Goodbye { code: member(data, b"\"code\":\"").and_then(word).unwrap_or("?") })
             }
-            (_, None, Some(id)) => str::from_utf8(id).map(|id| Block::Position { id }).map_err(|_| Malformed("an id that is no text")),
+            (_, None, Some(id)) => str::from_utf8(id)
+                .map(|id| Block::Position { id })
+                .map_err(|_| Malformed("an id that is no text")),
             (_, None, None) => Ok(Block::Other),
             _ => Err(Malformed("an event without an id or of a foreign type")),
         }
@@ -240,7 +247,10 @@ mod tests {
         let payload = b"id: 7-1\ndata: [1,5]\n\nid: 7-2\ndata: [2,6]\n\n:\n\n";
         let mut seen = Vec::new();
         blocks(payload, &mut |block| seen.push(block)).unwrap();
-        assert_eq!(seen, [Block::Event { number: 1, stamp: 5 }, Block::Event { number: 2, stamp: 6 }, Block::Other]);
+        assert_eq!(
+            seen,
+            [Block::Event { number: 1, stamp: 5 }, Block::Event { number: 2, stamp: 6 }, Block::Other]
+        );
     }
 
     #[test]
@@ -248,7 +258,9 @@ mod tests {
         for stream in [b"zz\r\n".as_slice(), b"\r\n", b"3\nabc\r\n", b"3\r\nabcde", b"ffffffffff"] {
             assert!(chunk(stream).is_err(), "{stream:?}");
         }
-        for payload in [b"id: 7-1\ndata: [1,5]\n".as_slice(), b"data: [1,5]\n\n", b"id: 1\ndata: foreign\n\n", b"id: 1"] {
+        for payload in
+            [b"id: 7-1\ndata: [1,5]\n".as_slice(), b"data: [1,5]\n\n", b"id: 1\ndata: foreign\n\n", b"id: 1"]
+        {
             assert!(blocks(payload, &mut |_| {}).is_err(), "{payload:?}");
         }
     }

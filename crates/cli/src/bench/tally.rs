@@ -116,25 +116,6 @@ impl Tally {
     pub(super) fn is_exact(&self) -> bool {
         self.lost == 0 && self.duplicates == 0 && self.out_of_order == 0 && self.malformed == 0
     }
-
-    /// Adds the counts of another crowd.
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.opened += other.opened;
-        self.deliveries += other.deliveries;
-        self.gaps += other.gaps;
-        self.missed += other.missed;
-        self.lost += other.lost;
-        self.duplicates += other.duplicates;
-        self.out_of_order += other.out_of_order;
-        self.malformed += other.malformed;
-        self.ended += other.ended;
-        for (status, count) in &other.refused {
-            *self.refused.entry(*status).or_default() += count;
-        }
-        for (code, count) in &other.goodbyes {
-            *self.goodbyes.entry(code.clone()).or_default() += count;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -106,12 +106,15 @@ mod tests {
     fn no_line_follows_the_last_line_feed() {
         assert_eq!(cut(&[b"a\n"], false), [b"a".to_vec()]);
         assert_eq!(cut(&[b""], false), Vec::<Vec<u8>>::new());
-        assert_eq!(cut(&[b"\n\n"], false), [Vec::new(), Vec::new()]);
+        assert_eq!(cut(&[b"\n\n"], false), [b"".to_vec(), b"".to_vec()]);
     }
 
     #[test]
     fn one_cr_before_the_line_feed_goes_only_if_asked() {
-        assert_eq!(cut(&[b"a\r", b"\nb\r\r\nc\rd\n"], true), [b"a".to_vec(), b"b\r".to_vec(), b"c\rd".to_vec()]);
+        assert_eq!(
+            cut(&[b"a\r", b"\nb\r\r\nc\rd\n"], true),
+            [b"a".to_vec(), b"b\r".to_vec(), b"c\rd".to_vec()]
+        );
     }
 
     #[test]

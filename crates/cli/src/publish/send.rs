@@ -80,7 +80,8 @@ impl Sender {
             if line.bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            if batch.len() == BATCH_LINES_MAX || (batch_bytes + line.bytes.len() > BATCH_BYTES_MAX && !batch.is_empty())
+            if batch.len() == BATCH_LINES_MAX
+                || (batch_bytes + line.bytes.len() > BATCH_BYTES_MAX && !batch.is_empty())
             {
                 self.send_batch(std::mem::take(&mut batch)).await?;
                 batch_bytes = 0;
@@ -134,7 +135,9 @@ impl Warnings {
         }
         if data.contains('\r') && !std::mem::replace(&mut self.carriage_return, true) && !self.quiet {
             let advice = if data.ends_with('\r') { " (--crlf takes those at line ends away)" } else { "" };
-            eprintln!("watertight: line {number} has a carriage return, which arrives as a line break{advice}");
+            eprintln!(
+                "watertight: line {number} has a carriage return, which arrives as a line break{advice}"
+            );
         }
     }
 }

@@ -100,7 +100,8 @@ fn read_all(input: BorrowedFd<'_>, stop: BorrowedFd<'_>, sender: &Sender<io::Res
 /// Waits for input. `false`: stop.
 fn wait(input: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<bool> {
     loop {
-        let mut fds = [PollFd::from_borrowed_fd(input, PollFlags::IN), PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+        let mut fds =
+            [PollFd::from_borrowed_fd(input, PollFlags::IN), PollFd::from_borrowed_fd(stop, PollFlags::IN)];
         match poll(&mut fds, None) {
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -1,0 +1,161 @@
+//! The hub under measurement: a child of this process, or one that runs already. Knows its HTTP API from the
+//! outside only.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use super::Bench;
+use super::child::ServerChild;
+use super::failure::{Failure, Outcome, broken};
+use super::http::HttpClient;
+use super::process::{Memory, Process};
+
+/// Between two looks at figures that are to settle.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A memory figure that has not moved by more than this counts as settled, in bytes.
+const SETTLED_BYTES: u64 = 64 * 1024;
+
+pub(super) struct Hub {
+    pub(super) address: SocketAddr,
+    pub(super) process: Process,
+    /// Held to be ended with this; `None` if it runs by itself.
+    _child: Option<ServerChild>,
+    control: HttpClient,
+}
+
+/// `GET /stats`.
+pub(super) struct Stats(serde_json::Value);
+
+impl Hub {
+    /// The hub that the options name, or a new one with settings of its own (key and value as in its
+    /// configuration file).
+    pub(super) fn obtain(bench: &Bench, settings: &[(&str, &str)]) -> Outcome<Self> {
+        if let Some(url) = &bench.options.url {
+            return Self::running(url, bench.options.pid);
+        }
+        bench.progress.step("starting a hub");
+        let own = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let quiet = [("log_level".to_owned(), "error".to_owned())];
+        let asked = bench.options.set.iter().cloned();
+        let variables = quiet.into_iter().chain(own).chain(asked);
+        let environment: Vec<_> =
+            variables.map(|(key, value)| (format!("WATERTIGHT_{}", key.to_uppercase()), value)).collect();
+        let child = ServerChild::start(bench.clock, &["serve", "--listen", "127.0.0.1:0"], &environment)?;
+        let process = Process { pid: child.pid() };
+        let control = HttpClient::connect(child.address)?;
+        Ok(Self { address: child.address, process, _child: Some(child), control })
+    }
+
+    fn running(url: &str, pid: Option<u32>) -> Outcome<Self> {
+        let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        let address = authority.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        let address = address.ok_or_else(|| Failure::Usage(format!("`{url}` is no http://HOST:PORT")))?;
+        let mut control = HttpClient::connect(address)?;
+        let pid = match pid {
+            Some(pid) => pid,
+            None => {
+                let stats = Stats(control.get("/stats")?.json("GET /stats")?);
+                let pid = stats.number("/process/pid").and_then(|pid| u32::try_from(pid).ok());
+                pid.ok_or_else(|| Failure::Usage("GET /stats has no process.pid: give --pid".into()))?
+            }
+        };
+        Ok(Self { address, process: Process { pid }, _child: None, control })
+    }
+
+    pub(super) fn stats(&mut self) -> Outcome<Stats> {
+        // The hub may have closed an idle connection.
+        let answer = match self.control.get("/stats") {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.control = HttpClient::connect(self.address)?;
+                self.control.get("/stats")?
+            }
+        };
+        Ok(Stats(answer.json("GET /stats")?))
+    }
+
+    /// Waits until a live count of the ledger is at most (or, with `at_least`, at least) `count`; answers with
+    /// the count at the end.
+    pub(super) fn wait_for_live(
+        &mut self,
+        bench: &Bench,
+        kind: &str,
+        wanted: impl Fn(u64) -> bool,
+        timeout: Duration,
+    ) -> Outcome<u64> {
+        let deadline = bench.clock.now() + timeout;
+        loop {
+            let live = self.stats()?.live(kind)?;
+            if wanted(live) || bench.clock.now() > deadline {
+                return Ok(live);
+            }
+            bench.progress.at(|| format!("{live} {kind}s live"));
+            bench.pause(LOOK_EVERY)?;
+        }
+    }
+
+    /// Waits until its memory has not moved for `quiet`, at most for `timeout`, while `meanwhile` keeps the
+    /// subscribers going; answers with the last figure.
+    pub(super) fn settled_memory(
+        &self,
+        bench: &Bench,
+        quiet: Duration,
+        timeout: Duration,
+        mut meanwhile: impl FnMut() -> Outcome<()>,
+    ) -> Outcome<Memory> {
+        let deadline = bench.clock.now() + timeout;
+        let mut still_since = bench.clock.now();
+        let mut last = self.process.memory()?;
+        loop {
+            bench.pause(LOOK_EVERY)?;
+            meanwhile()?;
+            let memory = self.process.memory()?;
+            let now = bench.clock.now();
+            if memory.anonymous.abs_diff(last.anonymous) > SETTLED_BYTES {
+                last = memory;
+                still_since = now;
+            }
+            if now - still_since >= quiet || now > deadline {
+                return Ok(memory);
+            }
+            bench.progress.at(|| format!("memory settles at {} KiB", memory.anonymous / 1024));
+        }
+    }
+}
+
+impl Stats {
+    /// A number by its JSON pointer.
+    pub(super) fn number(&self, pointer: &str) -> Option<u64> {
+        let value = self.0.pointer(pointer)?;
+        value.as_u64().or_else(|| value.as_f64().map(|number| number as u64))
+    }
+
+    /// What the ledger has live of a kind.
+    pub(super) fn live(&self, kind: &str) -> Outcome<u64> {
+        match self.number(&format!("/ledger/{kind}/live")) {
+            Some(live) => Ok(live),
+            None => broken(format!("GET /stats has no ledger.{kind}.live")),
+        }
+    }
+
+    /// All live counts, by kind.
+    pub(super) fn ledger(&self) -> Vec<(String, u64)> {
+        let kinds = self.0.get("ledger").and_then(|ledger| ledger.as_object()).into_iter().flatten();
+        kinds.filter_map(|(kind, counts)| Some((kind.clone(), counts.get("live")?.as_u64()?))).collect()
+    }
+}
+
+/// The head of a subscription to `session`.
+pub(super) fn subscribe_request(session: &str, query: &str, last_event_id: Option<&str>) -> Vec<u8> {
+    let resume = last_event_id.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
+    format!("GET /sessions/{session}/events{query} HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n{resume}\r\n")
+        .into_bytes()
+}
+
+/// A setting given as `KEY=VALUE`.
+pub(super) fn parse_setting(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or("KEY=VALUE would do".into())
+}

@@ -1,0 +1,189 @@
+//! `watertight bench`: a load generator that counts every delivery, and reads what the hub costs from the kernel.
+//!
+//! Each scenario starts a hub of its own (this very executable) or measures one that runs. Subscribers live in
+//! an epoll loop, not in tasks, so that the generator stays small beside what it measures. It knows the hub by
+//! its HTTP API only.
+//!
+//! # Layout
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `scenario` | what is measured: hold, fanout, churn, stalled, storm, stats, all |
+//! | `crowd`, `scan`, `tally` | many subscribers; reading their streams; counting what arrived |
+//! | `publisher`, `floor` | numbered events at a pace or flat out; the raw floor to compare with |
+//! | `hub`, `child`, `http` | the server under measurement |
+//! | `process`, `sampler`, `histogram` | what the kernel says of it; latencies |
+//! | `report`, `progress` | figures out, on standard output; what is going on, on standard error |
+
+mod child;
+mod clock;
+mod crowd;
+mod failure;
+mod floor;
+mod histogram;
+mod http;
+mod hub;
+mod interrupt;
+mod process;
+mod progress;
+mod publisher;
+mod report;
+mod sampler;
+mod scan;
+mod scenario;
+mod tally;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::exit;
+
+use clock::Clock;
+use failure::{Failure, Outcome};
+use interrupt::{EX_INTERRUPTED, Interrupt};
+use progress::Progress;
+use report::Report;
+use scenario::{all, churn, fanout, hold, stalled, stats, storm};
+
+/// The longest sleep without a look at whether to stop.
+const PAUSE_SLICE: Duration = Duration::from_millis(50);
+
+/// Options of `watertight bench`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    scenario: Scenario,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Options of all scenarios.
+#[derive(clap::Args, Debug)]
+struct Options {
+    /// Measure the hub at http://HOST:PORT instead of starting one
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// Its process id (default: what its GET /stats says)
+    #[arg(long, global = true, requires = "url")]
+    pid: Option<u32>,
+    /// A setting for the hub that is started, as in its configuration file
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = hub::parse_setting)]
+    set: Vec<(String, String)>,
+    /// One JSON object on standard output instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Scenario {
+    /// Idle subscribers: what each costs in memory
+    Hold(hold::Args),
+    /// Many subscribers of one session: CPU time per delivery, and latency
+    Fanout(fanout::Args),
+    /// Connections that come and go in every bad manner: what is left behind
+    Churn(churn::Args),
+    /// Subscribers that never read, beside others that do
+    Stalled(stalled::Args),
+    /// Many that come back at once, each with a history to replay
+    Storm(storm::Args),
+    /// GET /stats with very many sessions
+    Stats(stats::Args),
+    /// All figures, each with what it must reach
+    All(all::Args),
+    /// The raw floor: sends what it is told to each of its connections
+    #[command(hide = true)]
+    FloorServer,
+}
+
+/// What every scenario works with.
+struct Bench {
+    clock: Clock,
+    options: Options,
+    progress: Progress,
+    interrupt: Interrupt,
+}
+
+impl Bench {
+    /// Fails if it is time to stop.
+    fn check(&self) -> Outcome<()> {
+        if self.interrupt.is_seen() { Err(Failure::Interrupted) } else { Ok(()) }
+    }
+
+    /// Sleeps, unless it is time to stop.
+    fn pause(&self, duration: Duration) -> Outcome<()> {
+        let end = self.clock.now() + duration;
+        loop {
+            self.check()?;
+            let now = self.clock.now();
+            if now >= end {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE_SLICE.min(end - now));
+        }
+    }
+}
+
+/// Measures. Exit code 0; 1 if anything was lost in silence, doubled or reordered, or could not be measured
+/// (a figure that misses its target is told, but no error); 64 if the options cannot work; 130 after a signal.
+pub(crate) fn run(args: BenchArgs) -> ExitCode {
+    let BenchArgs { scenario, options } = args;
+    if matches!(scenario, Scenario::FloorServer) {
+        return match floor::serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&Failure::from(error)),
+        };
+    }
+    let clock = Clock::start();
+    let interrupt = match Interrupt::listen() {
+        Ok(interrupt) => interrupt,
+        Err(error) => return fail(&error.into()),
+    };
+    let bench = Bench { clock, options, progress: Progress::new(clock), interrupt };
+    let outcome = measure(&bench, &scenario);
+    bench.progress.done();
+    match outcome {
+        Ok(reports) => {
+            print(&reports, bench.options.json, matches!(scenario, Scenario::All(_)));
+            if reports.iter().all(Report::is_exact) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn measure(bench: &Bench, scenario: &Scenario) -> Outcome<Vec<Report>> {
+    let report = match scenario {
+        Scenario::All(args) => return all::run(bench, args),
+        Scenario::Hold(args) => hold::run(bench, args),
+        Scenario::Fanout(args) => fanout::run(bench, args),
+        Scenario::Churn(args) => churn::run(bench, args),
+        Scenario::Stalled(args) => stalled::run(bench, args),
+        Scenario::Storm(args) => storm::run(bench, args),
+        Scenario::Stats(args) => stats::run(bench, args),
+        Scenario::FloorServer => Ok(Report::default()),
+    };
+    Ok(vec![report?])
+}
+
+fn print(reports: &[Report], json: bool, all: bool) {
+    if json {
+        let values: Vec<_> = reports.iter().map(Report::to_json).collect();
+        match values.as_slice() {
+            [only] if !all => println!("{only}"),
+            _ => println!("{}", serde_json::json!({ "scenarios": values })),
+        }
+    } else {
+        reports.iter().for_each(|report| print!("{}", report.to_text()));
+        if all {
+            print!("{}", all::summary(reports));
+        }
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("bench: {failure}");
+    ExitCode::from(match failure {
+        Failure::Interrupted => EX_INTERRUPTED,
+        Failure::Usage(_) => exit::USAGE,
+        Failure::Broken(_) => 1,
+    })
+}

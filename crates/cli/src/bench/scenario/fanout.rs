@@ -1,0 +1,158 @@
+//! Many subscribers of one session: CPU time of the hub per delivery, and latency; beside the raw floor if asked.
+
+use std::time::Duration;
+
+use super::super::Bench;
+use super::super::child::ServerChild;
+use super::super::failure::{Outcome, broken};
+use super::super::floor::FloorOutlet;
+use super::super::http::HttpClient;
+use super::super::hub::{Hub, subscribe_request};
+use super::super::process::{Process, allow_connections};
+use super::super::publisher::{HubOutlet, Rate, event_data, parse_rate};
+use super::super::report::{Figure, Report};
+use super::gather;
+use super::side::{Side, Spent};
+
+const SESSION: &str = "fanout";
+
+/// Published before the measurement, so that every path was taken once.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+#[derive(clap::Args, Debug)]
+pub(in crate::bench) struct Args {
+    /// How many subscribers
+    #[arg(long, short = 'n', default_value_t = 1000)]
+    pub(in crate::bench) subscribers: usize,
+    /// Events per second, or `max`: as fast as the hub takes them
+    #[arg(long, default_value = "max", value_parser = parse_rate)]
+    pub(in crate::bench) rate: Rate,
+    /// How long to publish in all, in seconds
+    #[arg(long, default_value_t = 10)]
+    pub(in crate::bench) seconds: u64,
+    /// Length of each event's data, in bytes
+    #[arg(long, default_value_t = 100)]
+    pub(in crate::bench) data_bytes: usize,
+    /// Events per request when flat out
+    #[arg(long, default_value_t = 100)]
+    pub(in crate::bench) batch: usize,
+    /// Measure the raw floor in the same run, in turns with the hub
+    #[arg(long)]
+    pub(in crate::bench) compare_floor: bool,
+    /// Turns of each with --compare-floor
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::bench) rounds: u64,
+}
+
+impl Args {
+    /// What the specification allows for this rate with 1,000 subscribers.
+    fn limit(&self) -> Option<f64> {
+        (self.rate == Rate::Max && !self.compare_floor).then_some(0.4)
+    }
+
+    fn what(&self) -> String {
+        match self.rate {
+            Rate::Max => format!("publisher flat out, {} subscribers", self.subscribers),
+            Rate::PerSecond(rate) => format!("{rate} events/s to {}", self.subscribers),
+        }
+    }
+}
+
+pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
+    allow_connections(args.subscribers as u64 * if args.compare_floor { 2 } else { 1 })?;
+    let hub = Hub::obtain(bench, &[])?;
+    let id = sample_id(&mut HttpClient::connect(hub.address)?, args.data_bytes)?;
+    bench.progress.step(format!("{} subscribers of one session", args.subscribers));
+    let crowd = gather(bench, hub.address, args.subscribers, 1, |_| subscribe_request(SESSION, "", None))?;
+    let mut side = Side::new(crowd, hub.process, args.rate, args.data_bytes, args.batch);
+    let outlet = || HttpClient::connect(hub.address).map(|client| HubOutlet::new(client, SESSION));
+    side.round(bench, outlet()?, WARM_UP)?;
+    let Some(mut floor) = Floor::start(bench, args, id)? else {
+        bench.progress.step("publishing");
+        let spent = side.round(bench, outlet()?, Duration::from_secs(args.seconds))?;
+        return Ok(report(args, &side, &spent));
+    };
+    floor.side.round(bench, floor.outlet()?, WARM_UP)?;
+    let turn = Duration::from_secs(args.seconds) / u32::try_from(args.rounds).unwrap_or(u32::MAX);
+    let mut rounds = Vec::new();
+    for round in 1..=args.rounds {
+        bench.progress.step(format!("round {round} of {}", args.rounds));
+        let raw = floor.side.round(bench, floor.outlet()?, turn)?;
+        rounds.push((side.round(bench, outlet()?, turn)?, raw));
+    }
+    Ok(compared(args, &side, &rounds))
+}
+
+/// An id as the hub makes them, so that the floor's frames are as long as the hub's.
+fn sample_id(client: &mut HttpClient, data_bytes: usize) -> Outcome<String> {
+    let body = format!("{{\"data\":{}}}", event_data(0, 0, data_bytes));
+    let path = format!("/sessions/{SESSION}/events");
+    let answer = client.post(&path, "application/json", body.as_bytes())?.json("a publish")?;
+    match answer.get("id").and_then(|id| id.as_str()) {
+        Some(id) => Ok(id.to_owned()),
+        None => broken(format!("a publish was answered without an id: {answer}")),
+    }
+}
+
+/// The raw floor beside the hub.
+struct Floor {
+    side: Side,
+    id: String,
+    child: ServerChild,
+}
+
+impl Floor {
+    fn start(bench: &Bench, args: &Args, id: String) -> Outcome<Option<Self>> {
+        if !args.compare_floor {
+            return Ok(None);
+        }
+        let child = ServerChild::start(bench.clock, &["bench", "floor-server"], &[])?;
+        bench.progress.step(format!("{} subscribers of the floor", args.subscribers));
+        let request = |_| subscribe_request(SESSION, "", None);
+        let crowd = gather(bench, child.address, args.subscribers, 1, request)?;
+        let process = Process { pid: child.pid() };
+        Ok(Some(Self { side: Side::new(crowd, process, args.rate, args.data_bytes, args.batch), id, child }))
+    }
+
+    fn outlet(&self) -> Outcome<FloorOutlet> {
+        FloorOutlet::connect(self.child.address, &self.id)
+    }
+}
+
+fn report(args: &Args, side: &Side, spent: &Spent) -> Report {
+    let mut report = Report::new("fanout");
+    let mut cost = Figure::new(format!("CPU us per delivery, {}", args.what()), spent.cost(), "us");
+    cost.at_most = args.limit();
+    report.figure(cost);
+    report.figure(Figure::new("deliveries per second", spent.per_second(), "/s"));
+    add_latency(&mut report, side);
+    report
+}
+
+fn compared(args: &Args, side: &Side, rounds: &[(Spent, Spent)]) -> Report {
+    let sum = |part: fn(&(Spent, Spent)) -> &Spent| rounds.iter().map(part).sum::<Spent>();
+    let (hub, raw) = (sum(|round| &round.0), sum(|round| &round.1));
+    let mut ratios: Vec<_> = rounds.iter().map(|(hub, raw)| hub.cost() / raw.cost()).collect();
+    ratios.sort_by(f64::total_cmp);
+    let mut report = Report::new("fanout");
+    let what = args.what();
+    report.figure(
+        Figure::new(format!("CPU per delivery over the raw floor's, {what}"), hub.cost() / raw.cost(), "x")
+            .at_most(1.1),
+    );
+    report.figure(Figure::new("CPU us per delivery", hub.cost(), "us"));
+    report.figure(Figure::new("the raw floor's", raw.cost(), "us"));
+    report.figure(Figure::new("deliveries per second", hub.per_second(), "/s"));
+    add_latency(&mut report, side);
+    let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    report.notes.push(format!("ratio of each round, sorted: {}", ratios.join(" ")));
+    report
+}
+
+fn add_latency(report: &mut Report, side: &Side) {
+    let latency = |share| side.crowd.latency.quantile(share) as f64 / 1000.0;
+    report.figure(Figure::new("latency, median", latency(0.5), "ms"));
+    report.figure(Figure::new("latency, p99", latency(0.99), "ms"));
+    report.tally = Some(side.crowd.tally.clone());
+    report.undelivered = side.undelivered();
+}

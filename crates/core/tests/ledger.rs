@@ -1,0 +1,70 @@
+//! The ledger: opened minus closed is live, at every instant and on every path.
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use watertight_core::{Kind, Ledger};
+
+use crate::support::Books;
+
+#[test]
+fn opened_minus_closed_is_live_and_each_kind_counts_for_itself() {
+    let books = Books::new();
+    let ledger = &books.ledger;
+    let one = ledger.open(Kind::Connection);
+    let two = ledger.open(Kind::Connection);
+    let task = ledger.open(Kind::Task);
+    drop(one);
+    let connections = ledger.counts(Kind::Connection);
+    assert_eq!((connections.opened, connections.closed, connections.live()), (2, 1, 1));
+    assert_eq!((ledger.live(Kind::Task), ledger.live(Kind::Session)), (1, 0));
+    drop((two, task));
+    assert_eq!(ledger.counts(Kind::Connection).closed, 2);
+}
+
+#[test]
+fn a_panic_closes_what_it_held() {
+    let books = Books::new();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _entry = books.ledger.open(Kind::Request);
+        std::panic::resume_unwind(Box::new("the handler's fault"));
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(books.ledger.counts(Kind::Request).closed, 1);
+}
+
+#[test]
+fn live_is_never_negative_while_threads_open_and_close() {
+    let books = Books::new();
+    let ledger = &books.ledger;
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    drop(ledger.open(Kind::Subscription));
+                }
+            });
+        }
+        for _ in 0..20_000 {
+            let counts = ledger.counts(Kind::Subscription);
+            // Between the two looks others may have opened and closed; never closed what was not opened.
+            assert!(counts.opened >= counts.closed, "{counts:?}");
+        }
+    });
+    let counts = ledger.counts(Kind::Subscription);
+    assert_eq!((counts.opened, counts.closed), (60_000, 60_000));
+}
+
+#[test]
+fn names_in_json_are_stable() {
+    let names = Kind::ALL.map(Kind::name);
+    let expected =
+        ["connection", "subscription", "session", "source", "timer", "redisSubscription", "task", "request"];
+    assert_eq!(names, expected);
+    let ledger = Ledger::new();
+    for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        assert_eq!(kind as usize, place, "the order in which they are shown is the order of the book");
+        assert_eq!(ledger.live(kind), 0);
+    }
+}

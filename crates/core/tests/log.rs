@@ -1,0 +1,241 @@
+//! What a log promises, one promise each.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
+mod support;
+
+use watertight_core::log::{Freed, cost};
+use watertight_core::{Cursor, Epoch, Gap, GapReason, Log, LogLimits, Position, Resume, Tick};
+
+use crate::support::{
+    AMPLE, Told, append, append_until, epoch, frame_with, limits, log_of, read, read_all,
+};
+
+const NOW: Tick = Tick(1000);
+
+fn gap(log: &Log, from: u64, to: u64, reason: GapReason) -> Gap {
+    Gap {
+        from: Some(log.position(from)),
+        to: log.position(to),
+        missed: Some(to - from + 1),
+        reason,
+    }
+}
+
+fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<Told> {
+    numbers.into_iter().map(Told::Event).collect()
+}
+
+/// Everything that a subscriber is told who comes with `resume`: the gap first.
+fn told(log: &Log, resume: Resume) -> Vec<Told> {
+    let (mut cursor, gap) = log.locate(resume, true, NOW);
+    let mut told: Vec<Told> = gap.map(Told::Gap).into_iter().collect();
+    told.extend(read_all(log, &mut cursor, NOW));
+    told
+}
+
+#[test]
+fn a_history_too_short_gives_a_gap_that_names_how_many_were_missed() {
+    let log = log_of(20, limits(5, 5));
+    let missed = gap(&log, 4, 15, GapReason::Evicted);
+    assert_eq!(missed.missed, Some(12));
+    let mut expected = vec![Told::Gap(missed)];
+    expected.extend(events(16..=20));
+    assert_eq!(told(&log, Resume::After(log.position(3))), expected);
+}
+
+#[test]
+fn whoever_comes_back_in_time_gets_what_it_missed_and_nothing_else() {
+    let log = log_of(20, limits(5, 5));
+    for seen in 15..=20 {
+        assert_eq!(told(&log, Resume::After(log.position(seen))), events(seen + 1..=20));
+    }
+}
+
+#[test]
+fn a_newcomer_can_replay_as_far_back_as_the_history_and_no_further() {
+    let log = log_of(20, limits(10, 4));
+    assert_eq!(told(&log, Resume::Live), []);
+    assert_eq!(told(&log, Resume::All), events(17..=20));
+    assert_eq!(told(&log, Resume::Last(2)), events(19..=20));
+    assert_eq!(told(&log, Resume::Last(u64::MAX)), events(17..=20));
+    let mut expected = vec![Told::Gap(gap(&log, 13, 16, GapReason::Evicted))];
+    expected.extend(events(17..=20));
+    assert_eq!(told(&log, Resume::After(log.position(12))), expected);
+}
+
+#[test]
+fn a_live_reader_may_lag_as_far_as_the_queue_and_no_further() {
+    let mut log = log_of(0, limits(5, 100));
+    let (mut on_time, _) = log.locate(Resume::Live, true, NOW);
+    let (mut late, _) = log.locate(Resume::Live, true, NOW);
+    (0..5).for_each(|_| append(&mut log));
+    assert_eq!(read_all(&log, &mut on_time, NOW), events(1..=5));
+    (0..3).for_each(|_| append(&mut log));
+    let mut expected = vec![Told::Gap(gap(&log, 1, 3, GapReason::Lagged))];
+    expected.extend(events(4..=8));
+    assert_eq!(read_all(&log, &mut late, NOW), expected);
+}
+
+#[test]
+fn a_replaying_reader_has_not_lagged_however_far_back_it_reads() {
+    let log = log_of(50, limits(5, 50));
+    assert_eq!(told(&log, Resume::All), events(1..=50));
+}
+
+#[test]
+fn what_expired_is_a_gap_that_says_so_whether_cleanup_came_by_or_not() {
+    for cleaned in [false, true] {
+        let mut log = log_of(2, limits(10, 10));
+        (0..3).for_each(|_| append_until(&mut log, Tick(500)));
+        append(&mut log);
+        if cleaned {
+            assert_eq!(log.expire(NOW).events, 3);
+        }
+        let mut expected = events(1..=2);
+        expected.push(Told::Gap(gap(&log, 3, 5, GapReason::Expired)));
+        expected.extend(events(6..=6));
+        assert_eq!(told(&log, Resume::After(log.position(0))), expected, "cleaned: {cleaned}");
+    }
+}
+
+#[test]
+fn an_event_lives_until_its_time_to_live_ends_and_not_a_millisecond_longer() {
+    let mut log = log_of(0, limits(10, 10));
+    append_until(&mut log, Tick(500));
+    let at_the_start = Cursor { next: 1, live: true };
+    assert_eq!(read_all(&log, &mut at_the_start.clone(), Tick(499)), events([1]));
+    let expired = [Told::Gap(gap(&log, 1, 1, GapReason::Expired))];
+    assert_eq!(read_all(&log, &mut at_the_start.clone(), Tick(500)), expired);
+    assert_eq!(log.expire(Tick(499)), Freed::default());
+    assert_eq!(log.expire(Tick(500)).events, 1);
+}
+
+#[test]
+fn a_read_of_one_event_tells_one_gap_and_one_event_at_most() {
+    let mut log = log_of(0, limits(10, 10));
+    for number in 1..=8 {
+        append_until(&mut log, if number % 2 == 1 { Tick(500) } else { Tick::NEVER });
+    }
+    let (mut cursor, _) = log.locate(Resume::After(log.position(0)), true, Tick::ZERO);
+    for number in [2, 4, 6, 8] {
+        let missed = Told::Gap(gap(&log, number - 1, number - 1, GapReason::Expired));
+        assert_eq!(read(&log, &mut cursor, NOW, 1, AMPLE), [missed, Told::Event(number)]);
+        assert_eq!(cursor.next, number + 1, "what was not told is not passed over");
+    }
+}
+
+#[test]
+fn a_read_stays_within_its_bytes_but_always_gives_one_event() {
+    let log = log_of(3, limits(10, 10));
+    let mut cursor = Cursor { next: 1, live: false };
+    assert_eq!(read(&log, &mut cursor, NOW, 10, 1), events([1]));
+    assert_eq!(read(&log, &mut cursor, NOW, 10, log.bytes() * 2 / 3), events([2, 3]));
+    assert!(cursor.live, "caught up");
+}
+
+#[test]
+fn under_memory_pressure_a_newcomer_gets_live_events_only_and_a_gap_for_what_it_asked() {
+    let log = log_of(6, limits(10, 4));
+    let pressed = |resume| log.locate(resume, false, NOW);
+    let live = Cursor { next: 7, live: true };
+    assert_eq!(pressed(Resume::Live), (live, None));
+    assert_eq!(pressed(Resume::All), (live, Some(gap(&log, 3, 6, GapReason::Evicted))));
+    assert_eq!(pressed(Resume::Last(2)), (live, Some(gap(&log, 5, 6, GapReason::Evicted))));
+    assert_eq!(pressed(Resume::Last(0)), (live, None));
+    let after = |sequence| pressed(Resume::After(log.position(sequence)));
+    assert_eq!(after(1), (live, Some(gap(&log, 2, 6, GapReason::Evicted))));
+    assert_eq!(after(6), (live, None));
+}
+
+#[test]
+fn threat_15_an_id_that_is_not_of_this_log_gives_a_gap_and_never_a_foreign_event() {
+    let log = log_of(6, limits(10, 4));
+    let foreign = Position { epoch: Epoch::from_bits(7), sequence: 3 };
+    let future = log.position(7);
+    let far_future = log.position((1 << 53) - 1);
+    let cases = [
+        (Resume::After(foreign), Some(foreign), GapReason::Epoch),
+        (Resume::After(future), Some(future), GapReason::UnknownId),
+        (Resume::After(far_future), Some(far_future), GapReason::UnknownId),
+        (Resume::Unknown, None, GapReason::UnknownId),
+    ];
+    for (resume, from, reason) in cases {
+        let mut expected = vec![Told::Gap(Gap { from, to: log.position(2), missed: None, reason })];
+        expected.extend(events(3..=6));
+        assert_eq!(told(&log, resume), expected, "{resume:?}");
+    }
+}
+
+#[test]
+fn threat_15_an_ancient_id_gives_a_gap_of_all_that_came_since() {
+    let log = log_of(1000, limits(4, 4));
+    let mut expected = vec![Told::Gap(gap(&log, 1, 996, GapReason::Evicted))];
+    expected.extend(events(997..=1000));
+    assert_eq!(told(&log, Resume::After(log.position(0))), expected);
+}
+
+#[test]
+fn threat_15_an_id_asked_of_an_empty_log_is_a_gap_and_not_a_fault() {
+    let log = log_of(0, limits(4, 4));
+    assert_eq!(told(&log, Resume::After(log.position(0))), []);
+    for resume in [Resume::Unknown, Resume::After(log.position(1)), Resume::After(foreign())] {
+        let told = told(&log, resume);
+        assert!(matches!(told[..], [Told::Gap(Gap { to: Position { sequence: 0, .. }, .. })]), "{told:?}");
+    }
+}
+
+fn foreign() -> Position {
+    Position { epoch: Epoch::from_bits(7), sequence: 0 }
+}
+
+#[test]
+fn leak_class_f_a_log_published_to_once_and_never_again_is_empty_after_its_ttl() {
+    let mut log = log_of(0, limits(1000, 500));
+    (0..1000).for_each(|_| append_until(&mut log, Tick(300)));
+    let held = log.bytes();
+    assert_eq!(log.expire(Tick(300)), Freed { events: 1000, bytes: held });
+    assert_eq!((log.events(), log.bytes(), log.first()), (0, 0, log.next()));
+    assert_eq!(told(&log, Resume::All), []);
+}
+
+#[test]
+fn leak_class_f_a_log_never_holds_more_than_its_bytes_but_always_its_newest_event() {
+    let mut log = Log::new(epoch(), LogLimits { max_queue_size: 100, max_history: 100, max_bytes: 2000 });
+    for turn in 0..200 {
+        let frame = frame_with(&log, &"x".repeat(turn % 7 * 50));
+        log.append(frame, Tick::NEVER);
+        assert!(log.bytes() <= 2000);
+    }
+    let huge = frame_with(&log, &"x".repeat(5000));
+    let bytes = cost(&huge);
+    log.append(huge, Tick::NEVER);
+    assert_eq!((log.events(), log.bytes()), (1, bytes));
+}
+
+#[test]
+fn an_ended_log_can_be_read_to_its_end_and_lets_nothing_go() {
+    let mut log = log_of(0, limits(10, 10));
+    (0..3).for_each(|_| append_until(&mut log, Tick(2000)));
+    assert_eq!(log.end(), 3);
+    assert_eq!(log.end(), 0, "it ends once");
+    assert_eq!(log.expire(Tick(3000)), Freed::default());
+    assert_eq!(log.shed_before(u64::MAX), Freed::default());
+    assert_eq!(log.shed_bytes(usize::MAX), Freed::default());
+    assert_eq!(told(&log, Resume::All), events(1..=3));
+}
+
+#[test]
+fn what_is_let_go_is_told_to_the_byte() {
+    let mut log = log_of(10, limits(10, 10));
+    let before = (log.events(), log.bytes());
+    let shed = log.shed_before(4);
+    assert_eq!(shed.events, 3);
+    let more = log.shed_bytes(1);
+    assert_eq!(more.events, 1, "no more than asked for");
+    assert_eq!((log.events(), log.bytes()), (before.0 - 4, before.1 - shed.bytes - more.bytes));
+    assert_eq!(log.shed_bytes(usize::MAX).events, 6);
+    assert_eq!((log.events(), log.bytes(), log.first()), (0, 0, 11));
+    append(&mut log);
+    assert_eq!(log.first(), 11, "numbers go on");
+    assert_eq!(told(&log, Resume::All).len(), 1);
+}

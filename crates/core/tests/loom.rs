@@ -1,0 +1,17 @@
+//! What threads share, under the model checker: every order in which they can meet, up to a bound.
+//!
+//! Runs the very code that ships, with loom's locks and atomics in it (`sync.rs`):
+//! `RUSTFLAGS="--cfg loom" cargo test -p watertight-core --test loom --release`
+#![cfg(loom)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
+#[path = "loom/books.rs"]
+mod books;
+#[path = "loom/log.rs"]
+mod log;
+#[path = "loom/pump.rs"]
+mod pump;
+#[path = "loom/registry.rs"]
+mod registry;
+#[path = "loom/world.rs"]
+mod world;

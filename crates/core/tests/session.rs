@@ -1,0 +1,196 @@
+//! A session: what publishers, pumps and readers tell each other through it.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use atomic_waker::AtomicWaker;
+use watertight_core::limits::READING_PATIENCE_MS;
+use watertight_core::{Kind, Session, TaskSubscriber, Tick};
+
+use crate::support::{Books, append, limits};
+
+fn session(books: &Books, shards: usize) -> Arc<Session> {
+    books.session("demo", limits(10, 10), shards)
+}
+
+fn publish(session: &Session, events: u64) {
+    session.with_log(|log| (0..events).for_each(|_| append(log)));
+}
+
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Bell {
+    fn rings(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn the_head_is_the_log_s_without_its_lock() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    assert_eq!(session.head(), 1);
+    publish(&session, 3);
+    assert_eq!(session.head(), 4);
+    session.with_log(|log| log.shed_before(u64::MAX));
+    assert_eq!(session.head(), 4);
+}
+
+#[test]
+fn a_session_is_queued_once_however_often_it_is_marked() {
+    let books = Books::new();
+    let session = session(&books, 2);
+    let slot = session.slot(0);
+    assert_eq!([slot.mark(), slot.mark(), slot.mark()], [true, false, false]);
+    assert!(session.slot(1).mark(), "each shard for itself");
+    slot.clear();
+    assert!(slot.mark());
+}
+
+#[test]
+fn the_oldest_event_needed_is_that_of_the_furthest_behind_socket_or_task() {
+    let books = Books::new();
+    let session = session(&books, 2);
+    publish(&session, 8);
+    assert_eq!(session.oldest_needed(), 9, "nobody needs anything");
+    session.slot(1).set_oldest(5);
+    assert_eq!(session.oldest_needed(), 5);
+    session.slot(1).needs(7);
+    assert_eq!(session.oldest_needed(), 5, "who comes later does not hide who was there");
+    session.slot(0).needs(3);
+    assert_eq!(session.oldest_needed(), 3);
+    let task = TaskSubscriber::new(2, Tick::ZERO);
+    let key = session.add_task(Arc::clone(&task));
+    assert_eq!(session.oldest_needed(), 2);
+    task.progress(9, Tick::ZERO);
+    assert_eq!(session.oldest_needed(), 3);
+    session.remove_task(key);
+    session.slot(0).set_group(None);
+    session.slot(1).set_group(None);
+    assert_eq!(session.oldest_needed(), 9, "a group that went needs nothing");
+}
+
+#[test]
+fn publishers_are_held_back_by_the_slowest_who_still_reads() {
+    let books = Books::new();
+    let session = session(&books, 2);
+    publish(&session, 8);
+    assert_eq!(session.backlog(Tick::ZERO), 0, "nobody reads");
+    session.slot(0).set_group(Some(1));
+    session.slot(0).set_served(7);
+    session.slot(1).set_served(4);
+    assert_eq!(session.backlog(Tick::ZERO), 5);
+    session.slot(1).set_served(u64::MAX);
+    assert_eq!(session.backlog(Tick::ZERO), 2);
+    session.slot(0).set_group(None);
+    assert_eq!((session.slot(0).group(), session.backlog(Tick::ZERO)), (None, 0));
+}
+
+#[test]
+fn a_task_that_stalls_holds_nobody_back_after_its_patience() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    publish(&session, 8);
+    let task = TaskSubscriber::new(1, Tick(1000));
+    let key = session.add_task(Arc::clone(&task));
+    assert_eq!(session.backlog(Tick(1000 + READING_PATIENCE_MS - 1)), 8);
+    assert_eq!(session.backlog(Tick(1000 + READING_PATIENCE_MS)), 0);
+    task.progress(6, Tick(5000));
+    assert_eq!(session.backlog(Tick(5000)), 3);
+    session.remove_task(key);
+    assert_eq!(session.backlog(Tick(5000)), 0);
+}
+
+#[test]
+fn tasks_come_and_go_by_their_keys() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    assert!(!session.has_tasks());
+    let keys: Vec<_> = (0..10).map(|_| session.add_task(TaskSubscriber::new(1, Tick::ZERO))).collect();
+    let mut tasks = Vec::new();
+    session.tasks(&mut tasks);
+    assert_eq!((session.has_tasks(), tasks.len()), (true, 10));
+    for key in &keys {
+        session.remove_task(*key);
+        session.remove_task(*key);
+    }
+    session.remove_task(77);
+    assert!(!session.has_tasks(), "taken out once, however often it is asked");
+    tasks.clear();
+    session.tasks(&mut tasks);
+    assert!(tasks.is_empty());
+}
+
+#[test]
+fn waiting_publishers_come_and_go_by_their_keys() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    let (bell, waker) = bell();
+    let cell = Arc::new(AtomicWaker::new());
+    cell.register(&waker);
+    let key = session.add_paced(cell);
+    let mut paced = Vec::new();
+    session.paced(&mut paced);
+    paced.drain(..).for_each(|waker| waker.wake());
+    assert_eq!((session.has_paced(), bell.rings()), (true, 1));
+    session.remove_paced(key);
+    session.remove_paced(key);
+    assert!(!session.has_paced());
+}
+
+fn bell() -> (Arc<Bell>, Waker) {
+    let bell = Arc::new(Bell::default());
+    (Arc::clone(&bell), Waker::from(bell))
+}
+
+#[test]
+fn a_task_is_closed_once_with_the_first_reason_and_woken() {
+    let task = TaskSubscriber::new(1, Tick::ZERO);
+    let (bell, waker) = bell();
+    task.waker().register(&waker);
+    assert_eq!(task.closed(), None);
+    task.close(0);
+    task.close(5);
+    assert_eq!((task.closed(), bell.rings()), (Some(0), 1));
+}
+
+#[test]
+fn activity_only_goes_forward() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    session.touch(Tick(50));
+    session.touch(Tick(20));
+    assert_eq!(session.last_activity(), Tick(50));
+}
+
+#[test]
+fn every_session_has_a_home_among_its_shards() {
+    let books = Books::new();
+    for shards in 1..5 {
+        let homes: std::collections::BTreeSet<_> =
+            (0..100).map(|_| books.session("demo", limits(1, 1), shards).home()).collect();
+        assert_eq!(homes, (0..shards).collect(), "no shard is left idle");
+    }
+}
+
+#[test]
+fn a_session_is_counted_and_charged_until_its_last_reference_goes() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    let reader = Arc::clone(&session);
+    drop(session);
+    assert_eq!(books.ledger.live(Kind::Session), 1);
+    assert!(books.budget.used() > 0);
+    drop(reader);
+    books.assert_balanced();
+}

@@ -1,0 +1,117 @@
+//! The assertion that everything came back. Looks from outside: `/stats` and `/proc` must agree.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::PATIENCE;
+use crate::http::{Client, Response};
+use crate::hub::HubProcess;
+use crate::process::Process;
+use crate::raw::RawConnection;
+use crate::stats::{Ledger, Stats};
+
+/// Kinds that must be back where they were, the asking connection included. Sessions are not: they stay for
+/// their TTL by design.
+const KINDS: [&str; 7] =
+    ["connection", "subscription", "source", "timer", "redisSubscription", "task", "request"];
+
+/// What there was when the hub had just started.
+#[derive(Debug)]
+pub(crate) struct Balance {
+    ledger: Ledger,
+    fds: usize,
+}
+
+/// What there is now, seen through one connection that stays open meanwhile, so that looking changes nothing.
+#[derive(Debug)]
+struct Look {
+    ledger: Ledger,
+    fds: usize,
+    sockets: usize,
+}
+
+impl Balance {
+    pub(crate) fn at_start(hub: &HubProcess) -> Balance {
+        // Twice the same: what the hub starts has started.
+        let mut before = look(hub.process(), hub.address(), hub.client()).ok();
+        let settled = crate::eventually::wait_until(
+            "the hub settles after its start",
+            PATIENCE,
+            || {
+                let now = look(hub.process(), hub.address(), hub.client()).ok();
+                let pair = (before.take(), now);
+                before = look(hub.process(), hub.address(), hub.client()).ok();
+                pair
+            },
+            |(before, now)| {
+                let live = |look: &Look| KINDS.map(|kind| look.ledger.live(kind));
+                before
+                    .as_ref()
+                    .zip(now.as_ref())
+                    .is_some_and(|(before, now)| live(before) == live(now) && before.fds == now.fds)
+            },
+        );
+        let look = settled.1.unwrap();
+        Balance { ledger: look.ledger, fds: look.fds }
+    }
+
+    pub(crate) fn assert(&self, hub: &HubProcess) {
+        self.assert_process(hub.process(), hub.address(), hub.client());
+    }
+
+    pub(crate) fn assert_process(&self, process: Process, address: SocketAddr, client: &Client) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let wrong = match look(process, address, client) {
+                Ok(now) => {
+                    now.ledger.assert_adds_up();
+                    self.compare(&now)
+                }
+                Err(error) => vec![format!("/stats does not answer: {error}")],
+            };
+            if wrong.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not everything came back within {PATIENCE:?}:\n  {}\n  descriptors: {:?}",
+                wrong.join("\n  "),
+                process.links()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    fn compare(&self, now: &Look) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut check = |what: &str, is: u64, should: u64| {
+            if is != should {
+                wrong.push(format!("{what}: {is} instead of {should}"));
+            }
+        };
+        for kind in KINDS {
+            check(&format!("ledger {kind} live"), now.ledger.live(kind), self.ledger.live(kind));
+        }
+        check("open descriptors", now.fds as u64, self.fds as u64);
+        check(
+            "sockets in /proc, by the ledger's connections",
+            now.sockets as u64,
+            now.ledger.live("connection"),
+        );
+        wrong
+    }
+}
+
+fn look(process: Process, address: SocketAddr, client: &Client) -> std::io::Result<Look> {
+    let mut connection = RawConnection::connect_with(address, client.options())?;
+    let mut ask = || {
+        connection.try_send("GET /stats HTTP/1.1\r\nHost: hub\r\n\r\n")?;
+        let answer = Response::read_from(&mut connection, "GET", Instant::now() + PATIENCE)?;
+        Ok::<_, std::io::Error>(Stats::new(answer.expect(200).json()).ledger())
+    };
+    ask()?;
+    let (fds, sockets) = (process.fds(), process.sockets(address));
+    // Asked again: a difference between book and kernel that only time made would show here as no rest.
+    let ledger = ask()?;
+    Ok(Look { ledger, fds, sockets })
+}

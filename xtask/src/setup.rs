@@ -1,0 +1,38 @@
+//! What the tests need beside Rust, and how a fresh machine gets it.
+
+use std::process::Command;
+
+use crate::step::{self, Outcome, succeeds};
+
+/// A program that tests start, how to see that it is there, and the package that has it.
+const NEEDED: [(&str, &[&str], &str); 5] = [
+    ("chromium", &["--version"], "chromium"),
+    ("curl", &["--version"], "curl"),
+    ("ip", &["-V"], "iproute2"),
+    ("vmstat", &["--version"], "procps"),
+    ("cc", &["--version"], "build-essential"),
+];
+
+fn install(packages: &[&str]) -> Outcome {
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    step::run("update package lists", update)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    step::run(&format!("install {}", packages.join(" ")), install)
+}
+
+/// Installs what is missing, where that can be done; otherwise says what to install.
+pub(crate) fn run() -> Outcome {
+    let is_missing = |(program, arguments, _): &&(&str, &[&str], &str)| !succeeds(program, arguments);
+    let missing: Vec<&str> = NEEDED.iter().filter(is_missing).map(|(_, _, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let can_install = succeeds("apt-get", &["--version"]) && succeeds("sh", &["-c", "test $(id -u) = 0"]);
+    if can_install {
+        return install(&missing);
+    }
+    Err(format!("the tests need these packages; please install them: {}", missing.join(" ")))
+}

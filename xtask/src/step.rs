@@ -1,0 +1,31 @@
+//! Running a step: say what, show its output, stop at the first that fails.
+
+use std::process::{Command, Stdio};
+
+pub(crate) type Outcome = Result<(), String>;
+
+/// Runs a command in the project's root.
+pub(crate) fn run(name: &str, mut command: Command) -> Outcome {
+    println!("xtask: {name}");
+    let status = command.current_dir(root()).status().map_err(|error| format!("{name}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+/// Whether a command runs and succeeds; shows nothing.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The project's root: xtask lies right below it.
+pub(crate) fn root() -> &'static std::path::Path {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}

@@ -1,0 +1,72 @@
+//! Formatting, lints, and what keeps documents and code together.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::step::{self, Outcome, cargo, root};
+
+/// Lines a source file may have without giving a reason at its top.
+const LINES_MAX: usize = 500;
+
+pub(crate) fn run() -> Outcome {
+    step::run("formatting", cargo(&["fmt", "--all", "--check"]))?;
+    step::run(
+        "lints",
+        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+    )?;
+    println!("xtask: documents");
+    let mut wrong = Vec::new();
+    for file in tracked_files() {
+        check_file(&file, &mut wrong);
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(format!("untidy:\n  {}", wrong.join("\n  "))) }
+}
+
+fn check_file(file: &Path, wrong: &mut Vec<String>) {
+    let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
+    let Ok(text) = fs::read_to_string(file) else { return };
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("rs") => {
+            let lines = text.lines().count();
+            if lines > LINES_MAX && !text.contains("//! Long because") {
+                wrong.push(format!("{name}: {lines} lines and no `//! Long because ...` at its top"));
+            }
+        }
+        Some("md") => check_links(file, &name, &text, wrong),
+        _ => {}
+    }
+}
+
+/// Every relative link in a document leads to a file.
+fn check_links(file: &Path, name: &str, text: &str, wrong: &mut Vec<String>) {
+    for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let path = target.split('#').next().unwrap_or_default();
+        if path.is_empty() || path.contains("://") || path.starts_with("mailto:") {
+            continue;
+        }
+        let there = file.parent().is_some_and(|folder| folder.join(path).exists());
+        if !there {
+            wrong.push(format!("{name}: the link to {target} leads nowhere"));
+        }
+    }
+}
+
+/// Sources and documents, without what is built or fetched.
+fn tracked_files() -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![root().to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let skip = name == "target" || name == "node_modules" || name.to_string_lossy().starts_with('.');
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !skip => folders.push(path),
+                Ok(kind) if kind.is_file() => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    files
+}
