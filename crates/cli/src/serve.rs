@@ -38,7 +38,9 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
 /// Logs go to standard error; `WATERTIGHT_LOG` says more than `log_level` can.
 fn start_log(config: &Config) -> Result<(), String> {
     let filter = match std::env::var("WATERTIGHT_LOG") {
-        Ok(filter) => EnvFilter::try_new(&filter).map_err(|error| format!("WATERTIGHT_LOG = {filter:?}: {error}"))?,
+        Ok(filter) => {
+            EnvFilter::try_new(&filter).map_err(|error| format!("WATERTIGHT_LOG = {filter:?}: {error}"))?
+        }
         Err(_) => EnvFilter::try_new(&*config.log_level).map_err(|error| error.to_string())?,
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

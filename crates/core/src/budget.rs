@@ -255,8 +255,7 @@ impl Ladder {
             Rung::from_u8((before as u8 + 1).max(Rung::ShedHistory as u8))
         } else if before.is_critical() {
             if low(budget.critical_bytes) { Rung::from_u8(before as u8 - 1) } else { before }
-        } else if pressure >= budget.warning_bytes
-            || (before == Rung::Warning && !low(budget.warning_bytes))
+        } else if pressure >= budget.warning_bytes || (before == Rung::Warning && !low(budget.warning_bytes))
         {
             Rung::Warning
         } else {

@@ -62,7 +62,10 @@ mod tests {
         let reader = frame.clone();
         assert_eq!((frame.chunk(), frame.event()), (CHUNK, &b"data: hello\n\n"[..]));
         assert_eq!(frame.chunk().as_ptr(), reader.chunk().as_ptr());
-        assert!(frame.chunk().as_ptr_range().contains(&frame.event().as_ptr()), "no second copy of the event");
+        assert!(
+            frame.chunk().as_ptr_range().contains(&frame.event().as_ptr()),
+            "no second copy of the event"
+        );
     }
 
     #[test]

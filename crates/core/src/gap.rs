@@ -80,14 +80,9 @@ mod tests {
 
     #[test]
     fn a_gap_says_from_where_to_where_how_many_and_why() {
-        let gap = Gap {
-            from: Some(position(4)),
-            to: position(15),
-            missed: Some(12),
-            reason: GapReason::Evicted,
-        };
-        let json =
-            r#"{"from":"000000000001-4","to":"000000000001-15","missed":12,"reason":"evicted"}"#;
+        let gap =
+            Gap { from: Some(position(4)), to: position(15), missed: Some(12), reason: GapReason::Evicted };
+        let json = r#"{"from":"000000000001-4","to":"000000000001-15","missed":12,"reason":"evicted"}"#;
         assert_eq!(gap.to_json(), json);
     }
 

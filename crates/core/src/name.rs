@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_name_is_any_text_without_control_characters() {
-        for text in ["a", "agent-7", "deployments/42/logs", "..", " ", "Ünïcödé 🚰", "\u{2028}", "a\u{301}"] {
+        for text in ["a", "agent-7", "deployments/42/logs", "..", " ", "Ünïcödé 🚰", "\u{2028}", "a\u{301}"]
+        {
             assert_eq!(SessionName::new(text, 64).map(|name| name.to_string()), Ok(text.to_owned()));
         }
     }

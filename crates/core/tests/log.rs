@@ -6,19 +6,12 @@ mod support;
 use watertight_core::log::{Freed, cost};
 use watertight_core::{Cursor, Epoch, Gap, GapReason, Log, LogLimits, Position, Resume, Tick};
 
-use crate::support::{
-    AMPLE, Told, append, append_until, epoch, frame_with, limits, log_of, read, read_all,
-};
+use crate::support::{AMPLE, Told, append, append_until, epoch, frame_with, limits, log_of, read, read_all};
 
 const NOW: Tick = Tick(1000);
 
 fn gap(log: &Log, from: u64, to: u64, reason: GapReason) -> Gap {
-    Gap {
-        from: Some(log.position(from)),
-        to: log.position(to),
-        missed: Some(to - from + 1),
-        reason,
-    }
+    Gap { from: Some(log.position(from)), to: log.position(to), missed: Some(to - from + 1), reason }
 }
 
 fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<Told> {

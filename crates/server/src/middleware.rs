@@ -21,9 +21,8 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Wraps the routes, innermost first: panics become 500, limits are checked, origins are answered, headers
 /// that protect browsers are set on everything.
 pub(crate) fn wrap(routes: Router, app: &App) -> Router {
-    let mut routes = routes
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(app.clone(), check_target));
+    let mut routes =
+        routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(app.clone(), check_target));
     if let Some(cors) = cors(&app.config) {
         routes = routes.layer(cors);
     }

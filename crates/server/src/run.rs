@@ -58,7 +58,11 @@ pub enum RunError {
 ///
 /// # Errors
 /// When it cannot start; once it serves, it ends by a signal only.
-pub async fn run(config: Config, observe: Observer, started: impl FnOnce(SocketAddr, bool)) -> Result<(), RunError> {
+pub async fn run(
+    config: Config,
+    observe: Observer,
+    started: impl FnOnce(SocketAddr, bool),
+) -> Result<(), RunError> {
     let config = Arc::new(config);
     let files = raise_file_limit();
     let hub = Hub::new(hub_config(&config))?;
@@ -68,7 +72,11 @@ pub async fn run(config: Config, observe: Observer, started: impl FnOnce(SocketA
     };
     let max_connections = config.max_connections.unwrap_or_else(|| connections_for(files));
     if max_connections as u64 + RESERVED_FILES > files {
-        warn!(max_connections, open_files = files, "max_connections is more than the limit on open files leaves");
+        warn!(
+            max_connections,
+            open_files = files,
+            "max_connections is more than the limit on open files leaves"
+        );
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);

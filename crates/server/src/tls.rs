@@ -34,7 +34,8 @@ pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, 
     if chain.is_empty() {
         return Err(bad("tls_cert", certificate, "no certificate in it".into()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad("tls_key", key, error.to_string()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| bad("tls_key", key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -70,8 +70,7 @@ impl Subscription {
     pub fn into_http_response(self) -> Response<SseBody> {
         let heartbeat = self.policy().heartbeat.as_secs().max(1);
         let handle = StreamHandle(Arc::new(Mutex::new(Some(self))));
-        let mut response =
-            Response::new(SseBody { handle: handle.clone(), state: None, done: false });
+        let mut response = Response::new(SseBody { handle: handle.clone(), state: None, done: false });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -86,7 +85,8 @@ impl Subscription {
 impl State {
     fn begin(subscription: Subscription) -> State {
         let now = subscription.hub().clock().now();
-        let life = Lifecycle::begin(now, subscription.policy(), subscription.token_expiry(), fastrand::u64(..));
+        let life =
+            Lifecycle::begin(now, subscription.policy(), subscription.token_expiry(), fastrand::u64(..));
         let timer = Box::pin(tokio::time::sleep(life.next(subscription.policy()).since(now)));
         State { subscription, life, timer, encoder: Encoder::new() }
     }

@@ -64,7 +64,8 @@ impl Clock {
     pub(crate) fn advance(&self, by: Duration) {
         if let Source::Manual(millis) = &*self.0 {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-            let _ = millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(by)));
+            let _ =
+                millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(by)));
         }
     }
 

@@ -30,10 +30,8 @@ pub fn watch_peer(stream: &TcpStream, config: &HubConfig) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let first = config.heartbeat_interval.min(Duration::from_secs(10)).max(Duration::from_secs(1));
-    let keepalive = TcpKeepalive::new()
-        .with_time(first)
-        .with_interval(Duration::from_secs(5))
-        .with_retries(3);
+    let keepalive =
+        TcpKeepalive::new().with_time(first).with_interval(Duration::from_secs(5)).with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(config.half_open_timeout))
 }

@@ -113,12 +113,7 @@ impl Log {
 
     /// The gap `from..to` (event numbers, `to` exclusive).
     fn missing(&self, from: u64, to: u64, reason: GapReason) -> Gap {
-        Gap {
-            from: Some(self.position(from)),
-            to: self.position(to - 1),
-            missed: Some(to - from),
-            reason,
-        }
+        Gap { from: Some(self.position(from)), to: self.position(to - 1), missed: Some(to - from), reason }
     }
 
     fn unknown(&self, from: Option<Position>, oldest: u64, reason: GapReason) -> Gap {

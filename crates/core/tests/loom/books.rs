@@ -47,7 +47,10 @@ fn no_two_charges_together_exceed_the_critical_threshold() {
             .collect();
         let granted: Vec<bool> = chargers.into_iter().map(|charger| charger.join().unwrap()).collect();
         assert!(granted.contains(&true), "there was room for one");
-        assert_eq!((budget.used(), budget.used_by(Owner::Frames), budget.used_by(Owner::Requests)), (0, 0, 0));
+        assert_eq!(
+            (budget.used(), budget.used_by(Owner::Frames), budget.used_by(Owner::Requests)),
+            (0, 0, 0)
+        );
     });
 }
 
@@ -63,6 +66,9 @@ fn a_refusal_is_seen_by_the_ladder_once_however_it_falls_between_its_steps() {
         let first = ladder.step().1;
         charger.join().unwrap();
         let second = ladder.step().1;
-        assert!(matches!((first, second), (Rung::ShedHistory, Rung::Warning) | (Rung::Normal, Rung::ShedHistory)));
+        assert!(matches!(
+            (first, second),
+            (Rung::ShedHistory, Rung::Warning) | (Rung::Normal, Rung::ShedHistory)
+        ));
     });
 }

@@ -81,10 +81,8 @@ fn the_last_two_subscribers_leave_while_cleanup_comes_by_and_it_is_removed_once(
     check(2, || {
         let hub = Hub::new(4);
         let (one, two) = (hub.session("a", true).unwrap(), hub.session("a", true).unwrap());
-        let leavers: Vec<_> = [one, two]
-            .into_iter()
-            .map(|session| thread::spawn(move || session.leave(Tick::ZERO)))
-            .collect();
+        let leavers: Vec<_> =
+            [one, two].into_iter().map(|session| thread::spawn(move || session.leave(Tick::ZERO))).collect();
         let swept = hub.sweep().0;
         leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
         assert_eq!(swept + hub.sweep().0, 1);

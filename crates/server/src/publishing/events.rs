@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use watertight::event::EventType;
 use watertight::Event;
+use watertight::event::EventType;
 
 use crate::problem::Problem;
 
@@ -105,9 +105,8 @@ pub(crate) fn from_ndjson(bytes: &[u8], max_events: usize) -> Result<Posted, Pro
 
 /// `text/plain`: the body is the data.
 pub(crate) fn from_text(bytes: &[u8], event_type: EventType) -> Result<Posted, Problem> {
-    let text = str::from_utf8(bytes).map_err(|error| {
-        Problem::bad_request("MALFORMED_BODY", format!("the text is not UTF-8: {error}"))
-    })?;
+    let text = str::from_utf8(bytes)
+        .map_err(|error| Problem::bad_request("MALFORMED_BODY", format!("the text is not UTF-8: {error}")))?;
     Ok(Posted::One(Event::of_type(event_type, text)))
 }
 

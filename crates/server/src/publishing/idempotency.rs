@@ -99,7 +99,12 @@ impl IdempotencyKeys {
 
     /// Claims `key` for a request whose method, parameters and body hash to a fingerprint. Waits while the
     /// first try is under way; dropping the future gives the waiting up.
-    pub(crate) async fn claim(&self, session: &SessionName, key: &str, request: &impl std::hash::Hash) -> Claim {
+    pub(crate) async fn claim(
+        &self,
+        session: &SessionName,
+        key: &str,
+        request: &impl std::hash::Hash,
+    ) -> Claim {
         let fingerprint = self.0.hasher.hash_one(request);
         let key = Arc::new(Key { session: session.clone(), key: key.into() });
         loop {

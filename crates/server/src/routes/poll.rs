@@ -79,19 +79,13 @@ pub(crate) async fn poll(
 
 /// Takes what is there; waits only for the first. A gap behind events is left for the next poll: its id
 /// brings it back.
-async fn collect(
-    subscription: &mut Subscription,
-    limit: usize,
-    answer: &mut Answer,
-) -> Option<CloseReason> {
+async fn collect(subscription: &mut Subscription, limit: usize, answer: &mut Answer) -> Option<CloseReason> {
     use futures_util::Stream;
     loop {
         let has_some = !answer.events.is_empty();
-        let message = poll_fn(|context| {
-            match std::pin::Pin::new(&mut *subscription).poll_next(context) {
-                Poll::Pending if has_some => Poll::Ready(None),
-                other => other,
-            }
+        let message = poll_fn(|context| match std::pin::Pin::new(&mut *subscription).poll_next(context) {
+            Poll::Pending if has_some => Poll::Ready(None),
+            other => other,
         })
         .await?;
         match message {

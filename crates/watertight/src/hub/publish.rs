@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use watertight_core::{Frame, Owner, Permit, Position, Session, SessionName, Tick};
 use watertight_core::id::PositionText;
 use watertight_core::limits::{FRAME_OVERHEAD_BYTES, ID_TEXT_BYTES_MAX};
 use watertight_core::log::Freed;
+use watertight_core::{Frame, Owner, Permit, Position, Session, SessionName, Tick};
 use watertight_wire::{Draft, Encoder, EventId};
 
 use super::{Hub, Inner};
@@ -118,11 +118,7 @@ impl Inner {
 
     /// Appends a checked event. Tries again if the session is ended under its hands: then the next look-up
     /// makes a new one.
-    fn append(
-        &self,
-        name: &SessionName,
-        event: &Event,
-    ) -> Result<(Position, Arc<Session>), PublishError> {
+    fn append(&self, name: &SessionName, event: &Event) -> Result<(Position, Arc<Session>), PublishError> {
         ENCODER.with_borrow_mut(|encoder| {
             let mut draft = encoder.event(&event.event_type, &event.data);
             loop {

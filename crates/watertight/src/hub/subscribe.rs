@@ -65,8 +65,7 @@ impl Hub {
             }
             let entry = self.inner.ledger.open(Kind::Subscription);
             let token_expiry = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
-            let policy =
-                options.policy.clone().unwrap_or_else(|| Arc::clone(&self.inner.session_policy));
+            let policy = options.policy.clone().unwrap_or_else(|| Arc::clone(&self.inner.session_policy));
             let membership = membership.admitted(entry, permit);
             return Ok(Subscription::new(
                 self.clone(),

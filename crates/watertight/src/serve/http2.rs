@@ -52,12 +52,8 @@ where
 }
 
 /// Serves an HTTP/2 connection.
-pub(super) async fn serve<S>(
-    shared: &Arc<Shared>,
-    io: HttpIo<S>,
-    peer: SocketAddr,
-    stop: &CancellationToken,
-) where
+pub(super) async fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, peer: SocketAddr, stop: &CancellationToken)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tasks = OwnedTasks { tasks: shared.tasks.clone(), ledger: Arc::clone(shared.hub.ledger()) };

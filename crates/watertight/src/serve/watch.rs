@@ -62,7 +62,8 @@ impl StreamWatch {
         let now = self.hub.clock().now();
         let mut streams = self.watched.streams.lock();
         streams.retain(|stream| stream.strong_count() > 0);
-        let stalled = streams.iter().filter_map(Weak::upgrade).find(|stream| stream.is_stalled(now, deadline));
+        let stalled =
+            streams.iter().filter_map(Weak::upgrade).find(|stream| stream.is_stalled(now, deadline));
         if let Some(stream) = &stalled {
             stream.close(CloseReason::SlowConsumer);
             self.hub.counters().slow_consumers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

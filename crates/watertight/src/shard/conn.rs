@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use mio::net::TcpStream;
 use socket2::SockRef;
-use watertight_core::{
-    CloseReason, ConnectionState, Cursor, Entry, Frame, Lifecycle, Policy, Session, Tick,
-};
+use watertight_core::{CloseReason, ConnectionState, Cursor, Entry, Frame, Lifecycle, Policy, Session, Tick};
 
 use crate::gate::ConnectionGuard;
 use crate::subscription::Membership;
@@ -99,8 +97,7 @@ impl Conn {
     /// so while the line is full the hub's own write deadline has to come first.
     fn set_kernel_patience(&self) {
         const MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
-        let patience =
-            if self.blocked { self.policy.write_deadline + MARGIN } else { self.policy.half_open };
+        let patience = if self.blocked { self.policy.write_deadline + MARGIN } else { self.policy.half_open };
         // A kernel without the option still has the hub's deadlines.
         let _ = SockRef::from(&self.socket).set_tcp_user_timeout(Some(patience));
     }

@@ -138,8 +138,7 @@ impl Shard<'_> {
                 }
             })
             .collect();
-        let runs: Vec<IoSlice<'_>> =
-            frames.iter().map(|(_, frame, _)| IoSlice::new(frame.chunk())).collect();
+        let runs: Vec<IoSlice<'_>> = frames.iter().map(|(_, frame, _)| IoSlice::new(frame.chunk())).collect();
         let total: usize = runs.iter().map(|run| run.len()).sum();
         let wrote = conn.write_vectored(&runs).map_err(|error| End::from_error(&error))?;
         let (taken, full) = match wrote {

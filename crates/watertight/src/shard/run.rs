@@ -97,13 +97,17 @@ pub(super) fn supervise(mut poll: Poll, handle: &Arc<ShardHandle>, inner: &Arc<I
 fn announce_all(handle: &ShardHandle, inner: &Inner) {
     let mut place = Some(Place::default());
     while let Some(at) = place {
-        let swept = inner.registry.slice(at, |_| false, |session| {
-            session.slot(handle.index()).clear();
-            inner.announce(session);
-            if session.has_paced() {
-                handle.send(Work::Paced(Arc::clone(session)));
-            }
-        });
+        let swept = inner.registry.slice(
+            at,
+            |_| false,
+            |session| {
+                session.slot(handle.index()).clear();
+                inner.announce(session);
+                if session.has_paced() {
+                    handle.send(Work::Paced(Arc::clone(session)));
+                }
+            },
+        );
         place = swept.next;
     }
 }

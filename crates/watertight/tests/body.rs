@@ -1,0 +1,82 @@
+//! A subscription as a body, on paused time; and the write deadline of a guarded stream.
+#![allow(clippy::disallowed_methods, reason = "tests own their tasks and their clock")]
+
+mod support;
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use support::TestHub;
+use tokio::io::AsyncWriteExt;
+use watertight::guarded::GuardedStream;
+use watertight::{Clock, Event, HubConfig, Resume, SseBody};
+
+async fn next(body: &mut SseBody) -> Option<String> {
+    let frame = body.frame().await?.expect("no error");
+    Some(String::from_utf8(frame.into_data().expect("data").to_vec()).expect("text"))
+}
+
+fn hub(config: HubConfig) -> TestHub {
+    TestHub::with_clock(config, Clock::of_runtime())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_opens_at_once_and_beats_in_silence() {
+    let hub = hub(HubConfig::default());
+    let mut body = hub.subscribe("s", Resume::Live).unwrap().into_http_response().into_body();
+    let opening = next(&mut body).await.unwrap();
+    assert!(opening.contains("retry: ") && opening.contains("\nid: ") && opening.ends_with("\n\n"));
+    for beat in 1..=3 {
+        assert_eq!(next(&mut body).await.unwrap(), ":\n\n");
+        let seconds = hub.clock().now().0 / 1000;
+        assert_eq!(seconds, beat * 15);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_ends_at_its_age_although_it_is_never_silent() {
+    let max_age = Some(Duration::from_secs(10));
+    let hub = hub(HubConfig { max_age, max_age_jitter_percent: 0, ..HubConfig::default() });
+    let mut body = hub.subscribe("s", Resume::Live).unwrap().into_http_response().into_body();
+    next(&mut body).await.unwrap();
+    let mut events = 0;
+    let goodbye = loop {
+        hub.publish_now("s", &Event::new("x")).unwrap();
+        let text = next(&mut body).await.unwrap();
+        if text.contains("event: error") {
+            break text;
+        }
+        events += 1;
+        tokio::time::advance(Duration::from_secs(1)).await;
+    };
+    assert_eq!(events, 10);
+    assert!(goodbye.contains("\"code\":\"TIMEOUT\""));
+    assert_eq!(next(&mut body).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_waits_fails_at_the_deadline_and_not_before() {
+    let (near, far) = tokio::io::duplex(16);
+    let mut stream = GuardedStream::new(near, Duration::from_secs(30));
+    stream.write_all(&[0; 16]).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let error = stream.write_all(&[0; 1]).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(begun.elapsed().as_secs(), 30);
+    drop(far);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_accepts_a_byte_now_and_then_is_not_stalled() {
+    use tokio::io::AsyncReadExt;
+    let (near, mut far) = tokio::io::duplex(1);
+    let mut stream = GuardedStream::new(near, Duration::from_secs(30));
+    let drip = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            far.read_u8().await.unwrap();
+        }
+    };
+    let (wrote, ()) = tokio::join!(stream.write_all(&[0; 10]), drip);
+    wrote.unwrap();
+}

@@ -1,0 +1,286 @@
+//! The library's own face: publish, subscribe as a stream, resume, expire, end.
+#![allow(clippy::disallowed_methods, reason = "tests own their tasks and their clock")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use support::TestHub;
+use watertight::{CloseReason, Event, GapReason, HubConfig, Message, Resume, Subscription};
+use watertight_core::Kind;
+
+fn small() -> HubConfig {
+    HubConfig { max_queue_size: 20, max_history_per_session: 10, ..HubConfig::default() }
+}
+
+async fn next(subscription: &mut Subscription) -> Message {
+    let next = tokio::time::timeout(Duration::from_secs(10), subscription.next()).await;
+    next.expect("something to read").expect("not ended")
+}
+
+async fn next_data(subscription: &mut Subscription) -> String {
+    match next(subscription).await {
+        Message::Event(event) => event.data,
+        other => panic!("expected an event, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_what_is_published_after_it_came() {
+    let hub = TestHub::new(HubConfig::default());
+    hub.publish("s", Event::new("before")).await.unwrap();
+    let mut live = hub.subscribe("s", Resume::Live).unwrap();
+    hub.publish("s", Event::new("after")).await.unwrap();
+    assert_eq!(next_data(&mut live).await, "after");
+    assert!(live.next().now_or_never().is_none(), "nothing more is there");
+}
+
+#[tokio::test]
+async fn replay_and_live_have_no_seam_under_a_concurrent_publisher() {
+    let hub = TestHub::new(HubConfig {
+        max_history_per_session: 2_000,
+        max_queue_size: 2_000,
+        ..HubConfig::default()
+    });
+    let publisher = {
+        let hub = hub.hub.clone();
+        tokio::spawn(async move {
+            for number in 0..2000 {
+                hub.publish("s", Event::new(number.to_string())).await.unwrap();
+                if number % 50 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        })
+    };
+    let mut resume = Resume::All;
+    let mut seen = Vec::new();
+    while seen.last() != Some(&1999) {
+        // Leaves after a few events, in the middle of the publishing, and comes back where it was.
+        let mut subscription = hub.subscribe("s", resume).unwrap();
+        for _ in 0..37 {
+            if seen.last() == Some(&1999) {
+                break;
+            }
+            seen.push(next_data(&mut subscription).await.parse::<u32>().unwrap());
+        }
+        resume = Resume::After(subscription.position());
+    }
+    publisher.await.unwrap();
+    let first = seen[0];
+    assert_eq!(seen, (first..2000).collect::<Vec<_>>(), "every event once, in order");
+}
+
+#[tokio::test]
+async fn a_history_too_short_gives_a_gap_that_names_how_many_were_missed() {
+    let hub = TestHub::new(small());
+    let first = hub.publish("s", Event::new("0")).await.unwrap();
+    for number in 1..=15 {
+        hub.publish_now("s", &Event::new(number.to_string())).unwrap();
+    }
+    let mut back = hub.subscribe("s", Resume::After(first)).unwrap();
+    let Message::Gap(gap) = next(&mut back).await else { panic!("expected a gap") };
+    assert_eq!((gap.missed, gap.reason), (Some(5), GapReason::Evicted));
+    for number in 6..=15 {
+        assert_eq!(next_data(&mut back).await, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_live_subscriber_that_lags_too_far_gets_a_gap_and_then_the_rest() {
+    let hub = TestHub::new(small());
+    let mut slow = hub.subscribe("s", Resume::Live).unwrap();
+    for number in 0..50 {
+        hub.publish_now("s", &Event::new(number.to_string())).unwrap();
+    }
+    let Message::Gap(gap) = next(&mut slow).await else { panic!("expected a gap") };
+    assert_eq!((gap.missed, gap.reason), (Some(30), GapReason::Lagged));
+    for number in 30..50 {
+        assert_eq!(next_data(&mut slow).await, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_expired_before_it_was_read_becomes_a_gap() {
+    let hub = TestHub::new(HubConfig::default());
+    let mut late = hub.subscribe("s", Resume::Live).unwrap();
+    hub.publish("s", Event::new("short").with_ttl(Duration::from_secs(1))).await.unwrap();
+    hub.publish("s", Event::new("long")).await.unwrap();
+    hub.advance(Duration::from_secs(2));
+    let Message::Gap(gap) = next(&mut late).await else { panic!("expected a gap") };
+    assert_eq!((gap.missed, gap.reason), (Some(1), GapReason::Expired));
+    assert_eq!(next_data(&mut late).await, "long");
+}
+
+#[tokio::test]
+async fn leak_class_f_history_is_gone_after_its_time_and_sessions_after_theirs() {
+    let hub = TestHub::new(HubConfig::default());
+    for number in 0..5_000 {
+        hub.publish(&format!("s{number}"), Event::new("once and never again")).await.unwrap();
+    }
+    assert_eq!(hub.stats().events, 5_000);
+    hub.advance(Duration::from_secs(301));
+    hub.clean_up();
+    assert_eq!((hub.stats().events, hub.stats().sessions), (0, 5_000));
+    hub.advance(Duration::from_secs(1800));
+    hub.clean_up();
+    assert_eq!(hub.stats().sessions, 0);
+    assert_eq!(hub.live(Kind::Session), 0);
+    assert_eq!(hub.budget().used(), 0, "every byte came back");
+}
+
+#[tokio::test]
+async fn a_session_with_a_subscriber_outlives_its_time() {
+    let hub = TestHub::new(HubConfig::default());
+    let subscription = hub.subscribe("s", Resume::Live).unwrap();
+    hub.advance(Duration::from_secs(10_000));
+    hub.clean_up();
+    assert_eq!(hub.stats().sessions, 1);
+    drop(subscription);
+    hub.clean_up();
+    assert_eq!(hub.stats().sessions, 1, "its time begins when the last subscriber leaves");
+    hub.advance(Duration::from_secs(1801));
+    hub.clean_up();
+    assert_eq!(hub.stats().sessions, 0);
+}
+
+#[tokio::test]
+async fn an_ended_session_is_read_to_its_end_and_a_new_one_has_another_epoch() {
+    let hub = TestHub::new(HubConfig::default());
+    let old = hub.publish("s", Event::new("one")).await.unwrap();
+    let mut reader = hub.subscribe("s", Resume::All).unwrap();
+    assert!(hub.end_session("s"));
+    assert_eq!(next_data(&mut reader).await, "one");
+    assert_eq!(next(&mut reader).await, Message::Closed(CloseReason::SessionEnded));
+    let new = hub.publish("s", Event::new("two")).await.unwrap();
+    assert_ne!(old.epoch, new.epoch);
+    let mut back = hub.subscribe("s", Resume::After(old)).unwrap();
+    let Message::Gap(gap) = next(&mut back).await else { panic!("expected a gap") };
+    assert_eq!((gap.missed, gap.reason), (None, GapReason::Epoch));
+    assert_eq!(next_data(&mut back).await, "two");
+}
+
+#[tokio::test]
+async fn leak_class_d_subscriptions_dropped_at_any_point_leave_nothing() {
+    let hub = TestHub::new(small());
+    let start = hub.budget().used();
+    for round in 0..1_000u32 {
+        let mut subscription = hub.subscribe("s", Resume::All).unwrap();
+        match round % 4 {
+            0 => {}
+            1 => drop(subscription.next().now_or_never()),
+            2 => {
+                hub.publish_now("s", &Event::new("x")).unwrap();
+                drop(subscription.next().now_or_never());
+            }
+            _ => {
+                // Polled by a task that is aborted in the middle of waiting.
+                let task = tokio::spawn(async move { subscription.collect::<Vec<_>>().await });
+                tokio::task::yield_now().await;
+                task.abort();
+                assert!(task.await.unwrap_err().is_cancelled());
+            }
+        }
+    }
+    assert_eq!(hub.live(Kind::Subscription), 0);
+    assert!(hub.end_session("s"));
+    support::eventually("every byte came back", || hub.budget().used() <= start);
+}
+
+#[tokio::test]
+async fn leak_class_h_closing_wakes_every_waiter() {
+    let hub = TestHub::new(HubConfig::default());
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let subscription = hub.subscribe("s", Resume::Live).unwrap();
+        readers.spawn(async move { subscription.collect::<Vec<_>>().await });
+    }
+    tokio::task::yield_now().await;
+    hub.shutdown(Duration::from_secs(5)).await;
+    while let Some(read) = readers.join_next().await {
+        assert_eq!(read.unwrap(), [Message::Closed(CloseReason::ShuttingDown)]);
+    }
+}
+
+#[tokio::test]
+async fn a_publisher_that_outruns_a_reading_reader_is_slowed() {
+    let hub = TestHub::new(HubConfig { max_queue_size: 100, ..HubConfig::default() });
+    let mut reader = hub.subscribe("s", Resume::Live).unwrap();
+    assert!(reader.next().now_or_never().is_none());
+    let mut held = std::pin::pin!(async {
+        for number in 0..1_000 {
+            hub.publish("s", Event::new(number.to_string())).await.unwrap();
+        }
+    });
+    assert!(held.as_mut().now_or_never().is_none(), "held back by the reader");
+    assert!(hub.session("s").unwrap().head() <= 60, "at half of the queue");
+    let mut seen = HashSet::new();
+    let read = async {
+        for _ in 0..1_000 {
+            seen.insert(next_data(&mut reader).await);
+        }
+    };
+    tokio::join!(held, read);
+    assert_eq!(seen.len(), 1_000, "a reader that keeps reading never gets a gap from speed alone");
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_holds_nobody_back_for_long() {
+    let hub = TestHub::new(HubConfig { max_queue_size: 10, ..HubConfig::default() });
+    let mut stalled = hub.subscribe("s", Resume::Live).unwrap();
+    assert!(stalled.next().now_or_never().is_none());
+    let publish = async {
+        for number in 0..100 {
+            hub.publish("s", Event::new(number.to_string())).await.unwrap();
+        }
+    };
+    let time = async {
+        loop {
+            tokio::task::yield_now().await;
+            hub.advance(Duration::from_millis(100));
+        }
+    };
+    tokio::select! {
+        () = publish => {}
+        () = time => {}
+    }
+    assert!(hub.clock().now().0 < 2_000, "patience is half a second, once");
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn threat_34_memory_pressure_sheds_in_order_and_recovers() {
+    let mib = 1024 * 1024;
+    let hub = TestHub::new(HubConfig {
+        memory_warning_bytes: 4 * mib,
+        memory_critical_bytes: 8 * mib,
+        max_history_bytes_per_session: 2 * mib,
+        ..HubConfig::default()
+    });
+    let data = "x".repeat(100_000);
+    for number in 0..300 {
+        hub.publish(&format!("s{}", number % 30), Event::new(data.as_str())).await.unwrap();
+        assert!(hub.budget().used() <= 8 * mib, "never above the critical threshold");
+    }
+    support::eventually("the ladder comes down", || hub.stats().rung <= watertight::Rung::Warning);
+    assert!(hub.subscribe("s0", Resume::Live).is_ok());
+    // The allocator says there is more than we know of: rung by rung, newcomers are refused in the end.
+    hub.budget().observe(9 * mib);
+    support::eventually("newcomers are refused", || hub.subscribe("s0", Resume::Live).is_err());
+    assert!(hub.stats().rung >= watertight::Rung::NoNewcomers);
+    hub.budget().observe(0);
+    support::eventually("it recovers", || hub.stats().rung == watertight::Rung::Normal);
+    assert!(hub.subscribe("s0", Resume::Live).is_ok());
+}
+
+#[tokio::test]
+async fn an_event_type_of_the_hubs_own_cannot_be_forged() {
+    let hub = TestHub::new(HubConfig::default());
+    for forged in ["gap", "error"] {
+        let event = Event::of_type(forged.parse().unwrap(), "x");
+        assert!(hub.publish("s", event).await.is_err());
+    }
+    assert!(hub.session("s").is_none(), "a refused event makes no session");
+}
