@@ -2,6 +2,7 @@
 //!
 //! This file only knows which command there is; each has a module of its own.
 
+mod bench;
 mod check;
 mod exit;
 mod memory;
@@ -35,6 +36,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Check a configuration and print what holds, and why
     Check(check::CheckArgs),
+    /// Measure a hub: memory per connection, CPU per delivery, what happens under load
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +50,6 @@ fn main() -> ExitCode {
         Command::Publish(args) => exit::on_runtime(publish::run(args)),
         Command::Tail(args) => exit::on_runtime(tail::run(args)),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(args),
     }
 }

@@ -12,6 +12,9 @@ use watertight_testkit::{
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
+/// What follows from something that has happened already.
+const SHORTLY: Duration = Duration::from_secs(3);
+
 /// The two ways a stream leaves over HTTP/1.1: by a pump (plain) and as a body (TLS). Both promise the same.
 fn each_delivery(scenario: impl Fn(HubBuilder)) {
     scenario(HubProcess::builder(WATERTIGHT));
@@ -164,7 +167,9 @@ fn a_heartbeat_is_a_comment_and_nothing_else() {
     let mut connection = RawConnection::connect(hub.address());
     connection.send_get("/sessions/demo/events", &[]);
     connection.read_until("\n\n\r\n", PATIENCE);
-    assert_eq!(connection.read_until("\r\n\r\n\r\n", PATIENCE), "");
+    for _ in 0..3 {
+        assert_eq!(connection.read_until("\n\n\r\n", PATIENCE), "3\r\n:\n\n\r\n");
+    }
 }
 
 #[test]
@@ -209,7 +214,7 @@ fn a_peer_that_leaves_is_noticed_at_once_however_it_leaves() {
         let hub = builder.start();
         let gone = |how: &str| {
             let (_, took) = timed(|| eventually!(hub.stats().live("subscription") == 0));
-            assert!(took < Duration::from_secs(5), "{how} was noticed after {took:?}");
+            assert!(took < SHORTLY, "{how} was noticed after {took:?} only");
         };
         drop(hub.subscribe("demo"));
         gone("a close");
@@ -240,15 +245,16 @@ fn a_reader_that_stalls_is_ended_by_the_write_deadline_and_the_others_go_on() {
         let mut good = hub.subscribe("demo");
         let data = "x".repeat(10_000);
         let mut published = 0;
-        let ended = |published: &mut usize| {
-            hub.publish_text("demo", &data);
-            *published += 1;
-            assert_eq!(good.next_event().data.len(), 10_000);
-            hub.stats().number("metrics.slowConsumers")
-        };
-        let mut ended = ended;
-        eventually!(ended(&mut published), |count| *count == 1);
-        eventually!(hub.stats().live("subscription") == 1);
+        eventually!(
+            {
+                hub.publish_text("demo", &data);
+                published += 1;
+                assert_eq!(good.next_event().data.len(), 10_000);
+                hub.stats().live("subscription")
+            },
+            |live| *live == 1
+        );
+        eventually!(hub.stats().number("metrics.slowConsumers"), |count| *count == 1, SHORTLY);
         let (events, end) = stalled.rest();
         assert!(events.len() < published, "the stalled one did not get everything");
         assert_eq!(end, End::Reset, "what it did not take was thrown away");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use watertight_testkit::{HubProcess, PATIENCE, Process, Program, RawConnection, SseReader, eventually};
+use watertight_testkit::{HubProcess, PATIENCE, Process, Program, RawConnection, SseItem, SseReader, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -92,9 +92,9 @@ fn resume_and_refusals_work_over_http2() {
 #[test]
 fn many_streams_share_one_http2_connection_and_leave_with_it() {
     const STREAMS: usize = 40;
-    let hub = HubProcess::start(WATERTIGHT);
+    let hub = HubProcess::builder(WATERTIGHT).tls().start();
     let mut arguments: Vec<String> =
-        ["-sN", "-Z", "--parallel-max", "40", "--http2-prior-knowledge"].map(str::to_owned).to_vec();
+        ["-skN", "-Z", "--parallel-max", "40", "--http2"].map(str::to_owned).to_vec();
     for n in 0..STREAMS {
         arguments.push(hub.url(&format!("/sessions/s{n}/events")));
         arguments.push("-o".into());
@@ -127,6 +127,28 @@ fn a_client_of_http_1_0_gets_a_stream_that_the_end_of_the_connection_ends() {
     hub.client().delete("/sessions/demo").expect(204);
     let (events, end) = stream.rest();
     assert_eq!((events.len(), end), (1, watertight_testkit::End::Closed));
+}
+
+#[test]
+fn what_comes_behind_the_request_does_not_end_a_stream_whatever_carries_it() {
+    let builder =
+        || HubProcess::builder(WATERTIGHT).flag("--head-timeout", "0.3").flag("--heartbeat-interval", "0.2");
+    let (plain, tls) = (builder().start(), builder().tls().start());
+    for (hub, version) in [(&plain, "1.1"), (&plain, "1.0"), (&tls, "1.1")] {
+        for junk in ["x", "GET / HTTP/1.1\r\nHost: hub\r\n\r\n", "\r\n"] {
+            let mut connection = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
+            connection.send(format!("GET /sessions/demo/events HTTP/{version}\r\nHost: hub\r\n\r\n{junk}"));
+            let mut stream = SseReader::over(connection).unwrap();
+            stream.connection().send(junk);
+            // Well past the time a head may take: the request's was complete, and there is no other.
+            for _ in 0..4 {
+                let item = stream.next_item();
+                assert_eq!(item, SseItem::Comment(String::new()), "HTTP/{version} with {junk:?}");
+            }
+            hub.publish_text("demo", "hello");
+            assert_eq!(stream.next_event().data, "hello", "HTTP/{version} with {junk:?}");
+        }
+    }
 }
 
 #[test]

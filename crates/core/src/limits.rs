@@ -23,9 +23,9 @@ pub const SESSION_OVERHEAD_BYTES: usize = 448;
 /// What a subscriber costs: its record in a shard, its timer, its membership.
 pub const SUBSCRIBER_OVERHEAD_BYTES: usize = 384;
 
-/// Stripes of the registry. Each has a lock of its own; a power of two. One for the model checker, which would
-/// try every order of taking them.
-pub const REGISTRY_STRIPES: usize = if cfg!(loom) { 1 } else { 64 };
+/// Stripes of the registry. Each has a lock of its own; a power of two. Two for the model checker, which
+/// tries every order of taking them.
+pub const REGISTRY_STRIPES: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Sessions that one slice of cleanup looks at before it lets go of the stripe's lock.
 pub const CLEANUP_SLICE: usize = 128;
@@ -40,9 +40,14 @@ pub const WHEEL_SLOT_MS: u64 = 64;
 pub const HYSTERESIS_PERCENT: usize = 90;
 
 /// How long without progress a subscriber still counts as reading, milliseconds: while it reads it may hold a
-/// publisher back, once it stalls it may not.
-pub const READING_PATIENCE_MS: u64 = 500;
+/// publisher back, once it stalls it may not. Longer than one turn of a client that reads a thousand streams.
+pub const READING_PATIENCE_MS: u64 = 2_000;
 
+/// The same for a subscriber that has never read on after it had been full, milliseconds: one that never reads
+/// holds nobody back for longer.
+pub const NEWCOMER_PATIENCE_MS: u64 = 500;
+
+const _: () = assert!(NEWCOMER_PATIENCE_MS < READING_PATIENCE_MS);
 const _: () = assert!(REGISTRY_STRIPES.is_power_of_two());
 const _: () = assert!(WHEEL_SLOTS.is_power_of_two() && WHEEL_SLOTS.is_multiple_of(64));
 const _: () = assert!(ID_TEXT_BYTES_MAX <= RESUME_TEXT_BYTES_MAX);

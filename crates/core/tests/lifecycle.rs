@@ -1,5 +1,4 @@
 //! What ends a connection other than its peer, and when it is looked at.
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! What a log promises, one promise each.
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! All sessions: bounded in number, found by name, gone when nobody needs them.
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod support;
 

@@ -24,10 +24,12 @@
 //! | [`process`] | [`Process`]: memory, CPU time, descriptors, threads and sockets from `/proc` |
 //! | [`raw`] | [`RawConnection`]: literal bytes over a socket with options, half close, reset |
 //! | [`http`] | [`Client`], [`Response`]: one request, one answer |
+//! | [`http2`] | [`Http2`]: literal HTTP/2 frames |
 //! | [`sse`] | [`SseReader`]: the events of a stream, one by one |
 //! | [`decode`] | [`StreamDecoder`]: head, chunks and events from bytes cut anywhere |
 //! | [`crowd`] | [`Crowd`]: thousands of streams in one thread |
 //! | [`proxy`] | [`FaultProxy`]: a network that fails on command |
+//! | [`network`] | [`Network`]: two hosts with a cable that can be pulled |
 //! | [`program`] | [`Program`]: another program, its output, its end |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
 //! | [`random`] | random numbers that can be had again |
@@ -45,7 +47,9 @@ pub mod crowd;
 pub mod decode;
 pub mod eventually;
 pub mod http;
+pub mod http2;
 pub mod hub;
+pub mod network;
 pub mod process;
 pub mod program;
 pub mod proxy;
@@ -63,7 +67,9 @@ pub use decode::{Head, StreamDecoder};
 pub use eventually::timed;
 pub use files::raise_open_files;
 pub use http::{Client, Response};
+pub use http2::Http2;
 pub use hub::{HubBuilder, HubProcess};
+pub use network::Network;
 pub use process::Process;
 pub use program::Program;
 pub use proxy::{Cut, FaultProxy, Mode};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loom::thread;
+use watertight_core::limits::REGISTRY_STRIPES;
 use watertight_core::registry::{Place, Registry};
 use watertight_core::{RegistryError, Session, Tick};
 
@@ -45,9 +46,13 @@ impl Hub {
 
     /// One pass of cleanup that takes whatever nobody reads. Returns sessions and events.
     fn sweep(&self) -> (usize, usize) {
-        let swept = self.registry.slice(Place::default(), |_| true, |_| {});
-        assert_eq!(swept.next, None, "one stripe, one slice");
-        (swept.sessions, swept.events)
+        let (mut place, mut swept) = (Some(Place::default()), (0, 0));
+        while let Some(at) = place {
+            let slice = self.registry.slice(at, |_| true, |_| {});
+            swept = (swept.0 + slice.sessions, swept.1 + slice.events);
+            place = slice.next;
+        }
+        swept
     }
 
     fn finish(self) {
@@ -155,20 +160,34 @@ fn two_who_ask_for_one_name_get_one_session() {
 }
 
 #[test]
-fn the_last_place_is_given_once_and_found_again() {
+fn the_last_place_is_given_once_and_found_again_across_stripes() {
     check(3, || {
         let hub = Hub::new(1);
+        let (mine, theirs) = names_in_two_stripes(&hub);
         let other = thread::spawn({
             let hub = hub.clone();
-            move || hub.session("b", false).is_ok()
+            move || hub.session(theirs, false).is_ok()
         });
-        let mine = hub.session("a", false).is_ok();
+        let mine = hub.session(mine, false).is_ok();
         assert!(hub.registry.len() <= 1);
         assert!(mine != other.join().unwrap(), "one of the two");
         hub.sweep();
         assert!(hub.session("c", false).is_ok());
         hub.finish();
     });
+}
+
+/// Two names that no lock keeps apart.
+fn names_in_two_stripes(hub: &Hub) -> (&'static str, &'static str) {
+    let stripe_of = |name: &'static str| {
+        drop(hub.session(name, false).unwrap());
+        let second = hub.registry.page(Place { stripe: 1, key: 0 }, 1).0;
+        hub.sweep();
+        second.len()
+    };
+    let other =
+        ["b", "c", "d", "e", "f", "g", "h"].into_iter().find(|name| stripe_of(name) != stripe_of("a"));
+    ("a", other.unwrap())
 }
 
 #[test]
@@ -187,7 +206,9 @@ fn leak_class_h_publishing_cleanup_and_trimming_take_their_locks_in_one_order() 
                     let needed = session.oldest_needed();
                     session.with_log(|log| log.shed_before(needed));
                 };
-                hub.registry.slice(Place::default(), |_| false, trim);
+                for stripe in 0..REGISTRY_STRIPES {
+                    hub.registry.slice(Place { stripe, key: 0 }, |_| false, trim);
+                }
             }
         });
         hub.sweep();

@@ -6,7 +6,7 @@ use mio::Interest;
 use tracing::debug;
 use watertight_core::{CloseReason, ConnectionState, Frame, Kind, Lifecycle};
 
-use super::conn::Conn;
+use super::conn::{Cold, Conn};
 use super::pass::Group;
 use super::run::Shard;
 use crate::gate::ConnectionGuard;
@@ -39,26 +39,20 @@ impl Shard<'_> {
         let key = self.group_of(&session);
         let place = self.groups.get(key as usize).map_or(0, |group| group.members.len());
         let draw = fastrand::u64(..);
-        let conn = Conn {
-            socket,
-            cursor: parts.cursor,
-            blocked: false,
-            queued: false,
-            closing: None,
-            farewell: false,
-            group: key,
-            place: u32::try_from(place).unwrap_or(u32::MAX),
-            rest: Some((opening, 0)),
-            life: Lifecycle::begin(self.now, &parts.terms.policy, parts.terms.token_expiry, draw),
-            state: ConnectionState::begin(parts.terms.kind, parts.terms.user, self.now),
-            policy: parts.terms.policy,
-            generation: self.inner.next_generation(),
-            _timer: self.inner.ledger.open(Kind::Timer),
-            membership: parts.membership,
-            _guard: guard,
-        };
+        let life = Lifecycle::begin(self.now, &parts.terms.policy, parts.terms.token_expiry, draw);
+        let state = ConnectionState::begin(parts.terms.kind, parts.terms.user, self.now);
+        let timer = self.inner.ledger.open(Kind::Timer);
+        let cold = Cold::new(
+            (key, u32::try_from(place).unwrap_or(u32::MAX)),
+            life,
+            state,
+            parts.terms.policy,
+            self.inner.next_generation(),
+            (timer, parts.membership, guard),
+        );
+        let conn = Conn::new(socket, parts.cursor, opening, cold);
         session.slot(self.index()).needs(conn.cursor.next);
-        self.conns.insert(Box::new(conn));
+        self.conns.insert(conn);
         if let Some(group) = self.groups.get_mut(key as usize) {
             group.members.push(slot);
         }

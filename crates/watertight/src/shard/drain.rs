@@ -68,10 +68,10 @@ impl Shard<'_> {
             if conn.blocked {
                 return Turn::Rests;
             }
-            let step = if conn.rest.is_some() {
+            let step = if conn.has_rest() {
                 write_rest(conn, self.now)
             } else if let Some(reason) = conn.closing {
-                if conn.farewell {
+                if conn.cold.farewell {
                     return Turn::Ends(End::Closed(reason));
                 }
                 self.write_farewell(slot, reason)
@@ -92,8 +92,8 @@ impl Shard<'_> {
         let retry = self.inner.retry_hint();
         let Some(conn) = self.conns.get_mut(slot as usize) else { return Ok(None) };
         let bytes = crate::wire::farewell(&mut self.encoder, reason, retry);
-        conn.rest = Some((Frame::new(&bytes, None), 0));
-        conn.farewell = true;
+        conn.set_rest(Some((Frame::new(&bytes, None), 0)));
+        conn.cold.farewell = true;
         Ok(Some(0))
     }
 
@@ -154,14 +154,14 @@ impl Shard<'_> {
             conn.cursor.next = *next;
             events += u64::from(*is_event);
             if taken < end {
-                conn.rest = Some((frame.clone(), taken - begin));
+                conn.set_rest(Some((frame.clone(), taken - begin)));
             }
             begin = end;
         }
         if !full {
             conn.cursor = after;
         }
-        conn.state.sent += events;
+        conn.sent += events;
         counters.events_delivered.fetch_add(events, Ordering::Relaxed);
         conn.note_write(taken > 0, full, self.now);
         Ok(Some(taken))
@@ -170,14 +170,14 @@ impl Shard<'_> {
 
 /// Writes on in a half-written frame.
 fn write_rest(conn: &mut Conn, now: watertight_core::Tick) -> Result<Option<usize>, End> {
-    let Some((frame, at)) = conn.rest.take() else { return Ok(Some(0)) };
+    let Some((frame, at)) = conn.take_rest() else { return Ok(Some(0)) };
     match conn.write(&frame.chunk()[at..]).map_err(|error| End::from_error(&error))? {
         Wrote::All => {
             conn.note_write(true, false, now);
             Ok(Some(frame.chunk().len() - at))
         }
         Wrote::Part(wrote) => {
-            conn.rest = Some((frame, at + wrote));
+            conn.set_rest(Some((frame, at + wrote)));
             conn.note_write(wrote > 0, true, now);
             Ok(Some(wrote))
         }

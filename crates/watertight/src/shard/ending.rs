@@ -63,12 +63,12 @@ impl Shard<'_> {
     pub(super) fn begin_close(&mut self, slot: u32, reason: CloseReason) {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
-        if conn.closing.is_some() || !conn.state.end() {
+        if conn.closing.is_some() || !conn.cold.state.end() {
             return;
         }
         conn.closing = Some(reason);
         // From here on the deadline is the goodbye's; heartbeats and everything else are over.
-        conn.life.deadline = now.after(FAREWELL_GRACE);
+        conn.cold.life.deadline = now.after(FAREWELL_GRACE);
         if conn.blocked && reason == CloseReason::SlowConsumer {
             self.finish(slot, End::CutOff(reason));
         } else {
@@ -81,7 +81,7 @@ impl Shard<'_> {
     pub(super) fn finish(&mut self, slot: u32, end: End) {
         let Some(conn) = self.conns.try_remove(slot as usize) else { return };
         self.wheel.disarm(slot);
-        self.leave_group(conn.group, conn.place);
+        self.leave_group(conn.cold.group, conn.cold.place);
         if matches!(end, End::Closed(CloseReason::SlowConsumer) | End::CutOff(CloseReason::SlowConsumer)) {
             self.inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
         }
@@ -90,14 +90,14 @@ impl Shard<'_> {
         }
         info!(
             target: "watertight::connection",
-            connection = %self.id_of(slot, conn.generation),
-            kind = conn.state.kind,
-            user = conn.state.user.as_deref().unwrap_or("-"),
+            connection = %self.id_of(slot, conn.cold.generation),
+            kind = conn.cold.state.kind,
+            user = conn.cold.state.user.as_deref().unwrap_or("-"),
             session = %conn.session().name(),
-            duration_ms = self.now.since(conn.state.started).as_millis() as u64,
-            sent = conn.state.sent,
-            errors = conn.state.errors,
-            validations = conn.state.validations,
+            duration_ms = self.now.since(conn.cold.state.started).as_millis() as u64,
+            sent = conn.sent,
+            errors = conn.cold.state.errors,
+            validations = conn.cold.state.validations,
             reason = end.name(),
             "connection closed"
         );
@@ -138,7 +138,7 @@ impl Shard<'_> {
         }
         if let Some(slot) = moved {
             if let Some(conn) = self.conns.get_mut(slot as usize) {
-                conn.place = u32::try_from(place).unwrap_or(u32::MAX);
+                conn.cold.place = u32::try_from(place).unwrap_or(u32::MAX);
             }
             if passed_by.is_some() {
                 self.make_ready(slot);

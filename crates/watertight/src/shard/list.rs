@@ -110,18 +110,18 @@ impl Shard<'_> {
             .filter_map(|slot| Some((slot, self.conns.get(slot as usize)?)))
             .take(limit)
             .map(|(slot, conn)| ConnectionInfo {
-                id: self.id_of(slot, conn.generation),
-                kind: conn.state.kind,
-                user: conn.state.user.clone(),
+                id: self.id_of(slot, conn.cold.generation),
+                kind: conn.cold.state.kind,
+                user: conn.cold.state.user.clone(),
                 session: conn.session().name().as_str().to_owned(),
                 delivery: "socket",
-                age: self.now.since(conn.state.started),
-                sent: conn.state.sent,
-                received: conn.state.received,
+                age: self.now.since(conn.cold.state.started),
+                sent: conn.sent,
+                received: conn.cold.state.received,
                 lag: conn.session().head().saturating_sub(conn.cursor.next),
                 stalled: conn.blocked,
-                errors: conn.state.errors,
-                validations: conn.state.validations,
+                errors: conn.cold.state.errors,
+                validations: conn.cold.state.validations,
             })
             .collect()
     }

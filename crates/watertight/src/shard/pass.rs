@@ -183,16 +183,16 @@ impl Shard<'_> {
         match conn.write(run) {
             Ok(Wrote::All) => {
                 conn.cursor = Cursor { next: batch.upto(), live: true };
-                conn.life.wrote(self.now, false);
-                conn.state.sent += events;
+                conn.last_write = self.now;
+                conn.sent += events;
                 group.slowest.meet(batch.upto(), true);
                 events
             }
             Ok(Wrote::Part(wrote)) => {
                 let settled = batch.settle(conn.cursor.next, wrote);
                 conn.cursor.next = settled.next;
-                conn.rest = settled.rest;
-                conn.state.sent += settled.events;
+                conn.set_rest(settled.rest);
+                conn.sent += settled.events;
                 conn.note_write(wrote > 0, true, self.now);
                 group.slowest.meet(conn.cursor.next, true);
                 self.arm(slot);

@@ -46,7 +46,7 @@ pub(super) struct Shard<'a> {
     pub(super) registry: &'a Registry,
     pub(super) now: Tick,
     /// Adopted sockets. Bounded by the gate's permits.
-    pub(super) conns: Slab<Box<Conn>>,
+    pub(super) conns: Slab<Conn>,
     pub(super) groups: Slab<Group>,
     pub(super) wheel: Wheel,
     /// Sockets that may be written to, in turn; each stands here once.
@@ -195,8 +195,9 @@ impl<'a> Shard<'a> {
         if event.is_writable()
             && let Some(conn) = self.conns.get_mut(slot as usize)
         {
-            let was_blocked = std::mem::replace(&mut conn.blocked, false);
-            if was_blocked {
+            if conn.blocked {
+                conn.blocked = false;
+                conn.set_kernel_patience();
                 self.make_ready(slot);
             }
         }
@@ -212,8 +213,8 @@ impl<'a> Shard<'a> {
                 Ok(0) => return Some(End::PeerClosed),
                 Ok(read) => {
                     let read = u32::try_from(read).unwrap_or(u32::MAX);
-                    conn.state.received = conn.state.received.saturating_add(read);
-                    if conn.state.received > RECEIVED_MAX {
+                    conn.cold.state.received = conn.cold.state.received.saturating_add(read);
+                    if conn.cold.state.received > RECEIVED_MAX {
                         return Some(End::PeerTalked);
                     }
                 }
@@ -250,7 +251,7 @@ impl<'a> Shard<'a> {
             }
             Work::Adopt(adoption) => self.adopt(*adoption),
             Work::Close { slot, generation, reason, tell } => {
-                let there = self.conns.get(slot as usize).is_some_and(|conn| conn.generation == generation);
+                let there = self.conns.get(slot as usize).is_some_and(|conn| conn.cold.generation == generation);
                 if there {
                     self.begin_close(slot, reason);
                 }

@@ -1,5 +1,7 @@
 //! One timer per connection: heartbeats, deadlines, the end of a token, the end of patience.
 
+use std::sync::Arc;
+
 use watertight_core::{Due, Frame, Tick};
 use watertight_wire::HEARTBEAT_CHUNK;
 
@@ -10,9 +12,11 @@ use super::run::Shard;
 impl Shard<'_> {
     /// Arms a connection's timer for whatever comes first.
     pub(super) fn arm(&mut self, slot: u32) {
-        if let Some(conn) = self.conns.get(slot as usize) {
-            let at = if conn.closing.is_some() { conn.life.deadline } else { conn.life.next(&conn.policy) };
-            self.wheel.arm(slot, at);
+        if let Some(conn) = self.conns.get_mut(slot as usize) {
+            let policy = Arc::clone(&conn.cold.policy);
+            let is_closing = conn.closing.is_some();
+            let life = conn.life();
+            self.wheel.arm(slot, if is_closing { life.deadline } else { life.next(&policy) });
         }
     }
 
@@ -30,20 +34,21 @@ impl Shard<'_> {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         if let Some(reason) = conn.closing {
-            if now >= conn.life.deadline {
+            if now >= conn.cold.life.deadline {
                 self.finish(slot, End::CutOff(reason));
             } else {
                 self.arm(slot);
             }
             return;
         }
-        match conn.life.due(now, &conn.policy) {
+        let policy = Arc::clone(&conn.cold.policy);
+        match conn.life().due(now, &policy) {
             Due::Wait(_) => self.arm(slot),
             Due::Heartbeat => self.beat(slot),
             Due::Revalidate => {
-                conn.state.validations = conn.state.validations.saturating_add(1);
-                conn.life.revalidate_at =
-                    conn.policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
+                let cold = &mut conn.cold;
+                cold.state.validations = cold.state.validations.saturating_add(1);
+                cold.life.revalidate_at = policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
                 self.arm(slot);
             }
             Due::Close(reason) => self.begin_close(slot, reason),
@@ -60,7 +65,7 @@ impl Shard<'_> {
                 Ok(Wrote::All) => conn.note_write(true, false, now),
                 Ok(Wrote::Part(0)) => conn.note_write(false, true, now),
                 Ok(Wrote::Part(wrote)) => {
-                    conn.rest = Some((Frame::new(HEARTBEAT_CHUNK, None), wrote));
+                    conn.set_rest(Some((Frame::new(HEARTBEAT_CHUNK, None), wrote)));
                     conn.note_write(true, true, now);
                 }
                 Err(error) => {
@@ -71,7 +76,7 @@ impl Shard<'_> {
             }
         } else {
             // It is about to be written to anyway.
-            conn.life.last_write = now;
+            conn.last_write = now;
         }
         self.arm(slot);
     }

@@ -1,0 +1,162 @@
+//! Which pages of other origins may use the hub: those on the list, and no others.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use watertight_testkit::{HubProcess, Response, SseReader};
+
+const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+const LISTED: &str = "https://app.example.com";
+const EVENTS: &str = "/sessions/demo/events";
+
+/// Origins that look like the listed one, and are not.
+const STRANGERS: [&str; 10] = [
+    "https://app.example.com.evil.org",
+    "https://evil.org",
+    "http://app.example.com",
+    "https://app.example.com:8443",
+    "https://APP.example.com",
+    "https://sub.app.example.com",
+    "https://app.example.co",
+    "https://evil.org/https://app.example.com",
+    "null",
+    "*",
+];
+
+fn ask(hub: &HubProcess, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let request = hub.client().request(method, path);
+    headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+}
+
+fn preflight(hub: &HubProcess, origin: &str) -> Response {
+    let headers = [
+        ("Origin", origin),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "last-event-id, idempotency-key, authorization, content-type"),
+    ];
+    ask(hub, "OPTIONS", EVENTS, &headers)
+}
+
+fn allowed(answer: &Response) -> Option<&str> {
+    answer.header("access-control-allow-origin")
+}
+
+fn varies(answer: &Response) -> bool {
+    let values = answer.headers.iter().filter(|(name, _)| name == "vary");
+    values.flat_map(|(_, value)| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("origin"))
+}
+
+#[test]
+fn without_a_list_nobody_is_allowed() {
+    let hub = HubProcess::start(WATERTIGHT);
+    for origin in STRANGERS.iter().chain(&[LISTED]) {
+        let answer = ask(&hub, "GET", "/stats", &[("Origin", origin)]).expect(200);
+        assert_eq!(allowed(&answer), None, "{origin}");
+        assert_eq!(allowed(&preflight(&hub, origin)), None, "{origin}");
+    }
+}
+
+#[test]
+fn who_is_on_the_list_is_allowed_and_who_looks_like_it_is_not() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--cors-origins", format!("{LISTED},http://127.0.0.1:3000"))
+        .start();
+    for origin in [LISTED, "http://127.0.0.1:3000"] {
+        let answer = ask(&hub, "GET", "/stats", &[("Origin", origin)]).expect(200);
+        assert_eq!(allowed(&answer), Some(origin));
+        assert!(varies(&answer), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+    }
+    for origin in STRANGERS {
+        let answer = ask(&hub, "GET", "/stats", &[("Origin", origin)]).expect(200);
+        assert_eq!(allowed(&answer), None, "{origin}");
+        assert!(varies(&answer), "a cache must not mix them up: {answer:?}");
+        assert_eq!(allowed(&preflight(&hub, origin)), None, "{origin}");
+    }
+    let without = ask(&hub, "GET", "/stats", &[]).expect(200);
+    assert_eq!(allowed(&without), None);
+    assert!(varies(&without), "{without:?}");
+}
+
+#[test]
+fn a_preflight_says_which_methods_and_headers_may_be_used() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--cors-origins", LISTED).start();
+    let answer = preflight(&hub, LISTED).expect(200);
+    let listed = |name: &str| -> Vec<String> {
+        let value = answer.header(name).unwrap_or_default().to_ascii_lowercase();
+        let mut words: Vec<String> = value.split(',').map(|word| word.trim().to_owned()).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(listed("access-control-allow-methods"), ["delete", "get", "post"]);
+    let headers = listed("access-control-allow-headers");
+    assert_eq!(headers, ["authorization", "content-type", "idempotency-key", "last-event-id"]);
+    assert!(answer.header("access-control-max-age").is_some());
+    assert_eq!(hub.stats().number("totalSessions"), 0, "a preflight makes no session");
+}
+
+#[test]
+fn streams_publishes_polls_and_refusals_are_all_readable_by_the_listed_page() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--cors-origins", LISTED).start();
+    let origin = ("Origin", LISTED);
+    let stream = SseReader::open(hub.address(), EVENTS, &[origin]);
+    assert_eq!(stream.head().header("access-control-allow-origin"), Some(LISTED));
+    let exposed =
+        stream.head().header("access-control-expose-headers").unwrap_or_default().to_ascii_lowercase();
+    assert!(exposed.contains("heartbeat-interval") && exposed.contains("retry-after"), "{exposed}");
+    let publish =
+        hub.client().request("POST", EVENTS).header("Origin", LISTED).header("Content-Type", "text/plain");
+    assert_eq!(allowed(&publish.body("x").send().expect(202)), Some(LISTED));
+    let poll = ask(&hub, "GET", &format!("{EVENTS}?wait=0"), &[origin, ("Accept", "application/json")]);
+    assert_eq!(allowed(&poll.expect(200)), Some(LISTED));
+    // A page must be able to read why it was refused, too.
+    for (method, path, status) in
+        [("GET", "/nowhere", 404), ("PUT", EVENTS, 405), ("GET", "/sessions?limit=0", 400)]
+    {
+        assert_eq!(allowed(&ask(&hub, method, path, &[origin]).expect(status)), Some(LISTED), "{path}");
+    }
+}
+
+#[test]
+fn cookies_are_for_listed_pages_only_and_never_for_all() {
+    let hub =
+        HubProcess::builder(WATERTIGHT).flag("--cors-origins", LISTED).arg("--cors-credentials").start();
+    let answer = ask(&hub, "GET", "/stats", &[("Origin", LISTED)]).expect(200);
+    assert_eq!(allowed(&answer), Some(LISTED), "never a star with credentials");
+    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+    let stranger = ask(&hub, "GET", "/stats", &[("Origin", "https://evil.org")]).expect(200);
+    assert_eq!(allowed(&stranger), None);
+
+    let builder = HubProcess::builder(WATERTIGHT).flag("--cors-origins", "*").arg("--cors-credentials");
+    let (status, said) = builder.run_to_end();
+    assert_eq!(status.code(), Some(64));
+    assert!(said.contains("cors_credentials"), "{said}");
+}
+
+#[test]
+fn a_star_allows_all_without_cookies() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--cors-origins", "*").start();
+    for origin in [LISTED, "https://evil.org", "null"] {
+        let answer = ask(&hub, "GET", "/stats", &[("Origin", origin)]).expect(200);
+        assert_eq!(allowed(&answer), Some("*"), "a star, never the origin reflected");
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+    }
+}
+
+#[test]
+fn every_answer_carries_what_protects_browsers() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let stream = hub.subscribe("demo");
+    assert_eq!(stream.head().header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(stream.head().header("referrer-policy"), Some("no-referrer"));
+    for path in
+        ["/", "/page.js", "/stats", "/sessions", "/nowhere", "/metrics", "/openapi.json", "/health/ready"]
+    {
+        let answer = hub.get(path);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+    }
+    let policy = hub.get("/").header("content-security-policy").unwrap_or_default().to_owned();
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
