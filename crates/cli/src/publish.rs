@@ -17,7 +17,7 @@ use watertight_client::{Error, Publisher};
 
 use crate::exit;
 
-use lines::{LINE_BYTES_MAX, Line, Lines, TooLong};
+use lines::{LINE_BYTES_MAX, Line, Lines, TooLong, WHOLE_INPUT, place};
 use send::{Form, Sender, Unsent};
 use stdin::StdinReader;
 
@@ -160,14 +160,14 @@ async fn pump_raw(input: &mut StdinReader, sender: &mut Sender) -> Result<(), St
             return Err(format!("the input is longer than {LINE_BYTES_MAX} bytes"));
         }
     }
-    send(sender, vec![Line { number: 1, bytes: whole }]).await
+    send(sender, vec![Line { number: WHOLE_INPUT, bytes: whole }]).await
 }
 
 async fn send(sender: &mut Sender, lines: Vec<Line>) -> Result<(), String> {
     sender
         .send(lines)
         .await
-        .map_err(|Unsent { number, error }| format!("cannot publish line {number}: {error}"))
+        .map_err(|Unsent { number, error }| format!("cannot publish {}: {error}", place(number)))
 }
 
 /// SIGINT and SIGTERM.

@@ -3,6 +3,7 @@
 //! Events go to standard output and nothing else does: what became of the connection is told on standard
 //! error. Must not know how a stream is resumed; the client does.
 
+mod closed;
 mod output;
 
 use std::future::{Future, poll_fn};
@@ -15,6 +16,7 @@ use watertight_client::{Error, Event, Gap, Item, Replay, Status, Subscriber};
 
 use crate::exit;
 
+use closed::Closed;
 use output::Output;
 
 /// The goodbye of a session that somebody ended: coming back would make a new one of the same name.
@@ -71,7 +73,12 @@ pub(crate) async fn run(args: TailArgs) -> ExitCode {
         Err(error) => return exit::failed(exit::USAGE, error),
     };
     let mut tail = Tail { output: Output::new(io::stdout(), args.json), args, printed: 0, told: false };
-    match tail.run(&mut subscriber).await {
+    let closed = Closed::watch();
+    let ended = tokio::select! {
+        ended = tail.run(&mut subscriber) => ended,
+        () = closed.wait() => Err(io::ErrorKind::BrokenPipe.into()),
+    };
+    match ended {
         Ok(code) => code,
         // Whoever reads has had enough: that is no failure of ours.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use watertight_testkit::{HubProcess, PATIENCE, Process, Program, RawConnection, SseItem, SseReader, eventually};
+use watertight_testkit::{
+    HubProcess, PATIENCE, Process, Program, RawConnection, SseItem, SseReader, eventually,
+};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -132,7 +134,7 @@ fn a_client_of_http_1_0_gets_a_stream_that_the_end_of_the_connection_ends() {
 #[test]
 fn what_comes_behind_the_request_does_not_end_a_stream_whatever_carries_it() {
     let builder =
-        || HubProcess::builder(WATERTIGHT).flag("--head-timeout", "0.3").flag("--heartbeat-interval", "0.2");
+        || HubProcess::builder(WATERTIGHT).flag("--head-timeout", "0.2").flag("--heartbeat-interval", "0.1");
     let (plain, tls) = (builder().start(), builder().tls().start());
     for (hub, version) in [(&plain, "1.1"), (&plain, "1.0"), (&tls, "1.1")] {
         for junk in ["x", "GET / HTTP/1.1\r\nHost: hub\r\n\r\n", "\r\n"] {

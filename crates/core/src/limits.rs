@@ -40,12 +40,17 @@ pub const WHEEL_SLOT_MS: u64 = 64;
 pub const HYSTERESIS_PERCENT: usize = 90;
 
 /// How long without progress a subscriber still counts as reading, milliseconds: while it reads it may hold a
-/// publisher back, once it stalls it may not. Longer than one turn of a client that reads a thousand streams.
-pub const READING_PATIENCE_MS: u64 = 2_000;
+/// publisher back, once it stalls it may not. Longer than one turn of a client that reads a thousand streams
+/// with megabytes waiting in each.
+pub const READING_PATIENCE_MS: u64 = 5_000;
 
-/// The same for a subscriber that has never read on after it had been full, milliseconds: one that never reads
-/// holds nobody back for longer.
-pub const NEWCOMER_PATIENCE_MS: u64 = 500;
+/// The same for a socket that has not yet proved that it reads, milliseconds: one that never reads holds
+/// nobody back for longer.
+pub const NEWCOMER_PATIENCE_MS: u64 = 1_000;
+
+/// What a socket must take after it was full for the first time to have proved that it reads, bytes. More than
+/// a peer's kernel takes by itself.
+pub const PROOF_BYTES: usize = 256 * 1024;
 
 const _: () = assert!(NEWCOMER_PATIENCE_MS < READING_PATIENCE_MS);
 const _: () = assert!(REGISTRY_STRIPES.is_power_of_two());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "openapi/figures.rs"]
+mod figures;
 #[path = "openapi/schema.rs"]
 mod schema;
 
@@ -182,6 +184,24 @@ fn goodbyes_gap_reasons_kinds_owners_and_rungs_are_those_of_the_code() {
     use Rung::{CloseLaggards, NoNewcomers, NoReplay, Normal, ShedHistory, Warning};
     let rungs = [Normal, Warning, ShedHistory, NoReplay, NoNewcomers, CloseLaggards].map(Rung::name);
     assert_eq!(strings(&budget["level"]["enum"]), set(rungs));
+}
+
+#[test]
+fn figures_that_documents_give_for_settings_are_the_defaults() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let defaults = figures::defaults(&read("docs/configuration.md"));
+    assert!(defaults.len() > 30, "the settings were not found in docs/configuration.md");
+    let mut compared = 0;
+    for name in ["README.md", "ARCHITECTURE.md", "docs/guide.md", "docs/protocol.md", "docs/operations.md"]
+        .into_iter()
+        .chain(["docs/connection-lifecycle.md"])
+    {
+        for (line, key, figure) in figures::given(&read(name), &defaults) {
+            assert_eq!(figure, defaults[key], "{name}:{line}: {key}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "only {compared} figures were found");
 }
 
 /// A hub's router, and checks of its answers against the description.

@@ -32,7 +32,7 @@ impl Network {
         if std::env::var_os(INSIDE).is_some() {
             return scenario(&Network::build());
         }
-        let possible = unshare(["sh", "-c", "ip link add a type veth peer name b"]).output();
+        let possible = unshare(["sh", "-c", "ip link add near type veth peer name far"]).output();
         if !possible.is_ok_and(|output| output.status.success()) {
             eprintln!("{test}: NOT PROVED HERE: needs `ip` and `unshare --net`; run it as root");
             return;

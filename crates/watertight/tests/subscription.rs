@@ -246,7 +246,7 @@ async fn a_reader_that_stalls_holds_nobody_back_for_long() {
         () = publish => {}
         () = time => {}
     }
-    assert!(hub.clock().now().0 < 4_000, "patience is two seconds, once");
+    assert!(hub.clock().now().0 < 7_000, "patience is five seconds, once");
     drop(stalled);
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket, Type};
 
 use super::clock::Clock;
 use super::histogram::Histogram;
@@ -16,6 +17,10 @@ use super::tally::{Sequence, Tally};
 
 /// Shared by all: what one read takes at most, behind what was left of the read before, in bytes.
 const READ_BYTES: usize = 256 * 1024;
+
+/// Receive buffer of a subscriber, in bytes. Left to itself the kernel lets it grow to tens of megabytes, and
+/// what waits there is latency of the client, not of the hub.
+const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;
@@ -74,7 +79,7 @@ impl Crowd {
 
     /// Begins one more subscription; `first` is the number of the first event that it must see.
     pub(super) fn subscribe(&mut self, address: SocketAddr, request: Vec<u8>, first: u64) -> io::Result<()> {
-        let mut stream = TcpStream::connect(address)?;
+        let mut stream = connect(address)?;
         let token = Token(self.members.len());
         self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let sequence = Sequence::from(first);
@@ -133,6 +138,17 @@ impl Crowd {
             }
         }
         Ok(())
+    }
+}
+
+/// Begins to connect, with a receive buffer of fixed size.
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

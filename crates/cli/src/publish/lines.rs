@@ -4,7 +4,15 @@
 /// on what a stream without a line break can make this process hold.
 pub(super) const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// One line without its line feed, and its number from 1.
+/// The number of what is no line but all of the input.
+pub(super) const WHOLE_INPUT: u64 = 0;
+
+/// What a number means, for people.
+pub(super) fn place(number: u64) -> String {
+    if number == WHOLE_INPUT { "the input".to_owned() } else { format!("line {number}") }
+}
+
+/// One line without its line feed, and its number from 1, or [`WHOLE_INPUT`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) number: u64,

@@ -9,7 +9,7 @@ use crate::world::check;
 
 #[test]
 fn live_is_never_negative_at_any_instant() {
-    check(3, || {
+    check(4, || {
         let ledger = Ledger::new();
         let inherited = ledger.open(Kind::Task);
         let workers: Vec<_> = [Some(inherited), None]
@@ -32,7 +32,7 @@ fn live_is_never_negative_at_any_instant() {
 
 #[test]
 fn no_two_charges_together_exceed_the_critical_threshold() {
-    check(3, || {
+    check(4, || {
         let budget = Budget::new(10, 15);
         let chargers: Vec<_> = [Owner::Frames, Owner::Requests]
             .into_iter()
@@ -56,7 +56,7 @@ fn no_two_charges_together_exceed_the_critical_threshold() {
 
 #[test]
 fn a_refusal_is_seen_by_the_ladder_once_however_it_falls_between_its_steps() {
-    check(3, || {
+    check(4, || {
         let budget = Budget::new(10, 15);
         let mut ladder = Ladder::new(Arc::clone(&budget));
         let charger = thread::spawn({

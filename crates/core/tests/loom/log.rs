@@ -10,7 +10,7 @@ use crate::world::{Reader, append, check, session};
 #[test]
 fn between_replay_and_live_there_is_no_seam() {
     for resume in [Resume::Live, Resume::All, Resume::Last(1)] {
-        check(3, move || {
+        check(4, move || {
             let (_books, session) = session(4);
             session.with_log(append);
             let publisher = thread::spawn({
@@ -30,7 +30,7 @@ fn between_replay_and_live_there_is_no_seam() {
 
 #[test]
 fn the_head_seen_without_the_lock_is_never_ahead_of_the_log() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(4);
         let publishers: Vec<_> = (0..2)
             .map(|_| {
@@ -47,7 +47,7 @@ fn the_head_seen_without_the_lock_is_never_ahead_of_the_log() {
 
 #[test]
 fn what_is_evicted_under_a_reader_s_hands_becomes_a_gap_and_nothing_else() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(2);
         let publisher = thread::spawn({
             let session = Arc::clone(&session);
@@ -68,7 +68,7 @@ fn what_is_evicted_under_a_reader_s_hands_becomes_a_gap_and_nothing_else() {
 
 #[test]
 fn history_that_a_reader_still_needs_is_not_shed() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(4);
         session.slot(0).needs(1);
         let publisher = thread::spawn({
@@ -94,7 +94,7 @@ fn history_that_a_reader_still_needs_is_not_shed() {
 
 #[test]
 fn leak_class_a_a_frame_is_charged_until_the_last_of_log_and_readers_lets_go() {
-    check(3, || {
+    check(4, || {
         let (books, session) = session(1);
         let publish = |log: &mut watertight_core::Log, permit| {
             log.append(Frame::new(b"0\r\n\r\n", Some(permit)), Tick::NEVER)

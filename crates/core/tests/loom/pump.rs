@@ -46,7 +46,7 @@ impl Mailbox {
 
 #[test]
 fn leak_class_h_no_news_is_slept_over_however_publishers_and_pump_meet() {
-    check(3, || {
+    check(4, || {
         let (books, session) = session(4);
         let mailbox = Mailbox::new();
         session.slot(0).set_group(Some(0));
@@ -67,7 +67,7 @@ fn leak_class_h_no_news_is_slept_over_however_publishers_and_pump_meet() {
 
 #[test]
 fn a_publisher_that_goes_on_while_the_pump_reads_is_heard_to_the_end() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(4);
         let mailbox = Mailbox::new();
         session.slot(0).set_group(Some(0));
@@ -84,7 +84,7 @@ fn a_publisher_that_goes_on_while_the_pump_reads_is_heard_to_the_end() {
 
 #[test]
 fn no_event_falls_between_a_group_s_announcement_and_its_first_read() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(4);
         let mailbox = Mailbox::new();
         let publisher = thread::spawn({
@@ -103,7 +103,7 @@ fn no_event_falls_between_a_group_s_announcement_and_its_first_read() {
 
 #[test]
 fn a_pump_is_woken_once_for_each_sleep() {
-    check(3, || {
+    check(4, || {
         let queue = Arc::new(DirtyQueue::new());
         assert!(queue.park());
         let pushers: Vec<_> = (0..2)
@@ -123,7 +123,7 @@ fn a_pump_is_woken_once_for_each_sleep() {
 
 #[test]
 fn leak_class_h_a_task_that_registers_while_an_event_comes_in_is_woken_or_sees_it() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(4);
         let publisher = thread::spawn({
             let session = Arc::clone(&session);
@@ -157,7 +157,7 @@ fn leak_class_h_a_task_that_registers_while_an_event_comes_in_is_woken_or_sees_i
 
 #[test]
 fn leak_class_h_a_publisher_that_waits_for_the_pump_is_woken_when_it_has_come_closer() {
-    check(3, || {
+    check(4, || {
         let (_books, session) = session(4);
         session.slot(0).set_group(Some(0));
         session.slot(0).set_served(1);

@@ -65,7 +65,7 @@ impl Hub {
 
 #[test]
 fn leak_class_h_no_subscriber_sits_in_a_session_that_cleanup_removed() {
-    check(3, || {
+    check(4, || {
         let hub = Hub::new(4);
         let cleanup = thread::spawn({
             let hub = hub.clone();
@@ -83,7 +83,7 @@ fn leak_class_h_no_subscriber_sits_in_a_session_that_cleanup_removed() {
 
 #[test]
 fn the_last_two_subscribers_leave_while_cleanup_comes_by_and_it_is_removed_once() {
-    check(2, || {
+    check(3, || {
         let hub = Hub::new(4);
         let (one, two) = (hub.session("a", true).unwrap(), hub.session("a", true).unwrap());
         let leavers: Vec<_> =
@@ -97,7 +97,7 @@ fn the_last_two_subscribers_leave_while_cleanup_comes_by_and_it_is_removed_once(
 
 #[test]
 fn an_event_published_while_its_session_is_ended_is_in_one_of_the_two() {
-    check(3, || {
+    check(4, || {
         let hub = Hub::new(4);
         let old = hub.session("a", true).unwrap();
         let publisher = thread::spawn({
@@ -126,7 +126,7 @@ fn an_event_published_while_its_session_is_ended_is_in_one_of_the_two() {
 
 #[test]
 fn a_session_is_removed_once_by_whoever_comes_first() {
-    check(3, || {
+    check(4, || {
         let hub = Hub::new(4);
         hub.publish();
         let session = hub.registry.get("a").unwrap();
@@ -143,7 +143,7 @@ fn a_session_is_removed_once_by_whoever_comes_first() {
 
 #[test]
 fn two_who_ask_for_one_name_get_one_session() {
-    check(3, || {
+    check(4, || {
         let hub = Hub::new(4);
         let other = thread::spawn({
             let hub = hub.clone();
@@ -161,7 +161,7 @@ fn two_who_ask_for_one_name_get_one_session() {
 
 #[test]
 fn the_last_place_is_given_once_and_found_again_across_stripes() {
-    check(3, || {
+    check(4, || {
         let hub = Hub::new(1);
         let (mine, theirs) = names_in_two_stripes(&hub);
         let other = thread::spawn({
@@ -192,7 +192,7 @@ fn names_in_two_stripes(hub: &Hub) -> (&'static str, &'static str) {
 
 #[test]
 fn leak_class_h_publishing_cleanup_and_trimming_take_their_locks_in_one_order() {
-    check(2, || {
+    check(3, || {
         let hub = Hub::new(4);
         let subscribed = hub.session("a", true).unwrap();
         let publisher = thread::spawn({

@@ -2,8 +2,9 @@
 //! speed alone.
 //!
 //! A publisher waits until every subscriber that still reads is within half of `max_queue_size` of the head.
-//! A subscriber that takes nothing for half a second no longer counts, and no publisher waits longer than
-//! [`WAIT_MAX`]: a stalled or trickling reader costs a publisher that much at most. The pumps wake who waits.
+//! A subscriber that takes nothing for a while no longer counts (one second for a socket that has never
+//! read on after it was full, five for one that has), and no publisher waits longer than [`WAIT_MAX`]: that is
+//! the most a stalled or trickling reader costs it. The pumps wake who waits.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use watertight_core::Session;
 use super::Inner;
 
 /// How long one publish is held back at most.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Takes the publisher's waker out of the session again, whatever happens to the future.
 struct PacedGuard<'a> {

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tracing::debug;
@@ -73,8 +73,10 @@ async fn connection(
     };
     stream.get_mut().1.set_buffer_limit(Some(16 * 1024));
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    // A handshake is not a request: hyper waits for ever for a preface, and long for a first head.
+    let Some((_, read_ahead)) = first_bytes(shared, &mut stream, peer, &stop).await else { return };
     let Some(_place) = place(shared).await else { return };
-    let io = HttpIo::new(stream, Vec::new(), shared.limits.head_timeout);
+    let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
     if is_http2 {
         http2::serve(shared, io, peer, &stop).await;
     } else {
@@ -89,15 +91,7 @@ async fn plain(
     stop: tokio_util::sync::CancellationToken,
 ) {
     // Costs next to nothing until the first byte: hyper's buffers come after.
-    let sniffed = tokio::select! {
-        () = stop.cancelled() => return,
-        sniffed = timeout(shared.limits.first_byte_timeout, sniff(&mut stream)) => sniffed,
-    };
-    let (protocol, read_ahead) = match sniffed {
-        Ok(Ok(sniffed)) => sniffed,
-        Ok(Err(error)) => return debug!(%error, %peer, "the peer left before it asked"),
-        Err(_) => return debug!(%peer, reason = "head_timeout", "the peer asked nothing"),
-    };
+    let Some((protocol, read_ahead)) = first_bytes(shared, &mut stream, peer, &stop).await else { return };
     let Some(place) = place(shared).await else { return };
     let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
     match protocol {
@@ -105,6 +99,25 @@ async fn plain(
         Protocol::Http2 => http2::serve(shared, io, peer, &stop).await,
     }
     drop(place);
+}
+
+/// The first bytes of a peer and what they say it speaks. `None`: it said nothing in time, or the server stops.
+async fn first_bytes(
+    shared: &Shared,
+    stream: &mut (impl AsyncRead + Unpin),
+    peer: SocketAddr,
+    stop: &tokio_util::sync::CancellationToken,
+) -> Option<(Protocol, Vec<u8>)> {
+    let sniffed = tokio::select! {
+        () = stop.cancelled() => return None,
+        sniffed = timeout(shared.limits.first_byte_timeout, sniff(stream)) => sniffed,
+    };
+    match sniffed {
+        Ok(Ok(sniffed)) => return Some(sniffed),
+        Ok(Err(error)) => debug!(%error, %peer, "the peer left before it asked"),
+        Err(_) => debug!(%peer, reason = "head_timeout", "the peer asked nothing"),
+    }
+    None
 }
 
 /// A place among the requests in flight. `None`: none came free in time, or the server stops.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mio::net::TcpStream;
 use socket2::SockRef;
-use watertight_core::limits::{NEWCOMER_PATIENCE_MS, READING_PATIENCE_MS};
+use watertight_core::limits::{NEWCOMER_PATIENCE_MS, PROOF_BYTES, READING_PATIENCE_MS};
 use watertight_core::{CloseReason, ConnectionState, Cursor, Entry, Frame, Lifecycle, Policy, Session, Tick};
 
 use crate::gate::ConnectionGuard;
@@ -51,8 +51,8 @@ pub(super) struct Cold {
     pub(super) place: u32,
     /// The goodbye stands in `rest`; when that is written, the socket is closed.
     pub(super) farewell: bool,
-    /// It has read on after it had been full: it reads, if slowly.
-    pub(super) proved: bool,
+    /// Bytes it took after it had been full for the first time.
+    taken_since_full: usize,
     /// A frame of which this many bytes were written. Kept whole, so that a chunk is never torn.
     rest: Option<(Frame, usize)>,
     pub(super) life: Lifecycle,
@@ -79,7 +79,7 @@ impl Cold {
             group,
             place,
             farewell: false,
-            proved: false,
+            taken_since_full: 0,
             rest: None,
             life,
             state,
@@ -138,8 +138,8 @@ impl Conn {
     /// Whether it still reads, although it has fallen behind. Who has shown that it reads on is given more
     /// patience than who never has.
     pub(super) fn is_reading(&self, now: Tick) -> bool {
-        let proved = self.cold.proved;
-        let patience = if proved { READING_PATIENCE_MS } else { NEWCOMER_PATIENCE_MS };
+        let has_proved = self.cold.taken_since_full >= PROOF_BYTES;
+        let patience = if has_proved { READING_PATIENCE_MS } else { NEWCOMER_PATIENCE_MS };
         now.0.saturating_sub(self.last_write.0) < patience
     }
 
@@ -163,10 +163,11 @@ impl Conn {
     }
 
     /// Notes what became of a write that was not a whole run to an idle socket.
-    pub(super) fn note_write(&mut self, took_any: bool, full: bool, now: Tick) {
-        if took_any {
-            let had_waited = self.cold.life.stalled_since.is_set();
-            self.cold.proved |= had_waited;
+    pub(super) fn note_write(&mut self, took: usize, full: bool, now: Tick) {
+        if took > 0 {
+            if self.cold.taken_since_full > 0 || self.cold.life.stalled_since.is_set() {
+                self.cold.taken_since_full = self.cold.taken_since_full.saturating_add(took);
+            }
             self.last_write = now;
             self.cold.life.wrote(now, full);
             self.cold.state.succeeded();

@@ -163,7 +163,7 @@ impl Shard<'_> {
         }
         conn.sent += events;
         counters.events_delivered.fetch_add(events, Ordering::Relaxed);
-        conn.note_write(taken > 0, full, self.now);
+        conn.note_write(taken, full, self.now);
         Ok(Some(taken))
     }
 }
@@ -173,12 +173,13 @@ fn write_rest(conn: &mut Conn, now: watertight_core::Tick) -> Result<Option<usiz
     let Some((frame, at)) = conn.take_rest() else { return Ok(Some(0)) };
     match conn.write(&frame.chunk()[at..]).map_err(|error| End::from_error(&error))? {
         Wrote::All => {
-            conn.note_write(true, false, now);
-            Ok(Some(frame.chunk().len() - at))
+            let wrote = frame.chunk().len() - at;
+            conn.note_write(wrote, false, now);
+            Ok(Some(wrote))
         }
         Wrote::Part(wrote) => {
             conn.set_rest(Some((frame, at + wrote)));
-            conn.note_write(wrote > 0, true, now);
+            conn.note_write(wrote, true, now);
             Ok(Some(wrote))
         }
     }

@@ -193,7 +193,7 @@ impl Shard<'_> {
                 conn.cursor.next = settled.next;
                 conn.set_rest(settled.rest);
                 conn.sent += settled.events;
-                conn.note_write(wrote > 0, true, self.now);
+                conn.note_write(wrote, true, self.now);
                 group.slowest.meet(conn.cursor.next, true);
                 self.arm(slot);
                 settled.events

@@ -62,11 +62,11 @@ impl Shard<'_> {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         if conn.is_idle() {
             match conn.write(HEARTBEAT_CHUNK) {
-                Ok(Wrote::All) => conn.note_write(true, false, now),
-                Ok(Wrote::Part(0)) => conn.note_write(false, true, now),
+                Ok(Wrote::All) => conn.note_write(HEARTBEAT_CHUNK.len(), false, now),
+                Ok(Wrote::Part(0)) => conn.note_write(0, true, now),
                 Ok(Wrote::Part(wrote)) => {
                     conn.set_rest(Some((Frame::new(HEARTBEAT_CHUNK, None), wrote)));
-                    conn.note_write(true, true, now);
+                    conn.note_write(wrote, true, now);
                 }
                 Err(error) => {
                     let end = End::from_error(&error);

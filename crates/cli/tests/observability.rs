@@ -1,0 +1,203 @@
+//! What an operator sees: figures that add up and agree with the kernel, health, pages of sessions.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use watertight_testkit::{ConnectOptions, Crowd, HubProcess, Signal, eventually, timed};
+
+const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+#[test]
+fn stats_say_what_there_is_and_agree_with_the_kernel() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let crowd = Crowd::open(hub.address(), 50, |n| {
+        (ConnectOptions::default(), format!("/sessions/s{}/events", n % 5))
+    });
+    for n in 0..7 {
+        hub.publish_text("s1", &n.to_string());
+    }
+    let stats = eventually!(hub.stats(), |stats| stats.number("metrics.eventsDelivered") == 70);
+    stats.ledger().assert_adds_up();
+    for (path, expected) in [
+        ("totalSessions", 5),
+        ("totalEvents", 7),
+        ("totalSubscribers", 50),
+        ("metrics.eventsPublished", 7),
+        ("metrics.gaps", 0),
+        ("metrics.slowConsumers", 0),
+        ("ledger.subscription.live", 50),
+        ("ledger.session.live", 5),
+        ("ledger.timer.live", 50),
+        ("ledger.connection.live", 51),
+        ("ledger.request.live", 1),
+        ("ledger.source.live", 0),
+        ("ledger.redisSubscription.live", 0),
+        ("process.pid", u64::from(hub.pid())),
+    ] {
+        assert_eq!(stats.number(path), expected, "{path}");
+    }
+    assert_eq!(stats.json()["budget"]["level"], "normal");
+    assert_eq!(hub.sockets(), 50, "and the kernel says the same");
+    let memory = stats.json()["memoryUsageMB"].as_f64().unwrap() * 1024.0 * 1024.0;
+    let rss = hub.rss() as f64;
+    assert!(memory > 0.0 && memory < rss * 1.5, "{memory} of {rss}");
+    let owners = stats.json()["budget"]["owners"].as_object().unwrap();
+    let sum: u64 = owners.values().map(|bytes| bytes.as_u64().unwrap()).sum();
+    assert_eq!(sum, stats.used_bytes(), "what the owners are charged is all there is");
+    drop(crowd);
+    hub.client().delete("/sessions/s1").expect(204);
+    let stats = eventually!(hub.stats(), |stats| stats.live("subscription") == 0);
+    assert_eq!(stats.number("budget.owners.frames"), 0);
+}
+
+#[test]
+fn metrics_never_carry_a_word_that_a_client_chose() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let series = || {
+        let text = hub.get("/metrics").expect(200).text();
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        text
+    };
+    let count = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    let before = count(&series());
+    assert!(before > 5, "{}", series());
+    let streams: Vec<_> = (0..20).map(|n| hub.subscribe(&format!("very-secret-{n}"))).collect();
+    for n in 0..20 {
+        let event = serde_json::json!({"type": format!("hidden-{n}"), "data": "unheard"});
+        hub.publish_json(&format!("very-secret-{n}"), &event);
+    }
+    let text = series();
+    assert_eq!(count(&text), before, "{text}");
+    for word in ["very-secret", "hidden", "unheard", "127.0.0"] {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+    drop(streams);
+    let off = HubProcess::builder(WATERTIGHT).flag("--enable-metrics", "false").start();
+    off.get("/metrics").expect_problem(404, "NOT_FOUND");
+}
+
+#[test]
+fn sessions_and_connections_come_in_pages_each_once() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let names: HashSet<String> = (0..230).map(|n| format!("s{n}")).collect();
+    let crowd_names: Vec<&String> = names.iter().collect();
+    let _crowd = Crowd::open(hub.address(), 230, |n| {
+        (ConnectOptions::default(), format!("/sessions/{}/events", crowd_names[n]))
+    });
+    for path in ["/sessions", "/connections"] {
+        let rows_key = path.trim_start_matches('/');
+        for limit in [7, 100, 1000] {
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = hub.get(&format!("{path}?limit={limit}{cursor}")).expect(200).json();
+                assert_eq!(page["total"], 230);
+                let rows = page[rows_key].as_array().unwrap();
+                assert!(rows.len() <= limit);
+                seen.extend(rows.iter().map(|row| row["session"].as_str().unwrap().to_owned()));
+                let Some(next) = page["next"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(seen.len(), 230, "{path} by {limit}");
+            assert_eq!(seen.into_iter().collect::<HashSet<_>>(), names, "{path} by {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_session_can_be_looked_at() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let ids: Vec<String> = (0..3).map(|_| hub.publish_text("a%20b", "hello")).collect();
+    let _other = hub.subscribe("a%20b");
+    let session = hub.get("/sessions/a%20b").expect(200).json();
+    assert_eq!(session["session"], "a b");
+    assert_eq!(session["events"], 3);
+    assert_eq!(session["newest"], Value::from(ids[2].clone()));
+    assert!(session["bytes"].as_u64().unwrap() > 3 * 5);
+    assert!(session["idleSeconds"].as_f64().unwrap() < 60.0);
+}
+
+#[test]
+fn a_hub_is_ready_until_it_stops_and_alive_as_long_as_it_answers() {
+    let mut hub = HubProcess::builder(WATERTIGHT).flag("--shutdown-grace", "10").start();
+    assert_eq!(hub.get("/health/live").expect(200).json()["status"], "live");
+    assert_eq!(hub.get("/health/ready").expect(200).json()["status"], "ready");
+    hub.signal(Signal::TERM);
+    assert!(hub.wait(Duration::from_secs(5)).success());
+}
+
+#[test]
+fn the_description_describes_what_there_is() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let description = hub.get("/openapi.json").expect(200).json();
+    assert!(description["openapi"].as_str().unwrap().starts_with("3."));
+    let paths = description["paths"].as_object().unwrap();
+    for path in [
+        "/sessions/{session}/events",
+        "/sessions",
+        "/sessions/{session}",
+        "/connections",
+        "/connections/{id}",
+        "/stats",
+        "/metrics",
+        "/health/live",
+        "/health/ready",
+    ] {
+        assert!(paths.contains_key(path), "{path} is not described");
+    }
+}
+
+#[test]
+fn stats_are_quick_however_many_sessions_there_are() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let line = |session: usize| format!("/sessions/s{session}/events");
+    for n in 0..2000 {
+        hub.client().post(line(n), "text/plain", "x").expect(202);
+    }
+    let (_, took) = timed(|| (0..100).for_each(|_| drop(hub.stats())));
+    // A new connection each; far from walking anything. The benchmark measures it properly.
+    assert!(took < Duration::from_secs(2), "{took:?} for a hundred");
+}
+
+#[test]
+fn each_connection_leaves_one_line_in_the_log_whatever_carried_it() {
+    let plain = HubProcess::start(WATERTIGHT);
+    let tls = HubProcess::builder(WATERTIGHT).tls().start();
+    for hub in [&plain, &tls] {
+        let mut stream = hub.subscribe("demo");
+        hub.publish_text("demo", "hello");
+        stream.next_event();
+        drop(stream);
+        let lines = || -> Vec<String> {
+            let log = hub.log();
+            log.lines().filter(|line| line.contains("connection closed")).map(str::to_owned).collect()
+        };
+        let lines = eventually!(lines(), |lines| !lines.is_empty(), Duration::from_secs(5));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        for word in [
+            "kind=\"session\"",
+            "session=demo",
+            "sent=1",
+            "errors=0",
+            "validations=0",
+            "reason=",
+            "duration_ms=",
+        ] {
+            assert!(lines[0].contains(word), "no {word} in {}", lines[0]);
+        }
+    }
+}
+
+#[test]
+fn a_name_with_control_characters_of_a_terminal_never_reaches_the_log() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--log-level", "debug").start();
+    for name in ["%1B%5B31mred", "a%0Ab", "%E2%80%AE"] {
+        let answer = hub.client().post(format!("/sessions/{name}/events"), "text/plain", "x");
+        assert!(matches!(answer.status, 202 | 400), "{answer:?}");
+        drop(hub.client().get(format!("/sessions/{name}")));
+    }
+    let log = hub.log();
+    assert!(!log.contains('\x1b'), "{log:?}");
+}
