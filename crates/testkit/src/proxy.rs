@@ -194,107 +194,109 @@ fn accept(shared: &Arc<Shared>, listener: TcpListener, address: SocketAddr) {
 fn serve(shared: &Arc<Shared>, client: TcpStream, cuts: u64) {
     let _ = client.set_nonblocking(false);
     let Ok(hub) = TcpStream::connect(shared.upstream) else { return reset(&client) };
-    let (client, hub) = (Arc::new(client), Arc::new(hub));
     for socket in [&client, &hub] {
         let _ = socket.set_nodelay(true);
         let _ = socket.set_read_timeout(Some(STEP));
         let _ = socket.set_write_timeout(Some(STEP));
     }
+    let pair = Arc::new(Pair { client, hub, cuts, broken: AtomicBool::new(false) });
     let up = std::thread::spawn({
-        let (shared, client, hub) = (Arc::clone(shared), Arc::clone(&client), Arc::clone(&hub));
-        move || pump(&shared, &client, &hub, cuts, None)
+        let (shared, pair) = (Arc::clone(shared), Arc::clone(&pair));
+        move || pair.pump(&shared, &pair.client, &pair.hub, false)
     });
-    let down = pump(shared, &hub, &client, cuts, Some(&shared.passed_down));
-    let up = up.join().unwrap_or(Ended::Reset);
-    let by_cut = shared.cuts.load(Ordering::SeqCst) != cuts && shared.cut_by_reset.load(Ordering::SeqCst);
-    if by_cut || down == Ended::Reset || up == Ended::Reset {
-        reset(&client);
-        reset(&hub);
+    pair.pump(shared, &pair.hub, &pair.client, true);
+    // Its own failure, if it had one, has been printed.
+    let _ = up.join();
+    let by_cut = pair.is_over(shared) && shared.cut_by_reset.load(Ordering::SeqCst);
+    if by_cut || pair.broken.load(Ordering::SeqCst) {
+        reset(&pair.client);
+        reset(&pair.hub);
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// The side that is read from closed, or the proxy stopped.
-    Closed,
-    Reset,
+/// One connection's two sockets.
+#[derive(Debug)]
+struct Pair {
+    client: TcpStream,
+    hub: TcpStream,
+    /// How many cuts there had been when it came.
+    cuts: u64,
+    /// One way failed: both end, by a reset.
+    broken: AtomicBool,
 }
 
-/// Moves bytes one way until that way ends.
-fn pump(shared: &Shared, from: &TcpStream, to: &TcpStream, cuts: u64, counter: Option<&AtomicU64>) -> Ended {
-    let mut buffer = [0; 16 * 1024];
-    let mut passed = 0;
-    loop {
-        if shared.stop.load(Ordering::SeqCst) || shared.cuts.load(Ordering::SeqCst) != cuts {
-            return Ended::Closed;
-        }
-        let mode = *shared.mode.lock().unwrap();
-        if mode == Mode::Stall {
-            std::thread::sleep(STEP);
-            continue;
-        }
-        let limit = counter.map_or(u64::MAX, |_| shared.limit_down.load(Ordering::SeqCst));
-        let room = usize::try_from(limit.saturating_sub(passed)).unwrap_or(usize::MAX);
-        if room == 0 {
-            // Also the other way: the peer sees one connection die.
-            let _ = from.shutdown(Shutdown::Both);
-            return Ended::Reset;
-        }
-        let some = buffer.len().min(room);
-        let mut reader = from;
-        match reader.read(&mut buffer[..some]) {
-            Ok(0) => {
-                let _ = to.shutdown(Shutdown::Write);
-                return Ended::Closed;
+impl Pair {
+    /// Whether it was cut or the proxy stops.
+    fn is_over(&self, shared: &Shared) -> bool {
+        shared.stop.load(Ordering::SeqCst) || shared.cuts.load(Ordering::SeqCst) != self.cuts
+    }
+
+    fn goes_on(&self, shared: &Shared) -> bool {
+        !self.is_over(shared) && !self.broken.load(Ordering::SeqCst)
+    }
+
+    /// Moves bytes one way until that way ends.
+    fn pump(&self, shared: &Shared, mut from: &TcpStream, to: &TcpStream, is_down: bool) {
+        let mut buffer = [0; 16 * 1024];
+        let mut passed = 0;
+        while self.goes_on(shared) {
+            let mode = *shared.mode.lock().unwrap();
+            if mode == Mode::Stall {
+                std::thread::sleep(STEP);
+                continue;
             }
-            Ok(count) => {
-                passed += count as u64;
-                if mode == Mode::BlackHole {
-                    continue;
+            let limit = if is_down { shared.limit_down.load(Ordering::SeqCst) } else { u64::MAX };
+            let room = usize::try_from(limit.saturating_sub(passed)).unwrap_or(usize::MAX);
+            if room == 0 {
+                break;
+            }
+            let some = buffer.len().min(room);
+            match from.read(&mut buffer[..some]) {
+                Ok(0) => {
+                    // The other way may go on: a half close passes through.
+                    let _ = to.shutdown(Shutdown::Write);
+                    return;
                 }
-                if let Mode::Delay(time) = mode {
-                    let until = Instant::now() + time;
-                    while Instant::now() < until && !shared.stop.load(Ordering::SeqCst) {
-                        std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
+                Ok(count) => {
+                    passed += count as u64;
+                    if mode != Mode::BlackHole {
+                        self.pass(shared, to, &buffer[..count], mode, is_down);
                     }
                 }
-                if !write(shared, to, &buffer[..count], cuts) {
-                    return Ended::Reset;
-                }
-                if let Some(counter) = counter {
-                    counter.fetch_add(count as u64, Ordering::SeqCst);
-                }
+                Err(error) if is_passing(&error) => {}
+                Err(_) => break,
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
-            Err(_) => {
-                let _ = to.shutdown(Shutdown::Write);
-                return Ended::Reset;
+        }
+        if !self.is_over(shared) {
+            self.broken.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Writes all of it, however long the peer takes, unless the connection ends meanwhile.
+    fn pass(&self, shared: &Shared, mut to: &TcpStream, mut bytes: &[u8], mode: Mode, is_down: bool) {
+        if let Mode::Delay(time) = mode {
+            let until = Instant::now() + time;
+            while Instant::now() < until && self.goes_on(shared) {
+                std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
+            }
+        }
+        while !bytes.is_empty() && self.goes_on(shared) {
+            match to.write(bytes) {
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    if is_down {
+                        shared.passed_down.fetch_add(count as u64, Ordering::SeqCst);
+                    }
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(_) => self.broken.store(true, Ordering::SeqCst),
             }
         }
     }
 }
 
-/// Writes all of it, however long the peer takes, unless the connection is cut meanwhile.
-fn write(shared: &Shared, mut to: &TcpStream, mut bytes: &[u8], cuts: u64) -> bool {
-    while !bytes.is_empty() {
-        if shared.stop.load(Ordering::SeqCst) || shared.cuts.load(Ordering::SeqCst) != cuts {
-            return false;
-        }
-        match to.write(bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
-            Err(_) => return false,
-        }
-    }
-    true
+fn is_passing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 fn reset(socket: &TcpStream) {

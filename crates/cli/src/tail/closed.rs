@@ -11,6 +11,7 @@ pub(super) struct Closed(Option<AsyncFd<Stdout>>);
 
 impl Closed {
     /// Must be called on a runtime.
+    #[expect(deprecated, reason = "safe here: standard output is never closed while the process runs")]
     pub(super) fn watch() -> Self {
         // A file cannot be watched, nor need it be.
         Self(AsyncFd::with_interest(io::stdout(), Interest::ERROR).ok())

@@ -19,7 +19,7 @@ impl Figure {
         }
         let digits = text.find(|c: char| !(c.is_ascii_digit() || c == ',' || c == '.')).unwrap_or(text.len());
         let number: f64 = text[..digits].trim_end_matches(',').replace(',', "").parse().ok()?;
-        let unit = text[digits..].split_whitespace().next().unwrap_or_default();
+        let unit = text[digits..].split_whitespace().next().unwrap_or_default().trim_end_matches([',', ';']);
         let scale = match unit {
             "s" => 1e3,
             "m" | "min" => 60e3,
@@ -56,7 +56,8 @@ pub(crate) fn given<'a>(text: &'a str, known: &BTreeMap<String, Figure>) -> Vec<
             let behind =
                 after.strip_prefix(", ").and_then(|rest| rest.split_once(" |")).map(|(text, _)| text);
             let cell = line[..at].strip_suffix(" | ").and_then(|before| before.rsplit_once("| "));
-            let figures = [inside, behind, cell.map(|(_, text)| text)];
+            let cell = cell.map(|(_, text)| text).filter(|text| !text.contains('`'));
+            let figures = [inside, behind, cell];
             let figures = figures.into_iter().flatten().filter_map(Figure::parse);
             found.extend(figures.map(|figure| (number + 1, key, figure)));
         }

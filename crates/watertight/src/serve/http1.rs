@@ -121,14 +121,6 @@ impl HeadDeadline {
     }
 }
 
-/// How serving a connection ended.
-enum Ended {
-    /// It is over.
-    Over,
-    /// A stream is to leave HTTP.
-    Leaves(Decision),
-}
-
 /// Serves a plain connection; a stream leaves to a pump.
 pub(super) async fn serve_lean(
     shared: &Arc<Shared>,
@@ -137,8 +129,7 @@ pub(super) async fn serve_lean(
     stop: &CancellationToken,
 ) {
     let handover = Handover::default();
-    let (ended, io) = drive(shared, io, peer, Some(handover), stop).await;
-    if let (Ended::Leaves(decision), Some(io)) = (ended, io) {
+    if let Some((decision, io)) = drive(shared, io, peer, Some(handover), stop).await {
         let (stream, guard) = io.into_inner().into_parts();
         if let Some(guard) = guard {
             lean::adopt(decision, stream, guard, peer);
@@ -158,13 +149,15 @@ pub(super) async fn serve_bodies<S>(
     drive(shared, io, peer, None, stop).await;
 }
 
+/// Drives hyper until the connection is over, or until a stream is to leave HTTP: then the decision and the
+/// stream it was read from.
 async fn drive<S>(
     shared: &Arc<Shared>,
     io: HttpIo<S>,
     peer: SocketAddr,
     handover: Option<Handover>,
     stop: &CancellationToken,
-) -> (Ended, Option<HttpIo<S>>)
+) -> Option<(Decision, HttpIo<S>)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -175,35 +168,32 @@ where
     let mut stopped = pin!(stop.cancelled());
     let mut stopping = false;
     let mut stalled = pin!(watch.stalled());
-    let ended = poll_fn(|context| {
+    let decision = poll_fn(|context| {
         if !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = Pin::new(&mut connection).poll(context);
         if let Some(decision) = handover.as_ref().and_then(Handover::decision) {
-            return Poll::Ready(Ended::Leaves(decision));
+            return Poll::Ready(Some(decision));
         }
         if let Poll::Ready(result) = polled {
             if let Err(error) = result {
                 debug!(%error, %peer, "connection ended with an error");
             }
-            return Poll::Ready(Ended::Over);
+            return Poll::Ready(None);
         }
         if head.poll(context).is_ready() {
             debug!(%peer, reason = "head_timeout", "the head took too long");
-            return Poll::Ready(Ended::Over);
+            return Poll::Ready(None);
         }
         if stalled.as_mut().poll(context).is_ready() {
             debug!(%peer, "a stream's reader stalls");
-            return Poll::Ready(Ended::Over);
+            return Poll::Ready(None);
         }
         Poll::Pending
     })
     .await;
-    match ended {
-        Ended::Over => (Ended::Over, None),
-        // What hyper read behind the request is thrown away, as the pump does with what comes later.
-        leaves => (leaves, Some(connection.into_parts().io.into_inner())),
-    }
+    // What hyper read behind the request is thrown away, as the pump does with what comes later.
+    Some((decision?, connection.into_parts().io.into_inner()))
 }

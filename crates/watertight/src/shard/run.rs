@@ -186,20 +186,19 @@ impl<'a> Shard<'a> {
 
     fn socket_event(&mut self, event: &mio::event::Event) {
         let Ok(slot) = u32::try_from(event.token().0) else { return };
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            if let Some(end) = self.read_and_discard(slot) {
-                self.finish(slot, end);
-                return;
-            }
+        if (event.is_readable() || event.is_read_closed() || event.is_error())
+            && let Some(end) = self.read_and_discard(slot)
+        {
+            self.finish(slot, end);
+            return;
         }
         if event.is_writable()
             && let Some(conn) = self.conns.get_mut(slot as usize)
+            && conn.blocked
         {
-            if conn.blocked {
-                conn.blocked = false;
-                conn.set_kernel_patience();
-                self.make_ready(slot);
-            }
+            conn.blocked = false;
+            conn.set_kernel_patience();
+            self.make_ready(slot);
         }
     }
 
