@@ -93,12 +93,29 @@ pub async fn run(
     }
     info!(%address, tls = is_tls, max_connections, "listening");
     started(address, is_tls);
-    server.serve(listener, stop.requested()).await;
+    serve_until_stopped(server, listener, stop).await;
     app.tasks().close();
     app.tasks().wait().await;
     keepers.shutdown().await;
     info!("stopped");
     Ok(())
+}
+
+/// The first signal lets everybody go in peace; a second one does not wait.
+async fn serve_until_stopped(server: Server, listener: TcpListener, mut stop: Stop) {
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let signals = async {
+        let name = stop.requested().await;
+        info!(signal = name, "stopping; every reader is told");
+        // The server may have ended by itself.
+        let _ = tell.send(());
+        let name = stop.requested().await;
+        warn!(signal = name, "stopping at once");
+    };
+    tokio::select! {
+        () = server.serve(listener, async { drop(told.await) }) => {}
+        () = signals => {}
+    }
 }
 
 /// Observes memory and sweeps keys until it is aborted.
@@ -114,7 +131,7 @@ async fn look(app: App, observe: Observer) {
     }
 }
 
-/// The signals that end the service. The first lets everybody go in peace, a second one does not wait.
+/// The signals that end the service.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
@@ -126,12 +143,12 @@ impl Stop {
         Ok(Stop { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
     }
 
-    async fn requested(mut self) {
-        let name = tokio::select! {
+    /// The next signal.
+    async fn requested(&mut self) -> &'static str {
+        tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-        };
-        info!(signal = name, "stopping; every reader is told");
+        }
     }
 }
 

@@ -11,9 +11,10 @@
 //! | `io.rs` | what hyper reads from: bytes read ahead, the head's clock |
 //! | `http1.rs`, `lean.rs` | HTTP/1.1, and how a socket leaves it |
 //! | `http2.rs` | HTTP/2 |
-//! | `watch.rs` | streams whose reader stalls |
+//! | `watch.rs`, `activity.rs` | streams whose reader stalls, connections without requests |
 
 mod accept;
+mod activity;
 mod head;
 mod http1;
 mod http2;
@@ -99,6 +100,13 @@ struct Shared {
     stop: CancellationToken,
     /// Every connection's task, and every HTTP/2 stream's.
     tasks: TaskTracker,
+}
+
+impl Shared {
+    /// Whether places among the requests in flight are scarce: then nobody keeps one between two requests.
+    fn is_crowded(&self) -> bool {
+        self.requests.available_permits() < self.limits.max_requests_in_flight / 4
+    }
 }
 
 impl Server {

@@ -92,7 +92,12 @@ async fn plain(
 ) {
     // Costs next to nothing until the first byte: hyper's buffers come after.
     let Some((protocol, read_ahead)) = first_bytes(shared, &mut stream, peer, &stop).await else { return };
-    let Some(place) = place(shared).await else { return };
+    let Some(place) = place(shared).await else {
+        let answer = super::head::refusal("OVERLOADED", "the hub works on as many requests as it may");
+        // A peer that does not take its answer is simply closed.
+        let _ = timeout(REFUSAL_LINGER, stream.write_all(&answer)).await;
+        return;
+    };
     let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
     match protocol {
         Protocol::Http1 => http1::serve_lean(shared, io, peer, &stop).await,
@@ -139,7 +144,7 @@ fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, why: Refused) {
     shared.tasks.clone().spawn(async move {
         let _entry = entry;
         let Ok(_place) = shared.refusals.try_acquire() else { return };
-        let answer = super::head::refusal(why);
+        let answer = super::head::refusal("TOO_MANY_CONNECTIONS", &why.to_string());
         let polite = async {
             stream.write_all(&answer).await?;
             stream.shutdown().await?;

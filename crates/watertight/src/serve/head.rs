@@ -2,8 +2,6 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use crate::gate::Refused;
-
 /// Status line and headers of a stream, ready to be written (RFC 9112, section 4). The body that follows is
 /// chunked; the connection ends with it. Header values are typed, so none can hold a line break.
 pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
@@ -33,12 +31,12 @@ pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     head
 }
 
-/// A whole `503` for a connection that is not let in, with a jittered `Retry-After` so that a refused crowd
+/// A whole `503` for a connection that finds no room, with a jittered `Retry-After` so that a refused crowd
 /// does not come back at once.
-pub(super) fn refusal(why: Refused) -> Vec<u8> {
+pub(super) fn refusal(code: &str, detail: &str) -> Vec<u8> {
     let body = format!(
         "{{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
-         \"detail\":\"{why}\",\"code\":\"TOO_MANY_CONNECTIONS\"}}"
+         \"detail\":\"{detail}\",\"code\":\"{code}\"}}"
     );
     let retry_after = fastrand::u8(1..=5);
     format!(

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -22,10 +23,12 @@ use tower_service::Service as _;
 use tracing::debug;
 use watertight_core::{Entry, Kind};
 
+use super::activity::{ActiveRequest, Activity};
 use super::io::{HeadClock, HttpIo};
 use super::lean::{self, Decision, Handover};
 use super::watch::StreamWatch;
 use super::{ServeLimits, Shared};
+use crate::body::StreamHandle;
 use crate::guarded::GuardedStream;
 
 /// Calls the router for one connection.
@@ -36,6 +39,7 @@ pub(super) struct RouterService {
     /// Where streams leave HTTP; `None` where they cannot.
     handover: Option<Handover>,
     watch: StreamWatch,
+    activity: Activity,
 }
 
 impl Service<Request<Incoming>> for RouterService {
@@ -49,34 +53,39 @@ impl Service<Request<Incoming>> for RouterService {
         let mut router = self.shared.router.clone();
         let (clock, watch) = (self.clock.clone(), self.watch.clone());
         let handover = self.handover.clone();
-        let peer = self.peer;
+        let (peer, shared) = (self.peer, Arc::clone(&self.shared));
+        let active = self.activity.begin();
         Box::pin(async move {
             let version = request.version();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            let Ok(response) = router.call(request).await;
-            clock.answered();
+            let Ok(mut response) = router.call(request).await;
+            // While a stream goes on, what the peer sends is no next head.
+            if response.extensions().get::<StreamHandle>().is_none() {
+                clock.answered();
+            }
             if let Some(handover) = handover
                 && clock.is_flushed()
                 && handover.take_from(&response, version)
             {
-                drop((response, entry));
+                drop((response, entry, active));
                 // The connection's task takes the socket now and drops this future.
                 return pending().await;
             }
             watch.note(&response);
-            Ok(response.map(|body| counted(body, entry)))
+            if version == Version::HTTP_11 && shared.is_crowded() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| counted(body, (entry, active))))
         })
     }
 }
 
 /// The body, with the request counted as open until it is sent or dropped.
-pub(super) fn counted(body: Body, entry: Entry) -> Body {
-    use http_body_util::BodyExt;
-    let mut entry = Some(entry);
+fn counted(body: Body, open: (Entry, ActiveRequest)) -> Body {
     Body::new(body.map_frame(move |frame| {
         // Moved into the closure: dropped with the body.
-        let _ = &mut entry;
+        let _ = &open;
         frame
     }))
 }
@@ -88,8 +97,9 @@ pub(super) fn service(
     clock: HeadClock,
     handover: Option<Handover>,
     watch: StreamWatch,
+    activity: Activity,
 ) -> RouterService {
-    RouterService { shared: Arc::clone(shared), peer, clock, handover, watch }
+    RouterService { shared: Arc::clone(shared), peer, clock, handover, watch, activity }
 }
 
 fn builder(limits: &ServeLimits) -> http1::Builder {
@@ -163,7 +173,7 @@ where
 {
     let mut head = HeadDeadline { clock: io.clock(), timer: None };
     let watch = StreamWatch::new(&shared.hub);
-    let service = service(shared, peer, io.clock(), handover.clone(), watch.clone());
+    let service = service(shared, peer, io.clock(), handover.clone(), watch.clone(), Activity::default());
     let mut connection = builder(&shared.limits).serve_connection(TokioIo::new(io), service);
     let mut stopped = pin!(stop.cancelled());
     let mut stopping = false;

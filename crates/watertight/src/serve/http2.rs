@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -16,6 +17,7 @@ use tracing::debug;
 use watertight_core::{Kind, Ledger};
 
 use super::Shared;
+use super::activity::Activity;
 use super::http1::service;
 use super::io::HttpIo;
 use super::watch::StreamWatch;
@@ -29,6 +31,9 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Streams reset before they were accepted, and resets we caused ourselves, before the connection is closed
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS_MAX: usize = 32;
+
+/// How long a connection may stay after it was told to go.
+const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
 /// Spawns a connection's streams so that the server owns them and the ledger counts them.
 #[derive(Clone)]
@@ -74,15 +79,25 @@ where
         .keep_alive_timeout(shared.hub.config().half_open_timeout);
     let watch = StreamWatch::new(&shared.hub);
     let clock = io.clock();
-    let service = service(shared, peer, clock, None, watch.clone());
+    let activity = Activity::default();
+    let service = service(shared, peer, clock, None, watch.clone(), activity.clone());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut stopped = pin!(stop.cancelled());
     let mut stalled = pin!(watch.stalled());
+    let patience = limits.keep_alive_timeout;
+    // Told to go after a while without requests; who does not go is cut off.
+    let mut idle = pin!(activity.idle_for(patience));
+    let mut cut_off = pin!(activity.idle_for(patience + GOAWAY_GRACE));
     let mut stopping = false;
     poll_fn(|context| {
-        if !stopping && stopped.as_mut().poll(context).is_ready() {
-            stopping = true;
-            connection.as_mut().graceful_shutdown();
+        if !stopping {
+            stopping = idle.as_mut().poll(context).is_ready() || stopped.as_mut().poll(context).is_ready();
+            if stopping {
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+        if cut_off.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
         }
         if let Poll::Ready(result) = connection.as_mut().poll(context) {
             if let Err(error) = result {

@@ -32,6 +32,8 @@ const EVENTS: usize = 1024;
 const PASS_TURN: usize = 1024;
 /// Ready sockets that are written to per turn.
 const DRAIN_TURN: usize = 64;
+/// Timers that are fired per turn.
+const TIMER_TURN: usize = 1024;
 /// How often waiting publishers are looked after.
 const PACED_EVERY: Duration = Duration::from_millis(10);
 /// Bytes a subscriber may send after its request before it is cut off. They are read and thrown away.
@@ -66,7 +68,8 @@ pub(super) struct Shard<'a> {
     // Scratch space, kept between turns.
     pub(super) batch: Batch,
     pub(super) pieces: Vec<Piece>,
-    pub(super) due: Vec<u32>,
+    /// Connections whose timer fired, in turn.
+    pub(super) due: VecDeque<u32>,
     pub(super) tasks: Vec<Arc<TaskSubscriber>>,
     pub(super) publishers: Vec<Arc<AtomicWaker>>,
     work: Vec<Work>,
@@ -134,7 +137,7 @@ impl<'a> Shard<'a> {
             encoder: Encoder::new(),
             batch: Batch::default(),
             pieces: Vec::new(),
-            due: Vec::new(),
+            due: VecDeque::new(),
             tasks: Vec::new(),
             publishers: Vec::new(),
             work: Vec::new(),
@@ -163,7 +166,7 @@ impl<'a> Shard<'a> {
             self.take_work();
             self.run_passes(PASS_TURN);
             self.drain_ready(DRAIN_TURN);
-            self.fire_timers();
+            self.fire_timers(TIMER_TURN);
             self.look_after_publishers();
             self.look_at_the_end();
         }
@@ -172,7 +175,7 @@ impl<'a> Shard<'a> {
 
     /// How long to wait for the kernel: not at all while there is something to do.
     fn sleep_for(&self) -> Option<Duration> {
-        let busy = !self.ready.is_empty() || !self.passes.is_empty();
+        let busy = !self.ready.is_empty() || !self.passes.is_empty() || !self.due.is_empty();
         if busy || !self.handle.queue.park() {
             return Some(Duration::ZERO);
         }
@@ -250,7 +253,8 @@ impl<'a> Shard<'a> {
             }
             Work::Adopt(adoption) => self.adopt(*adoption),
             Work::Close { slot, generation, reason, tell } => {
-                let there = self.conns.get(slot as usize).is_some_and(|conn| conn.cold.generation == generation);
+                let there =
+                    self.conns.get(slot as usize).is_some_and(|conn| conn.cold.generation == generation);
                 if there {
                     self.begin_close(slot, reason);
                 }

@@ -20,14 +20,16 @@ impl Shard<'_> {
         }
     }
 
-    /// Fires what is due.
-    pub(super) fn fire_timers(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(self.now, |slot| due.push(slot));
-        for slot in due.drain(..) {
-            self.fire(slot);
+    /// Fires up to `budget` of what is due; the rest waits for the next turn. A slot that was given to another
+    /// connection meanwhile is only asked a little early.
+    pub(super) fn fire_timers(&mut self, budget: usize) {
+        let due = &mut self.due;
+        self.wheel.advance(self.now, |slot| due.push_back(slot));
+        for _ in 0..budget.min(self.due.len()) {
+            if let Some(slot) = self.due.pop_front() {
+                self.fire(slot);
+            }
         }
-        self.due = due;
     }
 
     fn fire(&mut self, slot: u32) {
