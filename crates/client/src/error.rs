@@ -113,12 +113,9 @@ impl Error {
     }
 }
 
-/// hyper's text says "connection error"; its source says which.
+/// hyper's text says "error reading a body"; its source says what was wrong.
 fn root(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A refusal as the hub words it (RFC 9457), or as much of it as another server gives.

@@ -97,7 +97,11 @@ impl Budget {
         if let Some(bytes) = charged {
             return Ok(self.permit(owner, bytes));
         }
-        self.refused.store(true, Ordering::Relaxed);
+        // Only what publishers were refused is pressure that shedding relieves; a crowd of refused newcomers
+        // must not climb the ladder over the heads of those who are in.
+        if owner == Owner::Frames {
+            self.refused.store(true, Ordering::Relaxed);
+        }
         Err(Exhausted { critical_bytes: self.critical_bytes })
     }
 

@@ -106,7 +106,7 @@ proptest! {
         for (pressure, refused) in pressures {
             budget.observe(pressure);
             if refused {
-                prop_assert!(budget.try_charge(Owner::Requests, 1001).is_err());
+                prop_assert!(budget.try_charge(Owner::Frames, 1001).is_err());
             }
             let (before, now) = ladder.step();
             prop_assert_eq!((before, now), (stood_on, budget.rung()));
@@ -184,6 +184,16 @@ fn threat_34_a_refused_charge_is_pressure_at_the_next_step_and_only_there() {
     assert_eq!(ladder.step().1, Rung::ShedHistory);
     assert_eq!(ladder.step().1, Rung::Warning);
     assert_eq!(ladder.step().1, Rung::Normal);
+}
+
+#[test]
+fn threat_34_a_crowd_of_refused_newcomers_does_not_climb_the_ladder() {
+    let budget = Budget::new(500, 1000);
+    let mut ladder = Ladder::new(budget.clone());
+    for owner in [Owner::Subscribers, Owner::Sessions, Owner::Requests, Owner::Caches] {
+        assert!(budget.try_charge(owner, 1001).is_err());
+        assert_eq!(ladder.step(), (Rung::Normal, Rung::Normal), "{owner:?}");
+    }
 }
 
 fn refused() -> Exhausted {

@@ -39,13 +39,13 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Opens `count` streams, member `i` with the socket options and at the path that `of(i)` says, and waits
-    /// until each has its head and the first bytes of its body.
+    /// Asks for `count` streams, member `i` with the socket options and at the path that `of(i)` says. Reads
+    /// nothing yet.
     ///
     /// # Panics
-    /// When one is refused.
+    /// When one cannot connect.
     #[must_use]
-    pub fn open(to: SocketAddr, count: usize, of: impl Fn(usize) -> (ConnectOptions, String)) -> Crowd {
+    pub fn connect(to: SocketAddr, count: usize, of: impl Fn(usize) -> (ConnectOptions, String)) -> Crowd {
         let poll = Poll::new().unwrap();
         let mut members = Vec::with_capacity(count);
         for index in 0..count {
@@ -53,8 +53,9 @@ impl Crowd {
             let mut socket =
                 options.connect_tcp(to).unwrap_or_else(|error| panic!("member {index}: {error}"));
             socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: hub\r\n\r\n").as_bytes()).unwrap();
+            socket.set_nonblocking(true).unwrap();
             let mut member = Member {
-                socket: connected(socket, index),
+                socket: mio::net::TcpStream::from_std(socket),
                 decoder: StreamDecoder::default(),
                 end: None,
                 reads: true,
@@ -62,12 +63,22 @@ impl Crowd {
             poll.registry().register(&mut member.socket, Token(index), Interest::READABLE).unwrap();
             members.push(Some(member));
         }
-        let mut crowd = Crowd { poll, members };
+        Crowd { poll, members }
+    }
+
+    /// The same, and waits until each has its head and the first bytes of its body. For streams without
+    /// replay: what they say meanwhile is not kept.
+    ///
+    /// # Panics
+    /// When one is refused, or says an event before all are open.
+    #[must_use]
+    pub fn open(to: SocketAddr, count: usize, of: impl Fn(usize) -> (ConnectOptions, String)) -> Crowd {
+        let mut crowd = Crowd::connect(to, count, of);
         let mut opened = vec![false; count];
         let mut missing = count;
         crowd.read_until(PATIENCE.max(Duration::from_millis(10 * count as u64)), |index, seen| {
-            if let Seen::End(end) = seen {
-                panic!("member {index} was ended at once: {end:?}");
+            if let Seen::End(_) | Seen::Item(Item::Event { .. }) = seen {
+                panic!("member {index} sees {seen:?} before all are open");
             }
             missing -= usize::from(!std::mem::replace(&mut opened[index], true));
             if missing == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -214,9 +225,4 @@ impl Member {
         }
         flow
     }
-}
-
-fn connected(socket: std::net::TcpStream, index: usize) -> mio::net::TcpStream {
-    socket.set_nonblocking(true).unwrap_or_else(|error| panic!("member {index}: {error}"));
-    mio::net::TcpStream::from_std(socket)
 }

@@ -93,8 +93,9 @@ impl State {
 
     fn opening(&mut self) -> Bytes {
         let retry = self.subscription.hub().inner.retry_hint();
-        let opening = crate::wire::opening(&mut self.encoder, retry, self.subscription.start());
-        Bytes::copy_from_slice(unchunk(opening))
+        let (start, gap) = (self.subscription.start(), self.subscription.gap());
+        let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);
+        Bytes::copy_from_slice(unchunk(&opening))
     }
 
     fn goodbye(&mut self, reason: CloseReason) -> Bytes {

@@ -254,7 +254,7 @@ impl Inner {
     pub(crate) fn session(&self, name: &SessionName, join: bool) -> Result<Arc<Session>, SessionError> {
         let now = self.clock.now();
         self.registry.get_or_create(name, now, join, || {
-            let bytes = watertight_core::limits::SESSION_OVERHEAD_BYTES + name.as_str().len();
+            let bytes = Session::cost(name, self.shards.len());
             let permit = self.budget.try_charge(Owner::Sessions, bytes).map_err(SessionError::Memory)?;
             let epoch = Epoch::random().map_err(|error| SessionError::Randomness(error.to_string()))?;
             let log = Log::new(epoch, self.config.log_limits());

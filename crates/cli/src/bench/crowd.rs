@@ -147,7 +147,9 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(error),
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Err(error)
+        }
         _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
@@ -256,5 +258,65 @@ fn keep(rest: &mut Vec<u8>, bytes: &[u8]) {
     } else {
         rest.clear();
         rest.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use watertight_wire::{Encoder, EventId, EventType, LAST_CHUNK};
+
+    use super::*;
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+    /// One event of the generator's, as a hub writes it.
+    fn event(number: u64) -> Vec<u8> {
+        let data = format!("[{number},0]");
+        Encoder::new().event(&EventType::default(), &data).finish(EventId::new("7-1").unwrap()).to_vec()
+    }
+
+    /// What a crowd of one counts if the server writes `parts`, one after the other has been read.
+    fn received(parts: &[Vec<u8>]) -> (Tally, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut crowd = Crowd::new(Clock::start()).unwrap();
+        crowd.subscribe(listener.local_addr().unwrap(), b"GET / HTTP/1.1\r\n\r\n".to_vec(), 1).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        crowd.turn(Duration::from_secs(5)).unwrap();
+        assert_eq!(server.read(&mut [0; 64]).unwrap(), 18, "the request is sent whole");
+        for part in parts {
+            server.write_all(part).unwrap();
+            crowd.turn(Duration::from_secs(5)).unwrap();
+        }
+        (crowd.tally.clone(), crowd.live())
+    }
+
+    #[test]
+    fn events_are_counted_however_the_stream_is_cut() {
+        let stream: Vec<u8> = [HEAD.to_vec(), event(1), event(2), event(3)].concat();
+        for at in [1, HEAD.len() - 1, HEAD.len(), HEAD.len() + 1, HEAD.len() + 10, stream.len() - 1] {
+            let (tally, live) = received(&[stream[..at].to_vec(), stream[at..].to_vec()]);
+            assert!(
+                tally.is_exact() && tally.opened == 1 && tally.deliveries == 3 && live == 1,
+                "{at}: {tally:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn losses_and_doubles_are_counted() {
+        let (tally, _) = received(&[[HEAD.to_vec(), event(1), event(1), event(4)].concat()]);
+        assert_eq!((tally.deliveries, tally.duplicates, tally.lost), (2, 1, 2));
+    }
+
+    #[test]
+    fn refusals_ends_and_nonsense_end_the_subscriber() {
+        let (tally, live) = received(&[b"HTTP/1.1 503 No\r\n\r\n".to_vec()]);
+        assert_eq!((tally.refused.get(&503), live), (Some(&1), 0));
+        let (tally, live) = received(&[[HEAD, LAST_CHUNK].concat()]);
+        assert_eq!((tally.ended, live), (1, 0));
+        let (tally, live) = received(&[[HEAD, b"nonsense"].concat()]);
+        assert_eq!((tally.malformed, live), (1, 0));
     }
 }

@@ -140,3 +140,31 @@ impl Answer {
         serde_json::from_slice(&self.body).during(&format!("reading {what}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What a client reads of these answers, all over one connection.
+    fn answers(bytes: &[u8], count: usize) -> Vec<Answer> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = HttpClient::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(bytes).unwrap();
+        (0..count).map(|_| client.receive().unwrap()).collect()
+    }
+
+    #[test]
+    fn answers_of_each_form_follow_each_other() {
+        let bytes = b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n{\"id\":7 }\
+            HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n\
+            HTTP/1.1 503 No\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n";
+        let answers = answers(bytes, 3);
+        assert_eq!(answers[0].json("it").unwrap()["id"], 7);
+        assert_eq!(answers[1].json("it").unwrap()["a"], 1);
+        assert_eq!(answers[2].retry_after, Some(Duration::from_secs(2)));
+        assert!(answers[2].json("it").is_err());
+    }
+}

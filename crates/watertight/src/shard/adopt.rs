@@ -67,7 +67,8 @@ impl Shard<'_> {
     fn opening(&mut self, head: Vec<u8>, parts: &Parts) -> Frame {
         let mut bytes = head;
         let retry = self.inner.retry_hint();
-        bytes.extend_from_slice(crate::wire::opening(&mut self.encoder, retry, parts.start));
+        let opening = crate::wire::opening(&mut self.encoder, retry, parts.start, parts.gap.as_ref());
+        bytes.extend_from_slice(&opening);
         if let Some(gap) = &parts.gap {
             bytes.extend_from_slice(crate::wire::gap_block(&mut self.encoder, gap));
         }

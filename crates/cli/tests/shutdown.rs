@@ -1,0 +1,189 @@
+//! Stopping: every reader is told, and the process is gone within its grace.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use watertight_testkit::{
+    ConnectOptions, Crowd, End, FaultProxy, HubProcess, Mode, PATIENCE, Program, RawConnection, Seen, Signal,
+    eventually, raise_open_files, timed,
+};
+use watertight_wire::Item;
+
+const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+#[test]
+fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up() {
+    const STREAMS: usize = 5000;
+    const STALLED: usize = 50;
+    const GRACE: Duration = Duration::from_secs(4);
+    raise_open_files(STREAMS as u64 + 100);
+    let mut hub = HubProcess::builder(WATERTIGHT)
+        .flag("--shutdown-grace", GRACE.as_secs())
+        .flag("--send-buffer-bytes", "16KiB")
+        .flag("--log-level", "warn")
+        .start();
+    let stalls = |n: usize| n % (STREAMS / STALLED) == 7;
+    let mut crowd = Crowd::open(hub.address(), STREAMS, |n| {
+        let (options, session) = if stalls(n) {
+            (ConnectOptions::small_window(), "stalled".to_owned())
+        } else {
+            (ConnectOptions::default(), format!("s{}", n % 100))
+        };
+        (options, format!("/sessions/{session}/events"))
+    });
+    for n in (0..STREAMS).filter(|n| stalls(*n)) {
+        crowd.stall(n);
+    }
+    for _ in 0..30 {
+        hub.publish_text("stalled", &"x".repeat(10_000));
+    }
+    let count = || {
+        let page = hub.get("/connections?limit=1000").expect(200).json();
+        let rows = page["connections"].as_array().unwrap().clone();
+        rows.iter().filter(|row| row["session"] == "stalled" && row["lag"].as_u64() > Some(0)).count()
+    };
+    eventually!(count() > 0);
+
+    hub.signal(Signal::TERM);
+    let (status, took) = timed(|| {
+        let (mut told, mut ended, mut retries) = (HashSet::new(), 0, HashSet::new());
+        crowd.read_until(PATIENCE, |index, seen| {
+            match seen {
+                Seen::Item(Item::Event { event_type: "error", data, .. }) => {
+                    assert!(data.contains("\"code\":\"SHUTTING_DOWN\""), "{index}: {data}");
+                    told.insert(index);
+                }
+                Seen::Item(Item::Retry(ms)) => drop(retries.insert(ms)),
+                Seen::Item(_) => {}
+                Seen::End(end) => {
+                    assert!(end == End::Complete && told.contains(&index), "{index}: {end:?}");
+                    ended += 1;
+                }
+            }
+            if ended == STREAMS - STALLED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(retries.len() > 100, "they come back one after the other: {} different", retries.len());
+        hub.wait(PATIENCE)
+    });
+    assert!(status.success(), "{status}");
+    assert!(took < GRACE + Duration::from_secs(2), "{took:?} with a grace of {GRACE:?}");
+    for n in (0..STREAMS).filter(|n| stalls(*n)) {
+        crowd.resume(n);
+    }
+    let mut cut_off = 0;
+    crowd.read_until(PATIENCE, |_, seen| {
+        cut_off += usize::from(matches!(seen, Seen::End(_)));
+        if cut_off == STALLED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+}
+
+#[test]
+fn either_signal_ends_every_kind_of_connection_gracefully() {
+    for signal in [Signal::TERM, Signal::INT] {
+        for tls in [false, true] {
+            let builder = HubProcess::builder(WATERTIGHT);
+            let mut hub = if tls { builder.tls() } else { builder }.start();
+            println!("{signal:?}, TLS: {tls}");
+            let mut stream = hub.subscribe("demo");
+            let flags = if tls { ["-skN", "--http2"] } else { ["-sN", "--http2-prior-knowledge"] };
+            let url = hub.url("/sessions/demo/events");
+            let mut curl = Program::start("curl", flags.into_iter().chain([url.as_str()]));
+            eventually!(curl.text().contains("\n\n"));
+            let mut polling = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
+            polling.send_get("/sessions/demo/events?wait=30", &[("Accept", "application/json")]);
+            let mut idle = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
+            idle.send_get("/health/live", &[]);
+            idle.read_response("GET").expect(200);
+            let mut silent = RawConnection::connect(hub.address());
+            eventually!(hub.stats().live("subscription"), |live| *live == 3);
+
+            hub.signal(signal);
+            let (status, took) = timed(|| {
+                let goodbye = stream.expect_goodbye("SHUTTING_DOWN");
+                assert_eq!(goodbye.error, "Server is shutting down");
+                assert!(goodbye.retry.is_some());
+                polling.read_response("GET").expect_problem(503, "SHUTTING_DOWN");
+                curl.finish(PATIENCE);
+                idle.expect_closed(PATIENCE);
+                silent.expect_closed(PATIENCE);
+                hub.wait(PATIENCE)
+            });
+            assert!(curl.text().contains("\"code\":\"SHUTTING_DOWN\""), "{}", curl.text());
+            assert!(status.success(), "{status}");
+            assert!(took < Duration::from_secs(3), "nobody stalls, so nobody is waited for: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_published_before_the_signal_is_delivered_before_the_goodbye() {
+    let mut hub = HubProcess::start(WATERTIGHT);
+    let mut streams: Vec<_> = (0..20).map(|_| hub.subscribe("demo")).collect();
+    let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    for data in &expected {
+        hub.publish_text("demo", data);
+    }
+    hub.signal(Signal::TERM);
+    for stream in &mut streams {
+        assert_eq!(stream.next_data(50), expected);
+        stream.expect_goodbye("SHUTTING_DOWN");
+    }
+    assert!(hub.wait(PATIENCE).success());
+}
+
+#[test]
+fn newcomers_are_refused_while_the_hub_stops() {
+    let mut hub = HubProcess::builder(WATERTIGHT)
+        .flag("--shutdown-grace", 2)
+        .flag("--send-buffer-bytes", "16KiB")
+        .start();
+    // Somebody who stalls keeps it waiting.
+    let stalled = stalled_reader(&hub);
+    let mut kept = RawConnection::connect(hub.address());
+    kept.send_get("/health/ready", &[]);
+    kept.read_response("GET").expect(200);
+    hub.signal(Signal::TERM);
+    eventually!(hub.log().contains("stopping"));
+    eventually!(RawConnection::connect_with(hub.address(), &ConnectOptions::default()).is_err());
+    assert!(hub.wait(PATIENCE).success());
+    drop(stalled);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_grace() {
+    let mut hub = HubProcess::builder(WATERTIGHT)
+        .flag("--shutdown-grace", 30)
+        .flag("--write-deadline", 60)
+        .flag("--send-buffer-bytes", "16KiB")
+        .start();
+    let proxy = FaultProxy::start(hub.address());
+    // A body over HTTP/2 that nobody reads: nothing but the grace would end it.
+    let stalled = stalled_reader(&hub);
+    let curl =
+        Program::start("curl", ["-sN", "--http2-prior-knowledge", &proxy.url("/sessions/demo/events")]);
+    eventually!(curl.text().contains("\n\n"));
+    proxy.set(Mode::Stall);
+    hub.publish_text("demo", &"x".repeat(100_000));
+    hub.signal(Signal::TERM);
+    eventually!(hub.log().contains("stopping"));
+    hub.signal(Signal::TERM);
+    let (_, took) = timed(|| hub.wait(PATIENCE));
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    drop((stalled, curl));
+}
+
+/// A reader that takes nothing, and of whom the hub knows it.
+fn stalled_reader(hub: &HubProcess) -> RawConnection {
+    let mut connection = RawConnection::connect_with(hub.address(), &ConnectOptions::small_window()).unwrap();
+    connection.send_get("/sessions/stalled/events", &[]);
+    connection.read_until("\r\n\r\n", PATIENCE);
+    let data = "x".repeat(10_000);
+    eventually!({
+        hub.publish_text("stalled", &data);
+        hub.get("/connections").expect(200).json()["connections"][0]["lag"].as_u64() > Some(5)
+    });
+    connection
+}
