@@ -213,8 +213,8 @@ fn a_peer_that_leaves_is_noticed_at_once_however_it_leaves() {
     each_delivery(|builder| {
         let hub = builder.start();
         let gone = |how: &str| {
-            let (_, took) = timed(|| eventually!(hub.stats().live("subscription") == 0));
-            assert!(took < SHORTLY, "{how} was noticed after {took:?} only");
+            println!("{how} is noticed");
+            eventually!(hub.stats().live("subscription") == 0, SHORTLY);
         };
         drop(hub.subscribe("demo"));
         gone("a close");

@@ -87,10 +87,12 @@ impl TaskRecord {
         self.subscriber.position()
     }
 
-    /// Whether there has been something to read for `deadline` and it was not read.
+    /// Whether there has been something to read for `deadline` and it was not read. On a silent session that is
+    /// the opening, or a heartbeat.
     pub(crate) fn is_stalled(&self, now: Tick, deadline: std::time::Duration) -> bool {
         let waits = self.session.head() > self.position() || self.closed().is_some();
-        waits && now.since(self.last_progress()) > deadline
+        let since = now.since(self.last_progress());
+        since > if waits { deadline } else { self.terms.policy.heartbeat + deadline }
     }
 
     pub(crate) fn last_progress(&self) -> Tick {

@@ -21,7 +21,8 @@ use super::publisher::Outlet;
 const LISTENER: Token = Token(usize::MAX);
 const STDIN: Token = Token(usize::MAX - 1);
 
-/// First line of the connection over which frames come, each behind its length in four bytes.
+/// First line of the connection over which frames come, each behind its length in four bytes. A length of
+/// zero ends a batch, which is answered with one byte once all of it was sent.
 const CONTROL_HELLO: &[u8] = b"FLOOR\r\n\r\n";
 
 /// A subscriber that takes nothing for so long is dropped.
@@ -54,7 +55,9 @@ impl Outlet for FloorOutlet {
             self.frames.extend_from_slice(&(frame.len() as u32).to_be_bytes());
             self.frames.extend_from_slice(frame);
         }
-        self.stream.write_all(&self.frames).during("feeding the floor")
+        self.frames.extend_from_slice(&[0; 4]);
+        self.stream.write_all(&self.frames).during("feeding the floor")?;
+        self.stream.read_exact(&mut [0]).during("waiting for the floor")
     }
 }
 
@@ -153,7 +156,11 @@ impl Floor {
                 let Some((frame, after)) = body.split_at_checked(u32::from_be_bytes(*length) as usize) else {
                     break;
                 };
-                self.subscribers.retain_mut(|stream| send_all(stream, frame));
+                if frame.is_empty() {
+                    send_all(control, b".");
+                } else {
+                    self.subscribers.retain_mut(|stream| send_all(stream, frame));
+                }
                 rest = after;
             }
             let taken = self.incoming.len() - rest.len();

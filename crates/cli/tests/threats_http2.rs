@@ -1,0 +1,262 @@
+//! Row 12: HTTP/2 frames that cost the sender little and a careless server much. Either the connection is
+//! closed with `GOAWAY`, or what it costs is bounded; in any case everybody else is served.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests measure real time")]
+
+use std::io;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use watertight_testkit::http2::{Frame, INITIAL_WINDOW_SIZE, kind};
+use watertight_testkit::{ConnectOptions, Http2, HubBuilder, HubProcess, PATIENCE, eventually, timed};
+
+const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+const STREAM: &str = "/sessions/demo/events";
+
+/// `GOAWAY` codes (RFC 9113, section 7).
+const PROTOCOL_ERROR: u32 = 1;
+const COMPRESSION_ERROR: u32 = 9;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn hub() -> HubBuilder {
+    HubProcess::builder(WATERTIGHT)
+        .flag("--write-deadline", "1s")
+        .flag("--heartbeat-interval", "500ms")
+        .flag("--half-open-timeout", "2s")
+        .flag("--body-timeout", "2s")
+}
+
+/// What a flood cost the hub.
+#[derive(Debug)]
+struct Cost {
+    cpu: Duration,
+    bytes: u64,
+}
+
+/// Runs a flood while somebody else publishes and reads, and says what it cost.
+fn flood(hub: &HubProcess, attack: impl FnOnce(&mut Http2) + Send) -> Cost {
+    let mut stream = hub.subscribe("good");
+    let (cpu, before) = (hub.cpu_time(), hub.process().anon());
+    let mut peak = before;
+    std::thread::scope(|scope| {
+        let attacking = scope.spawn(|| attack(&mut Http2::connect(hub.address(), &[])));
+        let mut probes = 0;
+        while !attacking.is_finished() || probes == 0 {
+            let text = probes.to_string();
+            let ((), took) = timed(|| {
+                hub.publish_text("good", &text);
+                assert_eq!(stream.next_event().data, text);
+            });
+            assert!(took < Duration::from_secs(2), "a publish took {took:?} during the flood");
+            probes += 1;
+            peak = peak.max(hub.process().anon());
+        }
+        attacking.join().unwrap();
+    });
+    drop(stream);
+    eventually!(hub.stats().live("connection"), |live| *live == 1);
+    let cost =
+        Cost { cpu: hub.cpu_time() - cpu, bytes: peak.max(hub.process().anon()).saturating_sub(before) };
+    println!("the flood cost {cost:?}");
+    assert!(cost.bytes < 16 << 20, "a flood made the hub grow: {cost:?}");
+    cost
+}
+
+/// Sends the same frames again and again until the peer has had enough of it, at most so many times.
+fn repeat(connection: &mut Http2, times: usize, frames: impl Fn(u32) -> Vec<Frame>) -> io::Result<()> {
+    (0..times).try_for_each(|turn| connection.send(&frames(u32::try_from(turn).unwrap())))
+}
+
+#[test]
+fn threat_12_streams_that_are_reset_at_once_end_the_connection() {
+    // CVE-2023-44487.
+    let hub = hub().start();
+    flood(&hub, |connection| {
+        let reset = |n: u32| [Frame::get(2 * n + 1, STREAM), Frame::cancel(2 * n + 1)];
+        let _ = connection.send(&(0..2000).flat_map(reset).collect::<Vec<_>>());
+        assert_eq!(connection.read_to_end(PATIENCE), Some(ENHANCE_YOUR_CALM));
+    });
+}
+
+#[test]
+fn threat_12_streams_that_are_reset_one_by_one_leave_nothing() {
+    let hub = hub().start();
+    flood(&hub, |connection| {
+        // Slowly enough for each to become a subscription.
+        for n in 0..200 {
+            let stream = 2 * n + 1;
+            connection.send(&[Frame::get(stream, STREAM)]).unwrap();
+            let is_head = |frame: &Frame| frame.kind == kind::HEADERS && frame.stream == stream;
+            assert!(connection.read_until(PATIENCE, |frame| stop_at(is_head(frame))));
+            connection.send(&[Frame::cancel(stream)]).unwrap();
+        }
+        eventually!(hub.stats().live("subscription"), |live| *live == 1);
+        assert!(hub.stats().ledger().counts("subscription").opened >= 200);
+    });
+}
+
+fn stop_at(found: bool) -> ControlFlow<()> {
+    if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+#[test]
+fn threat_12_making_the_hub_reset_streams_ends_the_connection() {
+    // CVE-2025-8671: each stream gets more window than there can be, which is an error of the stream.
+    const MOST: u32 = (1 << 31) - 1;
+    let hub = hub().start();
+    flood(&hub, |connection| {
+        let provoke = |n: u32| [Frame::get(2 * n + 1, STREAM), Frame::window_update(2 * n + 1, MOST)];
+        let _ = connection.send(&(0..1000).flat_map(provoke).collect::<Vec<_>>());
+        assert_eq!(connection.read_to_end(PATIENCE), Some(ENHANCE_YOUR_CALM));
+    });
+}
+
+#[test]
+fn threat_12_a_header_block_without_end_ends_the_connection() {
+    // RUSTSEC-2024-0332.
+    let hub = hub().start();
+    flood(&hub, |connection| {
+        let _ = connection.send(&[Frame::open_headers(1, STREAM)]);
+        let more = "x".repeat(15_000);
+        let _ = repeat(connection, 10_000, |_| vec![Frame::continuation(1, &[("x-more", &more)])]);
+        let code = connection.read_to_end(PATIENCE);
+        let allowed = [Some(ENHANCE_YOUR_CALM), Some(PROTOCOL_ERROR), Some(COMPRESSION_ERROR), None];
+        assert!(allowed.contains(&code), "{code:?}");
+    });
+    flood(&hub, |connection| {
+        let _ = connection.send(&[Frame::open_headers(1, STREAM)]);
+        let _ = repeat(connection, 100_000, |_| vec![Frame::continuation(1, &[])]);
+        let code = connection.read_to_end(PATIENCE);
+        assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    });
+}
+
+#[test]
+fn threat_12_empty_data_without_end_ends_the_connection() {
+    // RUSTSEC-2026-0258.
+    let hub = hub().start();
+    let cost = flood(&hub, |connection| {
+        let post = Frame::post(1, STREAM, &[("content-type", "text/plain")]);
+        let _ = connection.send(&[post]);
+        let some: Vec<Frame> = (0..100).map(|_| Frame::data(1, b"")).collect();
+        let _ = repeat(connection, 2_000, |_| some.clone());
+        let code = connection.read_to_end(PATIENCE);
+        assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    });
+    assert!(cost.cpu < Duration::from_secs(5), "{cost:?}");
+    hub.get("/sessions/demo").expect_problem(404, "SESSION_NOT_FOUND");
+}
+
+/// Floods with frames that want an answer, and reads none: the hub must stop reading, then give up.
+fn unanswered(hub: &HubProcess, frame: &Frame) {
+    let cost = flood(hub, |connection| {
+        let many: Vec<u8> = frame.bytes().repeat(2_000);
+        let deadline = Instant::now() + PATIENCE;
+        // It ends by the hub closing, or by the hub no longer reading and then closing.
+        while connection.connection().try_send(&many).is_ok() {
+            assert!(Instant::now() < deadline, "the hub took an endless flood for {PATIENCE:?}");
+        }
+    });
+    assert!(cost.cpu < Duration::from_secs(5), "{cost:?}");
+}
+
+#[test]
+fn threat_12_pings_whose_answers_are_never_read_cost_a_bounded_amount_and_end() {
+    unanswered(&hub().start(), &Frame::ping([7; 8]));
+}
+
+#[test]
+fn threat_12_settings_whose_answers_are_never_read_cost_a_bounded_amount_and_end() {
+    unanswered(&hub().start(), &Frame::settings(&[]));
+}
+
+/// Opens the stream on a connection that grants no room for its data.
+fn without_window(hub: &HubProcess, streams: u32) -> Http2 {
+    let mut connection = Http2::connect(hub.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    let requests: Vec<Frame> = (0..streams).map(|n| Frame::get(2 * n + 1, STREAM)).collect();
+    connection.send(&requests).unwrap();
+    connection
+}
+
+/// Answers pings and takes no data until the hub closes.
+fn sit(connection: &mut Http2) -> Duration {
+    let (was_open, took) = timed(|| {
+        connection.read_until(PATIENCE, |frame| {
+            assert!(frame.kind != kind::DATA || frame.payload.is_empty(), "data without a window");
+            ControlFlow::Continue(())
+        })
+    });
+    assert!(!was_open);
+    took
+}
+
+#[test]
+fn threat_12_a_stream_without_a_window_is_ended_by_the_write_deadline() {
+    let hub = hub().start();
+    let mut connection = without_window(&hub, 1);
+    eventually!(hub.stats().live("subscription") == 1);
+    hub.publish_text("demo", "nobody takes it");
+    let took = sit(&mut connection);
+    assert!(took < Duration::from_secs(6), "ended after {took:?}");
+    eventually!(hub.stats().live("subscription") == 0);
+    assert_eq!(hub.stats().number("metrics.slowConsumers"), 1);
+}
+
+#[test]
+fn threat_12_a_stream_that_does_not_even_take_its_opening_is_ended_too() {
+    // Nothing is published: what waits is the opening block, and heartbeats that cannot be written.
+    let hub = hub().start();
+    let mut connection = without_window(&hub, 100);
+    eventually!(hub.stats().live("subscription") == 100);
+    let took = sit(&mut connection);
+    assert!(took < Duration::from_secs(6), "ended after {took:?}");
+    eventually!(hub.stats().live("subscription") == 0);
+}
+
+#[test]
+fn threat_12_a_connection_has_so_many_streams_and_no_more() {
+    let hub = hub().start();
+    let mut connection = Http2::connect(hub.address(), &[]);
+    let requests: Vec<Frame> = (0..200).map(|n| Frame::get(2 * n + 1, STREAM)).collect();
+    connection.send(&requests).unwrap();
+    let (mut opened, mut refused) = (0, 0);
+    connection.read_until(PATIENCE, |frame| {
+        opened += usize::from(frame.kind == kind::HEADERS);
+        refused += usize::from(frame.kind == kind::RST_STREAM);
+        stop_at(opened + refused == 200 || frame.kind == kind::GOAWAY)
+    });
+    assert!(opened <= 128, "{opened} streams on one connection");
+    let stats = hub.stats();
+    assert!(stats.live("subscription") <= 128, "{:?}", stats.ledger());
+}
+
+#[test]
+fn threat_12_a_body_that_is_not_read_fills_its_window_and_no_memory() {
+    let hub = hub().flag("--max-event-bytes", "256KiB").start();
+    for n in 0..30 {
+        hub.publish_text("demo", &format!("{n}{}", "x".repeat(200_000)));
+    }
+    let before = hub.process().anon();
+    let small = ConnectOptions::small_window();
+    let connections: Vec<Http2> = (0..20)
+        .map(|_| {
+            let mut connection =
+                Http2::connect_with(hub.address(), &[(INITIAL_WINDOW_SIZE, 1 << 30)], &small);
+            connection.send(&[Frame::window_update(0, 1 << 30)]).unwrap();
+            let path = format!("{STREAM}?replay=all");
+            connection.send(&(0..5).map(|n| Frame::get(2 * n + 1, &path)).collect::<Vec<_>>()).unwrap();
+            connection
+        })
+        .collect();
+    let mut peak = before;
+    eventually!({
+        peak = peak.max(hub.process().anon());
+        hub.stats().live("connection") == 1
+    });
+    let grown = peak - before;
+    println!("100 streams of 6 MB that nobody reads made the hub grow by {grown} bytes");
+    assert!(grown < 40 << 20, "100 streams that nobody reads made the hub grow by {grown} bytes");
+    drop(connections);
+}
