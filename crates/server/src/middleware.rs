@@ -43,6 +43,11 @@ async fn check_target(State(app): State<App>, request: Request, next: Next) -> R
         let detail = format!("a target may have at most {} bytes", app.config.max_uri_bytes);
         return Problem::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", detail).into_response();
     }
+    if is_forged(&request, &app.config) {
+        let detail =
+            "a page of this origin may not change anything here; cors_origins is the list of those that may";
+        return Problem::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", detail).into_response();
+    }
     let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
     if is_bodiless && has_body(&request) {
         let problem = Problem::bad_request("BODY_NOT_ALLOWED", "this request takes no body");
@@ -52,6 +57,19 @@ async fn check_target(State(app): State<App>, request: Request, next: Next) -> R
         return response;
     }
     next.run(request).await
+}
+
+/// Whether a browser sends this for a page of somebody else: such a page cannot read the answer, but without
+/// this it could publish and delete. Programs send no `Origin`; our own page has our host in it.
+fn is_forged(request: &Request, config: &Config) -> bool {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let headers = request.headers();
+    let Some(origin) = headers.get(header::ORIGIN).filter(|_| changes) else { return false };
+    let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    let is_ours = authority.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host));
+    !is_ours && !config.cors_origins.allows(origin.as_bytes())
 }
 
 fn has_body(request: &Request) -> bool {

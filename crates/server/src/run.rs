@@ -210,7 +210,7 @@ fn hub_config(config: &Config) -> HubConfig {
         write_deadline: config.write_deadline,
         half_open_timeout: config.half_open_timeout,
         max_age: config.max_age,
-        max_age_jitter_percent: (config.max_age_jitter * 100.0) as u8,
+        max_age_jitter_percent: (config.max_age_jitter * 100.0).round() as u8,
         breaker_errors: u8::try_from(config.breaker_errors).unwrap_or(u8::MAX),
         retry: config.retry,
         shards: match config.shards {

@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame as BodyFrame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Sleep;
-use watertight_core::{CloseReason, Due, Frame, Lifecycle, Piece};
+use watertight_core::{CloseReason, Due, Entry, Frame, Kind, Lifecycle, Piece};
 use watertight_wire::{Encoder, HEARTBEAT, unchunk};
 
 use crate::subscription::Subscription;
@@ -51,6 +51,7 @@ struct State {
     subscription: Subscription,
     life: Lifecycle,
     timer: Pin<Box<Sleep>>,
+    _timer: Entry,
     encoder: Encoder,
 }
 
@@ -63,20 +64,27 @@ impl AsRef<[u8]> for EventBytes {
     }
 }
 
+/// The head of a stream: its type, what keeps proxies from buffering it, and what silence means.
+#[must_use]
+pub fn stream_headers(heartbeat: Duration) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("heartbeat-interval", HeaderValue::from(heartbeat.as_secs().max(1)));
+    headers
+}
+
 impl Subscription {
     /// The subscription as an HTTP response: `200`, `text/event-stream`, and what keeps proxies from
     /// buffering it.
     #[must_use]
     pub fn into_http_response(self) -> Response<SseBody> {
-        let heartbeat = self.policy().heartbeat.as_secs().max(1);
+        let heartbeat = self.policy().heartbeat;
         let handle = StreamHandle(Arc::new(Mutex::new(Some(self))));
         let mut response = Response::new(SseBody { handle: handle.clone(), state: None, done: false });
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-        headers.insert("heartbeat-interval", HeaderValue::from(heartbeat));
+        *response.headers_mut() = stream_headers(heartbeat);
         response.extensions_mut().insert(handle);
         response
     }
@@ -88,7 +96,8 @@ impl State {
         let life =
             Lifecycle::begin(now, subscription.policy(), subscription.token_expiry(), fastrand::u64(..));
         let timer = Box::pin(tokio::time::sleep(life.next(subscription.policy()).since(now)));
-        State { subscription, life, timer, encoder: Encoder::new() }
+        let entry = subscription.hub().ledger().open(Kind::Timer);
+        State { subscription, life, timer, _timer: entry, encoder: Encoder::new() }
     }
 
     fn opening(&mut self) -> Bytes {
@@ -185,6 +194,7 @@ impl Body for SseBody {
             Poll::Ready(Ok(bytes)) => bytes,
             Poll::Ready(Err(reason)) => {
                 let goodbye = state.goodbye(reason);
+                state.subscription.record().close(reason);
                 // Gives cursor and counts back now, not when the connection gets round to it.
                 self.state = None;
                 self.done = true;

@@ -79,7 +79,10 @@ impl GuardedListener {
             let (stream, peer) = accept(&self.listener).await;
             let Ok(guard) = self.gate.admit(peer.ip()) else { continue };
             if watch_peer(&stream, &self.config).is_ok() {
-                return (GuardedStream::new(stream, self.config.write_deadline).holding(guard), peer);
+                let stream =
+                    GuardedStream::new(stream, self.config.write_deadline, self.config.half_open_timeout)
+                        .holding(guard);
+                return (stream, peer);
             }
         }
     }
@@ -115,7 +118,7 @@ pin_project! {
     pub struct GuardedStream<S> {
         #[pin]
         inner: S,
-        write_deadline: Duration,
+        deadlines: (Duration, Duration),
         // Armed while a write waits; allocated only then.
         stalled: Option<Pin<Box<Sleep>>>,
         guard: Option<ConnectionGuard>,
@@ -124,8 +127,10 @@ pin_project! {
 
 impl<S> GuardedStream<S> {
     /// Guards `inner`.
-    pub fn new(inner: S, write_deadline: Duration) -> GuardedStream<S> {
-        GuardedStream { inner, write_deadline, stalled: None, guard: None }
+    /// `write_deadline`: how long the peer may accept nothing; `half_open`: how long it may acknowledge nothing
+    /// on a line that is not full.
+    pub fn new(inner: S, write_deadline: Duration, half_open: Duration) -> GuardedStream<S> {
+        GuardedStream { inner, deadlines: (write_deadline, half_open), stalled: None, guard: None }
     }
 
     /// Keeps the connection's place for as long as the stream lives.
@@ -141,18 +146,42 @@ impl<S> GuardedStream<S> {
     }
 }
 
+/// What can be written to under guard.
+pub trait Transport: AsyncWrite {
+    /// Sets how long the kernel waits for acknowledgements, where there is a kernel behind it. A line that is
+    /// full gets longer than one that is not: a reader that stalls is not dead, and the write deadline has to
+    /// come first.
+    fn set_kernel_patience(&self, _patience: Duration) {}
+}
+
+impl Transport for TcpStream {
+    fn set_kernel_patience(&self, patience: Duration) {
+        // A kernel without the option still has the write deadline.
+        let _ = SockRef::from(self).set_tcp_user_timeout(Some(patience));
+    }
+}
+
+impl Transport for tokio::io::DuplexStream {}
+
 /// Lets a write through, or arms the deadline while it waits.
-fn guard_write<T>(
+fn guard_write<T, S: Transport>(
+    inner: &S,
     wrote: Poll<io::Result<T>>,
     stalled: &mut Option<Pin<Box<Sleep>>>,
-    deadline: Duration,
+    (deadline, half_open): (Duration, Duration),
     context: &mut Context<'_>,
 ) -> Poll<io::Result<T>> {
+    const MARGIN: Duration = Duration::from_secs(5);
     if wrote.is_ready() {
-        *stalled = None;
+        if stalled.take().is_some() {
+            inner.set_kernel_patience(half_open);
+        }
         return wrote;
     }
-    let timer = stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
+    let timer = stalled.get_or_insert_with(|| {
+        inner.set_kernel_patience(deadline + MARGIN);
+        Box::pin(tokio::time::sleep(deadline))
+    });
     match timer.as_mut().poll(context) {
         Poll::Ready(()) => {
             Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer accepts no bytes")))
@@ -171,11 +200,11 @@ impl<S: AsyncRead> AsyncRead for GuardedStream<S> {
     }
 }
 
-impl<S: AsyncWrite> AsyncWrite for GuardedStream<S> {
+impl<S: Transport> AsyncWrite for GuardedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        let wrote = this.inner.poll_write(context, bytes);
-        guard_write(wrote, this.stalled, *this.write_deadline, context)
+        let mut this = self.project();
+        let wrote = this.inner.as_mut().poll_write(context, bytes);
+        guard_write(&*this.inner, wrote, this.stalled, *this.deadlines, context)
     }
 
     fn poll_write_vectored(
@@ -183,9 +212,9 @@ impl<S: AsyncWrite> AsyncWrite for GuardedStream<S> {
         context: &mut Context<'_>,
         runs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        let wrote = this.inner.poll_write_vectored(context, runs);
-        guard_write(wrote, this.stalled, *this.write_deadline, context)
+        let mut this = self.project();
+        let wrote = this.inner.as_mut().poll_write_vectored(context, runs);
+        guard_write(&*this.inner, wrote, this.stalled, *this.deadlines, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -193,14 +222,14 @@ impl<S: AsyncWrite> AsyncWrite for GuardedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
-        let flushed = this.inner.poll_flush(context);
-        guard_write(flushed, this.stalled, *this.write_deadline, context)
+        let mut this = self.project();
+        let flushed = this.inner.as_mut().poll_flush(context);
+        guard_write(&*this.inner, flushed, this.stalled, *this.deadlines, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
-        let shut = this.inner.poll_shutdown(context);
-        guard_write(shut, this.stalled, *this.write_deadline, context)
+        let mut this = self.project();
+        let shut = this.inner.as_mut().poll_shutdown(context);
+        guard_write(&*this.inner, shut, this.stalled, *this.deadlines, context)
     }
 }

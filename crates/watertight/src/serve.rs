@@ -96,8 +96,10 @@ struct Shared {
     requests: Semaphore,
     /// Connections that are being refused politely; beyond these they are just closed.
     refusals: Semaphore,
-    /// Cancelled when the server stops.
+    /// Cancelled when the server stops: connections end as soon as they may.
     stop: CancellationToken,
+    /// Cancelled when the grace is over, or when serving is given up: connections end at once.
+    abort: CancellationToken,
     /// Every connection's task, and every HTTP/2 stream's.
     tasks: TaskTracker,
 }
@@ -131,12 +133,14 @@ impl Server {
     }
 
     /// Serves until `stop` completes; then accepts nothing more, tells every subscriber, and returns when all
-    /// connections are gone, after the grace at the latest. Dropping the future ends all connections at once.
+    /// connections are gone, after the grace at the latest. Dropping the future ends its connections at once;
+    /// streams that a pump has taken over belong to the hub and end with [`Hub::shutdown`].
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let shared = Arc::new(Shared {
             requests: Semaphore::new(self.limits.max_requests_in_flight),
             refusals: Semaphore::new(64),
             stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
             tasks: TaskTracker::new(),
             hub: self.hub,
             router: self.router,
@@ -145,7 +149,7 @@ impl Server {
             tls: self.tls,
         });
         // Dropping this future drops the guard, and the connections' tasks end.
-        let _ends_all = shared.stop.clone().drop_guard();
+        let _ends_all = shared.abort.clone().drop_guard();
         accept::run(&shared, &listener, stop).await;
         drop(listener);
         shared.stop.cancel();

@@ -16,6 +16,7 @@ use watertight_core::{
 
 use crate::event::{Message, Received};
 use crate::hub::{Hub, Inner};
+use crate::shard::ConnectionId;
 
 /// Membership in a session: counted in when made, counted out when dropped.
 #[derive(Debug)]
@@ -110,6 +111,11 @@ struct TaskGuard {
 }
 
 impl TaskGuard {
+    fn id(&self) -> ConnectionId {
+        let slot = u32::try_from(self.listing_key).unwrap_or(u32::MAX);
+        ConnectionId { shard: None, slot, generation: self.record.generation }
+    }
+
     fn register(inner: &Arc<Inner>, session: &Arc<Session>, cursor: Cursor, terms: &Terms) -> TaskGuard {
         let now = inner.clock.now();
         let subscriber = TaskSubscriber::new(cursor.next, now);
@@ -129,6 +135,20 @@ impl TaskGuard {
 
 impl Drop for TaskGuard {
     fn drop(&mut self) {
+        let record = &self.record;
+        tracing::info!(
+            target: "watertight::connection",
+            connection = %self.id(),
+            kind = record.terms.kind,
+            user = record.terms.user.as_deref().unwrap_or("-"),
+            session = record.session.name().as_str(),
+            duration_ms = self.inner.clock.now().since(record.started).as_millis() as u64,
+            sent = record.sent.load(Ordering::Relaxed),
+            errors = 0,
+            validations = 0,
+            reason = record.closed().map_or("PEER_CLOSED", CloseReason::code),
+            "connection closed"
+        );
         self.record.session.remove_task(self.session_key);
         let mut tasks = self.inner.tasks.lock();
         tasks.try_remove(self.listing_key);
@@ -274,7 +294,8 @@ impl Subscription {
         task.record.subscriber.progress(self.cursor.next, now);
         match piece {
             Some(piece) => {
-                task.record.sent.fetch_add(1, Ordering::Relaxed);
+                let is_event = matches!(piece, Piece::Event(..));
+                task.record.sent.fetch_add(u64::from(is_event), Ordering::Relaxed);
                 inner.counters.note_delivered(&piece);
                 Poll::Ready(Ok(piece))
             }

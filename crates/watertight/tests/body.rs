@@ -57,7 +57,7 @@ async fn a_body_ends_at_its_age_although_it_is_never_silent() {
 #[tokio::test(start_paused = true)]
 async fn a_write_that_waits_fails_at_the_deadline_and_not_before() {
     let (near, far) = tokio::io::duplex(16);
-    let mut stream = GuardedStream::new(near, Duration::from_secs(30));
+    let mut stream = GuardedStream::new(near, Duration::from_secs(30), Duration::from_secs(15));
     stream.write_all(&[0; 16]).await.unwrap();
     let begun = tokio::time::Instant::now();
     let error = stream.write_all(&[0; 1]).await.unwrap_err();
@@ -70,7 +70,7 @@ async fn a_write_that_waits_fails_at_the_deadline_and_not_before() {
 async fn a_peer_that_accepts_a_byte_now_and_then_is_not_stalled() {
     use tokio::io::AsyncReadExt;
     let (near, mut far) = tokio::io::duplex(1);
-    let mut stream = GuardedStream::new(near, Duration::from_secs(30));
+    let mut stream = GuardedStream::new(near, Duration::from_secs(30), Duration::from_secs(15));
     let drip = async {
         for _ in 0..10 {
             tokio::time::sleep(Duration::from_secs(20)).await;

@@ -45,6 +45,8 @@ pub(super) struct Report {
     pub(super) undelivered: u64,
     /// Anything else worth knowing.
     pub(super) notes: Vec<String>,
+    /// Why it could not be measured.
+    pub(super) failure: Option<String>,
 }
 
 impl Report {
@@ -56,9 +58,9 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// Whether nothing was lost in silence, doubled or reordered.
+    /// Whether it was measured, and nothing was lost in silence, doubled or reordered.
     pub(super) fn is_exact(&self) -> bool {
-        self.undelivered == 0 && self.tally.as_ref().is_none_or(Tally::is_exact)
+        self.failure.is_none() && self.undelivered == 0 && self.tally.as_ref().is_none_or(Tally::is_exact)
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -77,6 +79,9 @@ impl Report {
         }
         object.insert("exact".into(), self.is_exact().into());
         object.insert("notes".into(), json!(self.notes));
+        if let Some(failure) = &self.failure {
+            object.insert("failure".into(), json!(failure));
+        }
         object.into()
     }
 
@@ -88,6 +93,9 @@ impl Report {
         }
         for note in &self.notes {
             writeln!(text, "  {note}").ok();
+        }
+        if let Some(failure) = &self.failure {
+            writeln!(text, "  FAILED: {failure}").ok();
         }
         text
     }

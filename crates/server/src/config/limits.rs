@@ -198,7 +198,8 @@ settings! {
         min 100 * MILLISECOND => "one lost packet would end the connection",
         max HOUR => "vanished peers would hold their places";
 
-    /// How long a subscriber may show no sign of life, not one byte accepted by its peer.
+    /// How long a subscriber whose stream is no plain socket (HTTP/2, TLS, long-poll, Rust) may leave events
+    /// unread; on a plain socket `write_deadline` comes first.
     max_subscriber_idle_time: Duration as Time = Duration::from_secs(600),
         min 100 * MILLISECOND => "a short stall of an honest network takes longer",
         max 7 * DAY => "dead subscribers would hold their places";
@@ -217,7 +218,7 @@ settings! {
     /// How many consecutive errors of a stream open its breaker and close it.
     breaker_errors: usize as Count = 3,
         min 1 => "every stream would be closed at once",
-        max 1_000 => "the breaker would never open";
+        max 255 => "the breaker would never open";
 
     /// After how long clients are told to come back (`retry:`), before jitter.
     retry: Duration as Time = Duration::from_secs(2),

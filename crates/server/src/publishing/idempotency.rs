@@ -160,16 +160,29 @@ impl IdempotencyKeys {
 
 impl Table {
     fn forget_old(&mut self, now: Tick) {
-        while self.order.front().is_some_and(|(_, _, until)| *until <= now) {
+        // One turn at most: tries that are under way go to the end, however old.
+        for _ in 0..self.order.len() {
+            if self.order.front().is_none_or(|(_, _, until)| *until > now) {
+                return;
+            }
             self.forget_oldest();
         }
     }
 
+    /// Forgets the oldest that is settled; a try that is under way is kept, whatever its age.
     fn forget_oldest(&mut self) {
-        if let Some((key, generation, _)) = self.order.pop_front()
-            && self.slots.get(&key).is_some_and(|slot| slot.generation == generation)
-        {
-            self.slots.remove(&key);
+        for _ in 0..self.order.len() {
+            let Some((key, generation, until)) = self.order.pop_front() else { return };
+            match self.slots.get(&key).filter(|slot| slot.generation == generation) {
+                Some(Slot { state: State::UnderWay, .. }) => {
+                    self.order.push_back((key, generation, until));
+                }
+                Some(_) => {
+                    self.slots.remove(&key);
+                    return;
+                }
+                None => return,
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! `/connections`: who listens, and closing one of them.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 use watertight::{ConnectionInfo, ConnectionPlace};
 
-use super::query::Query;
+use super::query::{PathText, Query};
 use super::sessions::{page_cursor, page_size, parse_cursor};
 use crate::app::App;
 use crate::problem::Problem;
@@ -23,7 +23,7 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
 }
 
 /// `DELETE /connections/{id}`: its peer is told `DISCONNECTED`.
-pub(crate) async fn close(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub(crate) async fn close(State(app): State<App>, PathText(id): PathText) -> Result<StatusCode, Problem> {
     let no_connection = || Problem::not_found("CONNECTION_NOT_FOUND", "there is no such connection");
     let id = id.parse().map_err(|_| no_connection())?;
     if app.hub.disconnect(id).await { Ok(StatusCode::NO_CONTENT) } else { Err(no_connection()) }

@@ -1,13 +1,14 @@
 //! `/sessions/{session}/events`: publish and subscribe.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
+use watertight::body::stream_headers;
 use watertight::{Event, Hub, Position, PublishError, Resume, resume};
 
-use super::query::{Query, invalid};
+use super::query::{PathText, Query, invalid};
 use crate::app::App;
 use crate::problem::{Problem, internal};
 use crate::publishing::body::{self, BodyLimits};
@@ -17,17 +18,23 @@ use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX};
 /// How an id may be spelt in a query: clients that cannot set headers have each their own way.
 const ID_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
 
-/// `GET`: a stream, or a long-poll for those who accept JSON.
+/// `GET`: a stream, or a long-poll for those who accept JSON. `HEAD`: its head; nobody subscribes.
 pub(crate) async fn read(
     State(app): State<App>,
-    Path(session): Path<String>,
+    PathText(session): PathText,
     method: Method,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let resume = resume_of(&headers, &query)?;
     match accepted(&headers) {
-        Accepted::Stream if method == Method::HEAD => Ok(stream_head()),
+        Accepted::Stream if method == Method::HEAD => {
+            Ok((stream_headers(app.config.heartbeat_interval), Body::empty()).into_response())
+        }
+        Accepted::Json if method == Method::HEAD => {
+            let content_type = HeaderValue::from_static("application/json");
+            Ok(([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response())
+        }
         Accepted::Stream => Ok(app.hub.subscribe(&session, resume)?.into_response()),
         Accepted::Json => super::poll::poll(&app, &session, resume, &query).await,
         Accepted::Neither => Err(Problem::new(
@@ -38,19 +45,15 @@ pub(crate) async fn read(
     }
 }
 
-/// The head that a stream would have, for `HEAD`: nobody subscribes.
-fn stream_head() -> Response {
-    let content_type = HeaderValue::from_static("text/event-stream");
-    ([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response()
-}
-
 /// Where a subscriber wants to begin. The header wins over the query; `after` is the long-poll's word.
 fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
-    if let Some(id) = headers.get("last-event-id") {
+    // An empty id says nothing, however it is sent.
+    let header = headers.get("last-event-id").filter(|id| !id.is_empty());
+    if let Some(id) = header {
         return Ok(resume::from_last_event_id(id.as_bytes()));
     }
-    let id = query.first(&ID_PARAMETERS).or_else(|| query.first(&["after"]));
-    if let Some(id) = id.filter(|id| !id.is_empty()) {
+    let said = |names: &[&str]| query.first(names).filter(|id| !id.is_empty());
+    if let Some(id) = said(&ID_PARAMETERS).or_else(|| said(&["after"])) {
         return Ok(resume::from_last_event_id(id.as_bytes()));
     }
     match query.first(&["replay"]) {
@@ -91,7 +94,7 @@ fn accepted(headers: &HeaderMap) -> Accepted {
 /// `POST`: publish. Answered with 202 once the events are in the log and the pumps keep up.
 pub(crate) async fn publish(
     State(app): State<App>,
-    Path(session): Path<String>,
+    PathText(session): PathText,
     query: Query,
     headers: HeaderMap,
     request_body: Body,

@@ -15,7 +15,7 @@ use super::query::{Query, invalid};
 use crate::app::App;
 use crate::problem::{Problem, internal, unavailable};
 
-/// Bytes of data that one answer carries at most, but for a single larger event. Charged while it is built.
+/// Bytes of data that one answer carries at most, but for a single larger event. Charged while the answer is built.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Serialize)]
@@ -51,8 +51,6 @@ pub(crate) async fn poll(
     query: &Query,
 ) -> Result<Response, Problem> {
     let (wait, limit) = (wait_of(app, query)?, limit_of(app, query)?);
-    let charge = app.hub.budget().try_charge(Owner::Requests, MAX_ANSWER_BYTES);
-    let _charge = charge.map_err(|error| unavailable("OVERLOADED", error.to_string()))?;
     let mut subscription = app.hub.subscribe(session, resume)?;
     let mut answer = Answer::default();
     // Dropping the future (the peer left) drops the subscription.
@@ -69,6 +67,8 @@ pub(crate) async fn poll(
     if answer.next.is_empty() {
         answer.next = subscription.position().to_string();
     }
+    // The events are there already; what is charged is that they and their JSON are held meanwhile.
+    let _charge = app.hub.budget().charge(Owner::Requests, 2 * answer.bytes);
     let body = serde_json::to_vec(&answer).map_err(internal)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -101,7 +101,7 @@ async fn collect(subscription: &mut Subscription, limit: usize, answer: &mut Ans
                     return None;
                 }
             }
-            Message::Gap(_) if has_some => return None,
+            Message::Gap(_) if has_some || answer.gap.is_some() => return None,
             Message::Gap(gap) => {
                 answer.next = gap.to.to_string();
                 answer.gap = RawValue::from_string(gap.to_json()).ok();

@@ -11,6 +11,19 @@ use crate::problem::Problem;
 /// Parameters that one request may have.
 const PARAMETERS_MAX: usize = 32;
 
+/// The one parameter of a path, decoded.
+pub(crate) struct PathText(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for PathText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathText, Problem> {
+        let path = axum::extract::Path::<String>::from_request_parts(parts, &state).await;
+        let path = path.map_err(|_| Problem::bad_request("INVALID_PARAMETER", "the path is not UTF-8"))?;
+        Ok(PathText(path.0))
+    }
+}
+
 /// The parameters of a request, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);

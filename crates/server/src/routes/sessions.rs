@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 use watertight::Session;
 use watertight_core::registry::Place;
 
-use super::query::{Query, invalid};
+use super::query::{PathText, Query, invalid};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -50,14 +50,14 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
 /// `GET /sessions/{session}`.
 pub(crate) async fn inspect(
     State(app): State<App>,
-    Path(name): Path<String>,
+    PathText(name): PathText,
 ) -> Result<Json<Value>, Problem> {
     let session = app.hub.session(&name).ok_or_else(|| no_session(&name))?;
     Ok(Json(summary(&app, &session)))
 }
 
 /// `DELETE /sessions/{session}`: its subscribers read to its end and are told `SESSION_ENDED`.
-pub(crate) async fn end(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+pub(crate) async fn end(State(app): State<App>, PathText(name): PathText) -> Result<StatusCode, Problem> {
     if app.hub.end_session(&name) { Ok(StatusCode::NO_CONTENT) } else { Err(no_session(&name)) }
 }
 

@@ -42,8 +42,8 @@ impl Hub {
         Ok(position)
     }
 
-    /// Publishes events in order. They are checked before the first is appended, so a refused batch leaves
-    /// nothing behind; only memory running out in the middle can cut it short.
+    /// Publishes events in order, all or none: they are checked, and room is made for all of them, before the
+    /// first is appended.
     ///
     /// # Errors
     /// When an event is refused, with its index in the batch.
@@ -56,13 +56,14 @@ impl Hub {
         for (index, event) in events.iter().enumerate() {
             self.inner.check(event).map_err(|error| (index, error))?;
         }
+        let mut permits = self.inner.charge_all(&name, events)?.into_iter();
         let portion = (self.inner.config.max_queue_size / PORTIONS_PER_QUEUE).max(1);
         let mut positions = Vec::with_capacity(events.len());
         for (turn, events) in events.chunks(portion).enumerate() {
             let mut last = None;
-            for (index, event) in events.iter().enumerate() {
-                let (position, session) =
-                    self.inner.append(&name, event).map_err(|error| (turn * portion + index, error))?;
+            for (index, (event, permit)) in events.iter().zip(permits.by_ref()).enumerate() {
+                let appended = self.inner.append(&name, event, permit);
+                let (position, session) = appended.map_err(|error| (turn * portion + index, error))?;
                 positions.push(position);
                 last = Some(session);
             }
@@ -85,7 +86,8 @@ impl Hub {
     fn append(&self, session: &str, event: &Event) -> Result<(Position, Arc<Session>), PublishError> {
         let name = self.name(session)?;
         self.inner.check(event)?;
-        let (position, session) = self.inner.append(&name, event)?;
+        let permit = self.inner.charge_one(&name, event)?;
+        let (position, session) = self.inner.append(&name, event, permit)?;
         self.inner.announce(&session);
         Ok((position, session))
     }
@@ -118,17 +120,20 @@ impl Inner {
 
     /// Appends a checked event. Tries again if the session is ended under its hands: then the next look-up
     /// makes a new one.
-    fn append(&self, name: &SessionName, event: &Event) -> Result<(Position, Arc<Session>), PublishError> {
+    fn append(
+        &self,
+        name: &SessionName,
+        event: &Event,
+        mut permit: Permit,
+    ) -> Result<(Position, Arc<Session>), PublishError> {
         ENCODER.with_borrow_mut(|encoder| {
             let mut draft = encoder.event(&event.event_type, &event.data);
             loop {
                 let session = self.session(name, false)?;
-                let bytes = draft.encoded_len(ID_TEXT_BYTES_MAX) + FRAME_OVERHEAD_BYTES;
-                let permit = self.charge_frame(&session, bytes)?;
                 let expires = self.expiry(event);
                 match self.append_draft(&session, draft, permit, expires) {
                     Ok(position) => return Ok((position, session)),
-                    Err(again) => draft = again,
+                    Err(again) => (draft, permit) = again,
                 }
             }
         })
@@ -140,10 +145,10 @@ impl Inner {
         draft: Draft<'a>,
         permit: Permit,
         expires: Tick,
-    ) -> Result<Position, Draft<'a>> {
+    ) -> Result<Position, (Draft<'a>, Permit)> {
         let (position, freed) = session.with_log(|log| {
             if log.ended() {
-                return Err(draft);
+                return Err((draft, permit));
             }
             let position = log.position(log.next());
             let text = position.text();
@@ -154,6 +159,21 @@ impl Inner {
         self.counters.events_published.fetch_add(1, Ordering::Relaxed);
         self.counters.note_appended(freed);
         Ok(position)
+    }
+
+    /// Charges the frames of a batch, all or none.
+    fn charge_all(&self, name: &SessionName, events: &[Event]) -> Result<Vec<Permit>, (usize, PublishError)> {
+        let charged = events.iter().map(|event| self.charge_one(name, event)).enumerate();
+        charged.map(|(index, permit)| permit.map_err(|error| (index, error))).collect()
+    }
+
+    /// Charges the frame that an event will be.
+    fn charge_one(&self, name: &SessionName, event: &Event) -> Result<Permit, PublishError> {
+        let bytes = ENCODER.with_borrow_mut(|encoder| {
+            encoder.event(&event.event_type, &event.data).encoded_len(ID_TEXT_BYTES_MAX)
+        });
+        let session = self.session(name, false)?;
+        self.charge_frame(&session, bytes + FRAME_OVERHEAD_BYTES)
     }
 
     /// Charges a frame; if there is no room, lets history go: the session's own first, then others', in turn.

@@ -189,6 +189,7 @@ where
         }
         if let Poll::Ready(result) = polled {
             if let Err(error) = result {
+                watch.note_failure(&error);
                 debug!(%error, %peer, "connection ended with an error");
             }
             return Poll::Ready(None);

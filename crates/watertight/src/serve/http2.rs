@@ -101,6 +101,7 @@ where
         }
         if let Poll::Ready(result) = connection.as_mut().poll(context) {
             if let Err(error) = result {
+                watch.note_failure(&error);
                 debug!(%error, %peer, "connection ended with an error");
             }
             return Poll::Ready(());

@@ -58,6 +58,15 @@ impl StreamWatch {
         }
     }
 
+    /// Notes that the connection failed; a stream that waited for its peer all the write deadline was slow.
+    pub(super) fn note_failure(&self, error: &hyper::Error) {
+        let source =
+            std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        if source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut) {
+            self.has_stalled(Duration::ZERO);
+        }
+    }
+
     fn has_stalled(&self, deadline: Duration) -> bool {
         let now = self.hub.clock().now();
         let mut streams = self.watched.streams.lock();

@@ -93,7 +93,7 @@ impl Shard<'_> {
             connection = %self.id_of(slot, conn.cold.generation),
             kind = conn.cold.state.kind,
             user = conn.cold.state.user.as_deref().unwrap_or("-"),
-            session = %conn.session().name(),
+            session = conn.session().name().as_str(),
             duration_ms = self.now.since(conn.cold.state.started).as_millis() as u64,
             sent = conn.sent,
             errors = conn.cold.state.errors,

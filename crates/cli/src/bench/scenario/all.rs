@@ -1,7 +1,7 @@
 //! Every figure that must be reached, one scenario after the other, each with a hub of its own.
 
 use super::super::Bench;
-use super::super::failure::Outcome;
+use super::super::failure::{Failure, Outcome};
 use super::super::publisher::Rate;
 use super::super::report::{Figure, Report, table};
 use super::{churn, fanout, hold, stalled, stats, storm};
@@ -26,25 +26,40 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
         rounds: if args.quick { 1 } else { 5 },
     };
     let seconds = if args.quick { 1 } else { 10 };
-    Ok(vec![
-        hold::run(bench, &hold(hold::Sessions::Own))?,
-        hold::run(bench, &hold(hold::Sessions::One))?,
-        fanout::run(bench, &fanout(Rate::Max, seconds, false))?,
-        fanout::run(bench, &fanout(Rate::PerSecond(50), 2 * seconds, true))?,
-        churn::run(bench, &churn::Args { cycles: 40_000 / scale as u64, at_once: 200 })?,
-        stalled::run(
-            bench,
-            &stalled::Args {
-                subscribers: 2000 / scale,
-                stalled: 1000 / scale,
-                rate: Rate::Max,
-                seconds,
-                data_bytes: 100,
-            },
-        )?,
-        storm::run(bench, &storm::Args { subscribers: 10_000 / scale, events: 256, data_bytes: 10_240 })?,
-        stats::run(bench, &stats::Args { sessions: 100_000 / scale, calls: 10_000 / scale as u64 })?,
-    ])
+    let churn = churn::Args { cycles: 40_000 / scale as u64, at_once: 200 };
+    let (subscribers, stalled) = (2000 / scale, 1000 / scale);
+    let stalled = stalled::Args { subscribers, stalled, rate: Rate::Max, seconds, data_bytes: 100 };
+    let storm = storm::Args { subscribers: 10_000 / scale, events: 256, data_bytes: 10_240 };
+    let stats = stats::Args { sessions: 100_000 / scale, calls: 10_000 / scale as u64 };
+    let mut reports = Reports::default();
+    reports.add("hold", hold::run(bench, &hold(hold::Sessions::Own)))?;
+    reports.add("hold", hold::run(bench, &hold(hold::Sessions::One)))?;
+    reports.add("fanout", fanout::run(bench, &fanout(Rate::Max, seconds, false)))?;
+    reports.add("fanout", fanout::run(bench, &fanout(Rate::PerSecond(50), 2 * seconds, true)))?;
+    reports.add("churn", churn::run(bench, &churn))?;
+    reports.add("stalled", stalled::run(bench, &stalled))?;
+    reports.add("storm", storm::run(bench, &storm))?;
+    reports.add("stats", stats::run(bench, &stats))?;
+    Ok(reports.0)
+}
+
+/// What was measured so far. One scenario that fails takes nothing from the others.
+#[derive(Default)]
+struct Reports(Vec<Report>);
+
+impl Reports {
+    fn add(&mut self, scenario: &'static str, outcome: Outcome<Report>) -> Outcome<()> {
+        match outcome {
+            Ok(report) => self.0.push(report),
+            Err(Failure::Broken(failure)) => {
+                let mut report = Report::new(scenario);
+                report.failure = Some(failure);
+                self.0.push(report);
+            }
+            Err(stop) => return Err(stop),
+        }
+        Ok(())
+    }
 }
 
 /// The figures that have a target, in one table.
@@ -55,6 +70,10 @@ pub(in crate::bench) fn summary(reports: &[Report]) -> String {
         .filter(|figure| figure.at_most.is_some())
         .cloned()
         .collect();
-    let exact = if reports.iter().all(Report::is_exact) { "nothing" } else { "SOMETHING" };
-    format!("all\n{}  {exact} was lost in silence, doubled or reordered\n", table(&figures))
+    let verdict = if reports.iter().all(Report::is_exact) {
+        "nothing was lost in silence, doubled or reordered"
+    } else {
+        "SOMETHING was lost in silence, doubled, reordered or not measured: see above"
+    };
+    format!("all\n{}  {verdict}\n", table(&figures))
 }

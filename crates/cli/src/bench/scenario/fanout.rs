@@ -153,6 +153,9 @@ fn add_latency(report: &mut Report, side: &Side) {
     let latency = |share| side.crowd.latency.quantile(share) as f64 / 1000.0;
     report.figure(Figure::new("latency, median", latency(0.5), "ms"));
     report.figure(Figure::new("latency, p99", latency(0.99), "ms"));
+    // A publisher that outruns delivery is slowed: speed alone makes no gap.
+    let gaps = side.crowd.tally.gaps as f64;
+    report.figure(Figure::new("gaps told to subscribers that keep reading", gaps, "").at_most(0.0));
     report.tally = Some(side.crowd.tally.clone());
     report.undelivered = side.undelivered();
 }

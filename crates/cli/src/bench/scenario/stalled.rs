@@ -107,6 +107,8 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
         p99(&beside),
         p99(&after)
     ));
+    let gaps = readers.crowd.tally.gaps as f64;
+    report.figure(Figure::new("gaps told to subscribers that keep reading", gaps, "").at_most(0.0));
     report.undelivered = undelivered(&readers.crowd, readers.next - 1);
     report.tally = Some(readers.crowd.tally.clone());
     Ok(report)
