@@ -23,6 +23,9 @@ fn strict_hub() -> HubProcess {
         .start()
 }
 
+/// Query, content type, path, body, and the status and code of the refusal.
+type Case<'a> = (&'a str, &'a str, &'a str, &'a [u8], u16, &'a str);
+
 #[test]
 fn what_cannot_be_published_is_refused_with_a_code_and_nothing_of_it_is_in_the_log() {
     let hub = strict_hub();
@@ -30,7 +33,7 @@ fn what_cannot_be_published_is_refused_with_a_code_and_nothing_of_it_is_in_the_l
     let big = "x".repeat(1025);
     let big_json = format!("{{\"data\":\"{big}\"}}");
     let big_body = format!("[{}]", vec![format!("{{\"data\":\"{}\"}}", "x".repeat(900)); 9].join(","));
-    let eleven = format!("[{}]", vec!["{\"data\":1}"; 11].join(","));
+    let eleven = format!("[{}]", ["{\"data\":1}"; 11].join(","));
     let eleven_lines = "{\"data\":1}\n".repeat(11);
     let good_then_big = format!("[{{\"data\":1}},{big_json}]");
     let deep = format!("{{\"data\":{}{}}}", "[".repeat(900), "]".repeat(900));
@@ -38,7 +41,7 @@ fn what_cannot_be_published_is_refused_with_a_code_and_nothing_of_it_is_in_the_l
     let long_type_query = format!("?type={}", "t".repeat(257));
     let long_name = format!("/sessions/{}/events", "n".repeat(33));
     let long_target = format!("{EVENTS}?x={}", "x".repeat(1024));
-    let cases: &[(&str, &str, &str, &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         // what is no JSON
         ("", JSON, EVENTS, b"", 400, "MALFORMED_JSON"),
         ("", JSON, EVENTS, b"{", 400, "MALFORMED_JSON"),

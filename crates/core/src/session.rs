@@ -62,9 +62,13 @@ impl ShardSlot {
         self.oldest.store(next, Ordering::SeqCst);
     }
 
-    /// Says that a socket joined that needs events from `next` on.
-    pub fn needs(&self, next: u64) {
+    /// Says that a socket joined that needs events from `next` on. One that is level with the log holds
+    /// publishers back from its first moment, not only after the first pass that met it.
+    pub fn joined(&self, next: u64, is_live: bool) {
         self.oldest.fetch_min(next, Ordering::SeqCst);
+        if is_live {
+            self.served.fetch_min(next, Ordering::SeqCst);
+        }
     }
 
     /// Says up to which event number (exclusive) the shard's reading sockets were served; `u64::MAX`: nobody

@@ -65,9 +65,9 @@ fn the_oldest_event_needed_is_that_of_the_furthest_behind_socket_or_task() {
     assert_eq!(session.oldest_needed(), 9, "nobody needs anything");
     session.slot(1).set_oldest(5);
     assert_eq!(session.oldest_needed(), 5);
-    session.slot(1).needs(7);
+    session.slot(1).joined(7, false);
     assert_eq!(session.oldest_needed(), 5, "who comes later does not hide who was there");
-    session.slot(0).needs(3);
+    session.slot(0).joined(3, false);
     assert_eq!(session.oldest_needed(), 3);
     let task = TaskSubscriber::new(2, Tick::ZERO);
     let key = session.add_task(Arc::clone(&task));

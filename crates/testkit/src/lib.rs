@@ -25,6 +25,7 @@
 //! | [`raw`] | [`RawConnection`]: literal bytes over a socket with options, half close, reset |
 //! | [`http`] | [`Client`], [`Response`]: one request, one answer |
 //! | [`http2`] | [`Http2`]: literal HTTP/2 frames |
+//! | [`pipeline`] | [`Pipeline`]: many requests over one connection |
 //! | [`sse`] | [`SseReader`]: the events of a stream, one by one |
 //! | [`decode`] | [`StreamDecoder`]: head, chunks and events from bytes cut anywhere |
 //! | [`crowd`] | [`Crowd`]: thousands of streams in one thread |
@@ -50,6 +51,7 @@ pub mod http;
 pub mod http2;
 pub mod hub;
 pub mod network;
+pub mod pipeline;
 pub mod process;
 pub mod program;
 pub mod proxy;
@@ -70,6 +72,7 @@ pub use http::{Client, Response};
 pub use http2::Http2;
 pub use hub::{HubBuilder, HubProcess};
 pub use network::Network;
+pub use pipeline::Pipeline;
 pub use process::Process;
 pub use program::Program;
 pub use proxy::{Cut, FaultProxy, Mode};

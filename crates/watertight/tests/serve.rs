@@ -1,5 +1,12 @@
 //! Sockets in a pump's hands, on a clock that the test moves: heartbeats, deadlines, stalls, panics.
-#![allow(clippy::disallowed_methods, reason = "tests own their tasks and their clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test owns its tasks and its clock, and fails by panicking"
+)]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! The library's own face: publish, subscribe as a stream, resume, expire, end.
-#![allow(clippy::disallowed_methods, reason = "tests own their tasks and their clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test owns its tasks and its clock, and fails by panicking"
+)]
 
 mod support;
 

@@ -14,7 +14,7 @@ pub(super) struct Figure {
     pub(super) value: f64,
     pub(super) unit: &'static str,
     /// It must not be above this.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "atMost", skip_serializing_if = "Option::is_none")]
     pub(super) at_most: Option<f64>,
 }
 

@@ -70,7 +70,7 @@ fn what_is_evicted_under_a_reader_s_hands_becomes_a_gap_and_nothing_else() {
 fn history_that_a_reader_still_needs_is_not_shed() {
     check(4, || {
         let (_books, session) = session(4);
-        session.slot(0).needs(1);
+        session.slot(0).joined(1, false);
         let publisher = thread::spawn({
             let session = Arc::clone(&session);
             move || (0..2).for_each(|_| session.with_log(append))

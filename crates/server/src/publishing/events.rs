@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use watertight::Event;
 use watertight::event::EventType;
@@ -45,6 +46,27 @@ struct JsonEvent<'a> {
     ttl: Option<f64>,
 }
 
+/// Takes an object and nothing else: serde alone would also take an array of the fields' values.
+struct Object<'a>(JsonEvent<'a>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                JsonEvent::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
 impl JsonEvent<'_> {
     fn into_event(self) -> Result<Event, Problem> {
         let event = Event::of_type(event_type(self.event_type.as_deref())?, self.data.get());
@@ -74,7 +96,7 @@ pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Probl
     let is_array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     if !is_array {
-        let event = JsonEvent::deserialize(&mut reader).map_err(malformed)?;
+        let Object(event) = Object::deserialize(&mut reader).map_err(malformed)?;
         reader.end().map_err(malformed)?;
         return Ok(Posted::One(event.into_event()?));
     }
@@ -96,8 +118,7 @@ pub(crate) fn from_ndjson(bytes: &[u8], max_events: usize) -> Result<Posted, Pro
         if index == max_events {
             return Err(too_many(max_events));
         }
-        let event: JsonEvent<'_> =
-            serde_json::from_slice(line).map_err(|error| malformed(error).at(index))?;
+        let Object(event) = serde_json::from_slice(line).map_err(|error| malformed(error).at(index))?;
         events.push(event.into_event().map_err(|problem| problem.at(index))?);
     }
     Ok(Posted::Many(events))
@@ -147,7 +168,7 @@ impl<'de> Visitor<'de> for AtMost {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
         let mut events = Vec::new();
-        while let Some(event) = sequence.next_element()? {
+        while let Some(Object(event)) = sequence.next_element()? {
             if events.len() == self.0 {
                 return Err(A::Error::custom(TOO_MANY));
             }

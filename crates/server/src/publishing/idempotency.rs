@@ -151,11 +151,6 @@ impl IdempotencyKeys {
             *table = Table { next_generation: table.next_generation, ..Table::default() };
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.table.lock().slots.len()
-    }
 }
 
 impl Table {

@@ -51,7 +51,7 @@ impl Shard<'_> {
             (timer, parts.membership, guard),
         );
         let conn = Conn::new(socket, parts.cursor, opening, cold);
-        session.slot(self.index()).needs(conn.cursor.next);
+        session.slot(self.index()).joined(conn.cursor.next, conn.cursor.live);
         self.conns.insert(conn);
         if let Some(group) = self.groups.get_mut(key as usize) {
             group.members.push(slot);

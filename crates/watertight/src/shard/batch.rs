@@ -102,18 +102,23 @@ impl Batch {
         self.upto
     }
 
-    /// Index of the first part for a cursor. A cursor inside a gap gets the whole gap.
+    /// Index of the first part for a cursor.
     fn index_of(&self, next: u64) -> usize {
         if next == self.from { 0 } else { self.parts.partition_point(|part| part.next <= next) }
     }
 
     /// The bytes for a socket whose cursor stands at `next`, and how many events they are. `None`: its cursor
-    /// is older than this batch.
+    /// is older than this batch, or inside a gap of it: it misses something else than the others.
     pub(super) fn run_for(&self, next: u64) -> Option<(&[u8], u64)> {
         if next < self.from {
             return None;
         }
         let index = self.index_of(next);
+        let begins = index.checked_sub(1).map_or(self.from, |before| self.parts[before].next);
+        let begins_with_gap = self.parts.get(index).is_some_and(|part| !part.is_event);
+        if begins_with_gap && begins != next {
+            return None;
+        }
         let start = index.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| part.end);
         let events = self.parts[index..].iter().filter(|part| part.is_event).count() as u64;
         match self.parts.as_slice() {
