@@ -97,6 +97,19 @@ fn publishers_are_held_back_by_the_slowest_who_still_reads() {
 }
 
 #[test]
+fn a_socket_that_is_level_holds_publishers_back_from_its_first_moment() {
+    let books = Books::new();
+    let session = session(&books, 1);
+    session.slot(0).set_group(Some(1));
+    session.slot(0).joined(1, true);
+    publish(&session, 8);
+    assert_eq!(session.backlog(Tick::ZERO), 8, "no pass has met it yet");
+    session.slot(0).set_group(None);
+    session.slot(0).joined(1, false);
+    assert_eq!(session.backlog(Tick::ZERO), 0, "one that replays holds nobody back");
+}
+
+#[test]
 fn a_task_that_stalls_holds_nobody_back_after_its_patience() {
     let books = Books::new();
     let session = session(&books, 1);

@@ -148,3 +148,74 @@ impl Batch {
         settled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use watertight_core::{Budget, Epoch, Kind, Ledger, Log, LogLimits, Owner, Session, SessionName, Tick};
+    use watertight_wire::{Encoder, EventType};
+
+    use super::Batch;
+    use crate::hub::id_of;
+
+    /// A session that keeps three events, of which `published` were published.
+    fn session(published: u64) -> std::sync::Arc<Session> {
+        let limits = LogLimits { max_queue_size: 3, max_history: 3, max_bytes: 1 << 20 };
+        let log = Log::new(Epoch::from_bits(7), limits);
+        let entry = Ledger::new().open(Kind::Session);
+        let permit = Budget::new(1 << 20, 1 << 21).charge(Owner::Sessions, 1);
+        let name = SessionName::new("s", 8).unwrap();
+        let session = Session::new(name, log, 1, Tick::ZERO, entry, permit);
+        let mut encoder = Encoder::new();
+        for number in 1..=published {
+            session.with_log(|log| {
+                let text = log.position(log.next()).text();
+                let draft = encoder.event(&EventType::default(), &number.to_string());
+                log.append(super::Frame::new(draft.finish(id_of(&text)), None), Tick::NEVER)
+            });
+        }
+        session
+    }
+
+    fn loaded(session: &Session, from: u64) -> Batch {
+        let mut batch = Batch::default();
+        batch.load(session, from, None, Tick::ZERO, &mut Encoder::new());
+        batch
+    }
+
+    fn text(run: Option<(&[u8], u64)>) -> Option<String> {
+        run.map(|(bytes, _)| String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_run_begins_where_the_cursor_stands() {
+        let batch = loaded(&session(3), 1);
+        assert!(text(batch.run_for(1)).unwrap().contains("data: 1\n"));
+        let later = text(batch.run_for(3)).unwrap();
+        assert!(later.contains("data: 3\n") && !later.contains("data: 2\n"));
+        assert_eq!(text(batch.run_for(4)).unwrap(), "");
+        assert_eq!(text(batch.run_for(0)), None);
+    }
+
+    #[test]
+    fn a_gap_is_given_only_to_those_who_missed_just_that() {
+        let batch = loaded(&session(10), 1);
+        let run = text(batch.run_for(1)).unwrap();
+        assert!(run.contains("\"missed\":7,\"reason\":\"lagged\"") && run.contains("data: 8\n"));
+        assert_eq!(text(batch.run_for(5)), None, "it has heard of events 1 to 4: the gap is not its own");
+        let behind = text(batch.run_for(8)).unwrap();
+        assert!(behind.contains("data: 8\n") && !behind.contains("event: gap"));
+    }
+
+    #[test]
+    fn a_run_that_was_cut_anywhere_is_settled_to_the_byte() {
+        let batch = loaded(&session(3), 1);
+        let (run, _) = batch.run_for(2).unwrap();
+        let run = run.to_vec();
+        for wrote in 0..=run.len() {
+            let settled = batch.settle(2, wrote);
+            let rest = settled.rest.as_ref().map_or(&[][..], |(frame, at)| &frame.chunk()[*at..]);
+            let (after, _) = batch.run_for(settled.next).unwrap();
+            assert_eq!([&run[..wrote], rest, after].concat(), run, "cut after {wrote} bytes");
+        }
+    }
+}
