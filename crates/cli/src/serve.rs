@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
+use watertight_server::RunError;
 use watertight_server::config::{Config, ConfigArgs, ConfigError, LogFormat, load};
 
 use crate::{exit, memory};
@@ -31,6 +32,7 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
     let served = runtime.block_on(watertight_server::run(config, memory::observed_bytes, announce));
     match served {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ RunError::Tls(_)) => exit::failed(ConfigError::EXIT_CODE, error),
         Err(error) => exit::failed(1, error),
     }
 }

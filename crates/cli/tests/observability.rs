@@ -19,7 +19,9 @@ fn stats_say_what_there_is_and_agree_with_the_kernel() {
     for n in 0..7 {
         hub.publish_text("s1", &n.to_string());
     }
-    let stats = eventually!(hub.stats(), |stats| stats.number("metrics.eventsDelivered") == 70);
+    let stats = eventually!(hub.stats(), |stats| {
+        stats.number("metrics.eventsDelivered") == 70 && stats.live("connection") == 51
+    });
     stats.ledger().assert_adds_up();
     for (path, expected) in [
         ("totalSessions", 5),
@@ -178,7 +180,7 @@ fn each_connection_leaves_one_line_in_the_log_whatever_carried_it() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         for word in [
             "kind=\"session\"",
-            "session=demo",
+            "session=\"demo\"",
             "sent=1",
             "errors=0",
             "validations=0",

@@ -48,6 +48,10 @@ pub const READING_PATIENCE_MS: u64 = 5_000;
 /// nobody back for longer.
 pub const NEWCOMER_PATIENCE_MS: u64 = 1_000;
 
+/// How long one socket may hold publishers back while others are level, milliseconds, from when it was last
+/// level itself. A crowd that is slow together is waited for; one that is slower than the others is not.
+pub const HOLD_MAX_MS: u64 = 2_000;
+
 /// What a socket must take after it was full for the first time to have proved that it reads, bytes. More than
 /// a peer's kernel takes by itself.
 pub const PROOF_BYTES: usize = 256 * 1024;

@@ -314,6 +314,16 @@ impl Session {
         head.saturating_sub(slowest.unwrap_or(u64::MAX))
     }
 
+    /// Whether anybody's subscribers, of another shard or tasks, have been served up to `next`.
+    pub fn others_have(&self, shard: usize, next: u64) -> bool {
+        let has = |slot: &ShardSlot| {
+            let served = slot.served.load(Ordering::SeqCst);
+            served >= next && served != u64::MAX
+        };
+        let shards = self.slots.iter().enumerate().any(|(index, slot)| index != shard && has(slot));
+        shards || self.tasks.lock().subscribers.iter().any(|(_, task)| task.position() >= next)
+    }
+
     /// Adds a publisher that waits for the pump; the key takes it out again.
     pub fn add_paced(&self, waker: StdArc<AtomicWaker>) -> usize {
         let key = self.tasks.lock().paced.insert(waker);

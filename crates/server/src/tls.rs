@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read or holds nothing of use.
-    #[error("{key} = {path:?}: {why}")]
+    #[error("{key} = {path:?}: {why}; name a PEM file that this user may read")]
     File {
         /// The setting.
         key: &'static str,

@@ -1,7 +1,9 @@
 //! Many requests over one connection, not waiting for each answer: floods of names and of events.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
+use crate::PATIENCE;
 use crate::http::Response;
 use crate::raw::RawConnection;
 
@@ -10,7 +12,10 @@ const AT_ONCE: usize = 128;
 
 /// A connection that asks one thing after the other.
 #[derive(Debug)]
-pub struct Pipeline(RawConnection);
+pub struct Pipeline {
+    to: SocketAddr,
+    connection: RawConnection,
+}
 
 impl Pipeline {
     /// Connects.
@@ -19,7 +24,7 @@ impl Pipeline {
     /// When it cannot.
     #[must_use]
     pub fn connect(to: SocketAddr) -> Pipeline {
-        Pipeline(RawConnection::connect(to))
+        Pipeline { to, connection: RawConnection::connect(to) }
     }
 
     /// Publishes each data to its session and returns the answers' statuses, in order.
@@ -27,20 +32,43 @@ impl Pipeline {
     /// # Panics
     /// When an answer does not come.
     pub fn publish(&mut self, events: impl IntoIterator<Item = (String, String)>) -> Vec<u16> {
-        let (mut statuses, mut waiting, mut bytes) = (Vec::new(), 0, Vec::new());
-        for (session, data) in events {
-            let length = data.len();
-            let request = format!(
-                "POST /sessions/{session}/events HTTP/1.1\r\nHost: hub\r\nContent-Type: text/plain\r\n\
-                 Content-Length: {length}\r\n\r\n{data}"
-            );
-            bytes.extend_from_slice(request.as_bytes());
-            waiting += 1;
-            if waiting == AT_ONCE {
-                self.exchange(&mut bytes, &mut waiting, &mut statuses);
+        self.publish_with(events.into_iter().map(|(session, data)| (session, data, String::new())))
+    }
+
+    /// The same, each with further header lines (each ended by CRLF).
+    ///
+    /// # Panics
+    /// When an answer does not come.
+    pub fn publish_with(&mut self, events: impl IntoIterator<Item = (String, String, String)>) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        self.each_batch(events, |pipeline, bytes, count| {
+            pipeline.connection.send(bytes);
+            statuses.extend((0..count).map(|_| pipeline.connection.read_response("POST").status));
+        });
+        statuses
+    }
+
+    /// The same towards a hub that refuses without reading on and then closes: it is connected to anew, and
+    /// what was not answered is not repeated.
+    ///
+    /// # Panics
+    /// When it cannot connect.
+    pub fn press(&mut self, events: impl IntoIterator<Item = (String, String)>) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        let events = events.into_iter().map(|(session, data)| (session, data, String::new()));
+        self.each_batch(events, |pipeline, bytes, count| {
+            let _ = pipeline.connection.try_send(bytes);
+            let deadline = Instant::now() + PATIENCE;
+            for _ in 0..count {
+                match Response::read_from(&mut pipeline.connection, "POST", deadline) {
+                    Ok(answer) => statuses.push(answer.status),
+                    Err(_) => {
+                        pipeline.connection = RawConnection::connect(pipeline.to);
+                        break;
+                    }
+                }
             }
-        }
-        self.exchange(&mut bytes, &mut waiting, &mut statuses);
+        });
         statuses
     }
 
@@ -49,13 +77,32 @@ impl Pipeline {
     /// # Panics
     /// When the answer does not come.
     pub fn get(&mut self, path: &str) -> Response {
-        self.0.send_get(path, &[]);
-        self.0.read_response("GET")
+        self.connection.send_get(path, &[]);
+        self.connection.read_response("GET")
     }
 
-    fn exchange(&mut self, bytes: &mut Vec<u8>, waiting: &mut usize, statuses: &mut Vec<u16>) {
-        self.0.send(&bytes);
-        bytes.clear();
-        statuses.extend((0..std::mem::take(waiting)).map(|_| self.0.read_response("POST").status));
+    fn each_batch(
+        &mut self,
+        events: impl IntoIterator<Item = (String, String, String)>,
+        mut exchange: impl FnMut(&mut Pipeline, &[u8], usize),
+    ) {
+        let (mut bytes, mut count) = (Vec::new(), 0);
+        for (session, data, headers) in events {
+            let length = data.len();
+            let request = format!(
+                "POST /sessions/{session}/events HTTP/1.1\r\nHost: hub\r\nContent-Type: text/plain\r\n\
+                 {headers}Content-Length: {length}\r\n\r\n{data}"
+            );
+            bytes.extend_from_slice(request.as_bytes());
+            count += 1;
+            if count == AT_ONCE {
+                exchange(self, &bytes, count);
+                bytes.clear();
+                count = 0;
+            }
+        }
+        if count > 0 {
+            exchange(self, &bytes, count);
+        }
     }
 }

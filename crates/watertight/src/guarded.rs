@@ -115,7 +115,10 @@ pin_project! {
     /// fails with `TimedOut`. The timer belongs to the stream, so it fires whoever polls or does not poll the
     /// body behind it.
     #[derive(Debug)]
-    pub struct GuardedStream<S> {
+    pub struct GuardedStream<S>
+    where
+        S: Transport,
+    {
         #[pin]
         inner: S,
         deadlines: (Duration, Duration),
@@ -125,7 +128,7 @@ pin_project! {
     }
 }
 
-impl<S> GuardedStream<S> {
+impl<S: Transport> GuardedStream<S> {
     /// Guards `inner`.
     /// `write_deadline`: how long the peer may accept nothing; `half_open`: how long it may acknowledge nothing
     /// on a line that is not full.
@@ -152,12 +155,20 @@ pub trait Transport: AsyncWrite {
     /// full gets longer than one that is not: a reader that stalls is not dead, and the write deadline has to
     /// come first.
     fn set_kernel_patience(&self, _patience: Duration) {}
+
+    /// Makes closing throw unsent bytes away, in the kernel too.
+    fn set_hard_close(&self) {}
 }
 
 impl Transport for TcpStream {
     fn set_kernel_patience(&self, patience: Duration) {
         // A kernel without the option still has the write deadline.
         let _ = SockRef::from(self).set_tcp_user_timeout(Some(patience));
+    }
+
+    fn set_hard_close(&self) {
+        // If it cannot be set the connection closes gently instead.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -184,13 +195,15 @@ fn guard_write<T, S: Transport>(
     });
     match timer.as_mut().poll(context) {
         Poll::Ready(()) => {
+            // What waits for a peer that takes nothing is of no use to anybody.
+            inner.set_hard_close();
             Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer accepts no bytes")))
         }
         Poll::Pending => Poll::Pending,
     }
 }
 
-impl<S: AsyncRead> AsyncRead for GuardedStream<S> {
+impl<S: AsyncRead + Transport> AsyncRead for GuardedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

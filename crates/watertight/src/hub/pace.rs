@@ -3,7 +3,8 @@
 //!
 //! A publisher waits until every subscriber that still reads is within half of `max_queue_size` of the head.
 //! A subscriber that takes nothing for a while no longer counts (one second for a socket that has never
-//! read on after it was full, five for one that has), and no publisher waits longer than [`WAIT_MAX`]: that is
+//! read on after it was full, five for one that has), one that is slower than others who are level holds them
+//! back for two seconds in all until it is level again, and no publisher waits longer than [`WAIT_MAX`]: that is
 //! the most a stalled or trickling reader costs it. The pumps wake who waits.
 
 use std::future::poll_fn;

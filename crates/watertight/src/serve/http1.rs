@@ -60,9 +60,13 @@ impl Service<Request<Incoming>> for RouterService {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             let Ok(mut response) = router.call(request).await;
-            // While a stream goes on, what the peer sends is no next head.
-            if response.extensions().get::<StreamHandle>().is_none() {
+            let is_stream = response.extensions().get::<StreamHandle>().is_some();
+            if !is_stream {
                 clock.answered();
+            } else if version != Version::HTTP_2 {
+                // While a stream goes on, what the peer sends is no next head, and behind it there is none.
+                clock.streams();
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             if let Some(handover) = handover
                 && clock.is_flushed()
@@ -171,6 +175,7 @@ async fn drive<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let io = io.by_heads();
     let mut head = HeadDeadline { clock: io.clock(), timer: None };
     let watch = StreamWatch::new(&shared.hub);
     let service = service(shared, peer, io.clock(), handover.clone(), watch.clone(), Activity::default());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mio::net::TcpStream;
 use socket2::SockRef;
-use watertight_core::limits::{NEWCOMER_PATIENCE_MS, PROOF_BYTES, READING_PATIENCE_MS};
+use watertight_core::limits::{HOLD_MAX_MS, NEWCOMER_PATIENCE_MS, PROOF_BYTES, READING_PATIENCE_MS};
 use watertight_core::{CloseReason, ConnectionState, Cursor, Entry, Frame, Lifecycle, Policy, Session, Tick};
 
 use crate::gate::ConnectionGuard;
@@ -51,6 +51,8 @@ pub(super) struct Cold {
     pub(super) place: u32,
     /// The goodbye stands in `rest`; when that is written, the socket is closed.
     pub(super) farewell: bool,
+    /// How long it has held publishers back while others were level, milliseconds, since it was level itself.
+    pub(super) held_ms: u64,
     /// Bytes it took after it had been full for the first time.
     taken_since_full: usize,
     /// A frame of which this many bytes were written. Kept whole, so that a chunk is never torn.
@@ -79,6 +81,7 @@ impl Cold {
             group,
             place,
             farewell: false,
+            held_ms: 0,
             taken_since_full: 0,
             rest: None,
             life,
@@ -140,7 +143,7 @@ impl Conn {
     pub(super) fn is_reading(&self, now: Tick) -> bool {
         let has_proved = self.cold.taken_since_full >= PROOF_BYTES;
         let patience = if has_proved { READING_PATIENCE_MS } else { NEWCOMER_PATIENCE_MS };
-        now.0.saturating_sub(self.last_write.0) < patience
+        self.cold.held_ms < HOLD_MAX_MS && now.0.saturating_sub(self.last_write.0) < patience
     }
 
     /// The lifecycle, told when bytes were last accepted.

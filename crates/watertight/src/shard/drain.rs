@@ -111,6 +111,7 @@ impl Shard<'_> {
         });
         let result = if pieces.is_empty() {
             conn.cursor = cursor;
+            conn.cold.held_ms = 0;
             if ended {
                 conn.closing = Some(CloseReason::SessionEnded);
                 Ok(Some(0))

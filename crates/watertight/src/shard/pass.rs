@@ -205,9 +205,24 @@ impl Shard<'_> {
         }
     }
 
-    /// Looks again at how far a group's members are, after some drew level outside a pass.
-    pub(super) fn look_at_group(&mut self, key: u32) {
+    /// Looks again at how far a group's members are, after some drew level outside a pass. Publishers have
+    /// waited for `waited_ms`: whoever they waited for while others were level has used that much of what it
+    /// may hold them back.
+    pub(super) fn look_at_group(&mut self, key: u32, waited_ms: u64) {
         let Some(group) = self.groups.get(key as usize) else { return };
+        let near = u64::try_from(self.inner.config.max_queue_size / 2).unwrap_or(u64::MAX);
+        let limit = group.session.head().saturating_sub(near);
+        let nexts = group.members.iter().filter_map(|slot| self.conns.get(*slot as usize));
+        let some_are_level = nexts.map(|conn| conn.cursor.next).any(|next| next >= limit);
+        if waited_ms > 0 && (some_are_level || group.session.others_have(group.shard, limit)) {
+            for slot in &group.members {
+                if let Some(conn) = self.conns.get_mut(*slot as usize)
+                    && conn.cursor.next < limit
+                {
+                    conn.cold.held_ms += waited_ms;
+                }
+            }
+        }
         let mut slowest = Slowest::NONE;
         for slot in &group.members {
             if let Some(conn) = self.conns.get(*slot as usize) {

@@ -244,7 +244,7 @@ impl<'a> Shard<'a> {
             Work::Dirty(session) => self.session_has_news(&session),
             Work::Paced(session) => {
                 if let Some(key) = session.slot(self.index()).group() {
-                    self.look_at_group(key);
+                    self.look_at_group(key, 0);
                 }
                 self.wake_paced(&session);
                 if !self.paced.iter().any(|known| Arc::ptr_eq(known, &session)) {
@@ -275,11 +275,15 @@ impl<'a> Shard<'a> {
         if self.paced.is_empty() || (self.inner.clock.runs() && self.now < self.next_paced) {
             return;
         }
+        // Since they were last looked after; not since long ago, when nobody waited.
+        let every_ms = u64::try_from(PACED_EVERY.as_millis()).unwrap_or(1);
+        let late_ms = self.now.0.saturating_sub(self.next_paced.0);
+        let waited_ms = every_ms + late_ms.min(10 * every_ms);
         self.next_paced = self.now.after(PACED_EVERY);
         let mut paced = std::mem::take(&mut self.paced);
         paced.retain(|session| {
             if let Some(key) = session.slot(self.index()).group() {
-                self.look_at_group(key);
+                self.look_at_group(key, waited_ms);
             }
             self.wake_paced(session);
             session.has_paced()
