@@ -111,6 +111,38 @@ fn threat_37_a_storm_on_one_session_reaches_its_readers_whole_and_passes_by_the_
 }
 
 #[test]
+fn threat_37_a_storm_of_large_events_is_slowed_before_readers_fall_off_the_bytes() {
+    // The history's bytes hold 130 of these events, far fewer than a live subscriber may lag by.
+    const EVENTS: usize = 600;
+    const READERS: usize = 10;
+    let hub = HubProcess::start(WATERTIGHT);
+    let mut crowd = Crowd::open(hub.address(), READERS, |_| {
+        (ConnectOptions::default(), "/sessions/storm/events".to_owned())
+    });
+    std::thread::scope(|scope| {
+        let hub = &hub;
+        scope.spawn(move || {
+            let data = "x".repeat(64_000);
+            let events = (0..EVENTS).map(|n| ("storm".to_owned(), format!("{n} {data}")));
+            let statuses = Pipeline::connect(hub.address()).publish(events);
+            assert!(statuses.iter().all(|status| *status == 202));
+        });
+        let mut seen = [0; READERS];
+        let mut missing = READERS;
+        crowd.read_until(Duration::from_secs(60), |index, what| {
+            if let Seen::Item(Item::Event { event_type, data, .. }) = what {
+                let (n, _) = data.split_once(' ').unwrap_or((data, ""));
+                assert_eq!((event_type, n), ("message", &*seen[index].to_string()), "reader {index}");
+                seen[index] += 1;
+                missing -= usize::from(seen[index] == EVENTS);
+            }
+            if missing == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+    });
+    assert_eq!(hub.stats().number("metrics.gaps"), 0);
+}
+
+#[test]
 fn threat_37_a_storm_over_ten_thousand_sessions_is_fair_to_all_of_them() {
     const SESSIONS: usize = 10_000;
     const ROUNDS: usize = 3;

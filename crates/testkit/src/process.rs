@@ -68,12 +68,16 @@ impl Process {
         let port = format!("{:04X}", at.port());
         let tables = [self.read("net/tcp"), self.read("net/tcp6")];
         let rows = tables.iter().flat_map(|table| table.lines().skip(1));
-        rows.filter(|row| {
-            let fields: Vec<&str> = row.split_whitespace().collect();
-            let is_listener = fields[3] == "0A";
-            fields[1].ends_with(&port) && !is_listener && ours.contains(fields[9])
-        })
-        .count()
+        // By inode: a table that changes while it is read shows some rows twice.
+        let held: HashSet<&str> = rows
+            .filter_map(|row| {
+                let fields: Vec<&str> = row.split_whitespace().collect();
+                let is_listener = fields[3] == "0A";
+                let is_held = fields[1].ends_with(&port) && !is_listener && ours.contains(fields[9]);
+                is_held.then_some(fields[9])
+            })
+            .collect();
+        held.len()
     }
 
     /// What its descriptors are, as text: for the message of a test that finds too many.

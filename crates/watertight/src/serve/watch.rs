@@ -50,11 +50,16 @@ impl StreamWatch {
         self.watched.came.notified().await;
         let deadline = self.hub.config().write_deadline;
         let look_every = (deadline / 8).max(Duration::from_millis(50));
+        let mut suspected = false;
         loop {
             tokio::time::sleep(look_every).await;
-            if self.has_stalled(deadline) {
+            let stalls = self.find_stalled(deadline).is_some();
+            // Twice in a row: after a pause of the whole process everybody looks stalled until they had a turn.
+            if stalls && suspected {
+                self.end_stalled(deadline);
                 return;
             }
+            suspected = stalls;
         }
     }
 
@@ -63,20 +68,21 @@ impl StreamWatch {
         let source =
             std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
         if source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut) {
-            self.has_stalled(Duration::ZERO);
+            self.end_stalled(Duration::ZERO);
         }
     }
 
-    fn has_stalled(&self, deadline: Duration) -> bool {
+    fn find_stalled(&self, deadline: Duration) -> Option<Arc<TaskRecord>> {
         let now = self.hub.clock().now();
         let mut streams = self.watched.streams.lock();
         streams.retain(|stream| stream.strong_count() > 0);
-        let stalled =
-            streams.iter().filter_map(Weak::upgrade).find(|stream| stream.is_stalled(now, deadline));
-        if let Some(stream) = &stalled {
+        streams.iter().filter_map(Weak::upgrade).find(|stream| stream.is_stalled(now, deadline))
+    }
+
+    fn end_stalled(&self, deadline: Duration) {
+        if let Some(stream) = self.find_stalled(deadline) {
             stream.close(CloseReason::SlowConsumer);
             self.hub.counters().slow_consumers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
-        stalled.is_some()
     }
 }
