@@ -1,7 +1,8 @@
 //! Pacing: a publisher that outruns delivery is slowed, so that readers who keep reading never get a gap from
 //! speed alone.
 //!
-//! A publisher waits until every subscriber that still reads is within half of `max_queue_size` of the head.
+//! A publisher waits until every subscriber that still reads is within half of `max_queue_size` of the head (or
+//! of what the log holds, if its bytes are the closer limit).
 //! A subscriber that takes nothing for a while no longer counts (one second for a socket that has never
 //! read on after it was full, five for one that has), one that is slower than others who are level holds them
 //! back for two seconds in all until it is level again, and no publisher waits longer than [`WAIT_MAX`]: that is
@@ -33,11 +34,23 @@ impl Drop for PacedGuard<'_> {
 }
 
 impl Inner {
+    /// How far behind readers may be: by half of `max_queue_size`, or of what the log holds, where large events
+    /// fill its bytes long before its slots.
+    pub(crate) fn near(&self, session: &Session) -> u64 {
+        let full = self.config.max_history_bytes_per_session / 2;
+        let held = session.with_log(|log| if log.bytes() > full { log.events() } else { usize::MAX });
+        u64::try_from(held.min(self.config.max_queue_size) / 2).unwrap_or(u64::MAX).max(1)
+    }
+
     /// Waits until the pumps are close enough behind. Dropping the future stops the waiting.
     pub(crate) async fn pace(&self, session: &Arc<Session>) {
-        let near = u64::try_from(self.config.max_queue_size / 2).unwrap_or(u64::MAX).max(1);
         let begun = self.clock.now();
-        if session.backlog(begun) <= near {
+        let backlog = session.backlog(begun);
+        if backlog <= 1 {
+            return;
+        }
+        let near = self.near(session);
+        if backlog <= near {
             return;
         }
         let waker = Arc::new(AtomicWaker::new());

@@ -20,8 +20,8 @@ use crate::event::Event;
 /// Event types that are the hub's own: a publisher must not forge them.
 const RESERVED_TYPES: [&str; 2] = ["gap", "error"];
 
-/// Events appended between two looks at the pumps, as a share of `max_queue_size`: a batch larger than the
-/// queue is fed in portions, so that it does not outrun readers by itself.
+/// Events appended between two looks at the pumps, as a share of `max_queue_size` and of a session's bytes: a
+/// batch larger than the queue is fed in portions, so that it does not outrun readers by itself.
 const PORTIONS_PER_QUEUE: usize = 4;
 
 thread_local! {
@@ -56,20 +56,22 @@ impl Hub {
         for (index, event) in events.iter().enumerate() {
             self.inner.check(event).map_err(|error| (index, error))?;
         }
-        let mut permits = self.inner.charge_all(&name, events)?.into_iter();
-        let portion = (self.inner.config.max_queue_size / PORTIONS_PER_QUEUE).max(1);
+        let permits = self.inner.charge_all(&name, events)?;
+        let config = &self.inner.config;
+        let portion_events = (config.max_queue_size / PORTIONS_PER_QUEUE).max(1);
+        let portion_bytes = config.max_history_bytes_per_session / PORTIONS_PER_QUEUE;
         let mut positions = Vec::with_capacity(events.len());
-        for (turn, events) in events.chunks(portion).enumerate() {
-            let mut last = None;
-            for (index, (event, permit)) in events.iter().zip(permits.by_ref()).enumerate() {
-                let appended = self.inner.append(&name, event, permit);
-                let (position, session) = appended.map_err(|error| (turn * portion + index, error))?;
-                positions.push(position);
-                last = Some(session);
-            }
-            if let Some(session) = last {
+        let (mut portion, mut bytes) = (0, 0);
+        for (index, (event, permit)) in events.iter().zip(permits).enumerate() {
+            portion += 1;
+            bytes += permit.bytes();
+            let (position, session) =
+                self.inner.append(&name, event, permit).map_err(|error| (index, error))?;
+            positions.push(position);
+            if portion >= portion_events || bytes >= portion_bytes || positions.len() == events.len() {
                 self.inner.announce(&session);
                 self.inner.pace(&session).await;
+                (portion, bytes) = (0, 0);
             }
         }
         Ok(positions)
