@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -193,7 +193,7 @@ fn come_and_go(hub: &HubProcess, random: &mut fastrand::Rng) {
     // Any part of the request, and sometimes more than that.
     let part = random.usize(0..=request.len());
     let bytes = match random.u8(0..4) {
-        0 => request[..part].as_bytes().to_vec(),
+        0 => request.as_bytes()[..part].to_vec(),
         1 => [request.as_bytes(), &vec![b'x'; random.usize(0..2000)]].concat(),
         _ => request.into_bytes(),
     };
@@ -271,7 +271,6 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
     let before = hub.process().anon();
     let series = |text: String| text.lines().filter(|line| !line.starts_with('#')).count();
     let known = series(hub.get("/metrics").text());
-    let done = AtomicBool::new(false);
     let (mut sessions_max, mut caches_max) = (0, 0);
     std::thread::scope(|scope| {
         let floods: Vec<_> = (0..2)
@@ -294,7 +293,6 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
             caches_max = caches_max.max(stats.number("budget.owners.caches"));
             assert_eq!(series(hub.get("/metrics").text()), known);
         }
-        done.store(true, Ordering::SeqCst);
         let taken: usize = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
         assert!(taken > KEYS, "{taken} of {NAMES} names were taken");
     });
@@ -324,7 +322,7 @@ fn leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_it
         .flag("--session-ttl", "1s")
         .flag("--cleanup-interval", "200ms")
         .start();
-    let samples = AtomicUsize::new(0);
+    let mut samples = 0;
     std::thread::scope(|scope| {
         let publishers: Vec<_> = (0..3)
             .map(|publisher| {
@@ -348,7 +346,7 @@ fn leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_it
                     continue;
                 };
                 assert!(events <= EVENTS_MAX && bytes <= BYTES_MAX, "{session}");
-                samples.fetch_add(1, Ordering::SeqCst);
+                samples += 1;
             }
             let stats = hub.stats();
             // Beside what lies in logs: one frame per publisher, on its way in.
@@ -357,7 +355,7 @@ fn leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_it
             assert!(stats.number("totalEvents") <= SESSIONS as u64 * EVENTS_MAX + 3, "{stats:?}");
         }
     });
-    assert!(samples.into_inner() > 50, "too few looks to mean much");
+    assert!(samples > 50, "too few looks to mean much");
     // Published to once and never again.
     for n in 0..2000 {
         let _ = hub.client().post(format!("/sessions/once-{n}/events"), "text/plain", "x");

@@ -49,7 +49,7 @@ fn threat_16_names_without_end_stop_at_the_cap_and_no_figure_carries_them() {
     hub.publish_text("known", "two");
     assert_eq!(stream.next_event().data, "two");
     assert_eq!(hub.resume("known", &known).next_event().data, "two");
-    let _ = Pipeline::connect(hub.address()).publish([("name-0".to_owned(), "y".to_owned())]);
+    hub.publish_text("name-0", "y");
 
     // No figure knows a name, and none became slower to ask for.
     let now = hub.get("/metrics").expect(200).text();

@@ -14,8 +14,8 @@ const HIDDEN: &str = "POST /sessions/hidden/events HTTP/1.1\r\nHost: hub\r\nCont
 /// The head of an honest publish up to its framing.
 const PUBLISH: &str = "POST /sessions/open/events HTTP/1.1\r\nHost: hub\r\nContent-Type: text/plain\r\n";
 
-/// Sends bytes, with the hidden request in place of `HIDDEN`, and returns everything that comes back up to the
-/// end of the connection, which must come by itself.
+/// Sends bytes and returns everything that comes back up to the end of the connection, which must come by
+/// itself.
 fn exchange(hub: &HubProcess, request: &[u8]) -> String {
     let mut connection = RawConnection::connect(hub.address());
     let _ = connection.try_send(request);

@@ -22,7 +22,8 @@ use crate::gate::{ConnectionGuard, Gate};
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(20);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Sets what notices a dead peer: keepalive on a silent line, a limit on unacknowledged bytes on a busy one.
+/// Sets what notices a dead peer: keepalive on a silent line, a limit on unacknowledged bytes on a busy one. And
+/// bounds what the kernel holds for a reader that stalls.
 ///
 /// # Errors
 /// When the operating system refuses an option that it knows.
@@ -33,6 +34,9 @@ pub fn watch_peer(stream: &TcpStream, config: &HubConfig) -> io::Result<()> {
     let keepalive =
         TcpKeepalive::new().with_time(first).with_interval(Duration::from_secs(5)).with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
+    if let Some(bytes) = config.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
     socket.set_tcp_user_timeout(Some(config.half_open_timeout))
 }
 

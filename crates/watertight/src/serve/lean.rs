@@ -54,10 +54,6 @@ pub(super) fn adopt(decision: Decision, stream: TcpStream, guard: ConnectionGuar
         Err(error) => return tracing::debug!(%error, %peer, "the socket was lost on its way to a pump"),
     };
     let inner = Arc::clone(&decision.subscription.hub().inner);
-    if let Some(bytes) = inner.config.send_buffer_bytes {
-        // Bounds what the kernel holds for a reader that stalls. A kernel that refuses keeps its own bound.
-        let _ = socket2::SockRef::from(&socket).set_send_buffer_size(bytes);
-    }
     let Decision { head, subscription } = decision;
     let parts = subscription.into_parts();
     inner.next_shard().send(Work::Adopt(Box::new(Adoption { socket, head, parts, guard })));
