@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use watertight_testkit::http2::{Frame, INITIAL_WINDOW_SIZE};
 use watertight_testkit::{
-    ConnectOptions, End, HubBuilder, HubProcess, Pipeline, SseItem, SseReader, Stats, eventually,
+    ConnectOptions, End, Http2, HubBuilder, HubProcess, Pipeline, SseItem, SseReader, Stats, eventually,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -180,6 +181,32 @@ fn threat_34_the_ladder_is_climbed_rung_by_rung_up_to_the_laggards_and_left_agai
     hub.publish_text("reader", "still here");
     assert_eq!(reader.next_event().data, "still here");
     reader.expect_silence(Duration::from_millis(50));
+}
+
+#[test]
+fn threat_34_a_laggard_that_is_no_plain_socket_holds_no_memory_either() {
+    let hub = hub().flag("--write-deadline", "10m").flag("--half-open-timeout", "10m").start();
+    // Streams of HTTP/2 without a window, each at the beginning of 19 MB.
+    let mut laggard = Http2::connect(hub.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    let path = "/sessions/held/events";
+    laggard.send(&[Frame::get(1, path), Frame::get(3, path)]).unwrap();
+    eventually!(hub.stats().live("subscription") == 2);
+    let data = "x".repeat(10_000);
+    let events = (0..1900).map(|_| ("held".to_owned(), data.clone()));
+    assert!(Pipeline::connect(hub.address()).publish(events).iter().all(|status| *status == 202));
+    let go_on = AtomicBool::new(true);
+    let mut seen = Seen::default();
+    std::thread::scope(|scope| {
+        let _stop = Stop(&go_on);
+        scope.spawn(|| flood(&hub, "a", 120, &go_on));
+        eventually!({
+            seen.look(&hub);
+            hub.get("/sessions/held").json()["events"].as_u64().unwrap() < 1000
+        });
+    });
+    assert!(seen.rungs.contains(&5) && seen.used_max <= CRITICAL, "{seen:?}");
+    assert_eq!(hub.stats().number("metrics.slowConsumers"), 2);
+    assert_recovered(&hub);
 }
 
 #[test]

@@ -131,10 +131,12 @@ impl TaskSubscriber {
         Tick(self.progressed.load(Ordering::SeqCst))
     }
 
-    /// Ends it from outside with a reason's index; the first reason stands. The task is woken.
-    pub fn close(&self, reason: u32) {
-        let _ = self.closed.compare_exchange(0, reason + 1, Ordering::SeqCst, Ordering::SeqCst);
+    /// Ends it from outside with a reason's index; the first reason stands, and only that is answered with
+    /// `true`. The task is woken.
+    pub fn close(&self, reason: u32) -> bool {
+        let closed = self.closed.compare_exchange(0, reason + 1, Ordering::SeqCst, Ordering::SeqCst);
         self.waker.wake();
+        closed.is_ok()
     }
 
     /// The index of the reason it was closed with.
@@ -291,7 +293,9 @@ impl Session {
     pub fn oldest_needed(&self) -> u64 {
         let sockets = self.slots.iter().map(|slot| slot.oldest.load(Ordering::SeqCst)).min();
         let tasks = self.tasks.lock();
-        let tasks = tasks.subscribers.iter().map(|(_, task)| task.position()).min();
+        // One that was closed reads no more, whether its peer takes the goodbye or not.
+        let open = tasks.subscribers.iter().filter(|(_, task)| task.closed().is_none());
+        let tasks = open.map(|(_, task)| task.position()).min();
         self.head().min(sockets.unwrap_or(u64::MAX)).min(tasks.unwrap_or(u64::MAX))
     }
 

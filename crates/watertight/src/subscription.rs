@@ -70,9 +70,10 @@ pub(crate) struct TaskRecord {
 }
 
 impl TaskRecord {
-    pub(crate) fn close(&self, reason: CloseReason) {
+    /// Closes it; `true` if it was open.
+    pub(crate) fn close(&self, reason: CloseReason) -> bool {
         let index = CloseReason::ALL.iter().position(|known| *known == reason).unwrap_or(0);
-        self.subscriber.close(u32::try_from(index).unwrap_or(0));
+        self.subscriber.close(u32::try_from(index).unwrap_or(0))
     }
 
     fn closed(&self) -> Option<CloseReason> {

@@ -201,7 +201,7 @@ fn body_limits(app: &App, format: &Format) -> BodyLimits {
 
 fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let is_visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
+    let is_visible = value.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte));
     let key = value.to_str().ok().filter(|key| is_visible && !key.is_empty() && key.len() <= KEY_BYTES_MAX);
     let detail = format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters");
     key.map(Some).ok_or_else(|| Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail))

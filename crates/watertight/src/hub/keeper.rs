@@ -3,6 +3,7 @@
 //! Cleanup goes over the sessions in slices and holds one stripe's lock per slice: it never stops the world.
 //! The memory ladder is looked at four times a second.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -16,6 +17,7 @@ use watertight_core::{CloseReason, Entry, Kind, Ladder, Rung, Session, Tick};
 
 use super::Inner;
 use crate::shard::Work;
+use crate::subscription::TaskRecord;
 
 /// How often the memory ladder is looked at.
 const LADDER_STEP: Duration = Duration::from_millis(250);
@@ -61,6 +63,7 @@ impl Drop for Keeper {
 
 fn run(inner: &Arc<Inner>, signal: &Signal, _entry: Entry) {
     let mut ladder = Ladder::new(Arc::clone(&inner.budget));
+    let mut laggards = Laggards::default();
     let mut next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
     loop {
         {
@@ -72,7 +75,7 @@ fn run(inner: &Arc<Inner>, signal: &Signal, _entry: Entry) {
                 return;
             }
         }
-        step_ladder(inner, &mut ladder);
+        step_ladder(inner, &mut ladder, &mut laggards);
         if inner.clock.runs() && inner.clock.now() >= next_cleanup {
             clean_up(inner);
             next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
@@ -80,7 +83,7 @@ fn run(inner: &Arc<Inner>, signal: &Signal, _entry: Entry) {
     }
 }
 
-fn step_ladder(inner: &Arc<Inner>, ladder: &mut Ladder) {
+fn step_ladder(inner: &Arc<Inner>, ladder: &mut Ladder, laggards: &mut Laggards) {
     let (before, now) = ladder.step();
     if before != now {
         let (pressure, rung) = (inner.budget.pressure(), now.name());
@@ -98,6 +101,33 @@ fn step_ladder(inner: &Arc<Inner>, ladder: &mut Ladder) {
         for shard in &inner.shards {
             shard.send(Work::CloseLaggard);
         }
+        laggards.close_some(inner);
+    } else {
+        *laggards = Laggards::default();
+    }
+}
+
+/// Subscribers that are tasks, were behind at the ladder's last step, and where they stood: who stands there
+/// still does not read. (The pumps know that of their sockets.) Bounded by the subscribers.
+#[derive(Debug, Default)]
+struct Laggards(HashMap<u64, u64>);
+
+impl Laggards {
+    /// Closes those furthest behind, a few at a time.
+    fn close_some(&mut self, inner: &Inner) {
+        const A_FEW: usize = 16;
+        let tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
+        let behind = |task: &TaskRecord| task.session().head().saturating_sub(task.position());
+        let stands = |task: &TaskRecord| self.0.get(&task.generation) == Some(&task.position());
+        let mut stuck: Vec<_> = tasks.iter().filter(|task| behind(task) > 0 && stands(task)).collect();
+        stuck.sort_unstable_by_key(|task| std::cmp::Reverse(behind(task)));
+        for task in stuck.into_iter().take(A_FEW) {
+            if task.close(CloseReason::SlowConsumer) {
+                inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let late = tasks.iter().filter(|task| behind(task) > 0);
+        self.0 = late.map(|task| (task.generation, task.position())).collect();
     }
 }
 
@@ -140,8 +170,9 @@ fn close_idle_tasks(inner: &Inner, now: Tick) {
     for task in tasks {
         let behind = task.session().head() > task.position();
         if behind && now.since(task.last_progress()) > limit {
-            inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
-            task.close(CloseReason::SlowConsumer);
+            if task.close(CloseReason::SlowConsumer) {
+                inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -80,8 +80,9 @@ impl StreamWatch {
     }
 
     fn end_stalled(&self, deadline: Duration) {
-        if let Some(stream) = self.find_stalled(deadline) {
-            stream.close(CloseReason::SlowConsumer);
+        if let Some(stream) = self.find_stalled(deadline)
+            && stream.close(CloseReason::SlowConsumer)
+        {
             self.hub.counters().slow_consumers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     }

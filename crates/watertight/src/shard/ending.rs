@@ -163,7 +163,9 @@ impl Shard<'_> {
             .iter()
             .filter_map(|(slot, conn)| {
                 let lag = conn.session().head().saturating_sub(conn.cursor.next);
-                (lag > 0 && conn.closing.is_none()).then_some((lag, u32::try_from(slot).ok()?))
+                // Who is behind but not full has its turn coming: it holds nothing up.
+                (lag > 0 && conn.blocked && conn.closing.is_none())
+                    .then_some((lag, u32::try_from(slot).ok()?))
             })
             .collect();
         laggards.sort_unstable_by(|one, other| other.cmp(one));
