@@ -76,7 +76,7 @@ impl TaskRecord {
         self.subscriber.close(u32::try_from(index).unwrap_or(0))
     }
 
-    fn closed(&self) -> Option<CloseReason> {
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
         let index = usize::try_from(self.subscriber.closed()?).ok()?;
         CloseReason::ALL.get(index).copied()
     }

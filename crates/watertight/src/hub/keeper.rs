@@ -116,7 +116,8 @@ impl Laggards {
     /// Closes those furthest behind, a few at a time.
     fn close_some(&mut self, inner: &Inner) {
         const A_FEW: usize = 16;
-        let tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
+        let mut tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
+        tasks.retain(|task| task.closed().is_none());
         let behind = |task: &TaskRecord| task.session().head().saturating_sub(task.position());
         let stands = |task: &TaskRecord| self.0.get(&task.generation) == Some(&task.position());
         let mut stuck: Vec<_> = tasks.iter().filter(|task| behind(task) > 0 && stands(task)).collect();
@@ -169,10 +170,9 @@ fn close_idle_tasks(inner: &Inner, now: Tick) {
     let tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
     for task in tasks {
         let behind = task.session().head() > task.position();
-        if behind && now.since(task.last_progress()) > limit {
-            if task.close(CloseReason::SlowConsumer) {
-                inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
-            }
+        let is_idle = behind && now.since(task.last_progress()) > limit;
+        if is_idle && task.close(CloseReason::SlowConsumer) {
+            inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
