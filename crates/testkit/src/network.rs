@@ -23,20 +23,18 @@ impl Network {
     pub const NEAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
     /// Runs `scenario` of the test called `test` in a network of its own: the test's binary is started once
-    /// more inside, for that one test. Where namespaces are not to be had (a container without the right to
-    /// make them) it says so and proves nothing.
+    /// more inside, for that one test.
     ///
     /// # Panics
-    /// When the scenario does.
+    /// When the scenario does, and where namespaces are not to be had (a container without the right to make
+    /// them): a promise that cannot be proved here is not passed over.
     pub fn with(test: &str, scenario: impl FnOnce(&Network)) {
         if std::env::var_os(INSIDE).is_some() {
             return scenario(&Network::build());
         }
         let possible = unshare(["sh", "-c", "ip link add near type veth peer name far"]).output();
-        if !possible.is_ok_and(|output| output.status.success()) {
-            eprintln!("{test}: NOT PROVED HERE: needs `ip` and `unshare --net`; run it as root");
-            return;
-        }
+        let possible = possible.is_ok_and(|output| output.status.success());
+        assert!(possible, "{test} needs `ip` and `unshare --net`: install iproute2 and run it as root");
         let itself = std::env::current_exe().unwrap();
         let mut inside = unshare([itself.as_os_str()]);
         inside.args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
