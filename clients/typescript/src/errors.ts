@@ -1,0 +1,68 @@
+/**
+ * The one error of the client.
+ *
+ * | kind | what happened | comes back by itself |
+ * |---|---|---|
+ * | `network` | no connection, or it broke | yes |
+ * | `timeout` | nothing came in time | yes |
+ * | `http` | refused with a status | 408, 425, 429 and 5xx |
+ * | `auth` | 401, also after one refresh of the token; 403 | no |
+ * | `goodbye` | the hub closed the stream and said why in `code` | unless the session is over |
+ * | `protocol` | the answer is no event stream | no |
+ * | `limit` | an event larger than `maxEventBytes` | no |
+ * | `exhausted` | `maxRetries` attempts failed in a row; `cause` is the last failure | no |
+ * | `parse` | a parser or schema of the application refused an event | the stream goes on |
+ * | `handler` | a handler of the application threw; `cause` is what it threw | the stream goes on |
+ */
+export type SSEErrorKind =
+  | "network"
+  | "timeout"
+  | "http"
+  | "auth"
+  | "goodbye"
+  | "protocol"
+  | "limit"
+  | "exhausted"
+  | "parse"
+  | "handler";
+
+/** More about an {@link SSEError}. */
+export interface SSEErrorDetails {
+  /** HTTP status, if there was an answer. */
+  status?: number | undefined;
+  /** The hub's stable code (`SESSION_ENDED`, `TOO_MANY_CONNECTIONS`), if it named one. */
+  code?: string | undefined;
+  /** Whether a later attempt may work. */
+  retryable?: boolean | undefined;
+  /** What the server asked to wait, milliseconds. */
+  retryAfter?: number | undefined;
+  /** What was thrown, or the failure before. */
+  cause?: unknown;
+}
+
+/** Why a connection, an attempt or a handler failed. `message` is for people, `kind` and `code` for programs. */
+export class SSEError extends Error {
+  override readonly name = "SSEError";
+  readonly kind: SSEErrorKind;
+  readonly status: number | undefined;
+  readonly code: string | undefined;
+  readonly retryable: boolean;
+  /** @internal */
+  readonly retryAfter: number | undefined;
+
+  constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    this.kind = kind;
+    this.status = details.status;
+    this.code = details.code;
+    this.retryable = details.retryable ?? false;
+    this.retryAfter = details.retryAfter;
+  }
+}
+
+/** Whatever was thrown during an attempt, as one of ours: what is not ours came from `fetch`. */
+export function toSSEError(thrown: unknown): SSEError {
+  if (thrown instanceof SSEError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new SSEError("network", `the connection failed: ${message}`, { retryable: true, cause: thrown });
+}

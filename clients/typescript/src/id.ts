@@ -1,0 +1,13 @@
+/** An id as the hub makes it: a random epoch and a sequence. Nobody else's ids look like this by accident. */
+const HUB_ID = /^([0-9a-hjkmnp-tv-z]{12})-(\d{1,19})$/;
+
+/**
+ * Whether the event with `id` was delivered already, given the last one that was. Known only of ids that a hub made
+ * in one and the same epoch; of any other the answer is no, because dropping it could lose it.
+ */
+export function isRepeat(id: string, last: string): boolean {
+  const [, epoch, sequence = ""] = HUB_ID.exec(id) ?? [];
+  const [, lastEpoch, lastSequence = ""] = HUB_ID.exec(last) ?? [];
+  if (!epoch || epoch !== lastEpoch) return false;
+  return sequence.length < lastSequence.length || (sequence.length === lastSequence.length && sequence <= lastSequence);
+}

@@ -1,0 +1,29 @@
+/**
+ * The Watertight client: a subscription that comes back by itself, where it left off.
+ *
+ * @packageDocumentation
+ */
+export { SSEClient } from "./client.ts";
+export { SSEError, type SSEErrorDetails, type SSEErrorKind } from "./errors.ts";
+export { Parser, type ParserOptions, type ParserSink } from "./parser.ts";
+export type { Clock, Page } from "./environment.ts";
+export type { EventQueue } from "./queue.ts";
+export type { Share, SharedEvent, ShareMember, ShareSeat } from "./share.ts";
+export type {
+  AttemptContext,
+  ConnectionState,
+  ConnectionStatus,
+  DataParser,
+  EventData,
+  EventHandler,
+  EventMap,
+  EventsOptions,
+  EventType,
+  Gap,
+  OnOptions,
+  PerAttempt,
+  Schema,
+  SSEClientOptions,
+  SSEEvent,
+  Unsubscribe,
+} from "./types.ts";

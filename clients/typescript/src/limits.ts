@@ -1,0 +1,51 @@
+/** Every limit of the client that is no option, and every default, with its unit and its reason. */
+
+/** No two attempts come closer than this, milliseconds: `retry: 0` must not spin. */
+export const RETRY_MIN = 100;
+/** The first delay lies under this unless the server names another base, milliseconds. */
+export const RETRY_BASE = 1_000;
+/** Later delays lie under this, and no `retry:` raises it, milliseconds. */
+export const RETRY_MAX = 30_000;
+/** A `Retry-After` above this counts as this, milliseconds: a typing error must not park a page for a year. */
+export const RETRY_AFTER_MAX = 300_000;
+
+/** Token, head and (from a hub) first byte have to be there within this, milliseconds. */
+export const CONNECT_TIMEOUT = 10_000;
+/** The heartbeat assumed where the head names none, milliseconds. */
+export const HEARTBEAT = 15_000;
+/** A stream without a byte for so many heartbeats is dead. */
+export const SILENT_HEARTBEATS = 3;
+/** Silence shorter than this never counts as death, however fast the heartbeat, milliseconds. */
+export const READ_TIMEOUT_MIN = 15_000;
+/** Silence longer than this always does, whatever the head claims, milliseconds. */
+export const READ_TIMEOUT_MAX = 600_000;
+/** After a suspension a stream gets this long to show that it lives, milliseconds. */
+export const RESUME_GRACE = 5_000;
+/** A connection that held so long was healthy even without an event, milliseconds: the back-off starts anew. */
+export const HEALTHY_AFTER = 30_000;
+
+/** Failures in a row without a byte of a stream after which long-polls are tried. */
+export const FALLBACK_AFTER = 3;
+/** The first try to climb back from polling comes after this, milliseconds; each later one after twice as long. */
+export const CLIMB_MIN = 30_000;
+/** They do not get rarer than this, milliseconds. */
+export const CLIMB_MAX = 300_000;
+/** How long a long-poll asks the hub to wait, seconds: the hub's own default. */
+export const POLL_WAIT = 25;
+/** How many events one long-poll asks for: the hub's own default. */
+export const POLL_LIMIT = 100;
+/** Two long-polls that bring nothing do not begin within this, milliseconds. */
+export const POLLING_INTERVAL = 1_000;
+/** Largest answer of a long-poll, UTF-16 units: the hub stops at 1 MiB of data, escaped at worst sixfold. */
+export const POLL_ANSWER_MAX = 8 * 1024 * 1024;
+
+/** Largest event, UTF-16 units: the hub's default of 256 KiB with room for a raised one. */
+export const MAX_EVENT_BYTES = 1024 * 1024;
+/** How long the words of a refusal are waited for once its status is known, milliseconds. */
+export const REFUSAL_TIMEOUT = 1_000;
+/** Longest error body read, UTF-16 units; a problem document is a few hundred. */
+export const ERROR_BODY_MAX = 16 * 1024;
+/** Longest `Last-Event-ID` sent, bytes. A longer one came from no hub of ours. */
+export const LAST_EVENT_ID_MAX = 1024;
+/** Events that an `events()` loop may lag behind before it gets a gap. */
+export const HIGH_WATER_MARK = 1_000;

@@ -1,0 +1,195 @@
+import type { Clock, Page } from "./environment.ts";
+import type { SSEError } from "./errors.ts";
+import type { Share } from "./share.ts";
+
+/** Event types and what their data is, once it is parsed. Without one, any type carries anything. */
+export interface EventMap {
+  [type: string]: any;
+}
+
+/** A hole in the stream, in the place where it is; it comes as an event of type `gap`. */
+export interface Gap {
+  /** The last id before the hole, if it is known. */
+  from: string | null;
+  /** The position after it. */
+  to: string | null;
+  /** How many events are missing, if it is known. */
+  missed: number | null;
+  /**
+   * `expired`, `evicted`, `lagged`, `epoch` or `unknown_id` from the hub; `overflow` from an `events()` loop that
+   * could not keep up.
+   */
+  reason: string;
+}
+
+/** An event as it came. */
+export interface SSEEvent<T = any> {
+  /** `message` if the publisher named none. */
+  readonly type: string;
+  /** What the parser or schema for the type made of it; else the JSON value, where it is JSON; else the text. */
+  readonly data: T;
+  /** The data as it came, its lines joined with LF. */
+  readonly text: string;
+  /** The last event id: opaque, and what a later client can resume from. */
+  readonly id: string;
+}
+
+/** The event types that `on` takes: the declared ones, `gap`, the hub's `error`, and `*` for all. */
+export type EventType<Events extends object> = (keyof Events & string) | "gap" | "error" | "*";
+
+/** The data of an event type. */
+export type EventData<Events extends object, K> = K extends "*"
+  ? any
+  : K extends keyof Events
+    ? Events[K]
+    : K extends "gap"
+      ? Gap
+      : any;
+
+/** Called for each event, with its data and the whole of it. What it throws is reported and disturbs nobody. */
+export type EventHandler<T = any> = (data: T, event: SSEEvent<T>) => void;
+
+/** Takes a handler back. Calling it twice does nothing. */
+export type Unsubscribe = () => void;
+
+/**
+ * | state | |
+ * |---|---|
+ * | `idle` | not asked to connect yet |
+ * | `connecting` | the first attempt |
+ * | `open` | the stream is there |
+ * | `polling` | no stream to be had; long-polls bring the events, and the stream is tried again from time to time |
+ * | `reconnecting` | no connection; another attempt comes by itself |
+ * | `closed` | over: `disconnect`, `destroy`, or the server said that nothing more will come |
+ * | `error` | over: something that no attempt can mend; see `error`. `connect` tries anew |
+ */
+export type ConnectionState =
+  | "idle"
+  | "connecting"
+  | "open"
+  | "polling"
+  | "reconnecting"
+  | "closed"
+  | "error";
+
+/** A snapshot of a connection. A new object whenever something in it changes, and only then. */
+export interface ConnectionStatus {
+  readonly state: ConnectionState;
+  /** Failures in a row. */
+  readonly failures: number;
+  /** Why the last attempt failed, or the connection is over; `null` while all is well. */
+  readonly error: SSEError | null;
+}
+
+/** What an option that is a function is told, before each attempt. */
+export interface AttemptContext {
+  /** Ends with the attempt. */
+  readonly signal: AbortSignal;
+  /** The server answered 401 to what was sent last time: get a new token, not a cached one. */
+  readonly refresh: boolean;
+}
+
+/** A value, or a function that is asked for it before each attempt. */
+export type PerAttempt<T> = T | ((context: AttemptContext) => T | Promise<T>);
+
+/** A schema as zod, valibot and others make them: an object with `parse`, or a Standard Schema. */
+export type Schema<T> =
+  | { parse(value: unknown): T }
+  | { readonly "~standard": { validate(value: unknown): unknown } };
+
+/** How the data of a type is read: a function of the text, or a schema that is given the JSON value. */
+export type DataParser<T = any> = ((text: string) => T) | Schema<T>;
+
+/** Settings of an {@link SSEClient}. Give `sessionId` (and `baseUrl`), or `url`. */
+export interface SSEClientOptions<Events extends object = EventMap> {
+  /** Where the hub is: `https://events.example.com`. Default: the page's own origin. */
+  baseUrl?: string | undefined;
+  /** The session to watch. */
+  sessionId?: string | undefined;
+  /** Any event stream, instead of a session of a hub. */
+  url?: PerAttempt<string | URL> | undefined;
+
+  /** Sent as `Authorization: Bearer`. A function is asked before each attempt; after a 401 once more, with `refresh`. */
+  token?: PerAttempt<string | null | undefined> | undefined;
+  /** More headers. */
+  headers?: PerAttempt<HeadersInit | undefined> | undefined;
+  /** Default `GET`. */
+  method?: string | undefined;
+  /** Sent with each attempt. */
+  body?: PerAttempt<string | undefined> | undefined;
+  /** Default `same-origin`, as of `fetch`. */
+  credentials?: RequestCredentials | undefined;
+
+  /** Resume after the event with this id. */
+  lastEventId?: string | undefined;
+  /** Without an id to resume from: how much history to ask for. Default: none. */
+  replay?: "all" | number | undefined;
+
+  /** Failures in a row after which the client gives up (state `error`, kind `exhausted`). Default: never. */
+  maxRetries?: number | undefined;
+  /** Base of the back-off until the server names one with `retry:`, milliseconds. Default 1,000. */
+  retryDelay?: number | undefined;
+  /** Ceiling of the back-off, milliseconds. Default 30,000. */
+  maxRetryDelay?: number | undefined;
+  /** Limit for token, head and first byte, milliseconds. Default 10,000. */
+  connectTimeout?: number | undefined;
+  /**
+   * A stream silent for so long is dead, milliseconds; `Infinity` for a server without heartbeats. Default: three
+   * times the `Heartbeat-Interval` that the hub names (15 s if none), at least 15 s.
+   */
+  readTimeout?: number | undefined;
+
+  /** Whether to use long-polls where no stream gets through. Default: true with `sessionId`, false with `url`. */
+  enablePollingFallback?: boolean | undefined;
+  /** Two long-polls that bring nothing do not begin within this, milliseconds. Default 1,000. */
+  pollingInterval?: number | undefined;
+
+  /** Largest event, UTF-16 units. A larger one ends the client with an error of kind `limit`. Default 1 MiB. */
+  maxEventBytes?: number | undefined;
+  /** How the data of each type is read, where JSON or text will not do. */
+  parsers?: { [K in keyof Events]?: DataParser<Events[K]> } | undefined;
+
+  /** Told of everything that goes wrong; without it, what handlers and parsers throw goes to `reportError`. */
+  onError?: ((error: SSEError) => void) | undefined;
+  /** Told of every comment in the stream, heartbeats included (their text is empty). */
+  onComment?: ((text: string) => void) | undefined;
+
+  /** Destroys the client when it is aborted; one that is aborted already never connects. */
+  signal?: AbortSignal | undefined;
+  /** In Node.js: whether waiting for the next attempt keeps the process alive. Default true. */
+  keepAlive?: boolean | undefined;
+  /** One connection for all tabs of a browser: `tabs()` of `watertight/tabs`. Default: one per client. */
+  share?: Share | undefined;
+
+  /** Instead of the global `fetch`. */
+  fetch?: typeof fetch | undefined;
+  /** Instead of the global timers and `Date.now`. */
+  clock?: Clock | undefined;
+  /** Instead of `Math.random`, for the jitter. */
+  random?: (() => number) | undefined;
+  /** Instead of the global object, for `online`, `pagehide`, `visibilitychange` and the like. */
+  page?: Page | undefined;
+}
+
+/** Settings of one `on`. */
+export interface OnOptions {
+  /** Takes the handler back when it is aborted. */
+  signal?: AbortSignal | undefined;
+  /** Takes it back after the first event. */
+  once?: boolean | undefined;
+}
+
+/** Settings of one `events()` loop. */
+export interface EventsOptions {
+  /** Only events of this type. Default: all. */
+  type?: string | undefined;
+  /** Ends the loop when it is aborted. */
+  signal?: AbortSignal | undefined;
+  /** How many events the loop may be behind. Default 1,000. */
+  highWaterMark?: number | undefined;
+  /**
+   * What happens beyond that: `gap` (default) drops the oldest and puts a `gap` event with reason `overflow` in their
+   * place; `error` ends the loop with an error of kind `limit`.
+   */
+  overflow?: "gap" | "error" | undefined;
+}
