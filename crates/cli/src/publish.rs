@@ -8,12 +8,13 @@ mod send;
 mod stdin;
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use watertight_client::{Error, Publisher};
+use watertight_client::{Error, Publisher, tls};
 
 use crate::exit;
 
@@ -35,6 +36,9 @@ pub(crate) struct PublishArgs {
     /// Sent as `Authorization: Bearer`
     #[arg(long, env = "WATERTIGHT_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Trust the certificates in this PEM file, instead of those that the machine trusts
+    #[arg(long, value_name = "FILE", env = "WATERTIGHT_CA")]
+    ca: Option<PathBuf>,
     /// Each line is an event in JSON: {"type":..., "data":..., "ttl":...}
     #[arg(long, conflicts_with_all = ["raw", "event_type", "ttl", "crlf"])]
     ndjson: bool,
@@ -80,6 +84,9 @@ fn publisher(args: &PublishArgs) -> Result<Publisher, Error> {
     let mut publisher = Publisher::new(&args.url)?.with_give_up_after(args.give_up_after);
     if let Some(token) = &args.token {
         publisher = publisher.with_token(token)?;
+    }
+    if let Some(file) = &args.ca {
+        publisher = publisher.with_tls_config(&tls::roots_from_pem(file)?);
     }
     if !args.quiet {
         publisher = publisher.with_retry_observer(|error, delay| {

@@ -8,11 +8,12 @@ mod output;
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::task::Poll;
 
-use watertight_client::{Error, Event, Gap, Item, Replay, Status, Subscriber};
+use watertight_client::{Error, Event, Gap, Item, Replay, Status, Subscriber, tls};
 
 use crate::exit;
 
@@ -33,6 +34,9 @@ pub(crate) struct TailArgs {
     /// Sent as `Authorization: Bearer`
     #[arg(long, env = "WATERTIGHT_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Trust the certificates in this PEM file, instead of those that the machine trusts
+    #[arg(long, value_name = "FILE", env = "WATERTIGHT_CA")]
+    ca: Option<PathBuf>,
     /// One JSON object per line: {"id","type","data"}, or {"gap":{...}}
     #[arg(long)]
     json: bool,
@@ -91,6 +95,9 @@ fn subscriber(args: &TailArgs) -> Result<Subscriber, Error> {
     if let Some(token) = &args.token {
         subscriber = subscriber.with_token(token)?;
     }
+    if let Some(file) = &args.ca {
+        subscriber = subscriber.with_tls_config(&tls::roots_from_pem(file)?);
+    }
     if let Some(id) = &args.from {
         subscriber = subscriber.with_last_event_id(id)?;
     }
@@ -116,6 +123,7 @@ impl<W: io::Write> Tail<W> {
                 Ok(Item::Event(event)) => self.event(&event)?,
                 Ok(Item::Gap(gap)) => self.gap(&gap)?,
                 Ok(Item::Status(status)) => self.status(&status),
+                Ok(Item::Comment(_)) => None,
                 Err(error) => Some(exit::failed(1, error)),
             };
             if let Some(code) = done {
@@ -178,6 +186,10 @@ impl<W: io::Write> Tail<W> {
                 self.say(&format!("{reason}; connecting again in {:.1} s", delay.as_secs_f64()));
             }
             Status::Open if std::mem::take(&mut self.told) => self.say("connected again"),
+            Status::Polling => {
+                self.told = true;
+                self.say("no stream comes through; asking again and again instead");
+            }
             Status::Stopped => self.say("the hub has nothing more to send"),
             _ => {}
         }

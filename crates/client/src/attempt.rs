@@ -1,134 +1,167 @@
-//! One attempt to open a stream: the request, and what its answer means. Knows nothing of what came before.
+//! One attempt: token, request, redirects, and what the answer means. Knows nothing of what came before.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::Full;
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use crate::endpoint::Endpoint;
-use crate::error::Error;
+use crate::clock::{Limit, until};
+use crate::error::{Error, Problem};
 use crate::limits::{
-    HEARTBEAT_DEFAULT, LAST_EVENT_ID_BYTES, READ_TIMEOUT_MAX, READ_TIMEOUT_MIN, SILENT_HEARTBEATS,
-    STREAM_HEAD_TIMEOUT,
+    CONNECT_TIMEOUT, ERROR_BODY_BYTES, HEARTBEAT_DEFAULT, READ_TIMEOUT_MAX, READ_TIMEOUT_MIN, REDIRECTS_MAX,
+    SILENT_HEARTBEATS, TOKEN_TIMEOUT,
 };
-use crate::link::{Link, within};
+use crate::plan::{Ask, Plan};
+use crate::poll::Answer;
 use crate::stream::OpenStream;
+use crate::transport::Body;
 
-/// How much history a new subscriber asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replay {
-    /// All that the hub still has.
-    All,
-    /// At most this many events.
-    Last(u64),
-}
-
-/// What every attempt of a subscriber asks for.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    endpoint: Endpoint,
-    session: String,
-    pub(crate) token: Option<HeaderValue>,
-    pub(crate) replay: Option<Replay>,
-    pub(crate) last_event_id: Option<HeaderValue>,
-    /// Whether that id came from a stream: then an empty one later on takes it back.
-    carried: bool,
-    /// Replaces what the head's `Heartbeat-Interval` would give.
-    pub(crate) read_timeout: Option<Duration>,
-}
-
-/// What came of an attempt.
+/// What came of an attempt to open a stream.
 pub(crate) enum Opened {
     Stream(Box<OpenStream>),
     /// 204: come back never (WHATWG HTML, section 9.2.3).
     NoContent,
 }
 
-impl Attempt {
-    pub(crate) fn new(endpoint: Endpoint, session: &str) -> Self {
-        Self {
-            endpoint,
-            session: session.to_owned(),
-            token: None,
-            replay: None,
-            last_event_id: None,
-            carried: false,
-            read_timeout: None,
-        }
-    }
+/// What came of a long-poll.
+pub(crate) enum Polled {
+    Answer(Answer),
+    /// As for a stream.
+    NoContent,
+    /// Whoever answers does not know long-poll.
+    NotUnderstood,
+}
 
-    /// Takes the last id over from the connection before. An id that no header may carry is left out: the
-    /// stream goes on with the one before it.
-    pub(crate) fn carry(&mut self, last_event_id: &str) {
-        if last_event_id.is_empty() {
-            if self.carried {
-                self.last_event_id = None;
-            }
-        } else if last_event_id.len() <= LAST_EVENT_ID_BYTES
-            && let Ok(value) = HeaderValue::from_bytes(last_event_id.as_bytes())
-        {
-            self.last_event_id = Some(value);
-            self.carried = true;
-        }
+/// Opens a stream. Dropping the future closes the socket.
+pub(crate) async fn open(plan: Arc<Plan>, ask: Ask) -> Result<Opened, Error> {
+    let (answer, limit) = exchange(&plan, ask, plan.first_byte_timeout, "the head of the stream").await?;
+    match answer.status() {
+        StatusCode::OK => {}
+        StatusCode::NO_CONTENT => return Ok(Opened::NoContent),
+        _ => return Err(refusal(&plan, answer).await),
     }
+    if !is_event_stream(answer.headers()) {
+        let found = content_type(answer.headers());
+        return Err(Error::UnexpectedAnswer(format!("the content type is {found}, not text/event-stream")));
+    }
+    let silence_max = plan.read_timeout.unwrap_or_else(|| silence_max(answer.headers()));
+    let clock = Arc::clone(&plan.clock);
+    Ok(Opened::Stream(Box::new(OpenStream::new(answer.into_body(), clock, limit, silence_max))))
+}
 
-    /// Opens a stream. Dropping the future closes the socket.
-    pub(crate) async fn open(self) -> Result<Opened, Error> {
-        let request = self.request()?;
-        let mut link = Link::open(&self.endpoint).await?;
-        let sending = link.send(request);
-        let answer = within(STREAM_HEAD_TIMEOUT, "the head of the stream", sending).await??;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NO_CONTENT => return Ok(Opened::NoContent),
-            _ => return Err(link.refusal(answer).await),
+/// Asks once for what there is. Dropping the future closes the socket.
+pub(crate) async fn poll(plan: Arc<Plan>, ask: Ask, patience: Duration) -> Result<Polled, Error> {
+    let phase = "the answer to a long-poll";
+    let (answer, limit) = exchange(&plan, ask, patience, phase).await?;
+    match answer.status() {
+        StatusCode::OK => {}
+        StatusCode::NO_CONTENT => return Ok(Polled::NoContent),
+        // Who asks is known, and refused.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(refusal(&plan, answer).await),
+        _ => {
+            let error = refusal(&plan, answer).await;
+            return if error.is_retryable() { Err(error) } else { Ok(Polled::NotUnderstood) };
         }
-        if !is_event_stream(answer.headers()) {
-            let found =
-                answer.headers().get(CONTENT_TYPE).map_or(b"nothing".as_slice(), HeaderValue::as_bytes);
-            let found = String::from_utf8_lossy(found);
-            return Err(Error::UnexpectedAnswer(format!(
-                "the content type is {found}, not text/event-stream"
-            )));
-        }
-        let silence_max = self.read_timeout.unwrap_or_else(|| silence_max(answer.headers()));
-        Ok(Opened::Stream(Box::new(OpenStream::new(link, answer.into_body(), silence_max))))
     }
+    if media_type(answer.headers()).is_none_or(|(found, _)| found != "application/json") {
+        return Ok(Polled::NotUnderstood);
+    }
+    let body_max = Answer::body_bytes_max(plan.max_event_bytes);
+    let body = until(&*plan.clock, limit, phase, collect(answer.into_body(), body_max)).await??;
+    Ok(Answer::parse(&body).map_or(Polled::NotUnderstood, Polled::Answer))
+}
 
-    fn request(&self) -> Result<Request<Full<Bytes>>, Error> {
-        let replay = match (&self.last_event_id, self.replay) {
-            (Some(_), _) | (None, None) => None,
-            (None, Some(Replay::All)) => Some("all".to_owned()),
-            (None, Some(Replay::Last(count))) => Some(count.to_string()),
-        };
-        let mut request = Request::get(self.endpoint.events_path(&self.session, &[("replay", replay)]))
-            .header(HOST, self.endpoint.authority())
-            .header(ACCEPT, "text/event-stream")
-            .header(CACHE_CONTROL, "no-store");
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token);
+/// Sends the request until it is answered by neither a redirect nor a 401 that a new token may mend. Also
+/// gives the time limit that the answer is under.
+async fn exchange(
+    plan: &Plan,
+    ask: Ask,
+    patience: Duration,
+    phase: &'static str,
+) -> Result<(Response<Body>, Limit), Error> {
+    let clock = &*plan.clock;
+    let mut refresh = false;
+    loop {
+        let asking = plan.token.get(refresh);
+        let token = until(clock, Limit::of(TOKEN_TIMEOUT, clock), "a token", asking).await??;
+        let limit = Limit::of(patience, clock);
+        let answer = until(clock, limit, phase, follow(plan, ask.clone(), token.as_ref())).await??;
+        if answer.status() != StatusCode::UNAUTHORIZED || refresh || !plan.token.can_refresh() {
+            return Ok((answer, limit));
         }
-        if let Some(id) = &self.last_event_id {
-            request = request.header("last-event-id", id);
-        }
-        let unsendable =
-            |_| Error::InvalidOption { what: "the session name", reason: "it makes no valid request path" };
-        request.body(Full::new(Bytes::new())).map_err(unsendable)
+        refresh = true;
     }
+}
+
+/// Sends the request, and again to wherever it is sent on. Begins at the original URL each time it is called.
+async fn follow(plan: &Plan, mut ask: Ask, token: Option<&HeaderValue>) -> Result<Response<Body>, Error> {
+    for _ in 0..=REDIRECTS_MAX {
+        let answer = plan.transport.open(ask.request(&plan.url, token)?).await?;
+        let status = answer.status().as_u16();
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(answer);
+        }
+        let unusable = |reason: &str| Error::Redirect(format!("status {status}, but {reason}"));
+        let location = answer.headers().get(LOCATION).ok_or_else(|| unusable("there is no Location"))?;
+        let location =
+            std::str::from_utf8(location.as_bytes()).map_err(|_| unusable("its Location is no text"))?;
+        let to =
+            ask.url.resolve(location).map_err(|reason| unusable(&format!("of its Location: {reason}")))?;
+        ask.redirect(status, to);
+    }
+    Err(Error::Redirect(format!("more than {REDIRECTS_MAX} in a row")))
+}
+
+/// Turns a refusal into its error, reading as much of its body as a problem document needs.
+async fn refusal(plan: &Plan, answer: Response<Body>) -> Error {
+    let (head, body) = answer.into_parts();
+    let clock = &*plan.clock;
+    let limit = Limit::of(CONNECT_TIMEOUT, clock);
+    let body = match until(clock, limit, "the body of a refusal", collect(body, ERROR_BODY_BYTES)).await {
+        Ok(Ok(body)) => body,
+        // The status alone says enough.
+        _ => Bytes::new(),
+    };
+    Problem::error(head.status, &head.headers, &body, clock.wall())
+}
+
+/// A whole body of at most `limit` bytes.
+async fn collect(body: Body, limit: usize) -> Result<Bytes, Error> {
+    let mut body = pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(bytes) = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await {
+        let bytes = bytes?;
+        if whole.len() + bytes.len() > limit {
+            return Err(Error::UnexpectedAnswer(format!("a body of more than {limit} bytes")));
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole.freeze())
 }
 
 /// Whether the answer is a stream of events, and in the one encoding that such a stream may have.
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let mut parts = value.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let is_stream = parts.next().as_deref() == Some("text/event-stream");
-    let charset =
-        parts.find_map(|part| part.strip_prefix("charset=").map(|name| name.trim_matches('"').to_owned()));
-    is_stream && charset.is_none_or(|name| name == "utf-8" || name == "utf8")
+    let Some((found, parameters)) = media_type(headers) else { return false };
+    let charset = parameters
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("charset=").map(|name| name.trim_matches('"').to_owned()));
+    found == "text/event-stream" && charset.is_none_or(|name| name == "utf-8" || name == "utf8")
+}
+
+/// The media type and its parameters, in lower case.
+fn media_type(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    let (found, parameters) = value.split_once(';').unwrap_or((&value, ""));
+    Some((found.trim().to_owned(), parameters.to_owned()))
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let found = headers.get(CONTENT_TYPE).map_or(b"nothing".as_slice(), HeaderValue::as_bytes);
+    String::from_utf8_lossy(found).into_owned()
 }
 
 /// How long this hub may be silent before it is taken for dead.
@@ -153,7 +186,9 @@ mod tests {
             "text/event-stream",
             "Text/Event-Stream",
             "text/event-stream;",
+            "text/event-stream ; x=y",
             "text/event-stream; charset=UTF-8",
+            "text/event-stream;charset=\"utf-8\"",
         ] {
             assert!(is_event_stream(&head("content-type", good)), "{good}");
         }
@@ -171,38 +206,5 @@ mod tests {
         assert_eq!(seconds("nonsense"), 45);
         assert_eq!(seconds("18446744073709551615"), 600);
         assert_eq!(silence_max(&HeaderMap::new()).as_secs(), 45);
-    }
-
-    #[test]
-    fn history_is_asked_for_only_where_there_is_no_id_to_resume_from() {
-        let mut attempt = Attempt::new(Endpoint::parse("http://h").unwrap(), "s");
-        attempt.replay = Some(Replay::All);
-        assert_eq!(attempt.request().unwrap().uri(), "/sessions/s/events?replay=all");
-        attempt.carry("7-1");
-        let request = attempt.request().unwrap();
-        assert_eq!(request.uri(), "/sessions/s/events");
-        assert_eq!(request.headers()["last-event-id"], "7-1");
-    }
-
-    #[test]
-    fn an_id_that_no_header_may_carry_never_ends_the_stream() {
-        let mut attempt = Attempt::new(Endpoint::parse("http://h").unwrap(), "s");
-        attempt.carry("7-1");
-        attempt.carry("a\u{1}b");
-        attempt.carry(&"x".repeat(LAST_EVENT_ID_BYTES + 1));
-        assert_eq!(attempt.last_event_id.as_ref().unwrap(), "7-1");
-        attempt.carry("é☃");
-        assert_eq!(attempt.last_event_id.unwrap().as_bytes(), "é☃".as_bytes());
-    }
-
-    #[test]
-    fn an_empty_id_takes_back_an_id_of_the_stream_but_not_the_callers() {
-        let mut attempt = Attempt::new(Endpoint::parse("http://h").unwrap(), "s");
-        attempt.last_event_id = Some(HeaderValue::from_static("stored"));
-        attempt.carry("");
-        assert!(attempt.last_event_id.is_some());
-        attempt.carry("7-1");
-        attempt.carry("");
-        assert!(attempt.last_event_id.is_none());
     }
 }

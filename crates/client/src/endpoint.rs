@@ -1,9 +1,9 @@
 //! Where a hub is: a checked base URL, and the paths under it. Knows no socket.
 
-use http::{HeaderValue, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::Error;
+use crate::url::Url;
 
 /// What a path segment or a query value may carry as it is (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -11,81 +11,53 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 /// A hub's address: `http://host[:port][/prefix]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// Without the brackets of an IPv6 literal: as a resolver wants it.
-    host: String,
-    port: u16,
-    /// As the `Host` header wants it.
-    authority: HeaderValue,
-    /// Empty, or a path that starts with a slash and does not end with one.
-    prefix: String,
+    base: Url,
 }
 
 impl Endpoint {
     /// Reads a base URL.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`] says what is wrong with it; `https` is not spoken by this version.
+    /// [`Error::InvalidUrl`] says what is wrong with it.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let invalid = |reason| Error::InvalidUrl { url: redacted(url), reason };
-        let uri: Uri = url.parse().map_err(|_| invalid("not a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(invalid("https is not spoken by this version: use http://")),
-            _ => return Err(invalid("it must start with http://")),
+        let base = Url::parse(url)?;
+        if base.path().contains('?') {
+            let reason = "it must not carry a query";
+            return Err(Error::InvalidUrl { url: url.to_owned(), reason });
         }
-        let authority = uri.authority().ok_or_else(|| invalid("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(invalid("it must not carry a user name or a password"));
-        }
-        if uri.query().is_some() {
-            return Err(invalid("it must not carry a query"));
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(invalid("it names no host"));
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(80),
-            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("not a host"))?,
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-        })
+        let prefix = base.path().trim_end_matches('/').to_owned();
+        Ok(Self { base: base.with_path(prefix) })
     }
 
-    /// What to resolve and connect to.
-    pub(crate) fn address(&self) -> (&str, u16) {
-        (&self.host, self.port)
+    /// The hub itself, for a connection.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
     }
 
-    /// The `Host` header.
-    pub(crate) fn authority(&self) -> HeaderValue {
-        self.authority.clone()
+    /// The URL of a session's events.
+    pub(crate) fn events(&self, session: &str) -> Url {
+        self.base.with_path(self.events_path(session, &[]))
     }
 
     /// The path of a session's events, with those parameters that have a value.
     pub(crate) fn events_path(&self, session: &str, query: &[(&str, Option<String>)]) -> String {
         let session = utf8_percent_encode(session, UNRESERVED);
-        let mut path = format!("{}/sessions/{session}/events", self.prefix);
-        let mut separator = '?';
-        for (name, value) in query {
-            if let Some(value) = value {
-                path.push(separator);
-                path.push_str(name);
-                path.push('=');
-                path.extend(utf8_percent_encode(value, UNRESERVED));
-                separator = '&';
-            }
-        }
-        path
+        let path = format!("{}/sessions/{session}/events", self.base.path());
+        with_query(path, query)
     }
 }
 
-/// The URL without what stands before an `@`: an error text must not spread a password.
-fn redacted(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
+/// Appends those parameters that have a value.
+pub(crate) fn with_query(mut path: String, query: &[(&str, Option<String>)]) -> String {
+    for (name, value) in query {
+        if let Some(value) = value {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(name);
+            path.push('=');
+            path.extend(utf8_percent_encode(value, UNRESERVED));
+        }
     }
+    path
 }
 
 #[cfg(test)]
@@ -93,24 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base_urls_are_read_with_port_prefix_and_ipv6() {
+    fn base_urls_are_read_with_a_prefix() {
         let hub = Endpoint::parse("http://localhost:8080/hub/").unwrap();
-        assert_eq!(hub.address(), ("localhost", 8080));
+        assert_eq!(hub.base().address(), ("localhost", 8080));
         assert_eq!(hub.events_path("demo", &[]), "/hub/sessions/demo/events");
-        assert_eq!(Endpoint::parse("http://[::1]:81").unwrap().address(), ("::1", 81));
-        assert_eq!(Endpoint::parse("http://example.org").unwrap().address(), ("example.org", 80));
-    }
-
-    #[test]
-    fn https_is_refused_with_a_clear_reason() {
-        let error = Endpoint::parse("https://example.org").unwrap_err().to_string();
-        assert!(error.contains("https is not spoken by this version"), "{error}");
-    }
-
-    #[test]
-    fn a_password_in_the_url_is_refused_and_not_repeated() {
-        let error = Endpoint::parse("http://joe:secret@example.org").unwrap_err().to_string();
-        assert!(!error.contains("secret"), "{error}");
+        assert_eq!(hub.events("demo").text(), "http://localhost:8080/hub/sessions/demo/events");
+        assert_eq!(Endpoint::parse("http://h").unwrap().events_path("demo", &[]), "/sessions/demo/events");
+        assert!(Endpoint::parse("http://h/?x=1").is_err());
     }
 
     #[test]
@@ -118,5 +79,10 @@ mod tests {
         let hub = Endpoint::parse("http://h").unwrap();
         let path = hub.events_path("a/b?c#d e\r\n", &[("type", Some("x&y=z".into())), ("ttl", None)]);
         assert_eq!(path, "/sessions/a%2Fb%3Fc%23d%20e%0D%0A/events?type=x%26y%3Dz");
+    }
+
+    #[test]
+    fn parameters_join_those_that_are_there() {
+        assert_eq!(with_query("/x?a=1".into(), &[("b", Some("2".into()))]), "/x?a=1&b=2");
     }
 }

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
+
+/// An error of whatever kind.
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why something did not work. Text reads after "failed to".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The base URL cannot be used.
+    /// A URL cannot be used.
     #[error("the URL `{url}` cannot be used: {reason}")]
     InvalidUrl {
         /// As it was given, without a password.
@@ -30,6 +33,12 @@ pub enum Error {
     /// The data of an event has no JSON form.
     #[error("the data cannot be written as JSON: {0}")]
     Json(#[source] serde_json::Error),
+    /// The certificates to be trusted cannot be had.
+    #[error("cannot speak TLS: {0}")]
+    Tls(String),
+    /// The function that gives tokens failed. Tried again like a connection that failed.
+    #[error("cannot get a token: {0}")]
+    Token(#[source] AnyError),
     /// No connection to the hub.
     #[error("cannot connect to {address}: {source}")]
     Connect {
@@ -39,8 +48,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The connection broke, or what came over it is not HTTP.
-    #[error("the connection broke: {}", root(.0))]
-    Transport(#[source] hyper::Error),
+    #[error("the connection broke: {}", root(&**.0))]
+    Transport(#[source] AnyError),
     /// The hub closed the stream.
     #[error("the stream ended")]
     StreamEnded,
@@ -58,13 +67,16 @@ pub enum Error {
     /// The answer is not what a hub answers.
     #[error("unexpected answer: {0}")]
     UnexpectedAnswer(String),
+    /// A redirect that leads nowhere, or one too many.
+    #[error("cannot follow the redirect: {0}")]
+    Redirect(String),
     /// An event larger than the subscriber takes; the connection is closed.
     #[error("an event is larger than {limit} bytes")]
     EventTooLarge {
         /// The limit in force, in bytes.
         limit: usize,
     },
-    /// Retrying did not help in the time allowed.
+    /// Retrying did not help, in the time or as often as was allowed.
     #[error("gave up after {attempts} attempts in {elapsed:.1?}: {last}")]
     GaveUp {
         /// How often it was tried.
@@ -78,14 +90,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// A connection that broke: what a [`Transport`](crate::Transport) of one's own says. Tried again.
+    pub fn transport(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transport(source.into())
+    }
+
     /// Whether the same request may work later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Transport(_) | Self::StreamEnded | Self::TimedOut { .. } => true,
-            Self::Refused(problem) => {
-                let status = problem.status;
-                status == 408 || status == 429 || status >= 500
-            }
+            Self::Connect { .. }
+            | Self::Transport(_)
+            | Self::StreamEnded
+            | Self::TimedOut { .. }
+            | Self::Token(_) => true,
+            Self::Refused(problem) => matches!(problem.status, 408 | 425 | 429 | 500..),
             _ => false,
         }
     }
@@ -107,6 +125,11 @@ impl Error {
         }
     }
 
+    /// Whether another token may help.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == 401)
+    }
+
     /// Whether a kept connection had quietly died: worth one attempt on a fresh one at once.
     pub(crate) fn is_connection_lost(&self) -> bool {
         matches!(self, Self::Transport(_) | Self::StreamEnded)
@@ -114,8 +137,8 @@ impl Error {
 }
 
 /// hyper's text says "error reading a body"; its source says what was wrong.
-fn root(error: &hyper::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A refusal as the hub words it (RFC 9457), or as much of it as another server gives.
@@ -129,7 +152,7 @@ pub struct Problem {
     pub title: Option<String>,
     /// What exactly, and what would do.
     pub detail: Option<String>,
-    /// From the `Retry-After` header, if given in seconds.
+    /// From the `Retry-After` header, whether it gives seconds or a date.
     pub retry_after: Option<Duration>,
 }
 
@@ -142,16 +165,29 @@ struct ProblemBody {
 }
 
 impl Problem {
-    /// Reads a refusal. A body that is no problem document counts as none: never an error about an error.
-    pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// What an answer means that is neither a success nor a redirect. A body that is no problem document
+    /// counts as none: never an error about an error. `wall` is the time now.
+    pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8], wall: SystemTime) -> Error {
+        if !status.is_client_error() && !status.is_server_error() {
+            return Error::UnexpectedAnswer(format!("status {status}"));
+        }
         let ProblemBody { code, title, detail } = serde_json::from_slice(body).unwrap_or_default();
-        let retry_after = headers
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs);
-        Self { status: status.as_u16(), code, title, detail, retry_after }
+        let retry_after = retry_after(headers, wall);
+        Error::Refused(Self { status: status.as_u16(), code, title, detail, retry_after })
     }
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3). A date is compared with the answer's own `Date`: the server's
+/// clock is then compared with itself, however wrong ours is.
+fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let told = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = told.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = httpdate::parse_http_date(told).ok()?;
+    let now = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(wall);
+    Some(then.duration_since(now).unwrap_or_default())
 }
 
 impl fmt::Display for Problem {
@@ -162,5 +198,46 @@ impl fmt::Display for Problem {
             Some(text) => write!(f, ": {text}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked_to_wait(headers: &[(header::HeaderName, &'static str)]) -> Option<Duration> {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let wall = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:00 GMT").unwrap();
+        Problem::error(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", wall).retry_after()
+    }
+
+    #[test]
+    fn retry_after_may_be_seconds_or_a_date() {
+        let after = |value| asked_to_wait(&[(header::RETRY_AFTER, value)]);
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(37)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:48:37 GMT"), Some(Duration::ZERO));
+        for nonsense in ["soon", "-1", "1.5", ""] {
+            assert_eq!(after(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_compared_with_the_servers_own_clock() {
+        let headers = [
+            (header::RETRY_AFTER, "Sun, 06 Nov 1994 12:00:10 GMT"),
+            (header::DATE, "Sun, 06 Nov 1994 12:00:00 GMT"),
+        ];
+        assert_eq!(asked_to_wait(&headers), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let refused = |status: u16| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Problem::error(status, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH).is_retryable()
+        };
+        assert!([408, 425, 429, 500, 502, 503, 504, 599].into_iter().all(refused));
+        assert!(![400, 401, 403, 404, 406, 409, 410, 422, 451, 201, 205, 206, 304].into_iter().any(refused));
     }
 }

@@ -50,6 +50,9 @@ pub enum Item {
     Event(Event),
     /// Events are missing here: what, and why. Everything after it is newer.
     Gap(Gap),
+    /// A comment of the stream, the text after its colon less one space, at most 1 KiB of it. Only if asked
+    /// for with [`Subscriber::with_comments`](crate::Subscriber::with_comments).
+    Comment(String),
     /// The connection changed. Nothing is lost by ignoring it.
     Status(Status),
 }
@@ -101,6 +104,9 @@ pub enum Status {
     },
     /// The stream is open.
     Open,
+    /// No stream comes through: the hub is asked for events by long-poll, from the same position on. The
+    /// stream is tried again now and then.
+    Polling,
     /// The hub says that it closes the stream, and why. The end follows.
     Goodbye {
         /// Stable code: `SESSION_ENDED`, `SHUTTING_DOWN`, `TIMEOUT`, ...
@@ -119,18 +125,25 @@ pub enum Status {
     Stopped,
 }
 
-/// The data of an `error` event.
+/// The data of an `error` event, and the `end` of a long-poll.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct GoodbyeData {
+pub(crate) struct GoodbyeData {
     error: String,
     code: String,
+}
+
+impl GoodbyeData {
+    /// As a status; `text` where it gives no message.
+    pub(crate) fn status(self, text: &str) -> Status {
+        let message = if self.error.is_empty() { text.to_owned() } else { self.error };
+        Status::Goodbye { code: self.code, message }
+    }
 }
 
 impl Status {
     /// Reads the data of an `error` event.
     pub(crate) fn goodbye(data: &str) -> Self {
-        let GoodbyeData { error, code } = serde_json::from_str(data).unwrap_or_default();
-        Self::Goodbye { code, message: if error.is_empty() { data.to_owned() } else { error } }
+        serde_json::from_str::<GoodbyeData>(data).unwrap_or_default().status(data)
     }
 }

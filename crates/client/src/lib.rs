@@ -12,7 +12,7 @@
 //!     match item? {
 //!         Item::Event(event) => println!("{}: {}", event.event_type, event.data),
 //!         Item::Gap(gap) => println!("{:?} events are missing ({})", gap.missed, gap.reason),
-//!         Item::Status(_) => {}
+//!         Item::Comment(_) | Item::Status(_) => {}
 //!     }
 //! }
 //! # Ok(())
@@ -20,32 +20,57 @@
 //! ```
 //!
 //! Neither of the two spawns a task or a thread: what they do, they do while one of their futures is awaited,
-//! and dropping them closes their socket. Plain `http://` over HTTP/1.1 only.
+//! and dropping them closes their socket. HTTP/1.1, over TLS for `https` (feature `tls`, on by default).
 //!
 //! # Layout
 //!
 //! | module | what it is for |
 //! |---|---|
 //! | [`Publisher`] (`publisher`) | one request after the other, retried safely |
-//! | [`Subscriber`] (`subscriber`) | the state machine: waiting, connecting, open, over |
-//! | `attempt`, `stream` | one attempt to open a stream; an open one |
-//! | `link`, `endpoint` | one connection; where the hub is |
-//! | `backoff`, `limits` | how long to wait; every limit with its reason |
+//! | [`Subscriber`] (`subscriber`) | `options`: what it can be told; `phase`: where it is; `machine`: how it moves on |
+//! | `plan` | what every attempt asks for, and which origin may hear what |
+//! | `attempt` | one attempt: token, request, redirects, what the answer means |
+//! | `stream`, `poll` | an open stream; the answer to a long-poll |
+//! | `cursor`, `position` | where to resume, and what was delivered already |
+//! | `fallback`, `backoff` | which way to ask next; how long to wait before |
+//! | `credentials` | tokens, and functions that give them |
+//! | [`Transport`] (`transport`) | how requests reach a server: `link` (hyper over TCP), [`tls`] |
+//! | [`Clock`] (`clock`) | the only place that reads time |
+//! | `url`, `endpoint` | checked URLs; where the hub is |
+//! | [`limits`] | every limit with its reason |
 //! | `event`, `error` | what applications see |
 
 mod attempt;
 mod backoff;
+mod clock;
+mod credentials;
+mod cursor;
 mod endpoint;
 mod error;
 mod event;
+mod fallback;
 pub mod limits;
-mod link;
+mod plan;
+mod poll;
+mod position;
 mod publisher;
 mod stream;
 mod subscriber;
+mod transport;
+mod url;
 
-pub use attempt::Replay;
+pub use clock::{Clock, Sleep};
+pub use credentials::TokenRequest;
 pub use error::{Error, Problem};
 pub use event::{Event, Gap, Item, NewEvent, Status};
+pub use plan::Replay;
 pub use publisher::Publisher;
 pub use subscriber::Subscriber;
+pub use transport::{Answering, Body, Transport};
+
+/// Whom to trust over `https`: for `with_tls_config` of a [`Subscriber`] or a [`Publisher`].
+#[cfg(feature = "tls")]
+pub mod tls {
+    pub use crate::transport::tls::{platform_roots, roots_from_pem};
+    pub use rustls::ClientConfig;
+}

@@ -2,11 +2,43 @@
 
 use std::time::Duration;
 
-/// A TCP connection must be up within this time.
+/// A connection must be up within this time, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The head of a stream's answer must arrive within this time.
-pub const STREAM_HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The first byte of a stream must arrive within this time, redirects, head and all. Two heartbeats: a proxy
+/// that lets the head pass and keeps the rest is found out.
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A function that gives tokens must have given one within this time.
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Redirects followed in a row. A browser follows 20; more than a few are a loop.
+pub const REDIRECTS_MAX: u32 = 10;
+
+/// So many attempts in a row without a byte of a stream, and long-poll is tried.
+pub const FALLBACK_AFTER: u32 = 3;
+
+/// While polling, the stream is tried again after this time, ...
+pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(30);
+
+/// ... which doubles up to this one.
+pub const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(300);
+
+/// How long a hub is asked to hold a long-poll: its default, and below what proxies wait.
+pub const POLL_WAIT: Duration = Duration::from_secs(25);
+
+/// A long-poll must be answered this long after its wait is over.
+pub const POLL_GRACE: Duration = Duration::from_secs(15);
+
+/// Events asked for in one long-poll.
+pub const POLL_EVENTS_MAX: usize = 100;
+
+/// Between two long-polls of which the first was answered at once, with nothing: never a tight loop.
+pub const POLL_PAUSE: Duration = Duration::from_secs(1);
+
+/// A long-poll's answer may be this many times as long as the largest event taken: JSON writes a byte of text
+/// in at most six, and beside the data there is little.
+pub const POLL_BODY_FACTOR: usize = 8;
 
 /// One publishing request must be answered within this time. Generous, because the hub holds back
 /// its 202 from a publisher that outruns delivery.
@@ -64,4 +96,12 @@ pub const ANSWER_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub const LAST_EVENT_ID_BYTES: usize = 1024;
 
 const _: () = assert!(RETRY_MIN.as_millis() < RETRY_MAX.as_millis());
+const _: () = assert!(RETRY_MIN.as_millis() <= RETRY_DEFAULT.as_millis());
+const _: () = assert!(RETRY_DEFAULT.as_millis() <= RETRY_MAX.as_millis());
+const _: () = assert!(PUBLISH_RETRY_BASE.as_millis() <= PUBLISH_RETRY_MAX.as_millis());
+const _: () = assert!(CONNECT_TIMEOUT.as_millis() < FIRST_BYTE_TIMEOUT.as_millis());
+// A stream whose hub only sends heartbeats must not be given up before the first of them.
+const _: () = assert!(HEARTBEAT_DEFAULT.as_millis() < FIRST_BYTE_TIMEOUT.as_millis());
+const _: () = assert!(PROBE_INTERVAL_MIN.as_millis() < PROBE_INTERVAL_MAX.as_millis());
+const _: () = assert!(FALLBACK_AFTER > 0 && POLL_EVENTS_MAX > 0 && POLL_BODY_FACTOR > 6);
 const _: () = assert!(READ_TIMEOUT_MIN.as_secs() < READ_TIMEOUT_MAX.as_secs());

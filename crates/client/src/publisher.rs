@@ -4,6 +4,7 @@
 //! double an event. Must not know how events are delivered.
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +15,15 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
+use crate::credentials::{Token, TokenRequest};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::NewEvent;
 use crate::limits::{
-    ANSWER_BODY_BYTES, GIVE_UP_AFTER, PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX, REQUEST_TIMEOUT,
+    ANSWER_BODY_BYTES, GIVE_UP_AFTER, PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX, REQUEST_TIMEOUT, TOKEN_TIMEOUT,
 };
-use crate::link::{Link, within};
+use crate::transport::tls::Tls;
+use crate::transport::{Link, within};
 
 /// Told of each failed attempt, and of the time until the next.
 type OnRetry = Box<dyn FnMut(&Error, Duration) + Send>;
@@ -37,7 +40,8 @@ pub struct Publisher {
     endpoint: Endpoint,
     /// Kept between requests; `None` before the first and after a failure.
     link: Option<Link>,
-    token: Option<HeaderValue>,
+    tls: Tls,
+    token: Token,
     keys: Keys,
     request_timeout: Duration,
     give_up_after: Duration,
@@ -53,7 +57,8 @@ impl Publisher {
         Ok(Self {
             endpoint: Endpoint::parse(url)?,
             link: None,
-            token: None,
+            tls: Tls::default(),
+            token: Token::None,
             keys: Keys::new(),
             request_timeout: REQUEST_TIMEOUT,
             give_up_after: GIVE_UP_AFTER,
@@ -66,8 +71,31 @@ impl Publisher {
     /// # Errors
     /// [`Error::InvalidOption`] if the token cannot stand in a header.
     pub fn with_token(mut self, token: &str) -> Result<Self, Error> {
-        self.token = Some(bearer(token)?);
+        self.token = Token::fixed(token)?;
         Ok(self)
+    }
+
+    /// Asks `source` for the token before each attempt, and once more if that token is answered with 401. A
+    /// source that fails, or takes longer than 30 s, is a failed attempt.
+    #[must_use]
+    pub fn with_token_source<F, E>(
+        mut self,
+        source: impl Fn(TokenRequest) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.token = Token::asked(source);
+        self
+    }
+
+    /// Whom to trust, and how to prove who publishes, for `https`. The default trusts whom the machine trusts.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls_config(mut self, config: &rustls::ClientConfig) -> Self {
+        self.tls = Tls::new(config);
+        self
     }
 
     /// How long one publish may go on retrying (default 120 s). [`Duration::MAX`] is for ever.
@@ -157,11 +185,23 @@ impl Publisher {
         let key = self.keys.next_key();
         let started = Instant::now();
         let mut backoff = Backoff::new(PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX);
+        let (mut refresh, mut refreshed) = (false, false);
         loop {
             let kept = self.link.is_some();
-            let request = self.request(&path, content_type, &key, body.clone())?;
-            let failure = match self.attempt(request).await {
+            let attempt = async {
+                let asking = self.token.get(std::mem::take(&mut refresh));
+                let asking = within(TOKEN_TIMEOUT, "a token", asking);
+                let token = asking.await??;
+                let request = self.request(&path, content_type, &key, token, body.clone())?;
+                self.attempt(request).await
+            };
+            let failure = match attempt.await {
                 Ok(ids) => return Ok(ids),
+                // One new token, and then that is that.
+                Err(error) if error.is_unauthorized() && !refreshed && self.token.can_refresh() => {
+                    (refresh, refreshed) = (true, true);
+                    continue;
+                }
                 Err(error) if !error.is_retryable() => return Err(error),
                 // The hub may close an idle connection at any time: no failure of the hub's.
                 Err(error) if kept && error.is_connection_lost() => continue,
@@ -185,14 +225,15 @@ impl Publisher {
         path: &str,
         content_type: &'static str,
         key: &HeaderValue,
+        token: Option<HeaderValue>,
         body: Bytes,
     ) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::post(path)
-            .header(HOST, self.endpoint.authority())
+            .header(HOST, self.endpoint.base().authority())
             .header(CONTENT_TYPE, content_type)
             .header(ACCEPT, "application/json, application/problem+json")
             .header("idempotency-key", key);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             request = request.header(AUTHORIZATION, token);
         }
         let unsendable =
@@ -206,7 +247,7 @@ impl Publisher {
         let kept = self.link.take().filter(Link::is_reusable);
         let mut link = match kept {
             Some(link) => link,
-            None => Link::open(&self.endpoint).await?,
+            None => Link::open(self.endpoint.base(), &self.tls).await?,
         };
         let limit = self.request_timeout;
         let answer = within(limit, "the answer to a publish", link.send(request)).await??;
@@ -240,16 +281,6 @@ fn read_ids(status: StatusCode, body: &[u8]) -> Result<Vec<String>, Error> {
         Ok(Published::Many { ids }) => Ok(ids),
         Err(_) => Err(Error::UnexpectedAnswer(format!("status {status} without the ids of the events"))),
     }
-}
-
-/// The value of `Authorization`, which no `Debug` will print.
-pub(crate) fn bearer(token: &str) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Error::InvalidOption {
-        what: "the token",
-        reason: "it has characters that no header may carry",
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Idempotency keys: 128 random bits for the publisher, and a count. No two requests share one.

@@ -1,187 +1,192 @@
 //! Subscribing: a stream that comes back by itself, where it left off.
 //!
-//! A state machine of one connection at a time, moved only by [`Subscriber::next`]: no task, no timer and no
-//! queue outlives it. Must not know what the events mean.
+//! A state machine of one request at a time, moved only by whoever polls it: no task, no timer and no queue
+//! outlives it. Must not know what the events mean.
+
+mod machine;
+mod options;
+mod phase;
 
 use std::fmt;
-use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::HeaderValue;
-use tokio::time::{Instant, sleep_until};
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderMap, Method};
 use watertight_wire::{Limits, Parser};
 
-use crate::attempt::{Attempt, Opened, Replay};
 use crate::backoff::Backoff;
+use crate::clock::{Clock, TokioClock};
+use crate::credentials::Token;
+use crate::cursor::Cursor;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::event::{Item, Status};
-use crate::limits::{HEALTHY_AFTER, MAX_EVENT_BYTES, RETRY_DEFAULT, RETRY_MAX};
-use crate::publisher::bearer;
-use crate::stream::{OpenStream, Read};
+use crate::event::Item;
+use crate::fallback::{Fallback, Way};
+use crate::limits::{FIRST_BYTE_TIMEOUT, MAX_EVENT_BYTES, RETRY_DEFAULT, RETRY_MAX};
+use crate::plan::Plan;
+use crate::stream::Reading;
+use crate::transport::HyperTransport;
+use crate::url::Url;
 
-type Opening = Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send>>;
+use phase::{End, Phase};
 
-/// A subscription to one session. Dropping it closes its socket.
+/// A subscription to one stream of events. Dropping it closes its socket.
+///
+/// It connects at the first [`Subscriber::next`], and moves only while that, or the [`Stream`] that it also
+/// is, is polled. It holds at most one socket, whatever it is doing.
 pub struct Subscriber {
-    attempt: Attempt,
+    /// What every attempt asks for.
+    plan: Arc<Plan>,
+    /// Holds the socket, if there is one, and the timer.
     phase: Phase,
+    /// How the next request asks.
+    way: Way,
+    fallback: Fallback,
     backoff: Backoff,
     /// Attempts since the last connection that was worth something.
     attempts: u32,
-    /// Carries the last event id from one connection to the next.
+    /// Retries since then.
+    retries: u32,
+    max_retries: Option<u32>,
+    /// When the first of those attempts began.
+    trying_since: Duration,
+    /// Outlives every connection.
+    cursor: Cursor,
+    /// Of the connection there is; emptied for each new one.
     parser: Parser,
-    max_event_bytes: usize,
-}
-
-/// Where a subscriber is. At most one of these holds a socket.
-enum Phase {
-    /// Until then there is no connection.
-    Waiting {
-        until: Instant,
-    },
-    Connecting(Opening),
-    Open(Box<OpenStream>),
-    Over,
+    reading: Reading,
 }
 
 impl Subscriber {
-    /// A subscriber to `session` at the hub at `url`, from now on. Connects at the first [`Subscriber::next`].
+    /// A subscriber to `session` at the hub at `url`, from now on.
     ///
     /// # Errors
     /// [`Error::InvalidUrl`].
     pub fn new(url: &str, session: &str) -> Result<Self, Error> {
-        Ok(Self {
-            attempt: Attempt::new(Endpoint::parse(url)?, session),
-            phase: Phase::Waiting { until: Instant::now() },
+        let url = Endpoint::parse(url)?.events(session);
+        let mut new = Self::at(url);
+        new.reading.hub = true;
+        new.fallback.set_enabled(true);
+        Ok(new)
+    }
+
+    /// A subscriber to whatever stream of events is at `url`, a hub's or not.
+    ///
+    /// Events of the types `gap` and `error` are events like any other, and long-poll is not tried:
+    /// [`Subscriber::with_hub`] says that a hub is there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`].
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        Ok(Self::at(Url::parse(url)?))
+    }
+
+    fn at(url: Url) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+        let plan = Plan {
+            url,
+            method: Method::GET,
+            body: Bytes::new(),
+            headers: HeaderMap::new(),
+            headers_source: None,
+            token: Token::None,
+            replay: None,
+            transport: Arc::new(HyperTransport::default()),
+            clock,
+            first_byte_timeout: FIRST_BYTE_TIMEOUT,
+            read_timeout: None,
+            max_event_bytes: MAX_EVENT_BYTES,
+        };
+        Self {
+            plan: Arc::new(plan),
+            phase: Phase::at_once(),
+            way: Way::Stream,
+            fallback: Fallback::new(false),
             backoff: Backoff::new(RETRY_DEFAULT, RETRY_MAX),
             attempts: 0,
+            retries: 0,
+            max_retries: None,
+            trying_since: Duration::ZERO,
+            cursor: Cursor::default(),
             parser: Parser::new(Limits { max_event_bytes: MAX_EVENT_BYTES }),
-            max_event_bytes: MAX_EVENT_BYTES,
-        })
-    }
-
-    /// Sends `Authorization: Bearer` with each attempt.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`] if the token cannot stand in a header.
-    pub fn with_token(mut self, token: &str) -> Result<Self, Error> {
-        self.attempt.token = Some(bearer(token)?);
-        Ok(self)
-    }
-
-    /// Asks for history before the live events. Has no effect beside [`Subscriber::with_last_event_id`].
-    #[must_use]
-    pub fn with_replay(mut self, replay: Replay) -> Self {
-        self.attempt.replay = Some(replay);
-        self
-    }
-
-    /// Resumes after the event with this id.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`] if the id cannot stand in a header.
-    pub fn with_last_event_id(mut self, id: &str) -> Result<Self, Error> {
-        let reason = "it has characters that no header may carry";
-        let value = HeaderValue::from_str(id)
-            .map_err(|_| Error::InvalidOption { what: "the last event id", reason })?;
-        self.attempt.last_event_id = Some(value);
-        Ok(self)
-    }
-
-    /// The largest event taken, in bytes (default 1 MiB). A larger one is [`Error::EventTooLarge`].
-    #[must_use]
-    pub fn with_max_event_bytes(mut self, limit: usize) -> Self {
-        self.max_event_bytes = limit;
-        self.parser = Parser::new(Limits { max_event_bytes: limit });
-        self
-    }
-
-    /// Takes a stream for dead after this much silence, instead of three heartbeats (at least 15 s).
-    #[must_use]
-    pub fn with_read_timeout(mut self, limit: Duration) -> Self {
-        self.attempt.read_timeout = Some(limit);
-        self
-    }
-
-    /// The position to resume from, to be stored and given to [`Subscriber::with_last_event_id`] later.
-    pub fn last_event_id(&self) -> Option<&str> {
-        match self.parser.last_event_id() {
-            "" => self.attempt.last_event_id.as_ref().and_then(|id| id.to_str().ok()),
-            id => Some(id),
+            reading: Reading { hub: false, comments: false },
         }
     }
 
-    /// What happens next. `None` once the subscriber is over: after an error, or after [`Status::Stopped`].
+    /// What happens next. `None` once the subscriber is over: after an error, after
+    /// [`Status::Stopped`](crate::Status::Stopped), or when it was closed.
     ///
     /// Dropping the future loses nothing, not even a connection half made: call it again.
     ///
     /// # Errors
-    /// Only such as no reconnect can mend: refused for good (4xx but 408 and 429), an answer that is no event
-    /// stream, an event over the limit.
+    /// Only such as no reconnect can mend, and each of them is the last item: refused for good (4xx but 408,
+    /// 425 and 429; 401 after the token was refreshed once), an answer that is no event stream, a redirect
+    /// that leads nowhere, an event over the limit; and [`Error::GaveUp`] after
+    /// [`Subscriber::with_max_retries`].
     pub async fn next(&mut self) -> Option<Result<Item, Error>> {
-        loop {
-            match &mut self.phase {
-                Phase::Over => return None,
-                Phase::Waiting { until } => {
-                    sleep_until(*until).await;
-                    self.attempt.carry(self.parser.last_event_id());
-                    self.parser.reset_for_reconnect();
-                    self.phase = Phase::Connecting(Box::pin(self.attempt.clone().open()));
-                    self.attempts = self.attempts.saturating_add(1);
-                    return Some(Ok(Item::Status(Status::Connecting { attempt: self.attempts })));
-                }
-                Phase::Connecting(opening) => match opening.await {
-                    Ok(Opened::Stream(stream)) => {
-                        self.phase = Phase::Open(stream);
-                        return Some(Ok(Item::Status(Status::Open)));
-                    }
-                    Ok(Opened::NoContent) => {
-                        self.phase = Phase::Over;
-                        return Some(Ok(Item::Status(Status::Stopped)));
-                    }
-                    Err(error) => return Some(self.lost(error)),
-                },
-                Phase::Open(stream) => match stream.read(&mut self.parser).await {
-                    Ok(Read::Item(item)) => return Some(Ok(item)),
-                    Ok(Read::Retry(base)) => self.backoff.set_base(base),
-                    Err(error) => {
-                        if stream.got_somewhere(HEALTHY_AFTER) {
-                            self.backoff.reset();
-                            self.attempts = 0;
-                        }
-                        return Some(self.lost(error));
-                    }
-                },
-            }
-        }
+        poll_fn(|context| self.poll_item(context)).await
     }
 
-    /// A connection or an attempt is lost: wait and come back, or end if that cannot help.
-    fn lost(&mut self, error: Error) -> Result<Item, Error> {
-        if !error.is_retryable() {
-            self.phase = Phase::Over;
-            return Err(error);
+    /// The position to resume from, to be stored and given to [`Subscriber::with_last_event_id`] later.
+    pub fn last_event_id(&self) -> Option<&str> {
+        Some(self.cursor.id()).filter(|id| !id.is_empty())
+    }
+
+    /// Sets the position that the next request asks for; an empty one for none. What is after it counts as
+    /// not yet delivered. A connection that is there goes on as it is: [`Subscriber::restart`] opens another.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if no header can carry the id. The position is then as it was.
+    pub fn set_last_event_id(&mut self, id: &str) -> Result<(), Error> {
+        if !crate::cursor::is_sendable(id) {
+            let reason = "it has characters that no header may carry, or is too long";
+            return Err(Error::InvalidOption { what: "the last event id", reason });
         }
-        let delay = self.backoff.next_delay(error.retry_after());
-        self.phase = Phase::Waiting { until: Instant::now() + delay };
-        Ok(Item::Status(Status::Waiting { delay, reason: error.to_string() }))
+        self.cursor.jump(id);
+        self.parser.set_last_event_id(id);
+        Ok(())
+    }
+
+    /// Closes the connection, if there is one, and makes [`Subscriber::next`] open another at once, without
+    /// waiting, from the same position on. It tells of no error. A subscriber that ended with an error begins
+    /// anew; one that was closed, or stopped by the server (204), does not.
+    pub fn restart(&mut self) {
+        match self.phase {
+            Phase::Over(End::Closed | End::Stopped) => return,
+            Phase::Over(End::Failed) => self.begin_anew(),
+            _ => {}
+        }
+        self.way = Way::Stream;
+        self.phase = Phase::at_once();
+    }
+
+    /// Closes the socket, now and for good: [`Subscriber::next`] gives `None` from here on. Doing it twice is
+    /// doing it once.
+    pub fn close(&mut self) {
+        self.phase = Phase::Over(End::Closed);
+    }
+}
+
+impl Stream for Subscriber {
+    type Item = Result<Item, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_item(context)
     }
 }
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = match self.phase {
-            Phase::Waiting { .. } => "waiting",
-            Phase::Connecting(_) => "connecting",
-            Phase::Open(_) => "open",
-            Phase::Over => "over",
-        };
-        let mut out = f.debug_struct("Subscriber");
-        out.field("attempt", &self.attempt)
-            .field("phase", &phase)
-            .field("max_event_bytes", &self.max_event_bytes);
-        out.finish_non_exhaustive()
+        f.debug_struct("Subscriber")
+            .field("plan", &self.plan)
+            .field("phase", &self.phase.name())
+            .field("way", &self.way)
+            .field("last_event_id", &self.cursor.id())
+            .finish_non_exhaustive()
     }
 }

@@ -3,25 +3,28 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::endpoint::Endpoint;
+use super::tls::{Io, Tls};
+use crate::clock;
 use crate::error::{Error, Problem};
 use crate::limits::{CONNECT_TIMEOUT, ERROR_BODY_BYTES, READ_BUFFER_BYTES};
+use crate::url::Url;
 
-type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>>;
+type Driver = Connection<TokioIo<Io>, Full<Bytes>>;
 
-/// A connection to the hub. Owned by a publisher or a subscriber; the socket closes when it is dropped.
+/// A connection to a server. Owned by a publisher or by the body of an answer; the socket closes when it is
+/// dropped.
 pub(crate) struct Link {
     sender: SendRequest<Full<Bytes>>,
     /// hyper's state machine, which must be polled whenever something is awaited; `None` once it has ended.
@@ -29,22 +32,25 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects.
+    /// Connects, over TLS if the URL says so.
     ///
     /// # Errors
     /// [`Error::Connect`] or [`Error::TimedOut`]. Dropping the future gives the half-made connection up.
-    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, Error> {
-        let (host, port) = endpoint.address();
-        let stream = within(CONNECT_TIMEOUT, "a connection", TcpStream::connect((host, port)))
-            .await?
-            .map_err(|source| Error::Connect { address: format!("{host}:{port}"), source })?;
-        // Small requests must not wait for the answer to the one before. Without it they are only slower.
-        stream.set_nodelay(true).ok();
+    pub(crate) async fn open(url: &Url, tls: &Tls) -> Result<Self, Error> {
+        let (host, port) = url.address();
+        let failed = |source| Error::Connect { address: format!("{host}:{port}"), source };
+        let connecting = async {
+            let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
+            // Small requests must not wait for the answer to the one before. Without it they are only slower.
+            stream.set_nodelay(true).ok();
+            if url.is_tls() { tls.connect(stream, host).await } else { Ok(Io::from_plain(stream)) }
+        };
+        let io = within(CONNECT_TIMEOUT, "a connection", connecting).await??;
         let (sender, driver) = Builder::new()
             .max_buf_size(READ_BUFFER_BYTES)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(io))
             .await
-            .map_err(Error::Transport)?;
+            .map_err(Error::transport)?;
         Ok(Self { sender, driver: Some(Box::pin(driver)) })
     }
 
@@ -54,20 +60,29 @@ impl Link {
     /// [`Error::Transport`] if the connection breaks. Dropping the future leaves the connection in the middle
     /// of a request: drop it as well.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
-        let answer = self.sender.send_request(request);
-        drive(&mut self.driver, answer).await.map_err(Error::Transport)
+        let mut answer = pin!(self.sender.send_request(request));
+        poll_fn(|context| drive(&mut self.driver, context, |context| answer.as_mut().poll(context)))
+            .await
+            .map_err(Error::transport)
     }
 
-    /// The next bytes of a body, `None` at its end. Dropping the future loses nothing.
-    pub(crate) async fn read(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+    /// The next bytes of a body, `None` at its end.
+    pub(crate) fn poll_read(
+        &mut self,
+        body: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match drive(&mut self.driver, body.frame()).await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(Error::Transport(error)),
+            let mut body = Pin::new(&mut *body);
+            let polled = drive(&mut self.driver, context, |context| body.as_mut().poll_frame(context));
+            match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Error::transport(error)))),
                 // Trailers carry nothing of ours.
-                Some(Ok(frame)) => {
+                Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
+                        return Poll::Ready(Some(Ok(data)));
                     }
                 }
             }
@@ -76,11 +91,13 @@ impl Link {
 
     /// A whole body of at most `limit` bytes.
     pub(crate) async fn read_all(&mut self, body: Incoming, limit: usize) -> Result<Bytes, Error> {
-        let whole = drive(&mut self.driver, Limited::new(body, limit).collect()).await;
+        let mut whole = pin!(Limited::new(body, limit).collect());
+        let whole =
+            poll_fn(|context| drive(&mut self.driver, context, |context| whole.as_mut().poll(context))).await;
         match whole {
             Ok(collected) => Ok(collected.to_bytes()),
             Err(error) => match error.downcast::<hyper::Error>() {
-                Ok(error) => Err(Error::Transport(*error)),
+                Ok(error) => Err(Error::transport(*error)),
                 Err(_) => Err(Error::UnexpectedAnswer(format!("a body of more than {limit} bytes"))),
             },
         }
@@ -94,24 +111,13 @@ impl Link {
             // The status alone says enough.
             _ => Bytes::new(),
         };
-        refused(head.status, &head.headers, &body)
+        Problem::error(head.status, &head.headers, &body, clock::wall())
     }
 
     /// Whether another request may be sent over it.
     pub(crate) fn is_reusable(&self) -> bool {
         self.driver.is_some() && !self.sender.is_closed()
     }
-}
-
-fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
-    if status.is_client_error() || status.is_server_error() {
-        return Error::Refused(Problem::read(status, headers, body));
-    }
-    let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
-    Error::UnexpectedAnswer(match to {
-        Some(to) => format!("status {status} to `{to}` (redirects are not followed)"),
-        None => format!("status {status}"),
-    })
 }
 
 /// Bounds `future` in time; the error names what was waited for.
@@ -124,20 +130,18 @@ pub(crate) async fn within<F: Future>(
 }
 
 /// Polls hyper's state machine along with what is waited for.
-async fn drive<F: Future>(driver: &mut Option<Pin<Box<Driver>>>, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(output);
-        }
-        if let Some(running) = driver {
-            if running.as_mut().poll(context).is_ready() {
-                // Its error, if any, reaches the future that waits on it.
-                *driver = None;
-            }
-            return future.as_mut().poll(context);
-        }
-        Poll::Pending
-    })
-    .await
+fn drive<T>(
+    driver: &mut Option<Pin<Box<Driver>>>,
+    context: &mut Context<'_>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    if let Poll::Ready(output) = poll(context) {
+        return Poll::Ready(output);
+    }
+    let Some(running) = driver else { return Poll::Pending };
+    if running.as_mut().poll(context).is_ready() {
+        // Its error, if any, reaches the future that waits on it.
+        *driver = None;
+    }
+    poll(context)
 }

@@ -1,6 +1,8 @@
 //! A server that says exactly the bytes a test wants said, one connection at a time.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod memory;
+
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,0 +1,68 @@
+//! The transport that comes with the client: one TCP connection per request, HTTP/1.1 by hyper.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header::HOST;
+use http::{Request, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::tls::Tls;
+use super::{Answering, Body, Link, Transport};
+use crate::error::Error;
+use crate::url::Url;
+
+/// Connects anew for each request, and closes with the body.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HyperTransport {
+    tls: Tls,
+}
+
+impl HyperTransport {
+    pub(crate) fn new(tls: Tls) -> Self {
+        Self { tls }
+    }
+}
+
+impl Transport for HyperTransport {
+    fn open(&self, request: Request<Bytes>) -> Answering {
+        let tls = self.tls.clone();
+        Box::pin(async move {
+            let url = Url::parse(&request.uri().to_string())?;
+            let mut link = Link::open(&url, &tls).await?;
+            let answer = link.send(origin_form(request, &url)?).await?;
+            let (head, body) = answer.into_parts();
+            let body: Body = Box::pin(LinkBody { link, body });
+            Ok(http::Response::from_parts(head, body))
+        })
+    }
+}
+
+/// The request as it stands on a connection to its own server: path only, and a `Host`.
+fn origin_form(request: Request<Bytes>, url: &Url) -> Result<Request<Full<Bytes>>, Error> {
+    let (mut head, body) = request.into_parts();
+    head.uri = Uri::try_from(url.path()).map_err(|_| Error::InvalidOption {
+        what: "the session name",
+        reason: "it makes no valid request path",
+    })?;
+    head.headers.insert(HOST, url.authority());
+    Ok(Request::from_parts(head, Full::new(body)))
+}
+
+/// A body together with the connection that it comes over.
+struct LinkBody {
+    link: Link,
+    body: Incoming,
+}
+
+impl Stream for LinkBody {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let LinkBody { link, body } = self.get_mut();
+        link.poll_read(body, context)
+    }
+}
