@@ -1,42 +1,35 @@
 import { SSEError } from "./errors.ts";
 
-/** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds. */
-export function retryAfter(headers: Headers, now: number): number | undefined {
-  const told = headers.get("retry-after");
-  if (!told) return;
-  const wait = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - now;
-  return Number.isNaN(wait) ? undefined : Math.max(wait, 0);
+/** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; NaN if it says neither. */
+export function retryAfter(headers: Headers, now: number): number {
+  const told = headers.get("retry-after") ?? "";
+  return /^\d+$/.test(told) ? +told * 1000 : Date.parse(told) - now;
 }
 
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */
-export function refusal(response: Response, body: string, now: number): SSEError {
-  const { status } = response;
-  let problem: { code?: unknown; title?: unknown; detail?: unknown } = {};
+export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
+  let problem: { code?: string; title?: string; detail?: string } | null = null;
   try {
-    problem = (JSON.parse(body) as typeof problem | null) ?? {};
+    problem = JSON.parse(body);
   } catch {
     // No problem document: the status says enough.
   }
-  const text = [problem.detail, problem.title, response.statusText].find((part) => typeof part === "string" && part);
+  const { code, title, detail } = problem ?? {};
   return new SSEError(
     status === 401 || status === 403 ? "auth" : "http",
-    `refused with ${status}${text ? `: ${String(text)}` : ""}`,
+    `refused with ${status}: ${detail || title || statusText}`,
     {
       status,
-      code: typeof problem.code === "string" ? problem.code : undefined,
-      retryable: status === 408 || status === 425 || status === 429 || status >= 500,
-      retryAfter: retryAfter(response.headers, now),
+      code,
+      retryable: status >= 500 || /408|425|429/.test(`${status}`),
+      retryAfter: retryAfter(headers, now),
     },
   );
 }
 
 /** Throws unless the answer is an event stream in UTF-8 (WHATWG HTML, section 9.2.5). */
-export function checkEventStream(response: Response): void {
-  const type = response.headers.get("content-type") ?? "";
-  const [essence = "", ...parameters] = type.toLowerCase().split(";");
-  const charset = parameters.map((part) => /^\s*charset\s*=\s*"?([^"]*?)"?\s*$/.exec(part)?.[1]).find((name) => name);
-  const good = response.status === 200 && essence.trim() === "text/event-stream";
-  if (good && (!charset || charset === "utf-8" || charset === "utf8")) return;
-  const what = response.status === 200 ? `its content type is ${type || "missing"}` : `its status is ${response.status}`;
-  throw new SSEError("protocol", `the answer is no event stream: ${what}`, { status: response.status });
+export function checkEventStream({ status, headers }: Response): void {
+  const type = headers.get("content-type") ?? "";
+  if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && !/charset\s*=\s*"?(?!utf-?8\b)/i.test(type)) return;
+  throw new SSEError("protocol", `no event stream: status ${status}, content type "${type}"`, { status });
 }

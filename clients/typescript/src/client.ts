@@ -1,21 +1,19 @@
-import { Attempt, type AttemptHost } from "./attempt.ts";
-import { Backoff } from "./backoff.ts";
+import { createAttempt, type Attempt, type AttemptHost } from "./attempt.ts";
+import { createBackoff, type Backoff } from "./backoff.ts";
 import { readEvent } from "./data.ts";
-import { listen, Timer, type Page } from "./environment.ts";
+import { createTimer, listen, type Page, type Timer } from "./environment.ts";
 import { SSEError } from "./errors.ts";
-import { Handlers } from "./handlers.ts";
+import { createHandlers } from "./handlers.ts";
 import { isRepeat } from "./id.ts";
 import { ledger } from "./ledger.ts";
 import { CLIMB_MAX, CLIMB_MIN, FALLBACK_AFTER, HEALTHY_AFTER, POLLING_INTERVAL, RETRY_MIN } from "./limits.ts";
-import { PollAttempt } from "./poll.ts";
-import { EventQueue } from "./queue.ts";
+import { poll } from "./poll.ts";
+import { createQueue, type EventIterator } from "./queue.ts";
 import { sessionUrl } from "./request.ts";
-import type { ShareSeat } from "./share.ts";
-import { StreamAttempt } from "./stream.ts";
+import { stream } from "./stream.ts";
 import type {
   ConnectionState,
   ConnectionStatus,
-  DataParser,
   EventData,
   EventHandler,
   EventMap,
@@ -29,6 +27,10 @@ import type {
 
 /** Goodbyes after which coming back makes no sense. */
 const FINAL_CODES = /^(SESSION_ENDED|FORBIDDEN)$/;
+
+/** The keys under which those are kept who want to know of the status and of the end: no event type has a line break. */
+const STATUS = "\n";
+const END = "\r";
 
 /**
  * A subscription that comes back by itself, where it left off.
@@ -59,36 +61,46 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** Attempts in a row in which no byte of a stream came. */
   #silent = 0;
-  /** The last of them got no answer at all: somebody on the way keeps streams back. */
-  #mute = false;
   #polling = false;
   /** The server answers long-polls, as far as we know. */
   #pollable: boolean;
   #climb = CLIMB_MIN;
   #climbAt = 0;
 
-  #handlers = new Handlers<[any, SSEEvent]>();
-  #watchers = new Handlers<[ConnectionState, ConnectionStatus]>();
-  #queues = new Set<EventQueue>();
+  #handlers = createHandlers();
   #unlisten: Unsubscribe[] = [];
-  #unsignal: Unsubscribe = () => {};
-  #seat: ShareSeat | undefined;
-  /** Another tab connects for us. */
-  #following = false;
+  #unsignal: Unsubscribe;
   /** The page is in the back-forward cache, or on its way there or to its end. */
   #paused = false;
   #host: AttemptHost;
 
   constructor(options: SSEClientOptions<Events>) {
+    const { url, signal, onComment } = options;
     this.options = options;
-    if (options.url === undefined) sessionUrl(options);
-    this.#timer = new Timer(options.clock, options.keepAlive);
-    this.#backoff = new Backoff(options.retryDelay, options.maxRetryDelay, options.random);
+    if (url === undefined) sessionUrl(options);
+    this.#timer = createTimer(options.clock, options.keepAlive);
+    this.#backoff = createBackoff(options.retryDelay, options.maxRetryDelay, options.random);
     this.#cursor = options.lastEventId ?? "";
-    this.#pollable = options.enablePollingFallback ?? options.url === undefined;
-    this.#host = this.#makeHost();
-    if (options.signal?.aborted) this.destroy();
-    else this.#unsignal = listen(options.signal, "abort", () => this.destroy());
+    this.#pollable = options.enablePollingFallback ?? url === undefined;
+    this.#host = {
+      options,
+      comment: onComment && ((text) => this.#guard(() => onComment(text))),
+      opened: () => {
+        this.#refresh = this.#polling = false;
+        this.#climb = CLIMB_MIN;
+        this.#set("open");
+      },
+      event: (type, text, id, own) => this.#receive(type, text, id, own),
+      position: (id) => {
+        if (!isRepeat(id, this.#cursor)) this.#cursor = id;
+      },
+      retry: this.#backoff.retry,
+      polled: (attempt, events) => this.#polled(attempt, events),
+      stopped: () => this.disconnect(),
+      lost: (attempt, error) => this.#lost(attempt, error),
+    };
+    this.#unsignal = listen(signal, "abort", () => this.destroy());
+    if (signal?.aborted) this.destroy();
   }
 
   /** What state the connection is in. The same object until something changes. */
@@ -117,7 +129,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** Calls `handler` for each event of `type`, until what it returns is called. `*` means every event. */
   on<K extends EventType<Events>>(type: K, handler: EventHandler<EventData<Events, K>>, options?: OnOptions): Unsubscribe {
-    return this.#destroyed ? () => {} : this.#handlers.add(type, handler, options);
+    return this.#add(type, handler, options);
   }
 
   /** Calls `handler` whenever the status changes. */
@@ -125,29 +137,28 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     handler: (state: ConnectionState, status: ConnectionStatus) => void,
     options?: OnOptions,
   ): Unsubscribe {
-    return this.#destroyed ? () => {} : this.#watchers.add("", handler, options);
+    return this.#add(STATUS, handler, options);
+  }
+
+  #add(type: string, handler: (...args: any[]) => void, options?: OnOptions): Unsubscribe {
+    return this.#destroyed ? () => {} : this.#handlers.add(type, handler, options);
   }
 
   /**
    * The events as an async iterator with a bounded queue; connects if nobody has yet. It ends when the client is
    * closed, and throws when the client fails for good. Leaving the loop gives everything back; the connection stays.
    */
-  events(options: EventsOptions = {}): EventQueue {
-    const queue = new EventQueue(options, (ended) => {
-      this.#queues.delete(ended);
-      off();
+  events(options: EventsOptions = {}): EventIterator {
+    const loop = createQueue(options, (push, end) => {
+      const offs = [this.#add(options.type ?? "*", (_, event) => push(event)), this.#add(END, end)];
+      return () => offs.forEach((off) => off());
     });
-    let off: Unsubscribe = () => {};
-    if (this.#destroyed) queue.end();
-    else if (!options.signal?.aborted) {
-      off = this.#handlers.add(options.type ?? "*", (_, event) => queue.push(event));
-      this.#queues.add(queue);
-      if (this.state === "idle") this.connect();
-    }
-    return queue;
+    if (this.#destroyed) void loop.return();
+    else if (this.state === "idle" && !options.signal?.aborted) this.connect();
+    return loop;
   }
 
-  [Symbol.asyncIterator](): EventQueue {
+  [Symbol.asyncIterator](): EventIterator {
     return this.events();
   }
 
@@ -160,16 +171,14 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.#backoff.failures = this.#silent = 0;
     this.#refresh = false;
     this.#watchPage();
-    if (this.options.share) this.#join();
-    else this.#begin();
+    this.#begin();
   }
 
   /** Drops the connection, if there is one, and makes a new one at once, with the same cursor. */
   reconnect(): void {
     if (!this.#wanted) return this.connect();
-    if (this.#following) return;
     this.#backoff.failures = 0;
-    this.#endAttempt();
+    this.#stop();
     this.#begin();
   }
 
@@ -182,9 +191,8 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#handlers.clear();
     this.#finish("closed");
-    this.#watchers.clear();
+    this.#handlers.clear();
     this.#unsignal();
   }
 
@@ -201,23 +209,21 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   #begin(): void {
     this.#timer.clear();
-    if (!this.#wanted || this.#following || this.#paused || this.#attempt) return;
-    const attempt = this.#nextIsPoll() ? new PollAttempt(this.#host) : new StreamAttempt(this.#host);
+    if (!this.#wanted || this.#paused || this.#attempt) return;
+    const polls =
+      this.#pollable && (this.#polling ? this.#timer.now() < this.#climbAt : this.#silent >= FALLBACK_AFTER);
+    const attempt = createAttempt(this.#host, polls, this.#cursor, this.#refresh, polls ? poll : stream);
     this.#attempt = attempt;
     this.#progress = false;
     this.#goodbye = undefined;
-    const { state } = this;
-    if (state === "open") this.#set("reconnecting", null);
-    else if (state !== "polling" && state !== "reconnecting") this.#set("connecting", null);
+    if (this.state === "open") this.#set("reconnecting");
+    else if (this.state !== "polling" && this.state !== "reconnecting") this.#set("connecting");
     if (attempt.live) attempt.start();
   }
 
-  #nextIsPoll(): boolean {
-    if (!this.#pollable) return false;
-    return this.#polling ? this.#timer.now() < this.#climbAt : this.#silent >= FALLBACK_AFTER;
-  }
-
-  #endAttempt(): void {
+  /** Nothing is in flight and nothing is to come. */
+  #stop(): void {
+    this.#timer.clear();
     this.#attempt?.end();
     this.#attempt = undefined;
   }
@@ -227,83 +233,51 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.#timer.set(delay, () => this.#begin());
   }
 
-  #makeHost(): AttemptHost {
-    const client = this;
-    return {
-      options: this.options,
-      comment: this.options.onComment && ((text) => this.#guard(() => this.options.onComment?.(text))),
-      get cursor() {
-        return client.#cursor;
-      },
-      get refresh() {
-        return client.#refresh;
-      },
-      opened: () => this.#opened(),
-      event: (type, text, id, own) => this.#receive(type, text, id, own),
-      position: (id) => {
-        if (!isRepeat(id, this.#cursor)) this.#cursor = id;
-      },
-      retry: (milliseconds) => {
-        this.#backoff.base = milliseconds;
-      },
-      polled: (attempt, events) => this.#polled(attempt, events),
-      stopped: () => this.#finish("closed"),
-      lost: (attempt, error) => this.#lost(attempt, error),
-    };
-  }
-
-  #opened(): void {
-    this.#refresh = this.#polling = this.#mute = false;
-    this.#climb = CLIMB_MIN;
-    this.#set("open", null);
-  }
-
   #polled(attempt: Attempt, events: number): void {
-    this.#attempt = undefined;
     if (this.#goodbye) return this.#lost(attempt, this.#goodbye);
+    const now = this.#timer.now();
+    this.#attempt = undefined;
     this.#refresh = false;
     this.#backoff.failures = 0;
-    if (!this.#polling) {
-      this.#polling = true;
-      // Where streams were refused, not kept back, the way is likely free again.
-      this.#climbAt = this.#mute ? this.#timer.now() + this.#climb : 0;
-    }
-    const rest = (this.options.pollingInterval ?? POLLING_INTERVAL) - (this.#timer.now() - attempt.begun);
-    this.#schedule(events || !this.#climbAt ? 0 : rest);
-    this.#set("polling", null);
+    if (!this.#polling) this.#climbAt = now + this.#climb;
+    this.#polling = true;
+    const { pollingInterval = POLLING_INTERVAL } = this.options;
+    this.#schedule(events ? 0 : attempt.begun + pollingInterval - now);
+    this.#set("polling");
   }
 
   #lost(attempt: Attempt, error: SSEError): void {
-    this.#attempt = undefined;
     const failure = this.#goodbye ?? error;
-    const healthy = this.#progress || (attempt.opened && this.#timer.now() - attempt.begun >= HEALTHY_AFTER);
-    if (healthy) this.#backoff.failures = 0;
+    const backoff = this.#backoff;
+    const now = this.#timer.now();
+    this.#attempt = undefined;
+    if (this.#progress || (attempt.heard && now - attempt.begun >= HEALTHY_AFTER)) backoff.failures = 0;
+    const probed = this.#polling && !attempt.polls;
     this.#countSilence(attempt);
     const final = this.#judge(failure);
     if (final) return this.#finish(final.kind === "goodbye" ? "closed" : "error", final);
-    let delay = this.#backoff.next(failure.retryAfter);
-    this.#notBefore = failure.retryAfter === undefined ? 0 : this.#timer.now() + delay;
+    let delay = backoff.next(failure.retryAfter);
+    this.#notBefore = failure.retryAfter ? now + delay : 0;
     // Nobody looks, or there is no network: the first attempt as always, later ones as rarely as they ever come.
-    if (this.#backoff.failures > 1 && this.#isAsleep()) delay = Math.max(delay, this.#backoff.max);
-    this.#schedule(this.#polling && attempt instanceof StreamAttempt ? 0 : delay);
+    if (backoff.failures > 1 && this.#isAsleep()) delay = Math.max(delay, backoff.max);
+    this.#schedule(probed ? 0 : delay);
     this.#set("reconnecting", failure);
-    this.options.onError?.(failure);
+    this.#tell(failure);
   }
 
   /** Decides between streams and long-polls. */
-  #countSilence(attempt: Attempt): void {
-    if (attempt instanceof PollAttempt) {
-      if (attempt.unknown) this.#pollable = false;
+  #countSilence({ polls, unknown, heard }: Attempt): void {
+    if (polls) {
+      if (unknown) this.#pollable = false;
       // Neither gets through: they take turns until one does.
       this.#polling = false;
       this.#silent = FALLBACK_AFTER - 1;
-    } else if (attempt.opened && attempt.heard) {
+    } else if (heard) {
       this.#silent = 0;
     } else {
       this.#silent++;
-      this.#mute = attempt.mute;
       if (this.#polling) {
-        this.#climb = this.#climbAt ? Math.min(this.#climb * 2, CLIMB_MAX) : CLIMB_MIN;
+        this.#climb = Math.min(this.#climb * 2, CLIMB_MAX);
         this.#climbAt = this.#timer.now() + this.#climb;
       }
     }
@@ -312,17 +286,16 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   /** The failure to end with, if no attempt can mend it. */
   #judge(failure: SSEError): SSEError | undefined {
     const { token, headers, maxRetries = Infinity } = this.options;
-    if (failure.status === 401 && !this.#refresh && [token, headers].some((option) => typeof option === "function")) {
+    const { failures } = this.#backoff;
+    const { status, code } = failure;
+    if (status === 401 && !this.#refresh && (typeof token === "function" || typeof headers === "function")) {
       this.#refresh = true;
       return;
     }
     if (!failure.retryable) return failure;
-    if (this.#backoff.failures < maxRetries) return;
-    return new SSEError("exhausted", `gave up after ${this.#backoff.failures + 1} attempts: ${failure.message}`, {
-      status: failure.status,
-      code: failure.code,
-      cause: failure,
-    });
+    if (failures < maxRetries) return;
+    const message = `gave up after ${failures + 1} attempts: ${failure.message}`;
+    return new SSEError("exhausted", message, { status, code, cause: failure });
   }
 
   // What comes.
@@ -330,30 +303,22 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   #receive(type: string, text: string, id: string, own: boolean): void {
     // Doubled by a server that replays more than it was asked for. A gap may lead back: its id was never given out.
     if (own && type !== "gap" && isRepeat(id, this.#cursor)) return;
-    const before = this.#cursor;
     if (own) this.#cursor = id;
-    if (type === "error") this.#hearGoodbye(text);
-    else this.#progress = true;
-    this.#seat?.publish({ type, text, id }, before);
-    this.#dispatch(type, text, id);
+    this.#guard(() => {
+      const { parsers = {} } = this.options as SSEClientOptions<EventMap>;
+      if (type === "error") this.#hearGoodbye(text);
+      else this.#progress = true;
+      if (!this.#handlers.has(type) && !this.#handlers.has("*")) return;
+      const event = readEvent(type, text, id, Object.hasOwn(parsers, type) ? parsers[type] : undefined);
+      for (const key of new Set([type, "*"])) this.#handlers.call(key, [event.data, event], this.#failed);
+    });
   }
 
   /** The hub says why it is about to close the stream. An `error` of another server is an event like any other. */
   #hearGoodbye(text: string): void {
-    const { data } = readEvent("error", text, "");
-    if (typeof data?.code !== "string") return;
-    const retryable = !FINAL_CODES.test(data.code);
-    this.#goodbye = new SSEError("goodbye", String(data.error ?? data.code), { code: data.code, retryable });
-  }
-
-  #dispatch(type: string, text: string, id: string): void {
-    if (!this.#handlers.has(type) && !this.#handlers.has("*")) return;
-    this.#guard(() => {
-      const parsers = this.options.parsers as Record<string, DataParser> | undefined;
-      const event = readEvent(type, text, id, parsers && Object.hasOwn(parsers, type) ? parsers[type] : undefined);
-      this.#handlers.call(type, [event.data, event], this.#failed);
-      if (type !== "*") this.#handlers.call("*", [event.data, event], this.#failed);
-    });
+    const { error, code } = readEvent("error", text, "").data ?? {};
+    if (typeof code !== "string") return;
+    this.#goodbye = new SSEError("goodbye", `${error ?? code}`, { code, retryable: !FINAL_CODES.test(code) });
   }
 
   #guard(call: () => void): void {
@@ -365,44 +330,48 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   }
 
   /** Something of the application's threw. That is told, and disturbs nothing. */
-  #failed = (thrown: unknown): void => {
-    const error =
-      thrown instanceof SSEError ? thrown : new SSEError("handler", `a handler threw: ${String(thrown)}`, { cause: thrown });
-    const { onError } = this.options;
-    if (onError) onError(error);
-    else if (typeof reportError === "function") reportError(thrown);
-    else console.error(thrown);
+  #failed = (cause: unknown): void => {
+    if (this.options.onError)
+      this.#tell(cause instanceof SSEError ? cause : new SSEError("handler", `a handler threw: ${cause}`, { cause }));
+    else report(cause);
   };
+
+  #tell(error: SSEError): void {
+    try {
+      this.options.onError?.(error);
+    } catch (thrown) {
+      report(thrown);
+    }
+  }
 
   // The status, and the end.
 
-  #set(state: ConnectionState, error: SSEError | null): void {
+  #set(state: ConnectionState, error: SSEError | null = null): void {
     const { failures } = this.#backoff;
     const old = this.#status;
     if (old.state === state && old.error === error && old.failures === failures) return;
-    this.#status = Object.freeze({ state, failures, error });
-    this.#seat?.announce(state, error);
-    this.#watchers.call("", [state, this.#status], this.#failed);
+    const status = (this.#status = { state, failures, error });
+    this.#handlers.call(STATUS, [state, status], this.#failed);
   }
 
-  #finish(state: "closed" | "error", error: SSEError | null = null): void {
+  #finish(state: "closed" | "error", error?: SSEError): void {
     if (this.#wanted) ledger.clients--;
-    this.#wanted = this.#following = this.#paused = this.#polling = false;
-    this.#timer.clear();
-    this.#endAttempt();
+    this.#wanted = this.#paused = this.#polling = false;
+    this.#stop();
     for (const unlisten of this.#unlisten.splice(0)) unlisten();
-    const seat = this.#seat;
-    this.#seat = undefined;
-    seat?.leave();
-    for (const queue of [...this.#queues]) queue.end((state === "error" && error) || undefined);
+    this.#handlers.call(END, [state === "error" ? error : undefined], this.#failed);
     this.#set(state, error);
-    if (error) this.options.onError?.(error);
+    if (error) this.#tell(error);
   }
 
-  // The page, and other tabs.
+  // The page.
+
+  get #page(): Page {
+    return this.options.page ?? (globalThis as Page);
+  }
 
   #watchPage(): void {
-    const page: Page = this.options.page ?? (globalThis as Page);
+    const page = this.#page;
     const { document } = page;
     const wake = (): void => this.#wake();
     this.#unlisten = [
@@ -419,9 +388,8 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   /** An open stream would keep the page out of the back-forward cache. */
   #pause(): void {
     this.#paused = true;
-    this.#timer.clear();
-    this.#endAttempt();
-    if (!this.#following) this.#set("reconnecting", null);
+    this.#stop();
+    this.#set("reconnecting");
   }
 
   /** Something suggests that an attempt may work now. It moves the one deadline nearer, or makes a stream prove itself. */
@@ -431,34 +399,19 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
       this.#begin();
     } else if (this.#attempt) {
       this.#attempt.wake();
-    } else if (this.#timer.pending) {
+    } else if (this.#timer.pending()) {
       this.#schedule(Math.max(this.#notBefore - this.#timer.now(), RETRY_MIN));
     }
   }
 
   #isAsleep(): boolean {
-    const page: Page = this.options.page ?? (globalThis as Page);
-    return page.document?.visibilityState === "hidden" || page.navigator?.onLine === false;
+    const { document, navigator } = this.#page;
+    return document?.visibilityState === "hidden" || navigator?.onLine === false;
   }
+}
 
-  #join(): void {
-    const { options } = this;
-    this.#following = true;
-    this.#set("connecting", null);
-    this.#seat = options.share?.join({
-      key: `${options.method ?? "GET"} ${options.url === undefined ? sessionUrl(options) : String(options.url)}`,
-      cursor: () => this.#cursor,
-      lead: () => {
-        this.#following = false;
-        this.#begin();
-      },
-      follow: () => {
-        this.#following = true;
-        this.#timer.clear();
-        this.#endAttempt();
-      },
-      deliver: ({ type, text, id }) => this.#receive(type, text, id, true),
-      status: (state, error) => this.#set(state, error),
-    });
-  }
+/** Nobody else to tell. */
+function report(thrown: unknown): void {
+  if (typeof reportError === "function") reportError(thrown);
+  else console.error(thrown);
 }

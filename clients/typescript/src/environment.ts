@@ -5,74 +5,68 @@ export interface Clock {
   /** Wall time, so that a suspended machine is noticed. */
   now(): number;
   setTimeout(callback: () => void, milliseconds: number): unknown;
-  clearTimeout(handle: unknown): void;
+  clearTimeout(handle: any): void;
 }
 
 /** As much of a page (or worker) as the client looks at. The global object is one; so is any `EventTarget`. */
 export interface Page {
   addEventListener?(type: string, listener: () => void): void;
   removeEventListener?(type: string, listener: () => void): void;
-  readonly document?: Page & { readonly visibilityState?: string } | undefined;
+  readonly document?: (Page & { readonly visibilityState?: string }) | undefined;
   readonly navigator?: { readonly onLine?: boolean } | undefined;
 }
 
 const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
-  clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
+  clearTimeout: (handle) => clearTimeout(handle),
 };
 
 /** The longest delay that `setTimeout` takes; a longer one fires at once. */
 const TIMEOUT_MAX = 2 ** 31 - 1;
 
 /** One timer that is counted. Setting it again moves it. */
-export class Timer {
-  #clock: Clock;
-  #keepAlive: boolean;
-  #handle: unknown;
+export interface Timer {
+  now(): number;
+  pending(): boolean;
+  set(milliseconds: number, callback: () => void): void;
+  clear(): void;
+}
 
-  constructor(clock: Clock = systemClock, keepAlive = true) {
-    this.#clock = clock;
-    this.#keepAlive = keepAlive;
-  }
-
-  now(): number {
-    return this.#clock.now();
-  }
-
-  get pending(): boolean {
-    return this.#handle !== undefined;
-  }
-
-  set(milliseconds: number, callback: () => void): void {
-    this.clear();
-    ledger.timers++;
-    this.#handle = this.#clock.setTimeout(() => {
-      this.#handle = undefined;
-      ledger.timers--;
-      callback();
-    }, Math.min(Math.max(milliseconds, 0), TIMEOUT_MAX));
-    if (!this.#keepAlive) (this.#handle as { unref?(): void }).unref?.();
-  }
-
-  clear(): void {
-    if (this.#handle === undefined) return;
-    this.#clock.clearTimeout(this.#handle);
-    this.#handle = undefined;
+/** A timer on `clock`, which keeps a Node.js process alive or not. */
+export function createTimer(clock: Clock = systemClock, keepAlive = true): Timer {
+  let handle: any;
+  const clear = (): void => {
+    if (!handle) return;
+    clock.clearTimeout(handle);
+    handle = undefined;
     ledger.timers--;
-  }
+  };
+  return {
+    now: () => clock.now(),
+    pending: () => !!handle,
+    clear,
+    set(milliseconds, callback) {
+      clear();
+      ledger.timers++;
+      handle = clock.setTimeout(() => {
+        clear();
+        callback();
+      }, Math.min(Math.max(milliseconds, 0), TIMEOUT_MAX));
+      if (!keepAlive) handle.unref?.();
+    },
+  };
 }
 
 /** Adds a listener that is counted; what it returns takes it back, once. */
 export function listen(target: Page | AbortSignal | undefined, type: string, listener: () => void): () => void {
-  if (!target?.addEventListener) return () => {};
-  target.addEventListener(type, listener);
-  ledger.listeners++;
   let on = true;
+  target?.addEventListener?.(type, listener);
+  ledger.listeners++;
   return () => {
     if (!on) return;
     on = false;
+    target?.removeEventListener?.(type, listener);
     ledger.listeners--;
-    target.removeEventListener?.(type, listener);
   };
 }

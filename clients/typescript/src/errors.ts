@@ -42,27 +42,21 @@ export interface SSEErrorDetails {
 
 /** Why a connection, an attempt or a handler failed. `message` is for people, `kind` and `code` for programs. */
 export class SSEError extends Error {
-  override readonly name = "SSEError";
-  readonly kind: SSEErrorKind;
-  readonly status: number | undefined;
-  readonly code: string | undefined;
-  readonly retryable: boolean;
-  /** @internal */
-  readonly retryAfter: number | undefined;
+  declare readonly kind: SSEErrorKind;
+  declare readonly status: number | undefined;
+  declare readonly code: string | undefined;
+  declare readonly retryable: boolean;
+  declare readonly retryAfter: number | undefined;
 
   constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
-    super(message, "cause" in details ? { cause: details.cause } : undefined);
-    this.kind = kind;
-    this.status = details.status;
-    this.code = details.code;
-    this.retryable = details.retryable ?? false;
-    this.retryAfter = details.retryAfter;
+    super(message, details);
+    Object.assign(this, { name: "SSEError", kind, retryable: false }, details);
   }
 }
 
 /** Whatever was thrown during an attempt, as one of ours: what is not ours came from `fetch`. */
-export function toSSEError(thrown: unknown): SSEError {
-  if (thrown instanceof SSEError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new SSEError("network", `the connection failed: ${message}`, { retryable: true, cause: thrown });
+export function toSSEError(cause: unknown): SSEError {
+  return cause instanceof SSEError
+    ? cause
+    : new SSEError("network", `the connection failed: ${cause}`, { retryable: true, cause });
 }

@@ -2,59 +2,52 @@ import { listen } from "./environment.ts";
 import { ledger } from "./ledger.ts";
 import type { OnOptions, Unsubscribe } from "./types.ts";
 
-interface Entry<A extends unknown[]> {
-  readonly handler: (...args: A) => void;
-  live: boolean;
-  readonly off: Unsubscribe;
-}
+type Handler = (...args: any[]) => void;
 
 /**
- * Who is told of what: type -> registrations, each with its own way out. The same function twice is two
- * registrations. Lists are replaced, never changed, so that one may come or go while another is being called.
+ * Who is told of what: type -> registration -> its own way out. The same function twice is two registrations. Any of
+ * them may come or go while another is being called.
  */
-export class Handlers<A extends unknown[]> {
-  #lists = new Map<string, readonly Entry<A>[]>();
-
-  add(type: string, handler: (...args: A) => void, options: OnOptions = {}): Unsubscribe {
-    const { signal, once } = options;
-    if (signal?.aborted) return () => {};
-    const off = (): void => {
-      if (!entry.live) return;
-      entry.live = false;
-      ledger.handlers--;
-      unlisten();
-      const rest = this.#lists.get(type)?.filter((other) => other !== entry);
-      if (rest?.length) this.#lists.set(type, rest);
-      else this.#lists.delete(type);
-    };
-    const unlisten = listen(signal, "abort", off);
-    const entry: Entry<A> = {
-      live: true,
-      off,
-      handler: once ? (...args) => (off(), handler(...args)) : handler,
-    };
-    this.#lists.set(type, [...(this.#lists.get(type) ?? []), entry]);
-    ledger.handlers++;
-    return off;
-  }
-
-  has(type: string): boolean {
-    return this.#lists.has(type);
-  }
-
+export interface Handlers {
+  add(type: string, handler: Handler, options?: OnOptions): Unsubscribe;
+  has(type: string): boolean;
   /** Calls those of a type. None is called that went meanwhile; what one throws is passed on and stops nobody. */
-  call(type: string, args: A, failed: (thrown: unknown) => void): void {
-    for (const entry of this.#lists.get(type) ?? []) {
-      if (!entry.live) continue;
-      try {
-        entry.handler(...args);
-      } catch (thrown) {
-        failed(thrown);
-      }
-    }
-  }
+  call(type: string, args: unknown[], failed: (thrown: unknown) => void): void;
+  /** Takes all back. */
+  clear(): void;
+}
 
-  clear(): void {
-    for (const list of [...this.#lists.values()]) for (const entry of list) entry.off();
-  }
+/** Makes an empty registry. */
+export function createHandlers(): Handlers {
+  const types = new Map<string, Map<Unsubscribe, Handler>>();
+  return {
+    add(type, handler, { signal, once } = {}) {
+      const registered = types.get(type) ?? new Map<Unsubscribe, Handler>();
+      const off = (): void => {
+        if (!registered.delete(off)) return;
+        if (!registered.size) types.delete(type);
+        ledger.handlers--;
+        unlisten();
+      };
+      const unlisten = listen(signal, "abort", off);
+      ledger.handlers++;
+      types.set(type, registered.set(off, once ? (...args) => (off(), handler(...args)) : handler));
+      if (signal?.aborted) off();
+      return off;
+    },
+    has: (type) => types.has(type),
+    call(type, args, failed) {
+      const registered = types.get(type);
+      for (const [off, handler] of [...(registered ?? [])]) {
+        try {
+          if (registered?.has(off)) handler(...args);
+        } catch (thrown) {
+          failed(thrown);
+        }
+      }
+    },
+    clear() {
+      for (const registered of types.values()) for (const off of registered.keys()) off();
+    },
+  };
 }

@@ -6,8 +6,7 @@ const HUB_ID = /^([0-9a-hjkmnp-tv-z]{12})-(\d{1,19})$/;
  * in one and the same epoch; of any other the answer is no, because dropping it could lose it.
  */
 export function isRepeat(id: string, last: string): boolean {
-  const [, epoch, sequence = ""] = HUB_ID.exec(id) ?? [];
-  const [, lastEpoch, lastSequence = ""] = HUB_ID.exec(last) ?? [];
-  if (!epoch || epoch !== lastEpoch) return false;
-  return sequence.length < lastSequence.length || (sequence.length === lastSequence.length && sequence <= lastSequence);
+  const [, epoch, sequence = 0] = HUB_ID.exec(id) ?? [];
+  const [, lastEpoch, lastSequence = 0] = HUB_ID.exec(last) ?? [];
+  return !!epoch && epoch === lastEpoch && BigInt(sequence) <= BigInt(lastSequence);
 }

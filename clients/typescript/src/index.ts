@@ -7,8 +7,7 @@ export { SSEClient } from "./client.ts";
 export { SSEError, type SSEErrorDetails, type SSEErrorKind } from "./errors.ts";
 export { Parser, type ParserOptions, type ParserSink } from "./parser.ts";
 export type { Clock, Page } from "./environment.ts";
-export type { EventQueue } from "./queue.ts";
-export type { Share, SharedEvent, ShareMember, ShareSeat } from "./share.ts";
+export type { EventIterator } from "./queue.ts";
 export type {
   AttemptContext,
   ConnectionState,
@@ -22,7 +21,6 @@ export type {
   Gap,
   OnOptions,
   PerAttempt,
-  Schema,
   SSEClientOptions,
   SSEEvent,
   Unsubscribe,

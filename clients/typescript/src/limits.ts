@@ -27,7 +27,7 @@ export const HEALTHY_AFTER = 30_000;
 /** Failures in a row without a byte of a stream after which long-polls are tried. */
 export const FALLBACK_AFTER = 3;
 /** The first try to climb back from polling comes after this, milliseconds; each later one after twice as long. */
-export const CLIMB_MIN = 30_000;
+export const CLIMB_MIN = 15_000;
 /** They do not get rarer than this, milliseconds. */
 export const CLIMB_MAX = 300_000;
 /** How long a long-poll asks the hub to wait, seconds: the hub's own default. */

@@ -10,14 +10,16 @@ export interface ParserSink {
   /** `retry:`, milliseconds: any number that digits can say, so clamp it. */
   onRetry?(milliseconds: number): void;
   /** A comment, without its colon. Where nobody asks, comments are passed over without being kept. */
-  onComment?(text: string): void;
+  onComment?: ((text: string) => void) | undefined;
+  /** Asked after each line: false ends the parser, and the rest of the chunk is not looked at. */
+  live?(): boolean;
 }
 
 /** Settings of a {@link Parser}. */
 export interface ParserOptions {
   /** The last event id of the connection before. */
   lastEventId?: string | undefined;
-  /** Largest event (and largest unfinished line) in UTF-16 units. */
+  /** Largest event (and largest unfinished line) in UTF-16 units. Default 1 MiB. */
   maxEventBytes?: number | undefined;
 }
 
@@ -28,131 +30,93 @@ export interface ParserOptions {
  * unfinished event. A new connection takes a new parser, which is given the last event id.
  */
 export class Parser {
-  #sink: ParserSink;
-  #max: number;
-  /** Strips the first byte order mark, and only the first; keeps a character that is cut between two chunks. */
-  #decoder = new TextDecoder();
-  /** The unfinished line. */
-  #rest = "";
-  /** The unfinished line is a comment that nobody wants. */
-  #skipping = false;
-  /** The last chunk ended in CR: an LF that follows belongs to it. */
-  #afterCr = false;
-  #stopped = false;
-  /** Each line of data with an LF behind it; so an event without data differs from one with empty data. */
-  #data = "";
-  #type = "";
-  #id: string;
-  /** This block has an `id:`. */
-  #own = false;
-  #committedId: string;
-
-  constructor(sink: ParserSink, options: ParserOptions = {}) {
-    this.#sink = sink;
-    this.#max = options.maxEventBytes ?? MAX_EVENT_BYTES;
-    this.#id = this.#committedId = options.lastEventId ?? "";
-  }
-
-  /** The last event id that a finished block has set: what the next request resumes from. */
-  get lastEventId(): string {
-    return this.#committedId;
-  }
-
-  /** Nothing more is emitted, not even the rest of the chunk that is being read. */
-  stop(): void {
-    this.#stopped = true;
-    this.#rest = this.#data = "";
-  }
-
   /**
    * Reads a chunk.
    *
-   * @throws SSEError of kind `limit` if an event outgrows `maxEventBytes`; the parser is stopped then.
+   * @throws SSEError of kind `limit` if an event outgrows `maxEventBytes`; the parser is dead then.
    */
-  push(bytes: Uint8Array): void {
-    const text = this.#decoder.decode(bytes, { stream: true });
-    const end = text.length;
-    if (end === 0 || this.#stopped) return;
-    let start = this.#afterCr && text[0] === "\n" ? 1 : 0;
-    this.#afterCr = false;
-    let lf = find(text, "\n", start);
-    let cr = find(text, "\r", start);
-    while (lf < end || cr < end) {
-      const at = Math.min(lf, cr);
-      const line = text.slice(start, at);
-      start = at + 1;
-      if (at === cr) {
-        if (start === end) this.#afterCr = true;
-        else if (text[start] === "\n") start++;
-        cr = find(text, "\r", start);
+  readonly push: (bytes: Uint8Array) => void;
+
+  constructor(sink: ParserSink, { lastEventId = "", maxEventBytes = MAX_EVENT_BYTES }: ParserOptions = {}) {
+    /** Strips the first byte order mark, and only the first; keeps a character that is cut between two chunks. */
+    const decoder = new TextDecoder();
+    /** The unfinished line. */
+    let rest = "";
+    /** The unfinished line is a comment that nobody wants. */
+    let skipping = false;
+    /** The last chunk ended in CR: an LF that follows belongs to it. */
+    let afterCr = false;
+    let dead = false;
+    /** Each line of data with an LF behind it; so an event without data differs from one with empty data. */
+    let data = "";
+    let type = "";
+    let id = lastEventId;
+    /** This block has an `id:`. */
+    let own = false;
+
+    const check = (more: number): void => {
+      if (data.length + more <= maxEventBytes) return;
+      dead = true;
+      rest = data = "";
+      throw new SSEError("limit", `an event is larger than ${maxEventBytes} bytes`);
+    };
+
+    const dispatch = (): void => {
+      const event = [type || "message", data.slice(0, -1), id, own] as const;
+      const hasData = data;
+      data = type = "";
+      own = false;
+      if (hasData) sink.onEvent(...event);
+      else if (event[3]) sink.onId?.(id);
+    };
+
+    const finish = (line: string): void => {
+      if (!line) return dispatch();
+      const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
+      if (field === "") sink.onComment?.(line.slice(1));
+      else if (field === "event") type = value;
+      else if (field === "data") {
+        check(value.length);
+        data += value + "\n";
+      } else if (field === "id" && !value.includes("\0")) {
+        id = value;
+        own = true;
+      } else if (field === "retry" && /^\d+$/.test(value)) sink.onRetry?.(+value);
+    };
+
+    this.push = (bytes) => {
+      const text = decoder.decode(bytes, { stream: true });
+      const end = text.length;
+      if (!end || dead) return;
+      const find = (what: string): number => {
+        const at = text.indexOf(what, start);
+        return at < 0 ? end : at;
+      };
+      let start = afterCr && text[0] === "\n" ? 1 : 0;
+      let lf = find("\n");
+      let cr = find("\r");
+      afterCr = false;
+      while (lf < end || cr < end) {
+        const at = Math.min(lf, cr);
+        const line = rest + text.slice(start, at);
+        start = at + 1;
+        if (at === cr) {
+          if (start === end) afterCr = true;
+          else if (text[start] === "\n") start++;
+          cr = find("\r");
+        }
+        if (lf < start) lf = find("\n");
+        rest = "";
+        if (skipping) skipping = false;
+        else finish(line);
+        dead = sink.live?.() === false;
+        if (dead) return;
       }
-      if (lf < start) lf = find(text, "\n", start);
-      this.#finish(line);
-      if (this.#stopped) return;
-    }
-    this.#keep(text.slice(start));
+      const piece = text.slice(start);
+      if (!rest && piece[0] === ":" && !sink.onComment) skipping = true;
+      if (skipping) return;
+      rest += piece;
+      check(rest.length);
+    };
   }
-
-  /** A line is complete: what was kept of it and its last piece. */
-  #finish(piece: string): void {
-    const line = this.#rest + piece;
-    this.#rest = "";
-    if (this.#skipping) this.#skipping = false;
-    else this.#line(line);
-  }
-
-  /** The end of a chunk that is no end of a line. */
-  #keep(piece: string): void {
-    if (this.#skipping || !piece) return;
-    if (!this.#rest && piece[0] === ":" && !this.#sink.onComment) {
-      this.#skipping = true;
-      return;
-    }
-    this.#rest += piece;
-    this.#check(this.#rest.length);
-  }
-
-  #check(more: number): void {
-    if (this.#data.length + more <= this.#max) return;
-    this.stop();
-    throw new SSEError("limit", `an event is larger than ${this.#max} bytes`);
-  }
-
-  #line(line: string): void {
-    if (!line) return this.#dispatch();
-    const colon = line.indexOf(":");
-    if (colon === 0) return this.#sink.onComment?.(line.slice(1));
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
-    if (field === "data") {
-      this.#check(value.length);
-      this.#data += value + "\n";
-    } else if (field === "event") {
-      this.#type = value;
-    } else if (field === "id") {
-      if (value.includes("\0")) return;
-      this.#id = value;
-      this.#own = true;
-    } else if (field === "retry" && /^\d+$/.test(value)) {
-      this.#sink.onRetry?.(Number(value));
-    }
-  }
-
-  #dispatch(): void {
-    const data = this.#data;
-    const type = this.#type || "message";
-    const own = this.#own;
-    const before = this.#committedId;
-    this.#own = false;
-    this.#data = this.#type = "";
-    this.#committedId = this.#id;
-    if (data) this.#sink.onEvent(type, data.slice(0, -1), this.#id, own);
-    else if (this.#id !== before) this.#sink.onId?.(this.#id);
-  }
-}
-
-/** Where `what` is next, or a place behind the text. */
-function find(text: string, what: string, from: number): number {
-  const at = text.indexOf(what, from);
-  return at < 0 ? Infinity : at;
 }

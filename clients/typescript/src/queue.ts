@@ -1,98 +1,86 @@
 import { listen } from "./environment.ts";
-import { SSEError } from "./errors.ts";
+import type { SSEError } from "./errors.ts";
 import { HIGH_WATER_MARK } from "./limits.ts";
-import type { EventsOptions, Gap, SSEEvent } from "./types.ts";
+import type { EventsOptions, SSEEvent, Unsubscribe } from "./types.ts";
 
-/** The bounded queue behind one `events()` loop. What does not fit becomes a gap, in its place: never a quiet skip. */
-export class EventQueue implements AsyncIterableIterator<SSEEvent> {
-  #events: SSEEvent[] = [];
-  /** Dropped from the front, told before anything else. */
-  #missed = 0;
-  #missedFrom: string | null = null;
-  #before: string | null = null;
-  #waiting: { resolve(result: IteratorResult<SSEEvent>): void; reject(error: SSEError): void }[] = [];
-  #over = false;
-  #error: SSEError | undefined;
-  #max: number;
-  #strict: boolean;
-  #ended: (queue: EventQueue) => void;
-  #unlisten: () => void;
+/** A loop over events. `return` gives everything back; calling it twice, or after the end, does nothing. */
+export interface EventIterator extends AsyncIterableIterator<SSEEvent, undefined> {
+  return(): Promise<IteratorReturnResult<undefined>>;
+  [Symbol.asyncIterator](): EventIterator;
+}
 
-  /** @param ended called once, when the loop is over for whatever reason. */
-  constructor(options: EventsOptions, ended: (queue: EventQueue) => void) {
-    this.#max = Math.max(1, options.highWaterMark ?? HIGH_WATER_MARK);
-    this.#strict = options.overflow === "error";
-    this.#ended = ended;
-    this.#unlisten = listen(options.signal, "abort", () => void this.return());
-    if (options.signal?.aborted) void this.return();
-  }
+/**
+ * The bounded queue behind one loop over `events()`. What does not fit becomes a gap, in its place: never a quiet skip.
+ *
+ * @param subscribe begins the flow of events and is told of its end; returns what stops it
+ */
+export function createQueue(
+  { signal, highWaterMark = HIGH_WATER_MARK }: EventsOptions,
+  subscribe: (push: (event: SSEEvent) => void, end: (error?: SSEError) => void) => Unsubscribe,
+): EventIterator {
+  const events: SSEEvent[] = [];
+  const waiting: (() => void)[] = [];
+  let over = false;
+  let failure: SSEError | undefined;
+  /** Dropped from the front: told before anything else. */
+  let missed = 0;
+  let from: string | null = null;
+  /** The id of the last event that went, given or dropped. */
+  let last: string | null = null;
 
-  push(event: SSEEvent): void {
-    if (this.#over) return;
-    const waiting = this.#waiting.shift();
-    if (waiting) {
-      this.#before = event.id;
-      return waiting.resolve({ done: false, value: event });
-    }
-    if (this.#events.length >= this.#max) {
-      if (this.#strict) {
-        this.#events.length = 0;
-        return this.end(new SSEError("limit", `an events() loop is more than ${this.#max} events behind`));
+  const shift = (): SSEEvent | undefined => {
+    const event = events.shift();
+    last = event?.id ?? last;
+    return event;
+  };
+
+  const take = (): SSEEvent | undefined => {
+    if (!missed) return shift();
+    const data = { from, to: last, missed, reason: "overflow" };
+    missed = 0;
+    return { type: "gap", data, text: JSON.stringify(data), id: last ?? "" };
+  };
+
+  const end = (error?: SSEError): void => {
+    if (over) return;
+    over = true;
+    failure = error;
+    off();
+    unlisten();
+    for (const wake of waiting.splice(0)) wake();
+  };
+
+  const iterator: EventIterator = {
+    async next() {
+      let value = take();
+      while (!value && !over) {
+        await new Promise<void>((wake) => waiting.push(wake));
+        value = take();
       }
-      const dropped = this.#events.shift();
-      if (!this.#missed++) this.#missedFrom = this.#before;
-      this.#before = dropped?.id ?? null;
+      if (value) return { done: false, value };
+      const error = failure;
+      failure = undefined;
+      if (error) throw error;
+      return { done: true, value };
+    },
+    async return() {
+      end();
+      events.length = missed = 0;
+      failure = undefined;
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => iterator,
+  };
+
+  const off = subscribe((event) => {
+    if (events.length >= highWaterMark) {
+      if (!missed++) from = last;
+      shift();
     }
-    this.#events.push(event);
-  }
-
-  /** What is queued is still given; then the loop is over, or throws. */
-  end(error?: SSEError): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#error = error;
-    this.#unlisten();
-    this.#ended(this);
-    for (const waiting of this.#waiting.splice(0)) {
-      const failure = this.#take();
-      if (failure) waiting.reject(failure);
-      else waiting.resolve({ done: true, value: undefined });
-    }
-  }
-
-  next(): Promise<IteratorResult<SSEEvent>> {
-    if (this.#missed) return Promise.resolve({ done: false, value: this.#gap() });
-    const event = this.#events.shift();
-    if (event) {
-      this.#before = event.id;
-      return Promise.resolve({ done: false, value: event });
-    }
-    if (!this.#over) return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    const failure = this.#take();
-    return failure ? Promise.reject(failure) : Promise.resolve({ done: true, value: undefined });
-  }
-
-  return(): Promise<IteratorResult<SSEEvent>> {
-    this.#events.length = this.#missed = 0;
-    this.end();
-    this.#error = undefined;
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  /** The failure is thrown once; after it the loop is simply over. */
-  #take(): SSEError | undefined {
-    const error = this.#error;
-    this.#error = undefined;
-    return error;
-  }
-
-  #gap(): SSEEvent<Gap> {
-    const data: Gap = { from: this.#missedFrom, to: this.#before, missed: this.#missed, reason: "overflow" };
-    this.#missed = 0;
-    return { type: "gap", data, text: JSON.stringify(data), id: this.#before ?? "" };
-  }
+    events.push(event);
+    waiting.shift()?.();
+  }, end);
+  const unlisten = listen(signal, "abort", iterator.return);
+  if (signal?.aborted) end();
+  return iterator;
 }

@@ -1,11 +1,8 @@
 import { LAST_EVENT_ID_MAX } from "./limits.ts";
-import type { AttemptContext, PerAttempt, SSEClientOptions } from "./types.ts";
+import type { AttemptContext, SSEClientOptions } from "./types.ts";
 
-function ask<T>(option: PerAttempt<T>, context: AttemptContext): T | Promise<T> {
-  return typeof option === "function"
-    ? (option as (context: AttemptContext) => T | Promise<T>)(context)
-    : option;
-}
+/** Parameters of one attempt. */
+export type Query = Record<string, string | number>;
 
 /** The request of one attempt: everything that may change between attempts is asked anew. */
 export async function buildRequest(
@@ -13,33 +10,29 @@ export async function buildRequest(
   context: AttemptContext,
   accept: string,
   cursor: string,
-  query: Record<string, string | undefined>,
-): Promise<{ url: string; init: RequestInit }> {
-  const [where, token, more, body] = await Promise.all([
-    ask(options.url, context),
-    ask(options.token, context),
-    ask(options.headers, context),
-    ask(options.body, context),
-  ]);
+  query?: Query,
+): Promise<[url: string, init: RequestInit]> {
+  const { url, token, method, credentials, replay } = options;
+  const [where, bearer, more, body] = await Promise.all(
+    [url ?? sessionUrl(options), token, options.headers, options.body].map((option: any) =>
+      typeof option === "function" ? option(context) : option,
+    ),
+  );
   const headers = new Headers(more);
   headers.set("accept", accept);
-  if (token) headers.set("authorization", `Bearer ${token}`);
+  if (bearer) headers.set("authorization", `Bearer ${bearer}`);
   const id = sendable(cursor);
-  if (id && !("after" in query)) headers.set("last-event-id", id);
-  const replay = cursor ? undefined : options.replay;
-  return {
-    url: withQuery(where === undefined ? sessionUrl(options) : String(where), {
-      replay: replay === undefined ? undefined : String(replay),
-      ...query,
-    }),
-    init: {
-      method: options.method ?? "GET",
-      headers,
-      body: body ?? null,
-      cache: "no-store",
-      credentials: options.credentials ?? "same-origin",
-    },
-  };
+  if (id && !query) headers.set("last-event-id", id);
+  const parameters = new URLSearchParams({
+    ...(replay !== undefined && !cursor && { replay }),
+    ...(query && cursor && { after: cursor }),
+    ...query,
+  } as Record<string, string>).toString();
+  const base = String(where).split("#", 1)[0] ?? "";
+  return [
+    parameters ? base + (base.includes("?") ? "&" : "?") + parameters : base,
+    { method, headers, body, credentials, cache: "no-store", signal: context.signal } as RequestInit,
+  ];
 }
 
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
@@ -48,22 +41,11 @@ export function sessionUrl({ baseUrl = "", sessionId }: SSEClientOptions<any>): 
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
-/** By hand: the URL may be relative, and `URL` would write an application's own query anew. */
-function withQuery(url: string, query: Record<string, string | undefined>): string {
-  const [, base = "", fragment = ""] = /^([^#]*)(.*)$/s.exec(url) ?? [];
-  const more = Object.entries(query)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name}=${encodeURIComponent(value ?? "")}`)
-    .join("&");
-  return more ? `${base}${base.includes("?") ? "&" : "?"}${more}${fragment}` : url;
-}
-
 /**
  * An id as a header value: its UTF-8 bytes, each as a character (Fetch, section 2.2.2). Empty if no header may carry
  * it: a reconnect must not throw.
  */
 export function sendable(id: string): string {
-  let bytes = "";
-  for (const byte of new TextEncoder().encode(id)) bytes += String.fromCharCode(byte);
+  const bytes = String.fromCharCode(...new TextEncoder().encode(id.slice(0, LAST_EVENT_ID_MAX + 1)));
   return bytes.length > LAST_EVENT_ID_MAX || /[^\t\x20-\x7e\x80-\xff]/.test(bytes) ? "" : bytes;
 }

@@ -1,6 +1,5 @@
 import type { Clock, Page } from "./environment.ts";
 import type { SSEError } from "./errors.ts";
-import type { Share } from "./share.ts";
 
 /** Event types and what their data is, once it is parsed. Without one, any type carries anything. */
 export interface EventMap {
@@ -92,13 +91,8 @@ export interface AttemptContext {
 /** A value, or a function that is asked for it before each attempt. */
 export type PerAttempt<T> = T | ((context: AttemptContext) => T | Promise<T>);
 
-/** A schema as zod, valibot and others make them: an object with `parse`, or a Standard Schema. */
-export type Schema<T> =
-  | { parse(value: unknown): T }
-  | { readonly "~standard": { validate(value: unknown): unknown } };
-
-/** How the data of a type is read: a function of the text, or a schema that is given the JSON value. */
-export type DataParser<T = any> = ((text: string) => T) | Schema<T>;
+/** How the data of a type is read: a function of the text, or a schema (zod and its like) that is given the JSON value. */
+export type DataParser<T = any> = ((text: string) => T) | { parse(value: unknown): T };
 
 /** Settings of an {@link SSEClient}. Give `sessionId` (and `baseUrl`), or `url`. */
 export interface SSEClientOptions<Events extends object = EventMap> {
@@ -158,10 +152,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   signal?: AbortSignal | undefined;
   /** In Node.js: whether waiting for the next attempt keeps the process alive. Default true. */
   keepAlive?: boolean | undefined;
-  /** One connection for all tabs of a browser: `tabs()` of `watertight/tabs`. Default: one per client. */
-  share?: Share | undefined;
-
-  /** Instead of the global `fetch`. */
+  /** Instead of the global `fetch`: another transport, or `shareTabs()` of `watertight/tabs`. */
   fetch?: typeof fetch | undefined;
   /** Instead of the global timers and `Date.now`. */
   clock?: Clock | undefined;
@@ -185,11 +176,9 @@ export interface EventsOptions {
   type?: string | undefined;
   /** Ends the loop when it is aborted. */
   signal?: AbortSignal | undefined;
-  /** How many events the loop may be behind. Default 1,000. */
-  highWaterMark?: number | undefined;
   /**
-   * What happens beyond that: `gap` (default) drops the oldest and puts a `gap` event with reason `overflow` in their
-   * place; `error` ends the loop with an error of kind `limit`.
+   * How many events the loop may be behind. Beyond that the oldest go, and a `gap` event with reason `overflow` says
+   * how many. Default 1,000.
    */
-  overflow?: "gap" | "error" | undefined;
+  highWaterMark?: number | undefined;
 }
