@@ -1,12 +1,14 @@
 "use client";
-import { SSEClient, type SSEClientOptions, type Unsubscribe } from "../index.ts";
+import { SSEClient, type Unsubscribe } from "../index.ts";
 import type { UseSSEOptions } from "./types.ts";
+
+declare const process: { env: { NODE_ENV?: string } };
 
 /** What a connection knows of each component that shares it. */
 export interface Member {
-  readonly options: UseSSEOptions<any>;
+  options: UseSSEOptions<any>;
   /** The last event id that it could have had; empty if it has none to resume from. */
-  readonly cursor: string;
+  cursor: string;
   /** Changes over, between two events. */
   move(to: Connection): void;
 }
@@ -18,7 +20,10 @@ export interface Connection {
   readonly members: Set<Member>;
   /** The client's options: it reads them for each attempt, we keep them current. */
   readonly live: Record<string, unknown>;
+  /** Ends the watch for the event at which this connection meets another one of its stream. */
   unwatch?: Unsubscribe | undefined;
+  /** Development was told that its members differ. */
+  warned?: boolean;
 }
 
 /**
@@ -35,11 +40,14 @@ export const registry = new Map<string, Set<Connection>>();
  */
 export function join(key: string, member: Member): Connection {
   const connections = registry.get(key) ?? new Set();
-  registry.set(key, connections);
   let connection = [...connections].find(({ client }) => !member.cursor || client.lastEventId === member.cursor);
   if (connection) {
-    const [first] = connection.members;
-    if (first) warnOfDifferences(key, first.options, member.options);
+    try {
+      // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
+      if (process.env.NODE_ENV !== "production") warnOfDifferences(connection, member);
+    } catch {
+      // No process: nobody develops here.
+    }
     connection.members.add(member);
     refresh(connection);
   } else {
@@ -48,7 +56,7 @@ export function join(key: string, member: Member): Connection {
     refresh({ members, live });
     connection = { key, members, live, client: new SSEClient(live) };
     connection.client.lastEventId = member.cursor;
-    connections.add(connection);
+    registry.set(key, connections.add(connection));
     watch(connections);
   }
   return connection;
@@ -74,14 +82,12 @@ export function refresh({ members, live }: Pick<Connection, "members" | "live">)
   const [first] = members;
   if (!first) return;
   for (const name in live) delete live[name];
-  const everybodys = (name: "onError" | "onComment"): unknown =>
-    [...members].some(({ options }) => options[name]) &&
-    ((told: never) => members.forEach(({ options }) => options[name]?.(told)));
-  Object.assign(live, first.options, {
-    signal: undefined,
-    onError: everybodys("onError"),
-    onComment: everybodys("onComment"),
-  } satisfies Record<string, unknown>);
+  Object.assign(live, first.options, { signal: undefined });
+  for (const name of ["onError", "onComment"] as const) {
+    if ([...members].some(({ options }) => options[name])) {
+      live[name] = (told: never) => members.forEach(({ options }) => options[name]?.(told));
+    }
+  }
 }
 
 /** While there are several connections, each event may be the one at which they meet. */
@@ -98,18 +104,28 @@ function watch(connections: Set<Connection>): void {
 
 function merge([first, ...others]: Iterable<Connection>): void {
   for (const { client, members } of others) {
-    if (!first?.client.isConnected || client.lastEventId !== first.client.lastEventId) continue;
-    for (const member of members) member.move(first);
+    if (first?.client.isConnected && client.lastEventId === first.client.lastEventId) {
+      members.forEach((member) => member.move(first));
+    }
   }
 }
 
-declare const process: { env: { NODE_ENV?: string } };
-
-function warnOfDifferences(key: string, first: UseSSEOptions<any>, second: UseSSEOptions<any>): void {
-  try {
-    // Replaced by bundlers as it stands; where there is neither a bundler nor a process it throws.
-    if (process.env.NODE_ENV === "production") return;
-  } catch {
-    return;
-  }
+/** Once per connection, in development. Names options, never their values: a token may be among them. */
+function warnOfDifferences(connection: Connection, { options }: Member): void {
+  const [first] = connection.members;
+  if (connection.warned || !first) return;
+  const theirs: Record<string, unknown> = { ...first.options };
+  const ours: Record<string, unknown> = { ...options };
+  const names = Object.keys({ ...theirs, ...ours }).filter(
+    (name) =>
+      !/^(enabled|lastEventId)$/.test(name) &&
+      [theirs[name], ours[name]].every((value) => !/object|function/.test(typeof value)) &&
+      theirs[name] !== ours[name],
+  );
+  if (!names.length) return;
+  connection.warned = true;
+  console.warn(
+    `watertight: components that share the stream ${connection.key} differ in ${names.join(", ")}; ` +
+      "those of the first one count. Give one of them another `key` to keep them apart.",
+  );
 }

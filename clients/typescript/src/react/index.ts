@@ -1,1 +1,11 @@
-export {};
+"use client";
+/**
+ * React hooks for Watertight, for React 18.3 and 19.
+ *
+ * @packageDocumentation
+ */
+export { SSEErrorBoundary, type SSEErrorBoundaryFallbackProps, type SSEErrorBoundaryProps } from "./boundary.ts";
+export { createSSEHooks, useSSE, useSSEEvent } from "./hooks.ts";
+export { SSEProvider, type SSEProviderProps } from "./provider.ts";
+export type { SSEHooks, UseSSEOptions, UseSSEReturn } from "./types.ts";
+export type { ConnectionState, EventMap, SSEError, SSEEvent } from "../index.ts";
