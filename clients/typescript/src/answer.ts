@@ -1,4 +1,5 @@
 import { SSEError } from "./errors.ts";
+import { HEARTBEAT, READ_TIMEOUT_MAX, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
 
 /** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; NaN if it says neither. */
 export function retryAfter(headers: Headers, now: number): number {
@@ -8,13 +9,7 @@ export function retryAfter(headers: Headers, now: number): number {
 
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
-  let problem: { code?: string; title?: string; detail?: string } | null = null;
-  try {
-    problem = JSON.parse(body);
-  } catch {
-    // No problem document: the status says enough.
-  }
-  const { code, title, detail } = problem ?? {};
+  const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
     status === 401 || status === 403 ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
@@ -31,5 +26,34 @@ export function refusal({ status, statusText, headers }: Response, body: string,
 export function checkEventStream({ status, headers }: Response): void {
   const type = headers.get("content-type") ?? "";
   if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && !/charset\s*=\s*"?(?!utf-?8\b)/i.test(type)) return;
-  throw new SSEError("protocol", `no event stream: status ${status}, content type "${type}"`, { status });
+  throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
+}
+
+/** How long a stream with this head may be silent, milliseconds: some heartbeats, as long as the server says they are. */
+export function silenceAllowed(headers: Headers): number {
+  const heartbeat = Number(headers.get("heartbeat-interval")) * 1000 || HEARTBEAT;
+  return Math.min(Math.max(heartbeat * SILENT_HEARTBEATS, READ_TIMEOUT_MIN), READ_TIMEOUT_MAX);
+}
+
+/** What a hub answers to a long-poll. */
+export interface PollAnswer {
+  events: { id: string; type: string; data: string }[];
+  next: string;
+  gap?: { to?: string | null } | null;
+  end?: unknown;
+}
+
+/** The answer to a long-poll, if it is one. */
+export function readPoll(text: string): PollAnswer | undefined {
+  const answer = parse<PollAnswer>(text);
+  return Array.isArray(answer.events) && typeof answer.next === "string" ? (answer as PollAnswer) : undefined;
+}
+
+/** The object that a JSON text is, or an empty one. */
+function parse<T>(text: string): Partial<T> {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
 }

@@ -1,9 +1,19 @@
-import { refusal } from "./answer.ts";
+import { checkEventStream, readPoll, refusal, silenceAllowed } from "./answer.ts";
 import { createTimer } from "./environment.ts";
 import { SSEError, toSSEError } from "./errors.ts";
 import { ledger } from "./ledger.ts";
-import { CONNECT_TIMEOUT, ERROR_BODY_MAX, REFUSAL_TIMEOUT, RESUME_GRACE } from "./limits.ts";
-import { buildRequest, type Query } from "./request.ts";
+import {
+  CONNECT_TIMEOUT,
+  ERROR_BODY_MAX,
+  POLL_ANSWER_MAX,
+  POLL_LIMIT,
+  POLL_WAIT,
+  REFUSAL_TIMEOUT,
+  RESUME_GRACE,
+  SILENCE_MAX,
+} from "./limits.ts";
+import { createParser } from "./parser.ts";
+import { buildRequest } from "./request.ts";
 import type { SSEClientOptions } from "./types.ts";
 
 /** What an attempt tells its client. Nothing of it is called once the attempt has ended. */
@@ -12,10 +22,11 @@ export interface AttemptHost {
   /** The stream is there. */
   opened(): void;
   /** @param own whether the event has an id of its own */
-  event(type: string, text: string, id: string, own: boolean): void;
-  position(id: string): void;
-  retry(milliseconds: number): void;
-  comment: ((text: string) => void) | undefined;
+  onEvent(type: string, text: string, id: string, own: boolean): void;
+  /** The last event id changed without an event. */
+  onId(id: string): void;
+  onRetry(milliseconds: number): void;
+  onComment: ((text: string) => void) | undefined;
   /** A long-poll was answered, with so many events; the attempt has ended. */
   polled(attempt: Attempt, events: number): void;
   /** The server said that nothing more will come (204). */
@@ -30,59 +41,35 @@ export interface Attempt {
   live: boolean;
   /** A stream, of which at least one byte came. */
   heard: boolean;
-  /** The server does not know long-polls: no use in asking again. */
-  unknown: boolean;
   /** A long-poll, no stream. */
   readonly polls: boolean;
   /** When it began. */
   readonly begun: number;
-  /** Begins. Apart from the making, so that the client knows its attempt before anything can happen to it. */
-  start(): void;
   /** Gives everything back, at once. */
   end(): void;
   /** Something happened (the page is shown, the network is back): a stream that is late has to prove itself. */
   wake(): void;
 }
 
-/** What the two kinds of attempt work with. */
-export interface AttemptTools {
-  readonly attempt: Attempt;
-  readonly host: AttemptHost;
-  /** The last event id delivered when the attempt began. */
-  readonly cursor: string;
-  /** From now on silence of this length ends the attempt. */
-  arm(limit: number, error?: SSEError): void;
-  /** Sends the request. `undefined`: the attempt was ended meanwhile, or there is nothing more to come. */
-  request(accept: string, query?: Query): Promise<Response | undefined>;
-  /** Reads the body until its end, or until `chunk` says false, or until the attempt is ended. */
-  read(response: Response, chunk: (bytes: Uint8Array) => boolean | void): Promise<void>;
-  /** The body as text, cut off where it is longer than `max`. */
-  text(response: Response, max: number): Promise<string>;
-  /** The error that a refusal is, with the server's words if they come soon. */
-  refused(response: Response): Promise<SSEError>;
-}
-
 /**
- * Makes an attempt. It owns its abort controller, its reader and its one timer, and gives all three back in `end`, on
- * every path.
+ * Makes an attempt: a stream, or a long-poll of the same session with the same cursor. It begins in a microtask, so that
+ * its client knows it before anything can happen to it. It owns its abort controller, its reader and its one timer, and
+ * gives all three back in `end`, on every path.
+ *
+ * @param cursor the last event id delivered
+ * @param refresh whether the last answer was 401
  */
-export function createAttempt(
-  host: AttemptHost,
-  polls: boolean,
-  cursor: string,
-  refresh: boolean,
-  run: (tools: AttemptTools) => Promise<void>,
-): Attempt {
+export function createAttempt(host: AttemptHost, polls: boolean, cursor: string, refresh: boolean): Attempt {
   const { options } = host;
+  const { connectTimeout = CONNECT_TIMEOUT, replay } = options;
   const timer = createTimer(options.clock, options.keepAlive);
   const { now } = timer;
   const controller = new AbortController();
   const { signal } = controller;
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   let limit: number;
-  let late: SSEError | undefined;
+  let late: SSEError;
   let lastByte: number;
-  let checkAt: number;
 
   const fail = (error: SSEError): void => {
     if (!attempt.live) return;
@@ -90,31 +77,105 @@ export function createAttempt(
     host.lost(attempt, error);
   };
 
-  const check = (): void => {
-    // We were suspended, and what arrived meanwhile has not been read yet: a moment's grace.
-    if (now() - checkAt > RESUME_GRACE) lastByte = Math.max(lastByte, now() - limit + RESUME_GRACE);
-    if (now() - lastByte < limit) return watch();
-    fail(late ?? new SSEError("timeout", `nothing came for ${limit} ms`, { retryable: true }));
+  /** From now on silence of this length ends the attempt. */
+  const arm = (silence: number, error = new SSEError("timeout", `silent for ${silence} ms`, { retryable: true })): void => {
+    limit = Math.min(silence, SILENCE_MAX);
+    late = error;
+    lastByte = now();
+    watch();
   };
 
   const watch = (): void => {
     // In thirds, so that a machine that slept is noticed soon after it woke.
     const slice = Math.min(lastByte + limit - now(), limit / 3 + 1);
-    checkAt = now() + slice;
-    if (slice < Infinity) timer.set(slice, check);
-    else timer.clear();
+    timer.set(slice, () => (now() - lastByte < limit ? watch() : fail(late)));
+  };
+
+  /** Reads the body until its end, or until `chunk` says false, or until the attempt is ended. */
+  const read = async ({ body }: Response, chunk: (bytes: Uint8Array) => unknown): Promise<void> => {
+    reader = body?.getReader();
+    while (reader) {
+      const { done, value } = await reader.read();
+      if (!attempt.live || done || chunk(value) === false) return;
+      // Only a stream may go on for ever. Every byte begins the silence anew, which costs one assignment.
+      if (attempt.heard) lastByte = now();
+    }
+  };
+
+  /** The body as text, cut off where it is longer than `max`. */
+  const text = async (response: Response, max: number): Promise<string> => {
+    const decoder = new TextDecoder();
+    let all = "";
+    await read(response, (bytes) => {
+      all += decoder.decode(bytes, { stream: true });
+      return all.length <= max;
+    });
+    return all;
+  };
+
+  const poll = async (response: Response): Promise<void> => {
+    const answer = readPoll(await text(response, POLL_ANSWER_MAX));
+    if (!answer) throw new SSEError("protocol", "no answer to a long-poll");
+    const { events, next, gap, end } = answer;
+    if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
+    if (end) events.push({ type: "error", data: JSON.stringify(end), id: next });
+    for (const { type, data, id } of events) {
+      host.onEvent(type, data, id, true);
+      if (!attempt.live) return;
+    }
+    host.onId(next);
+    attempt.end();
+    host.polled(attempt, events.length);
+  };
+
+  const stream = async (response: Response): Promise<void> => {
+    const { headers } = response;
+    const isHub = headers.has("heartbeat-interval");
+    const push = createParser(host, cursor, options.maxEventBytes, () => attempt.live);
+    const open = (): void => {
+      arm(options.readTimeout ?? silenceAllowed(headers));
+      host.opened();
+    };
+    checkEventStream(response);
+    // A hub writes its first bytes at once. If they do not come, somebody on the way keeps them: no stream yet.
+    if (!isHub) open();
+    await read(response, (bytes) => {
+      if (isHub && !attempt.heard) open();
+      attempt.heard = true;
+      push(bytes);
+    });
+    throw new SSEError("network", "the stream ended", { retryable: true });
+  };
+
+  const run = async (): Promise<void> => {
+    arm(connectTimeout + (polls ? POLL_WAIT * 1000 : 0));
+    const request = await buildRequest(options, { signal, refresh }, cursor, polls && {
+      // Without a cursor the first answer has to come at once: nothing can be lost behind the position in it.
+      wait: cursor || replay !== undefined ? POLL_WAIT : 0,
+      limit: POLL_LIMIT,
+    });
+    if (!attempt.live) return;
+    const response = await (options.fetch ?? fetch)(...request);
+    const { status, headers, body } = response;
+    if (!attempt.live || status === 204) {
+      body?.cancel().catch(ignore);
+      if (attempt.live) host.stopped();
+    } else if (status < 300) {
+      await (polls ? poll(response) : stream(response));
+    } else {
+      const error = refusal(response, "", now());
+      if (!/json/.test(headers.get("content-type") ?? "")) throw error;
+      // With the server's own words, if they come soon.
+      arm(REFUSAL_TIMEOUT, error);
+      throw refusal(response, await text(response, ERROR_BODY_MAX).catch(() => ""), now());
+    }
   };
 
   const attempt: Attempt = {
     live: true,
     heard: false,
-    unknown: false,
     polls,
     begun: now(),
-    start() {
-      tools.arm(options.connectTimeout ?? CONNECT_TIMEOUT);
-      run(tools).catch((thrown) => fail(toSSEError(thrown)));
-    },
     end() {
       if (!attempt.live) return;
       attempt.live = false;
@@ -130,54 +191,8 @@ export function createAttempt(
       watch();
     },
   };
-
-  const tools: AttemptTools = {
-    attempt,
-    host,
-    cursor,
-    arm(milliseconds, error) {
-      limit = milliseconds;
-      late = error;
-      lastByte = now();
-      watch();
-    },
-    async request(accept, query) {
-      const request = await buildRequest(options, { signal, refresh }, accept, cursor, query);
-      if (!attempt.live) return;
-      const response = await (options.fetch ?? fetch)(...request);
-      if (attempt.live && response.status !== 204) return response;
-      response.body?.cancel().catch(ignore);
-      if (attempt.live) host.stopped();
-      return;
-    },
-    async read({ body }, chunk) {
-      reader = body?.getReader();
-      while (reader) {
-        const { done, value } = await reader.read();
-        if (!attempt.live || done) return;
-        if (chunk(value) === false) return;
-        // Only a stream may go on for ever. Every byte begins the silence anew, which costs one assignment.
-        if (attempt.heard) lastByte = now();
-      }
-    },
-    async text(response, max) {
-      const decoder = new TextDecoder();
-      let text = "";
-      await tools.read(response, (bytes) => {
-        text += decoder.decode(bytes, { stream: true });
-        return text.length <= max;
-      });
-      return text;
-    },
-    async refused(response) {
-      const error = refusal(response, "", now());
-      if (!/json/.test(response.headers.get("content-type") ?? "")) return error;
-      tools.arm(REFUSAL_TIMEOUT, error);
-      return refusal(response, await tools.text(response, ERROR_BODY_MAX).catch(() => ""), now());
-    },
-  };
-
   ledger.attempts++;
+  queueMicrotask(() => attempt.live && run().catch((thrown) => fail(toSSEError(thrown))));
   return attempt;
 }
 

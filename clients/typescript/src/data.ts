@@ -7,7 +7,7 @@ export function readEvent(type: string, text: string, id: string, parser?: DataP
     const data = typeof parser === "function" ? parser(text) : parser ? parser.parse(json(text)) : json(text);
     return { type, data, text, id };
   } catch (cause) {
-    throw new SSEError("parse", `the parser for ${type} threw: ${String(cause)}`, { cause });
+    throw new SSEError("parse", `parser for ${type}: ${cause}`, { cause });
   }
 }
 

@@ -22,13 +22,9 @@ const systemClock: Clock = {
   clearTimeout: (handle) => clearTimeout(handle),
 };
 
-/** The longest delay that `setTimeout` takes; a longer one fires at once. */
-const TIMEOUT_MAX = 2 ** 31 - 1;
-
 /** One timer that is counted. Setting it again moves it. */
 export interface Timer {
   now(): number;
-  pending(): boolean;
   set(milliseconds: number, callback: () => void): void;
   clear(): void;
 }
@@ -44,7 +40,6 @@ export function createTimer(clock: Clock = systemClock, keepAlive = true): Timer
   };
   return {
     now: () => clock.now(),
-    pending: () => !!handle,
     clear,
     set(milliseconds, callback) {
       clear();
@@ -52,7 +47,7 @@ export function createTimer(clock: Clock = systemClock, keepAlive = true): Timer
       handle = clock.setTimeout(() => {
         clear();
         callback();
-      }, Math.min(Math.max(milliseconds, 0), TIMEOUT_MAX));
+      }, milliseconds);
       if (!keepAlive) handle.unref?.();
     },
   };

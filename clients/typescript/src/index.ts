@@ -5,7 +5,7 @@
  */
 export { SSEClient } from "./client.ts";
 export { SSEError, type SSEErrorDetails, type SSEErrorKind } from "./errors.ts";
-export { Parser, type ParserOptions, type ParserSink } from "./parser.ts";
+export { createParser, type ParserSink } from "./parser.ts";
 export type { Clock, Page } from "./environment.ts";
 export type { EventIterator } from "./queue.ts";
 export type {

@@ -19,7 +19,9 @@ export const SILENT_HEARTBEATS = 3;
 export const READ_TIMEOUT_MIN = 15_000;
 /** Silence longer than this always does, whatever the head claims, milliseconds. */
 export const READ_TIMEOUT_MAX = 600_000;
-/** After a suspension a stream gets this long to show that it lives, milliseconds. */
+/** For ever, milliseconds: a third of it is still what a timer can take (24 days). */
+export const SILENCE_MAX = 6e9;
+/** Shown again, or back in a network, a stream that is late gets this long to prove that it lives, milliseconds. */
 export const RESUME_GRACE = 5_000;
 /** A connection that held so long was healthy even without an event, milliseconds: the back-off starts anew. */
 export const HEALTHY_AFTER = 30_000;

@@ -16,71 +16,55 @@ export interface EventIterator extends AsyncIterableIterator<SSEEvent, undefined
  */
 export function createQueue(
   { signal, highWaterMark = HIGH_WATER_MARK }: EventsOptions,
-  subscribe: (push: (event: SSEEvent) => void, end: (error?: SSEError) => void) => Unsubscribe,
+  subscribe: (push: (event: SSEEvent) => void, end: (error?: SSEError) => void) => Unsubscribe[],
 ): EventIterator {
-  const events: SSEEvent[] = [];
-  const waiting: (() => void)[] = [];
-  let over = false;
+  let controller!: ReadableStreamDefaultController<SSEEvent>;
   let failure: SSEError | undefined;
-  /** Dropped from the front: told before anything else. */
   let missed = 0;
   let from: string | null = null;
-  /** The id of the last event that went, given or dropped. */
+  /** The id of the last event, queued or missed. */
   let last: string | null = null;
 
-  const shift = (): SSEEvent | undefined => {
-    const event = events.shift();
-    last = event?.id ?? last;
-    return event;
-  };
-
-  const take = (): SSEEvent | undefined => {
-    if (!missed) return shift();
+  const tell = (): void => {
+    if (!missed) return;
     const data = { from, to: last, missed, reason: "overflow" };
     missed = 0;
-    return { type: "gap", data, text: JSON.stringify(data), id: last ?? "" };
+    controller.enqueue({ type: "gap", data, text: JSON.stringify(data), id: last ?? "" });
   };
 
-  const end = (error?: SSEError): void => {
-    if (over) return;
-    over = true;
-    failure = error;
-    off();
-    unlisten();
-    for (const wake of waiting.splice(0)) wake();
-  };
+  const stop = (): void => offs.forEach((off) => off());
 
+  const offs = subscribe(
+    (event) => {
+      if (controller.desiredSize! > 0) controller.enqueue(event);
+      else if (!missed++) from = last;
+      last = event.id;
+    },
+    (error) => {
+      failure = error;
+      stop();
+      tell();
+      controller.close();
+    },
+  );
+  const source = { start: (c: typeof controller) => void (controller = c), pull: tell, cancel: stop };
+  const reader = new ReadableStream(source, { highWaterMark }).getReader();
   const iterator: EventIterator = {
     async next() {
-      let value = take();
-      while (!value && !over) {
-        await new Promise<void>((wake) => waiting.push(wake));
-        value = take();
-      }
-      if (value) return { done: false, value };
+      const result = await reader.read();
       const error = failure;
+      if (!result.done || !error) return result as IteratorResult<SSEEvent, undefined>;
       failure = undefined;
-      if (error) throw error;
-      return { done: true, value };
+      throw error;
     },
     async return() {
-      end();
-      events.length = missed = 0;
       failure = undefined;
+      await reader.cancel();
       return { done: true, value: undefined };
     },
     [Symbol.asyncIterator]: () => iterator,
   };
-
-  const off = subscribe((event) => {
-    if (events.length >= highWaterMark) {
-      if (!missed++) from = last;
-      shift();
-    }
-    events.push(event);
-    waiting.shift()?.();
-  }, end);
-  const unlisten = listen(signal, "abort", iterator.return);
-  if (signal?.aborted) end();
+  offs.push(listen(signal, "abort", iterator.return));
+  if (signal?.aborted) void iterator.return();
   return iterator;
 }

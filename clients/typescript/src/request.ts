@@ -1,16 +1,15 @@
 import { LAST_EVENT_ID_MAX } from "./limits.ts";
 import type { AttemptContext, SSEClientOptions } from "./types.ts";
 
-/** Parameters of one attempt. */
+/** Parameters of a long-poll. */
 export type Query = Record<string, string | number>;
 
 /** The request of one attempt: everything that may change between attempts is asked anew. */
 export async function buildRequest(
   options: SSEClientOptions<any>,
   context: AttemptContext,
-  accept: string,
   cursor: string,
-  query?: Query,
+  query: Query | false,
 ): Promise<[url: string, init: RequestInit]> {
   const { url, token, method, credentials, replay } = options;
   const [where, bearer, more, body] = await Promise.all(
@@ -19,7 +18,7 @@ export async function buildRequest(
     ),
   );
   const headers = new Headers(more);
-  headers.set("accept", accept);
+  headers.set("accept", query ? "application/json" : "text/event-stream");
   if (bearer) headers.set("authorization", `Bearer ${bearer}`);
   const id = sendable(cursor);
   if (id && !query) headers.set("last-event-id", id);
@@ -28,16 +27,15 @@ export async function buildRequest(
     ...(query && cursor && { after: cursor }),
     ...query,
   } as Record<string, string>).toString();
-  const base = String(where).split("#", 1)[0] ?? "";
   return [
-    parameters ? base + (base.includes("?") ? "&" : "?") + parameters : base,
+    parameters ? where + (`${where}`.includes("?") ? "&" : "?") + parameters : where,
     { method, headers, body, credentials, cache: "no-store", signal: context.signal } as RequestInit,
   ];
 }
 
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
 export function sessionUrl({ baseUrl = "", sessionId }: SSEClientOptions<any>): string {
-  if (!sessionId) throw new TypeError("SSEClient needs a sessionId or a url");
+  if (!sessionId) throw new TypeError("no sessionId and no url");
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 

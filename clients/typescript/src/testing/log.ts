@@ -1,0 +1,95 @@
+import type { Gap } from "../index.ts";
+
+/** An event as a log keeps it: its text, not its value. */
+export interface LoggedEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly data: string;
+}
+
+/** What a reader gets: perhaps a gap, then events, then it stands at `next`. */
+export interface Reading {
+  readonly gap: Gap | null;
+  readonly events: readonly LoggedEvent[];
+  readonly next: string;
+}
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const ID = /^([0-9a-hjkmnp-tv-z]{12})-(0|[1-9]\d{0,15})$/;
+let epochs = 0;
+
+/** Another one each time, the same ones in each run. */
+function nextEpoch(): string {
+  let rest = ++epochs;
+  let epoch = "";
+  while (epoch.length < 12) {
+    epoch = ALPHABET.charAt(rest % ALPHABET.length) + epoch;
+    rest = Math.floor(rest / ALPHABET.length);
+  }
+  return epoch;
+}
+
+/** What a session keeps of its events, and what the hub's rules make of an id to resume from. */
+export class Log {
+  readonly #epoch = nextEpoch();
+  readonly #limit: number;
+  #events: LoggedEvent[] = [];
+  /** Sequence of the newest event. */
+  #last = 0;
+
+  /** @param limit how many events it keeps */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** The id of the newest event, or the position before the first. */
+  get position(): string {
+    return this.#id(this.#last);
+  }
+
+  append(type: string, data: string): LoggedEvent {
+    const event = { id: this.#id(++this.#last), type, data };
+    this.#events.push(event);
+    if (this.#events.length > this.#limit) this.#events.shift();
+    return event;
+  }
+
+  /**
+   * @param cursor the id to resume after; empty if there is none
+   * @param replay how much to begin with if there is none: `all`, or a number
+   * @param limit at most so many events
+   */
+  read(cursor: string, replay: string | null, limit = Infinity): Reading {
+    const [, epoch, sequence] = ID.exec(cursor) ?? [];
+    const oldest = this.#last - this.#events.length + 1;
+    let gap: Gap | null = null;
+    let from = oldest;
+    if (!cursor) from = replay === "all" ? oldest : Math.max(oldest, this.#last + 1 - (Number(replay) || 0));
+    else if (epoch === this.#epoch && Number(sequence) <= this.#last) {
+      from = Number(sequence) + 1;
+      const missed = oldest - from;
+      if (missed > 0) gap = { from: this.#id(from), to: this.#id(oldest - 1), missed, reason: "evicted" };
+    } else {
+      const reason = epoch && epoch !== this.#epoch ? "epoch" : "unknown_id";
+      gap = { from: epoch ? cursor : null, to: this.#id(oldest - 1), missed: null, reason };
+    }
+    const start = Math.max(from, oldest) - oldest;
+    const events = this.#events.slice(start, start + limit);
+    return { gap, events, next: events.at(-1)?.id ?? this.#id(Math.max(from, oldest) - 1) };
+  }
+
+  #id(sequence: number): string {
+    return `${this.#epoch}-${sequence}`;
+  }
+}
+
+/** An event as a stream carries it. */
+export function encodeEvent({ id, type, data }: LoggedEvent): string {
+  const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`);
+  return `id: ${id}\n${type === "message" ? "" : `event: ${type}\n`}${lines.join("")}\n`;
+}
+
+/** A gap as a stream carries it: its id is the position behind it. */
+export function encodeGap(gap: Gap): string {
+  return encodeEvent({ id: gap.to ?? "", type: "gap", data: JSON.stringify(gap) });
+}
