@@ -55,13 +55,12 @@ export function createTimer(clock: Clock = systemClock, keepAlive = true): Timer
 
 /** Adds a listener that is counted; what it returns takes it back, once. */
 export function listen(target: Page | AbortSignal | undefined, type: string, listener: () => void): () => void {
-  let on = true;
+  let count = target ? 1 : 0;
   target?.addEventListener?.(type, listener);
-  ledger.listeners++;
+  ledger.listeners += count;
   return () => {
-    if (!on) return;
-    on = false;
     target?.removeEventListener?.(type, listener);
-    ledger.listeners--;
+    ledger.listeners -= count;
+    count = 0;
   };
 }

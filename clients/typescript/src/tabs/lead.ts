@@ -1,0 +1,90 @@
+import { createParser } from "../parser.ts";
+import type { Hello, PassedEvent, Word } from "./messages.ts";
+
+/** How many events a leading tab keeps for tabs that come later or missed some. */
+const WINDOW_EVENTS = 500;
+/** And how much text in all, UTF-16 units. */
+const WINDOW_LENGTH = 1024 * 1024;
+
+/** Connects, and passes on what comes: the answer reads like any other, and the lock is held until its end. */
+export async function lead(
+  key: string,
+  unlock: () => void,
+  connect: () => Promise<Response>,
+  after: string | null,
+): Promise<Response> {
+  let response: Response;
+  try {
+    response = await connect();
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+  const reader = response.ok && response.headers.get("content-type")?.startsWith("text/event-stream") && response.body?.getReader();
+  if (!reader) {
+    unlock();
+    return response;
+  }
+
+  const channel = new BroadcastChannel(key);
+  const say = (word: Word): void => channel.postMessage(word);
+  const known: PassedEvent[] = [];
+  let length = 0;
+  /** The last event id; `null` while it is not known where the stream began. */
+  let at = after;
+  let over = false;
+
+  const stop = (): void => {
+    if (over) return;
+    over = true;
+    unlock();
+    say({ kind: "bye" });
+    channel.close();
+  };
+
+  const push = createParser({
+    onEvent(type, data, id, own) {
+      const event = { before: at ?? "", id, type, data, own };
+      at = id;
+      known.push(event);
+      length += data.length;
+      while (known.length > WINDOW_EVENTS || length > WINDOW_LENGTH) length -= known.shift()?.data.length ?? 0;
+      say({ kind: "event", ...event });
+    },
+    onId(id) {
+      say({ kind: "id", before: at ?? "", id });
+      at = id;
+    },
+  }, after ?? "");
+
+  channel.onmessage = ({ data: { kind, from, after: has } }: MessageEvent<Hello>) => {
+    if (kind !== "hello") return;
+    const first = has === null || has === at ? known.length : known.findIndex((event) => event.before === has);
+    if (at === null || first < 0) return say({ kind: "no", to: from });
+    const heartbeat = response.headers.get("heartbeat-interval") ?? "";
+    say({ kind: "welcome", to: from, at, heartbeat, events: known.slice(first) });
+  };
+
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) {
+          stop();
+          return controller.close();
+        }
+        say({ kind: "beat" });
+        push(value);
+        controller.enqueue(value);
+      } catch (error) {
+        stop();
+        controller.error(error);
+      }
+    },
+    cancel(reason) {
+      stop();
+      return reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
+  return new Response(body, response);
+}
