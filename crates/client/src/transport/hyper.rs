@@ -21,6 +21,7 @@ pub(crate) struct HyperTransport {
     tls: Tls,
 }
 
+#[cfg(feature = "tls")]
 impl HyperTransport {
     pub(crate) fn new(tls: Tls) -> Self {
         Self { tls }

@@ -163,7 +163,7 @@ mod without {
 
     /// Nothing: an `https` URL is refused before it comes to connecting.
     #[derive(Debug, Clone, Default)]
-    pub(crate) struct Tls;
+    pub(crate) struct Tls {}
 
     impl Tls {
         #[expect(clippy::unused_async, reason = "as with the feature `tls`")]

@@ -261,8 +261,11 @@ pub(crate) async fn until_over(subscriber: &mut Subscriber) -> Vec<Result<Item, 
 
 /// Drives the subscriber for ever, for a test whose server decides when it is over.
 pub(crate) async fn drive(subscriber: &mut Subscriber) {
-    while subscriber.next().await.is_some() {}
-    std::future::pending::<()>().await;
+    let mut last = None;
+    while let Some(item) = subscriber.next().await {
+        last = Some(item);
+    }
+    panic!("the subscriber is over: {last:?}");
 }
 
 /// Polls once: what there is without waiting. `None` if there is nothing yet.
