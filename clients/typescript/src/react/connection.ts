@@ -84,9 +84,9 @@ export function refresh({ members, live }: Pick<Connection, "members" | "live">)
   for (const name in live) delete live[name];
   Object.assign(live, first.options, { signal: undefined });
   for (const name of ["onError", "onComment"] as const) {
-    if ([...members].some(({ options }) => options[name])) {
-      live[name] = (told: never) => members.forEach(({ options }) => options[name]?.(told));
-    }
+    // A provider's is everybody's: once is enough.
+    const all = (): Set<((told: never) => void) | undefined> => new Set([...members].map(({ options }) => options[name]));
+    if ([...all()].some(Boolean)) live[name] = (told: never) => all().forEach((tell) => tell?.(told));
   }
 }
 

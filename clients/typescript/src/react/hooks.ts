@@ -23,10 +23,10 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
   const { enabled = true } = merged;
   const key = keyOf(merged);
   if (!key && enabled) {
-    throw new TypeError("useSSE needs a sessionId or a url (a function: also a key), or enabled: false");
+    throw new TypeError("useSSE needs a sessionId or a url (and a key, if that is a function)");
   }
-  const [subscription] = useState(createSubscription);
-  const status = useSyncExternalStore(subscription.subscribe, () => subscription.status(key), idle);
+  const [subscription] = useState(() => createSubscription(enabled));
+  const status = useSyncExternalStore(subscription.subscribe, () => subscription.status(key), () => IDLE);
   useInsertionEffect(() => subscription.update(merged));
   useEffect(() => subscription.mount(key, enabled), [subscription, key, enabled]);
   const { state, error } = status;
@@ -87,8 +87,4 @@ export function createSSEHooks<Events extends object>(): SSEHooks<Events> {
 function keyOf({ method, url, baseUrl, sessionId, key }: UseSSEOptions<any>): string | undefined {
   const known = typeof url === "function" ? key : (url ?? sessionId);
   return known ? JSON.stringify([method, url ?? [baseUrl, sessionId], key]) : undefined;
-}
-
-function idle(): typeof IDLE {
-  return IDLE;
 }

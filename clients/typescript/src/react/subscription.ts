@@ -32,13 +32,12 @@ export interface Subscription {
  * Its handlers, its place in the stream, its share of a connection. Made in render, so it holds nothing by itself: only
  * between `mount` and what that returns may it take part in a connection. Functions, not a class: they minify better.
  */
-export function createSubscription(): Subscription {
+export function createSubscription(enabled: boolean): Subscription {
   const registrations = new Set<Registration>();
   const member: Member = { options: {}, cursor: "", move };
   let key: string | undefined;
-  let enabled: boolean | undefined;
-  /** Whether the component, or the application by `connect` and `disconnect`, wants to take part. */
-  let wanted = false;
+  /** Whether it is to take part: says `enabled` when it changes, and say `connect` and `disconnect`, also before `mount`. */
+  let wanted = enabled;
   let mounted = false;
   let connection: Connection | undefined;
   let release: Unsubscribe;

@@ -1,0 +1,290 @@
+import { Suspense, useEffect, type ReactNode } from "react";
+import { describe, expect, it, vi } from "vitest";
+import { registry } from "../../src/react/connection.ts";
+import { SSEProvider, useSSE } from "../../src/react/index.ts";
+import { settle } from "../../src/testing/index.ts";
+import { data, mock, mount, mountStrict, seen, Status, Watch } from "./kit.tsx";
+
+describe("one counted connection per stream", () => {
+  it("StrictMode opens one, and unmounting closes it", async () => {
+    const sse = mock();
+    const into = seen();
+    const { unmount } = await mountStrict(<Watch {...sse.options} into={into} />);
+    await sse.emit("n", 1);
+    expect([sse.requests, sse.connections, into.sse.isConnected, data(into)]).toEqual([1, 1, true, [1]]);
+    unmount();
+    await settle(1);
+    expect([sse.connections, sse.clock.pending, sse.page.listeners, registry.size]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("three components share one, and each gets every event", async () => {
+    const sse = mock();
+    const all = [seen(), seen(), seen()];
+    const { text, unmount } = await mountStrict(all.map((into, at) => <Watch key={at} {...sse.options} into={into} />));
+    await sse.emit("n", 1);
+    expect([sse.requests, text, all.map(data)]).toEqual([1, "openopenopen", [[1], [1], [1]]]);
+    unmount();
+  });
+
+  it("when one of two leaves, the other stays", async () => {
+    const sse = mock();
+    const [a, b] = [seen(), seen()];
+    const two = await mount([<Watch key="a" {...sse.options} into={a} />, <Watch key="b" {...sse.options} into={b} />]);
+    await two.render([<Watch key="b" {...sse.options} into={b} />]);
+    await sse.emit("n", 1);
+    expect([sse.requests, data(a), data(b)]).toEqual([1, [], [1]]);
+  });
+
+  it("is never opened by rendering alone", async () => {
+    const sse = mock();
+    const never = new Promise<never>(() => {});
+    function Suspends(): ReactNode {
+      throw never;
+    }
+    const { unmount } = await mountStrict(
+      <SSEProvider {...sse.options}>
+        <Suspense fallback="wait">
+          <Status />
+          <Suspends />
+        </Suspense>
+      </SSEProvider>,
+    );
+    expect([sse.requests, registry.size]).toEqual([0, 0]);
+    unmount();
+  });
+
+  it("survives 1,000 mounts and unmounts, and closes each time", async () => {
+    const sse = mock();
+    const { render } = await mount(null);
+    for (let round = 0; round < 1_000; round++) {
+      await render(round % 2 ? null : <Watch {...sse.options} into={seen()} />);
+      if (round % 2) expect([sse.connections, sse.clock.pending, registry.size]).toEqual([0, 0, 0]);
+      else expect(sse.connections).toBe(1);
+    }
+    expect(sse.requests).toBe(500);
+  });
+
+  it("is kept when a component is replaced in one commit, as hot reloading does", async () => {
+    const sse = mock();
+    const into = seen();
+    const { render } = await mountStrict(<Watch key="0" {...sse.options} into={into} />);
+    for (const key of ["1", "2", "3"]) {
+      await render(<Watch key={key} {...sse.options} into={into} />);
+      await sse.emit("n", key);
+    }
+    expect([sse.requests, data(into)]).toEqual([1, ["1", "2", "3"]]);
+  });
+});
+
+describe("the key", () => {
+  it("changes: the old stream is closed, the new one opened, the handlers go with it", async () => {
+    const sse = mock();
+    const into = seen();
+    const { render } = await mountStrict(<Watch {...sse.options} sessionId="a" into={into} />);
+    await sse.emit("n", 1, "a");
+    await render(<Watch {...sse.options} sessionId="b" into={into} />);
+    expect([sse.requests, sse.connections, registry.size]).toEqual([2, 1, 1]);
+    sse.hub.publish("a", "n", 2);
+    await sse.emit("n", 3, "b");
+    expect(data(into)).toEqual([1, 3]);
+  });
+
+  it("never shows the status of the stream before", async () => {
+    const sse = mock();
+    const states: string[] = [];
+    function Show({ sessionId }: { sessionId: string }): ReactNode {
+      states.push(`${sessionId}:${useSSE({ ...sse.options, sessionId }).connectionState}`);
+      return null;
+    }
+    const { render } = await mount(<Show sessionId="a" />);
+    await sse.fail(403);
+    await render(<Show sessionId="b" />);
+    expect(states).toEqual(["a:idle", "a:connecting", "a:open", "a:reconnecting", "a:error", "b:idle", "b:connecting", "b:open"]);
+  });
+
+  it("swapped between two components in one commit reconnects nobody", async () => {
+    const sse = mock();
+    const [one, two] = [seen(), seen()];
+    const both = (a: string, b: string): ReactNode => [
+      <Watch key={1} {...sse.options} sessionId={a} into={one} />,
+      <Watch key={2} {...sse.options} sessionId={b} into={two} />,
+    ];
+    const { render } = await mount(both("a", "b"));
+    await render(both("b", "a"));
+    await sse.emit("n", "a", "a");
+    await sse.emit("n", "b", "b");
+    expect([sse.requests, data(one), data(two)]).toEqual([2, ["b"], ["a"]]);
+  });
+
+  it("sets streams apart that would share a connection", async () => {
+    const sse = mock();
+    await mount(<Status {...sse.options} />);
+    function Keyed(): ReactNode {
+      useSSE({ ...sse.options, key: "mine" });
+      return null;
+    }
+    await mount(<Keyed />);
+    expect([sse.requests, registry.size]).toEqual([2, 2]);
+  });
+
+  it("is needed: without a stream, rendering throws, unless it is not enabled", async () => {
+    const thrown: unknown[] = [];
+    const failed = (options: object): void => {
+      function Test(): ReactNode {
+        try {
+          useSSE(options);
+        } catch (error) {
+          thrown.push(error);
+        }
+        return null;
+      }
+      void mount(<Test />);
+    };
+    failed({ enabled: false });
+    expect(thrown).toEqual([]);
+    failed({});
+    failed({ url: () => "/x" });
+    expect(thrown.every((error) => error instanceof TypeError && /needs a sessionId or a url/.test(error.message))).toBe(true);
+    expect(thrown.length).toBeGreaterThanOrEqual(2);
+    await settle();
+  });
+});
+
+describe("enabled, connect and disconnect", () => {
+  it("connects when it becomes enabled, and leaves when it no longer is", async () => {
+    const sse = mock();
+    const { render, container } = await mountStrict(<Status {...sse.options} enabled={false} />);
+    expect([sse.requests, container.textContent]).toEqual([0, "idle/false/-"]);
+    await render(<Status {...sse.options} />);
+    expect([sse.requests, container.textContent]).toEqual([1, "open/true/-"]);
+    await render(<Status {...sse.options} enabled={false} />);
+    expect([sse.connections, container.textContent]).toEqual([0, "idle/false/-"]);
+  });
+
+  it("connect works without enabled, also from an effect of a child", async () => {
+    const sse = mock();
+    function Child({ connect }: { connect: () => void }): ReactNode {
+      useEffect(connect, [connect]);
+      return null;
+    }
+    function Parent(): ReactNode {
+      const { connect, connectionState } = useSSE({ ...sse.options, enabled: false });
+      return (
+        <>
+          {connectionState}
+          <Child connect={connect} />
+        </>
+      );
+    }
+    // Effects of children run first: the wish is older than the component's own connection.
+    const { container } = await mountStrict(<Parent />);
+    expect([sse.requests, container.textContent]).toEqual([1, "open"]);
+  });
+
+  it("disconnect ends one component's interest only; connect brings it back with what it missed", async () => {
+    const sse = mock();
+    const [a, b] = [seen(), seen()];
+    await mount([<Watch key="a" {...sse.options} into={a} />, <Watch key="b" {...sse.options} into={b} />]);
+    await sse.emit("n", 1);
+    a.sse.disconnect();
+    await settle();
+    expect([a.sse.connectionState, b.sse.connectionState, sse.connections]).toEqual(["closed", "open", 1]);
+    b.sse.disconnect();
+    await settle();
+    expect(sse.connections).toBe(0);
+    sse.hub.publish("test", "n", 2);
+    a.sse.connect();
+    await settle();
+    expect([a.sse.connectionState, b.sse.connectionState, data(a), data(b)]).toEqual(["open", "closed", [1, 2], [1]]);
+  });
+
+  it("who comes back to a connection that went on catches up over one of its own, and then shares again", async () => {
+    const sse = mock();
+    const [a, b] = [seen(), seen()];
+    await mount([<Watch key="a" {...sse.options} into={a} />, <Watch key="b" {...sse.options} into={b} />]);
+    await sse.emit("n", 1);
+    a.sse.disconnect();
+    await settle();
+    for (const n of [2, 3]) sse.hub.publish("test", "n", n);
+    await settle();
+    a.sse.connect();
+    await settle();
+    expect([data(a), data(b)]).toEqual([[1, 2, 3], [1, 2, 3]]);
+    // Caught up: the second connection is gone, and the first was not disturbed.
+    expect([sse.requests, sse.connections, [...registry.values()].map(({ size }) => size)]).toEqual([2, 1, [1]]);
+    await sse.emit("n", 4);
+    expect([data(a), data(b)]).toEqual([[1, 2, 3, 4], [1, 2, 3, 4]]);
+    expect(a.sse.isConnected).toBe(true);
+  });
+
+  it("lastEventId is where each component begins, whatever the others are at", async () => {
+    const sse = mock();
+    const ids = [1, 2, 3].map((n) => sse.hub.publish("test", "n", n));
+    const [a, b] = [seen(), seen()];
+    const first = <Watch key="a" {...sse.options} replay="all" into={a} />;
+    const { render } = await mount([first]);
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    await render([first, <Watch key="b" {...sse.options} replay="all" lastEventId={ids[0]} into={b} />]);
+    expect([data(a), data(b), sse.connections]).toEqual([[1, 2, 3], [2, 3], 1]);
+  });
+
+  it("a connect() after unmounting opens nothing", async () => {
+    const sse = mock();
+    const into = seen();
+    const { unmount } = await mount(<Watch {...sse.options} into={into} />);
+    unmount();
+    into.sse.connect();
+    into.sse.reconnect();
+    into.sse.addEventListener("n", () => {});
+    await settle();
+    expect([sse.connections, registry.size]).toEqual([0, 0]);
+  });
+
+  it("reconnect replaces the connection from the same place", async () => {
+    const sse = mock();
+    const into = seen();
+    await mount(<Watch {...sse.options} into={into} />);
+    await sse.emit("n", 1);
+    const at = into.sse.lastEventId;
+    into.sse.reconnect();
+    await settle();
+    await sse.emit("n", 2);
+    expect([sse.requests, sse.connections, data(into)]).toEqual([2, 1, [1, 2]]);
+    expect(sse.hub.requests[1]?.lastEventId).toBe(at);
+  });
+
+  it("a signal that is aborted disconnects its own component", async () => {
+    const sse = mock();
+    const abort = new AbortController();
+    const [a, b] = [seen(), seen()];
+    await mount([
+      <Watch key="a" {...sse.options} signal={abort.signal} into={a} />,
+      <Watch key="b" {...sse.options} into={b} />,
+      <Watch key="c" {...sse.options} sessionId="other" signal={AbortSignal.abort()} into={seen()} />,
+    ]);
+    abort.abort();
+    await sse.emit("n", 1);
+    expect([a.sse.connectionState, data(a), data(b), sse.requests]).toEqual(["closed", [], [1], 1]);
+  });
+
+  it("unmounting waits for nothing: in the middle of every phase it leaves nothing", async () => {
+    const phases: ((sse: ReturnType<typeof mock>) => unknown)[] = [
+      (sse) => sse.hub.hold(),
+      (sse) => sse.hub.buffer(),
+      (sse) => sse.hub.refuse(9, 502),
+      (sse) => sse.hub.refuse(9, 403),
+      (sse) => sse.hub.refuse(9, new TypeError("no route")),
+      (sse) => sse.hub.chunk(1),
+    ];
+    for (const phase of phases) {
+      for (const wait of [0, 1, 6]) {
+        const sse = mock();
+        phase(sse);
+        const { unmount } = await mountStrict(<Watch {...sse.options} into={seen()} />);
+        await settle(wait);
+        unmount();
+        await sse.expectNoLeaks();
+      }
+    }
+  });
+});
