@@ -66,7 +66,7 @@ pub use event::{Event, Gap, Item, NewEvent, Status};
 pub use plan::Replay;
 pub use publisher::Publisher;
 pub use subscriber::Subscriber;
-pub use transport::{Answering, Body, Transport};
+pub use transport::{Answering, Body, HyperTransport, Transport};
 
 /// Whom to trust over `https`: for `with_tls_config` of a [`Subscriber`] or a [`Publisher`].
 #[cfg(feature = "tls")]

@@ -15,7 +15,7 @@ use http::{Request, Response};
 
 use crate::error::Error;
 
-pub(crate) use self::hyper::HyperTransport;
+pub use self::hyper::HyperTransport;
 pub(crate) use self::link::{Link, within};
 
 /// The bytes of an answer as they come. Its end is the end of the answer; dropping it closes the socket.

@@ -15,9 +15,10 @@ use super::{Answering, Body, Link, Transport};
 use crate::error::Error;
 use crate::url::Url;
 
-/// Connects anew for each request, and closes with the body.
+/// The default [`Transport`]: connects anew for each request over TCP, with TLS for `https`, and closes with the
+/// body. Public so that another can stand on it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HyperTransport {
+pub struct HyperTransport {
     tls: Tls,
 }
 
