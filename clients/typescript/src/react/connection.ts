@@ -18,6 +18,8 @@ export interface Connection {
   readonly key: string;
   readonly client: SSEClient<any>;
   readonly members: Set<Member>;
+  /** All connections of the stream. */
+  readonly peers: Set<Connection>;
   /** The client's options: it reads them for each attempt, we keep them current. */
   readonly live: Record<string, unknown>;
   /** Ends the watch for the event at which this connection meets another one of its stream. */
@@ -28,7 +30,7 @@ export interface Connection {
 
 /**
  * key -> connections. Mostly one; one more for a short while when somebody comes back to a stream that others followed
- * meanwhile (see `join`). Filled by effects only, so that nothing is shared between requests of a server.
+ * meanwhile (see `find`). Filled by effects only, so that nothing is shared between requests of a server.
  */
 export const registry = new Map<string, Set<Connection>>();
 
@@ -38,41 +40,37 @@ export const registry = new Map<string, Set<Connection>>();
  * Who has an id to resume from and finds the connection elsewhere gets one of its own, from its own place. As soon as
  * both are at the same event, it moves over: nothing is missed, nothing comes twice, nobody else notices.
  */
-export function join(key: string, member: Member): Connection {
-  const connections = registry.get(key) ?? new Set();
-  let connection = [...connections].find(({ client }) => !member.cursor || client.lastEventId === member.cursor);
-  if (connection) {
-    try {
-      // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
-      if (process.env.NODE_ENV !== "production") warnOfDifferences(connection, member);
-    } catch {
-      // No process: nobody develops here.
-    }
-    connection.members.add(member);
-    refresh(connection);
-  } else {
+export function find(key: string, member: Member): Connection {
+  const peers = registry.get(key) ?? new Set();
+  let connection = [...peers].find(({ client }) => !member.cursor || client.lastEventId === member.cursor);
+  if (!connection) {
     const members = new Set([member]);
     const live = {};
     refresh({ members, live });
-    connection = { key, members, live, client: new SSEClient(live) };
+    connection = { key, peers, members, live, client: new SSEClient(live) };
     connection.client.lastEventId = member.cursor;
-    registry.set(key, connections.add(connection));
-    watch(connections);
+    registry.set(key, peers.add(connection));
+    watch(peers);
+  }
+  try {
+    // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
+    if (process.env.NODE_ENV !== "production") warnOfDifferences(connection, member);
+  } catch {
+    // No process: nobody develops here.
   }
   return connection;
 }
 
 /** Gives a member's share back. The connection may close in a microtask, for who comes back in the same commit. */
 export function leave(connection: Connection, member: Member): void {
-  const { members, key, client } = connection;
+  const { key, peers, members, client } = connection;
   members.delete(member);
   refresh(connection);
   // No timer, and not `queueMicrotask`: test runners that fake those must not keep connections open.
   void Promise.resolve().then(() => {
-    const connections = registry.get(key);
-    if (members.size || !connections?.delete(connection)) return;
+    if (members.size || !peers.delete(connection)) return;
     client.destroy();
-    if (connections.size) watch(connections);
+    if (peers.size) watch(peers);
     else registry.delete(key);
   });
 }
@@ -91,14 +89,12 @@ export function refresh({ members, live }: Pick<Connection, "members" | "live">)
 }
 
 /** While there are several connections, each event may be the one at which they meet. */
-function watch(connections: Set<Connection>): void {
-  for (const connection of connections) {
+function watch(peers: Set<Connection>): void {
+  for (const connection of peers) {
     connection.unwatch?.();
     // In a microtask: this event has still to reach everybody.
     connection.unwatch =
-      connections.size > 1
-        ? connection.client.on("*", () => void Promise.resolve().then(() => merge(connections)))
-        : undefined;
+      peers.size > 1 ? connection.client.on("*", () => void Promise.resolve().then(() => merge(peers))) : undefined;
   }
 }
 

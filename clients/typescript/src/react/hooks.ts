@@ -37,9 +37,6 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
       isConnected: state === "open" || state === "polling",
       connectionState: state,
       connectionError: error,
-      get lastEventId() {
-        return subscription.lastEventId();
-      },
     }),
     [subscription, state, error],
   );

@@ -1,6 +1,6 @@
 "use client";
 import type { ConnectionStatus, SSEEvent, Unsubscribe } from "../index.ts";
-import { join, leave, refresh, type Connection, type Member } from "./connection.ts";
+import { find, leave, refresh, type Connection, type Member } from "./connection.ts";
 import type { UseSSEOptions, UseSSEReturn } from "./types.ts";
 
 /** The status before the first effect, and on a server: a constant, so that hydration finds what the server wrote. */
@@ -23,7 +23,6 @@ export interface Subscription {
   update(options: UseSSEOptions<any>): void;
   /** The component is there (again). What this returns gives everything back but the place in the stream. */
   mount(key: string | undefined, enabled: boolean): Unsubscribe;
-  lastEventId(): string;
   /** What the component is given. */
   readonly actions: Pick<UseSSEReturn<any>, "addEventListener" | "connect" | "disconnect" | "reconnect">;
 }
@@ -51,11 +50,13 @@ export function createSubscription(enabled: boolean): Subscription {
   };
 
   const begin = (): void => {
-    if (mounted && wanted && key && !member.options.signal?.aborted) attach(join(key, member));
+    if (mounted && wanted && key && !member.options.signal?.aborted) attach(find(key, member));
   };
 
   const attach = (to: Connection): void => {
     const { client } = (connection = to);
+    to.members.add(member);
+    refresh(to);
     const { signal } = member.options;
     signal?.addEventListener("abort", disconnect);
     const off = client.onConnectionChange(() => listener?.());
@@ -81,7 +82,6 @@ export function createSubscription(enabled: boolean): Subscription {
 
   function move(to: Connection): void {
     end();
-    to.members.add(member);
     attach(to);
   }
 
@@ -123,7 +123,6 @@ export function createSubscription(enabled: boolean): Subscription {
         end();
       };
     },
-    lastEventId: () => (connection?.client.lastEventId ?? member.cursor),
     actions: {
       addEventListener(type, handler) {
         const registration: Registration = { type, handler };

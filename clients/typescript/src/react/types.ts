@@ -36,8 +36,6 @@ export interface UseSSEReturn<Events extends object = EventMap> {
   readonly connectionState: ConnectionState;
   /** Why the last attempt failed, or the connection is over; `null` while all is well. */
   readonly connectionError: SSEError | null;
-  /** Where this component would resume: the id of the last event that it could have had. Read when asked. */
-  readonly lastEventId: string;
   /**
    * Calls `handler` for each event of `type` (`*`: of all), outside of rendering, until what it returns is called. Works
    * at any time, connected or not, and outlives reconnects and changes of the stream. Call it in an effect and return

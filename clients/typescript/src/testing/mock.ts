@@ -174,9 +174,6 @@ export function createMockSSE({ sessionId = "test", ...hubOptions }: MockSSEOpti
       if (own) return own.status.error;
       return /^(reconnecting|error)$/.test(this.state) ? (errors.at(-1) ?? null) : null;
     },
-    get lastEventId() {
-      return own?.lastEventId ?? "";
-    },
     addEventListener(type, handler) {
       const off = client().on(type, (_, event) => handler(event));
       client().connect();

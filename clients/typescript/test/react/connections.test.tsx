@@ -245,7 +245,7 @@ describe("enabled, connect and disconnect", () => {
     const into = seen();
     await mount(<Watch {...sse.options} into={into} />);
     await sse.emit("n", 1);
-    const at = into.sse.lastEventId;
+    const at = into.events[0]?.id;
     into.sse.reconnect();
     await settle();
     await sse.emit("n", 2);

@@ -77,14 +77,14 @@ export function data({ events }: Seen): unknown[] {
 }
 
 /** A component with an inline handler and inline options. */
-export function Watch({ type = "n", into, ...options }: UseSSEOptions & { type?: string; into: Seen }): ReactNode {
+export function Watch({ type = "n", into, ...options }: Omit<UseSSEOptions, "key"> & { type?: string; into: Seen }): ReactNode {
   into.renders++;
   into.sse = useSSEEvent(type, (_, event) => into.events.push(event), { ...options });
   return <i>{into.sse.connectionState}</i>;
 }
 
 /** A component with the status only. */
-export function Status(options: UseSSEOptions): ReactNode {
+export function Status(options: Omit<UseSSEOptions, "key">): ReactNode {
   const { connectionState, isConnected, connectionError } = useSSE(options);
   return <b>{`${connectionState}/${isConnected}/${connectionError?.kind ?? "-"}`}</b>;
 }
