@@ -32,6 +32,7 @@
 //! | [`proxy`] | [`FaultProxy`]: a network that fails on command |
 //! | [`network`] | [`Network`]: two hosts with a cable that can be pulled |
 //! | [`program`] | [`Program`]: another program, its output, its end |
+//! | [`token_server`] | [`TokenServer`]: lets in whoever has a token that is good at the moment |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
 //! | [`random`] | random numbers that can be had again |
 //! | [`eventually`](mod@eventually) | [`eventually!`]: wait for a condition, never sleep |
@@ -60,6 +61,7 @@ pub mod raw;
 pub mod sse;
 pub mod stats;
 pub mod tls;
+pub mod token_server;
 
 mod balance;
 mod files;
@@ -82,6 +84,7 @@ pub use rustix::process::Signal;
 pub use sse::{End, Gap, Goodbye, SseEvent, SseItem, SseReader};
 pub use stats::{Counts, Ledger, Stats};
 pub use tls::Certificate;
+pub use token_server::TokenServer;
 
 use std::time::Duration;
 
