@@ -1,6 +1,6 @@
 "use client";
 import { useContext, useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import type { EventData, EventHandler, EventMap, EventType, SSEEvent } from "../index.ts";
+import type { EventHandler, EventMap } from "../index.ts";
 import { Boundary } from "./boundary.ts";
 import { Defaults, over } from "./provider.ts";
 import { IDLE, createSubscription } from "./subscription.ts";
@@ -48,20 +48,14 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
  * It is called once for each event, at once, in order and outside of rendering; always the one of the latest render, so
  * it need not be memoised. What it throws goes to `onError`, or is reported, and disturbs nobody.
  *
- * The data is `any` unless said otherwise: `useSSEEvent<Tick>("tick", …)`, or `useSSEEvent<Events, "tick">("tick", …)`
- * with a map of event types, or once for all by {@link createSSEHooks}.
+ * The data is `any` unless said otherwise (and never guessed from the handler): here, `useSSEEvent<Tick>("tick", …)`, or once for all types of events, by
+ * {@link createSSEHooks}.
  */
 export function useSSEEvent<T = any>(
   type: string,
-  handler: (data: T, event: SSEEvent<T>) => void,
+  handler: EventHandler<NoInfer<T>>,
   options?: UseSSEOptions<any>,
-): UseSSEReturn;
-export function useSSEEvent<Events extends object, K extends EventType<Events>>(
-  type: K,
-  handler: EventHandler<EventData<Events, K>>,
-  options?: UseSSEOptions<Events>,
-): UseSSEReturn<Events>;
-export function useSSEEvent(type: string, handler: EventHandler, options?: UseSSEOptions<any>): UseSSEReturn {
+): UseSSEReturn {
   const sse = useSSE(options);
   const { addEventListener } = sse;
   const latest = useRef(handler);
