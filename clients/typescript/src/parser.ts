@@ -34,6 +34,8 @@ export function createParser(
   const decoder = new TextDecoder();
   /** The unfinished line. */
   let rest = "";
+  /** Its first character. Asking `rest` itself would copy all of it, with each chunk. */
+  let first: string | undefined;
   /** The last chunk ended in CR: an LF that follows belongs to it. */
   let afterCr = false;
   let dead = false;
@@ -76,7 +78,8 @@ export function createParser(
       dead = !live();
       if (dead) return;
     }
-    if (rest[0] === ":" && !sink.onComment) rest = ":";
+    if (lines.length || !first) first = rest[0];
+    if (first === ":" && !sink.onComment) rest = first;
     if (data.length + rest.length <= maxEventBytes) return;
     dead = true;
     rest = data = "";
