@@ -1,5 +1,5 @@
 import { SSEError } from "./errors.ts";
-import { HEARTBEAT, READ_TIMEOUT_MAX, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
+import { HEARTBEAT, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
 
 /** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; NaN if it says neither. */
 export function retryAfter(headers: Headers, now: number): number {
@@ -11,12 +11,12 @@ export function retryAfter(headers: Headers, now: number): number {
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
   const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
-    status === 401 || status === 403 ? "auth" : "http",
+    /40[13]/.test(`${status}`) ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
     {
       status,
       code,
-      retryable: status >= 500 || /408|425|429/.test(`${status}`),
+      retryable: /408|42[59]|5../.test(`${status}`),
       retryAfter: retryAfter(headers, now),
     },
   );
@@ -29,10 +29,9 @@ export function checkEventStream({ status, headers }: Response): void {
   throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
 }
 
-/** How long a stream with this head may be silent, milliseconds: some heartbeats, as long as the server says they are. */
-export function silenceAllowed(headers: Headers): number {
-  const heartbeat = Number(headers.get("heartbeat-interval")) * 1000 || HEARTBEAT;
-  return Math.min(Math.max(heartbeat * SILENT_HEARTBEATS, READ_TIMEOUT_MIN), READ_TIMEOUT_MAX);
+/** How long a stream with this `Heartbeat-Interval` (seconds) may be silent, milliseconds. */
+export function silenceAllowed(heartbeat: string | null): number {
+  return Math.max((Number(heartbeat) || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
 }
 
 /** What a hub answers to a long-poll. */
@@ -46,7 +45,7 @@ export interface PollAnswer {
 /** The answer to a long-poll, if it is one. */
 export function readPoll(text: string): PollAnswer | undefined {
   const answer = parse<PollAnswer>(text);
-  return Array.isArray(answer.events) && typeof answer.next === "string" ? (answer as PollAnswer) : undefined;
+  return answer.events && answer.next ? (answer as PollAnswer) : undefined;
 }
 
 /** The object that a JSON text is, or an empty one. */

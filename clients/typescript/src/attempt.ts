@@ -28,7 +28,7 @@ export interface AttemptHost {
   onRetry(milliseconds: number): void;
   onComment: ((text: string) => void) | undefined;
   /** A long-poll was answered, with so many events; the attempt has ended. */
-  polled(attempt: Attempt, events: number): void;
+  polled(events: number): void;
   /** The server said that nothing more will come (204). */
   stopped(): void;
   /** The attempt has ended, exactly once. */
@@ -106,10 +106,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   const text = async (response: Response, max: number): Promise<string> => {
     const decoder = new TextDecoder();
     let all = "";
-    await read(response, (bytes) => {
-      all += decoder.decode(bytes, { stream: true });
-      return all.length <= max;
-    });
+    await read(response, (bytes) => (all += decoder.decode(bytes, { stream: true })).length <= max);
     return all;
   };
 
@@ -125,22 +122,21 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
     }
     host.onId(next);
     attempt.end();
-    host.polled(attempt, events.length);
+    host.polled(events.length);
   };
 
   const stream = async (response: Response): Promise<void> => {
-    const { headers } = response;
-    const isHub = headers.has("heartbeat-interval");
+    const heartbeat = response.headers.get("heartbeat-interval");
     const push = createParser(host, cursor, options.maxEventBytes, () => attempt.live);
     const open = (): void => {
-      arm(options.readTimeout ?? silenceAllowed(headers));
+      arm(options.readTimeout ?? silenceAllowed(heartbeat));
       host.opened();
     };
     checkEventStream(response);
     // A hub writes its first bytes at once. If they do not come, somebody on the way keeps them: no stream yet.
-    if (!isHub) open();
+    if (!heartbeat) open();
     await read(response, (bytes) => {
-      if (isHub && !attempt.heard) open();
+      if (heartbeat && !attempt.heard) open();
       attempt.heard = true;
       push(bytes);
     });
@@ -151,7 +147,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
     arm(connectTimeout + (polls ? POLL_WAIT * 1000 : 0));
     const request = await buildRequest(options, { signal, refresh }, cursor, polls && {
       // Without a cursor the first answer has to come at once: nothing can be lost behind the position in it.
-      wait: cursor || replay !== undefined ? POLL_WAIT : 0,
+      wait: cursor || replay ? POLL_WAIT : 0,
       limit: POLL_LIMIT,
     });
     if (!attempt.live) return;

@@ -15,7 +15,7 @@ import type {
 } from "./types.ts";
 
 /** What a client does. Every method is bound: it can be passed on as it is. */
-export interface SSEClient<Events extends object = EventMap> {
+export interface SSEClient<Events extends object = EventMap> extends AsyncIterable<SSEEvent>, Disposable {
   /** Calls `handler` for each event of `type`, until what it returns is called. `*` means every event. */
   on<K extends EventType<Events>>(type: K, handler: EventHandler<EventData<Events, K>>, options?: OnOptions): Unsubscribe;
 
@@ -46,6 +46,14 @@ export interface SSEClient<Events extends object = EventMap> {
 
   /** `disconnect`, for good: handlers go too. Idempotent, synchronous, and may be called from anywhere. */
   destroy(): void;
+
+  /** The same as `destroy`. */
+  close(): void;
+
+  [Symbol.dispose](): void;
+
+  /** The same as `events()`. */
+  [Symbol.asyncIterator](): EventIterator;
 }
 
 /**
@@ -54,7 +62,7 @@ export interface SSEClient<Events extends object = EventMap> {
  * One request at a time, one timer at a time, one way out. Nothing happens before `connect`; after `disconnect` or
  * `destroy` nothing happens any more, from the moment they are called, whoever calls them.
  */
-export class SSEClient<Events extends object = EventMap> implements AsyncIterable<SSEEvent>, Disposable {
+export class SSEClient<Events extends object = EventMap> {
   readonly options: Readonly<SSEClientOptions<Events>>;
   /** What state the connection is in. The same object until something changes. */
   readonly status: ConnectionStatus = { state: "idle", failures: 0, error: null };
@@ -78,16 +86,4 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     return this.state === "open" || this.state === "polling";
   }
 
-  [Symbol.asyncIterator](): EventIterator {
-    return this.events();
-  }
-
-  /** The same as `destroy`. */
-  close(): void {
-    this.destroy();
-  }
-
-  [Symbol.dispose](): void {
-    this.destroy();
-  }
 }

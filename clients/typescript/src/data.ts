@@ -1,14 +1,9 @@
-import { SSEError } from "./errors.ts";
 import type { DataParser, SSEEvent } from "./types.ts";
 
 /** Reads the data of an event: by the application's parser for its type, else as JSON where it is JSON. */
 export function readEvent(type: string, text: string, id: string, parser?: DataParser): SSEEvent {
-  try {
-    const data = typeof parser === "function" ? parser(text) : parser ? parser.parse(json(text)) : json(text);
-    return { type, data, text, id };
-  } catch (cause) {
-    throw new SSEError("parse", `parser for ${type}: ${cause}`, { cause });
-  }
+  const data = typeof parser === "function" ? parser(text) : parser ? parser.parse(json(text)) : json(text);
+  return { type, data, text, id };
 }
 
 /** The JSON value, or the text if it is none. The look at the first character spares text a costly exception. */

@@ -2,7 +2,7 @@ import { createAttempt, type Attempt, type AttemptHost } from "./attempt.ts";
 import { createBackoff } from "./backoff.ts";
 import { readEvent } from "./data.ts";
 import { createTimer, listen, type Page } from "./environment.ts";
-import { SSEError } from "./errors.ts";
+import { SSEError, type SSEErrorKind } from "./errors.ts";
 import { createHandlers } from "./handlers.ts";
 import { isRepeat } from "./id.ts";
 import { ledger } from "./ledger.ts";
@@ -35,6 +35,9 @@ export interface Engine {
   reconnect(): void;
   disconnect(): void;
   destroy(): void;
+  close(): void;
+  [Symbol.dispose](): void;
+  [Symbol.asyncIterator](): EventIterator;
 }
 
 /** The keys under which those are kept who want to know of the status and of the end: no event type has a line break. */
@@ -49,7 +52,9 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
   const { url, signal, onComment, onError, maxRetries = Infinity } = options;
   /** Whether asking again can bring other credentials. */
   const isAsked = [options.token, options.headers].some((option) => typeof option === "function");
-  const { pollingInterval = POLLING_INTERVAL, parsers = {}, page = globalThis as Page } = options;
+  const { pollingInterval = POLLING_INTERVAL, page = globalThis as Page } = options;
+  /** Without a prototype: types come from the network. */
+  const parsers: Record<string, DataParser> = Object.assign(Object.create(null), options.parsers);
   const timer = createTimer(options.clock, options.keepAlive);
   const { now } = timer;
   const backoff = createBackoff(options.retryDelay, options.maxRetryDelay, options.random);
@@ -71,7 +76,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
   let silent = 0;
   let polling = false;
   /** The server answers long-polls, as far as we know. */
-  let pollable = options.enablePollingFallback ?? url === undefined;
+  let pollable = options.enablePollingFallback ?? !url;
   /** When to try a stream again, and how long after the last try. */
   let climbAt = 0;
   let climb = CLIMB_MIN;
@@ -80,20 +85,20 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
   // What is told.
 
   /** Something went wrong. What the application threw is never swallowed; what the status shows may be (`shown`). */
-  const tell = (cause: unknown, shown?: boolean): void => {
+  const tell = (cause: unknown, shown?: boolean, kind: SSEErrorKind = "handler"): void => {
     try {
-      if (onError) onError(cause instanceof SSEError ? cause : new SSEError("handler", `handler: ${cause}`, { cause }));
+      if (onError) onError(cause instanceof SSEError ? cause : new SSEError(kind, `${kind}: ${cause}`, { cause }));
       else if (!shown) report(cause);
     } catch (thrown) {
       report(thrown);
     }
   };
 
-  const guard = (call: () => void): void => {
+  const guard = (call: () => void, kind?: SSEErrorKind): void => {
     try {
       call();
     } catch (thrown) {
-      tell(thrown);
+      tell(thrown, false, kind);
     }
   };
 
@@ -132,13 +137,15 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     if (error) tell(error, true);
   };
 
-  const polled = (answered: Attempt, events: number): void => {
+  const disconnect = (): void => finish("closed");
+
+  const polled = (events: number): void => {
     if (goodbye) return finish("closed", goodbye);
     attempt = undefined;
     refresh = false;
     backoff.failures = 0;
     polling = true;
-    timer.set(events ? 0 : answered.begun + pollingInterval - now(), begin);
+    timer.set(events ? 0 : pollingInterval, begin);
     set("polling");
   };
 
@@ -185,17 +192,16 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
       const goes = type === "error";
       // Doubled by a server that replays more than it was asked for. A gap may lead back: its id was never given out.
       if (own && !goes && type !== "gap" && isRepeat(id, client.lastEventId)) return;
-      if (own) client.lastEventId = id;
+      client.lastEventId = id;
       progress ||= !goes;
       guard(() => {
-        const parser: DataParser | undefined = Object.hasOwn(parsers, type) ? parsers[type] : undefined;
         if (!goes && !handlers.has(type) && !handlers.has("*")) return;
-        const event = readEvent(type, text, id, parser);
+        const event = readEvent(type, text, id, parsers[type]);
         const { code, error } = event.data ?? {};
         // The hub says why it is about to close the stream. An `error` of another server is an event like any other.
-        if (goes && code) goodbye = new SSEError("goodbye", `${error}`, { code, retryable: code !== "SESSION_ENDED" });
+        if (goes && code) goodbye = new SSEError("goodbye", error, { code, retryable: code !== "SESSION_ENDED" });
         for (const key of new Set([type, "*"])) handlers.call(key, [event.data, event], tell);
-      });
+      }, "parse");
     },
     onId(id) {
       if (!isRepeat(id, client.lastEventId)) client.lastEventId = id;
@@ -203,7 +209,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     onRetry: backoff.retry,
     onComment: onComment && ((text) => guard(() => onComment(text))),
     polled,
-    stopped: () => finish("closed"),
+    stopped: disconnect,
     lost,
   };
 
@@ -213,7 +219,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     destroyed ? () => {} : handlers.add(type, handler, onOptions);
 
   const connect = (): void => {
-    if (destroyed) throw new Error("SSEClient is destroyed");
+    if (destroyed) throw new Error("destroyed already");
     if (wanted) return;
     wanted = true;
     ledger.clients++;
@@ -247,35 +253,39 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
   const destroy = (): void => {
     if (destroyed) return;
     destroyed = true;
-    finish("closed");
+    disconnect();
     handlers.clear();
     unsignal();
   };
 
-  if (url === undefined) sessionUrl(options);
+  void (url ?? sessionUrl(options));
   const unsignal = listen(signal, "abort", destroy);
   if (signal?.aborted) destroy();
+  const events: Engine["events"] = (eventsOptions = {}) => {
+    const loop = createQueue(eventsOptions, (push, end) => [
+      on(eventsOptions.type ?? "*", (_, event) => push(event)),
+      on(END, end),
+    ]);
+    if (destroyed) void loop.return();
+    else if (client.status.state === "idle" && !eventsOptions.signal?.aborted) connect();
+    return loop;
+  };
+
   return {
     on,
     onConnectionChange: (handler, onOptions) => on(STATUS, handler, onOptions),
-    events(eventsOptions = {}) {
-      const loop = createQueue(eventsOptions, (push, end) => [
-        on(eventsOptions.type ?? "*", (_, event) => push(event)),
-        on(END, end),
-      ]);
-      if (destroyed) void loop.return();
-      else if (client.status.state === "idle" && !eventsOptions.signal?.aborted) connect();
-      return loop;
-    },
+    events,
+    [Symbol.asyncIterator]: () => events(),
     connect,
     reconnect,
-    disconnect: () => finish("closed"),
+    disconnect,
     destroy,
+    close: destroy,
+    [Symbol.dispose]: destroy,
   };
 }
 
 /** Nobody else to tell. */
 function report(thrown: unknown): void {
-  if (typeof reportError === "function") reportError(thrown);
-  else console.error(thrown);
+  (globalThis.reportError ?? console.error)(thrown);
 }

@@ -50,7 +50,7 @@ export class SSEError extends Error {
 
   constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
     super(message, details);
-    Object.assign(this, { name: "SSEError", kind, retryable: false }, details);
+    Object.assign(this, { name: "SSEError", kind, retryable: false, ...details });
   }
 }
 

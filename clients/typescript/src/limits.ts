@@ -11,14 +11,12 @@ export const RETRY_AFTER_MAX = 300_000;
 
 /** Token, head and (from a hub) first byte have to be there within this, milliseconds. */
 export const CONNECT_TIMEOUT = 10_000;
-/** The heartbeat assumed where the head names none, milliseconds. */
-export const HEARTBEAT = 15_000;
+/** The heartbeat assumed where the head names none, seconds. */
+export const HEARTBEAT = 15;
 /** A stream without a byte for so many heartbeats is dead. */
 export const SILENT_HEARTBEATS = 3;
 /** Silence shorter than this never counts as death, however fast the heartbeat, milliseconds. */
 export const READ_TIMEOUT_MIN = 15_000;
-/** Silence longer than this always does, whatever the head claims, milliseconds. */
-export const READ_TIMEOUT_MAX = 600_000;
 /** For ever, milliseconds: a third of it is still what a timer can take (24 days). */
 export const SILENCE_MAX = 6e9;
 /** Shown again, or back in a network, a stream that is late gets this long to prove that it lives, milliseconds. */
@@ -36,8 +34,8 @@ export const CLIMB_MAX = 300_000;
 export const POLL_WAIT = 25;
 /** How many events one long-poll asks for: the hub's own default. */
 export const POLL_LIMIT = 100;
-/** Two long-polls that bring nothing do not begin within this, milliseconds. */
-export const POLLING_INTERVAL = 1_000;
+/** The pause after a long-poll that brought nothing, milliseconds: somebody on the way may answer at once. */
+export const POLLING_INTERVAL = 500;
 /** Largest answer of a long-poll, UTF-16 units: the hub stops at 1 MiB of data, escaped at worst sixfold. */
 export const POLL_ANSWER_MAX = 8 * 1024 * 1024;
 

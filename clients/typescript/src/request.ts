@@ -23,7 +23,7 @@ export async function buildRequest(
   const id = sendable(cursor);
   if (id && !query) headers.set("last-event-id", id);
   const parameters = new URLSearchParams({
-    ...(replay !== undefined && !cursor && { replay }),
+    ...(replay && !cursor && { replay }),
     ...(query && cursor && { after: cursor }),
     ...query,
   } as Record<string, string>).toString();

@@ -135,7 +135,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
 
   /** Whether to use long-polls where no stream gets through. Default: true with `sessionId`, false with `url`. */
   enablePollingFallback?: boolean | undefined;
-  /** Two long-polls that bring nothing do not begin within this, milliseconds. Default 1,000. */
+  /** The pause after a long-poll that brought nothing, milliseconds. Default 500. */
   pollingInterval?: number | undefined;
 
   /** Largest event, UTF-16 units. A larger one ends the client with an error of kind `limit`. Default 1 MiB. */
