@@ -1,5 +1,6 @@
 //! `cargo xtask COMMAND`: one command for each thing a contributor does. CI runs the same.
 
+mod clients;
 mod setup;
 mod step;
 mod tidy;
@@ -13,6 +14,7 @@ cargo xtask COMMAND
 
   test            everything that must pass: setup, tidy, all tests, the model checker
   test --quick    the tests alone
+  clients         the tests of the TypeScript client and the example page alone
   setup           install what the tests need (a browser, curl, iproute2) if it is missing
   tidy            formatting, lints, documents and code agree
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let rest: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("test") => test(rest.contains(&"--quick")),
+        Some("clients") => clients(),
         Some("setup") => setup::run(),
         Some("tidy") => tidy::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
@@ -56,11 +59,19 @@ fn test(quick: bool) -> Outcome {
         tidy::run()?;
     }
     run("tests", cargo(&["test", "--workspace", "--all-features"]))?;
+    clients::test()?;
     if !quick {
         loom()?;
     }
     println!("xtask: everything passes");
     Ok(())
+}
+
+/// They start the hub, and the Rust client's contract-test service.
+fn clients() -> Outcome {
+    setup::run()?;
+    run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
+    clients::test()
 }
 
 /// The model checker is compiled apart: under its cfg, locks and atomics are its own.

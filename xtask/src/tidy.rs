@@ -26,10 +26,10 @@ fn check_file(file: &Path, wrong: &mut Vec<String>) {
     let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
     let Ok(text) = fs::read_to_string(file) else { return };
     match file.extension().and_then(|extension| extension.to_str()) {
-        Some("rs") => {
+        Some("rs" | "ts" | "tsx" | "mjs") => {
             let lines = text.lines().count();
-            if lines > LINES_MAX && !text.contains("//! Long because") {
-                wrong.push(format!("{name}: {lines} lines and no `//! Long because ...` at its top"));
+            if lines > LINES_MAX && !text.contains("Long because") {
+                wrong.push(format!("{name}: {lines} lines and no `Long because ...` at its top"));
             }
         }
         Some("md") => check_links(file, &name, &text, wrong),
@@ -59,7 +59,8 @@ fn tracked_files() -> Vec<PathBuf> {
         for entry in entries.flatten() {
             let path = entry.path();
             let name = entry.file_name();
-            let skip = name == "target" || name == "node_modules" || name.to_string_lossy().starts_with('.');
+            let built = ["target", "node_modules", "dist"].iter().any(|folder| name == *folder);
+            let skip = built || name.to_string_lossy().starts_with('.');
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !skip => folders.push(path),
                 Ok(kind) if kind.is_file() => files.push(path),

@@ -1,0 +1,56 @@
+//! The TypeScript client and the example page: their dependencies, and their own `npm test`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::step::{Outcome, root, run};
+
+/// Folders with a package of their own, in the order in which they need each other.
+const PACKAGES: [&str; 2] = ["clients/typescript", "examples/react-page"];
+
+/// The oldest Node.js that the package supports.
+const NODE_MIN: u32 = 20;
+
+/// Installs what the lock files name and runs each package's tests, against the hub that cargo has just built.
+pub(crate) fn test() -> Outcome {
+    check_node()?;
+    let hub = target_dir().join("debug/watertight");
+    for package in PACKAGES {
+        let folder = root().join(package);
+        if !is_installed(&folder) {
+            let mut install = Command::new("npm");
+            install.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+            run(&format!("dependencies of {package}"), install)?;
+        }
+        let mut test = Command::new("npm");
+        test.args(["test", "--silent", "--prefix"]).arg(&folder).env("WATERTIGHT_BIN", &hub);
+        run(&format!("tests of {package}"), test)?;
+    }
+    Ok(())
+}
+
+/// Where cargo puts what it builds: the tests start the binary from there.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Whether what is installed is what the lock file says: npm keeps a lock of its own beside the packages.
+fn is_installed(folder: &Path) -> bool {
+    let changed = |name: &str| fs::metadata(folder.join(name)).and_then(|file| file.modified());
+    match (changed("node_modules/.package-lock.json"), changed("package-lock.json")) {
+        (Ok(installed), Ok(wanted)) => installed >= wanted,
+        _ => false,
+    }
+}
+
+fn check_node() -> Outcome {
+    let needed = format!("the tests need Node.js {NODE_MIN} or newer, with npm; please install it");
+    let output = Command::new("node").arg("--version").output().map_err(|_| needed.clone())?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= NODE_MIN => Ok(()),
+        _ => Err(format!("{needed} (found {version:?})")),
+    }
+}
