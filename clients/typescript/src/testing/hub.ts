@@ -1,6 +1,6 @@
 import type { Clock } from "../index.ts";
 import { HubConnection } from "./connection.ts";
-import { encodeEvent, encodeGap, Log } from "./log.ts";
+import { encodeEvent, encodeGap, Log, type Reading } from "./log.ts";
 
 /** Settings of {@link createMemoryHub}. */
 export interface MemoryHubOptions {
@@ -160,7 +160,7 @@ export class MemoryHub {
     const data = { error: words, code };
     for (const link of this.#links) {
       if (link.request.delivery === "poll") {
-        if (final) this.#answerPoll(link, { events: [], next: link.cursor, gap: null, end: data });
+        if (final) this.#answerPoll(link, { events: [], next: link.cursor ?? "", gap: null }, data);
         else this.#refuse(link, 503, { code, detail: words });
         continue;
       }
@@ -240,9 +240,9 @@ export class MemoryHub {
     this.#write(link, `: watertight\nretry: ${this.#retry}\n${position}\n${gap}${reading.events.map(encodeEvent).join("")}`);
   }
 
-  #answerPoll(link: Link, body: object): void {
+  #answerPoll({ connection }: Link, { events, next, gap }: Reading, end?: object): void {
     const headers = { "content-type": "application/json", "cache-control": "no-store" };
-    link.connection.answer(200, headers, JSON.stringify(body));
+    connection.answer(200, headers, JSON.stringify({ events, next, gap, end }));
   }
 
   #refuse({ connection }: Link, status: number, { headers, code, detail }: Refusal): void {

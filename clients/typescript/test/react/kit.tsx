@@ -5,6 +5,7 @@ import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, vi, type MockInstance } from "vitest";
 import { registry } from "../../src/react/connection.ts";
 import { useSSE, useSSEEvent, type SSEEvent, type UseSSEOptions, type UseSSEReturn } from "../../src/react/index.ts";
+import { stopAll } from "../kit/remote.ts";
 import { createMockSSE, expectNoLeaks, settle, type MockSSE, type MockSSEOptions } from "../../src/testing/index.ts";
 
 /** Only of React 19.2 and later. */
@@ -101,6 +102,7 @@ afterEach(async () => {
   const complaints = silent ? [] : [...consoleError.mock.calls];
   silent = false;
   vi.restoreAllMocks();
+  await stopAll();
   for (const sse of mocks) await sse.expectNoLeaks();
   mocks.clear();
   await expectNoLeaks();
