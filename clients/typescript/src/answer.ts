@@ -25,7 +25,7 @@ export function refusal({ status, statusText, headers }: Response, body: string,
 /** Throws unless the answer is an event stream in UTF-8 (WHATWG HTML, section 9.2.5). */
 export function checkEventStream({ status, headers }: Response): void {
   const type = headers.get("content-type") ?? "";
-  if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && !/charset\s*=\s*"?(?!utf-?8\b)/i.test(type)) return;
+  if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && !/charset\s*=(?!\s*"?utf-?8\b)/i.test(type)) return;
   throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
 }
 

@@ -1,4 +1,4 @@
-import { RETRY_AFTER_MAX, RETRY_BASE, RETRY_MAX, RETRY_MIN } from "./limits.ts";
+import { RETRY_AFTER_MAX, RETRY_BASE, RETRY_MAX, RETRY_MIN, TIMER_MAX } from "./limits.ts";
 
 /**
  * Full-jitter back-off: a delay is drawn evenly between a floor and a ceiling that doubles with each failure in
@@ -16,7 +16,7 @@ export interface Backoff {
 }
 
 export function createBackoff(base = RETRY_BASE, max = RETRY_MAX, random: () => number = Math.random): Backoff {
-  const clamp = (milliseconds: number, ceiling = max): number => Math.max(Math.min(milliseconds, ceiling), RETRY_MIN);
+  const clamp = (milliseconds: number, ceiling = max): number => Math.max(Math.min(milliseconds, ceiling, TIMER_MAX), RETRY_MIN);
   return {
     failures: 0,
     max: clamp(max),

@@ -9,6 +9,9 @@ export const RETRY_MAX = 30_000;
 /** A `Retry-After` above this counts as this, milliseconds: a typing error must not park a page for a year. */
 export const RETRY_AFTER_MAX = 300_000;
 
+/** The longest delay of a timer, milliseconds: beyond 2^31 it fires at once. */
+export const TIMER_MAX = 2e9;
+
 /** Token, head and (from a hub) first byte have to be there within this, milliseconds. */
 export const CONNECT_TIMEOUT = 10_000;
 /** The heartbeat assumed where the head names none, seconds. */

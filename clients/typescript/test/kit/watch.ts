@@ -1,13 +1,14 @@
 import { expect } from "vitest";
 import { SSEClient } from "../../src/client.ts";
 import type { SSEError } from "../../src/errors.ts";
+import { createPage, type FakePage } from "../../src/testing/page.ts";
 import type { SSEClientOptions, SSEEvent } from "../../src/types.ts";
 import { FakeClock } from "./clock.ts";
-import { FakePage } from "./page.ts";
 
 /** A client with a record of everything it told. */
 export class Watched {
   readonly client: SSEClient;
+  /** Time stands still for the client; `realTime` has it go on. */
   readonly clock: FakeClock;
   readonly page: FakePage;
   readonly events: SSEEvent[] = [];
@@ -61,7 +62,7 @@ const watched: Watched[] = [];
 
 /** A client that is destroyed after the test. Time stands still for it unless `clock` says otherwise. */
 export function watch(options: SSEClientOptions): Watched {
-  const client = new Watched(options, new FakeClock(), new FakePage());
+  const client = new Watched(options, new FakeClock(), createPage());
   watched.push(client);
   return client;
 }
@@ -78,6 +79,6 @@ export function destroyAll(): void {
   for (const { client, clock, page } of watched.splice(0)) {
     client.destroy();
     expect(clock.pending, "timers").toBe(0);
-    expect(page.allListeners, "listeners").toBe(0);
+    expect(page.listeners, "listeners").toBe(0);
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi, type Mock } from "vitest";
 import { SSEError } from "../../src/errors.ts";
 import { createParser, type ParserSink } from "../../src/parser.ts";
 import { bytesOf, hear, pieces } from "../kit/wire.ts";
@@ -72,7 +72,7 @@ test("40: a hundred events of one chunk come in order", () => {
 });
 
 describe("bounds", () => {
-  const sink = (): ParserSink & { onEvent: ReturnType<typeof vi.fn> } => ({ onEvent: vi.fn() });
+  const sink = (): { onEvent: Mock<ParserSink["onEvent"]> } => ({ onEvent: vi.fn() });
   const limit = expect.objectContaining({ kind: "limit", retryable: false }) as SSEError;
 
   test("35: a line that never ends is a typed error, and nothing is read on", () => {
@@ -118,10 +118,10 @@ describe("bounds", () => {
     const push = createParser(sink(), "", 1_000);
     const piece = bytes("x".repeat(1 << 20));
     push(bytes(":"));
-    gc();
+    gc?.();
     const before = process.memoryUsage().heapUsed;
-    for (let count = 0; count < 1_024; count++) push(piece);
-    gc();
+    for (let count = 0; count < 256; count++) push(piece);
+    gc?.();
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(8 << 20);
   });
 
@@ -141,17 +141,11 @@ describe("bounds", () => {
     expect(heard).toEqual({ events: [], comments: [], retries: [], lastEventId: "" });
   });
 
-  test("35: time grows with the bytes, not with their square", () => {
-    const work = (size: number): number => {
-      const chunks = [...pieces(bytes(`data:${"x".repeat(size)}\n\n`), 64)];
-      const began = performance.now();
-      expect(hear(chunks, { maxEventBytes: Infinity }).events).toHaveLength(1);
-      return performance.now() - began;
-    };
-    work(1_000_000);
-    const small = Math.min(work(1_000_000), work(1_000_000), work(1_000_000));
-    const large = Math.min(work(8_000_000), work(8_000_000));
-    // Linear is 8, quadratic is 64.
-    expect(large / small).toBeLessThan(32);
+  test("35: a line in a million pieces costs as much as one in one", () => {
+    const chunks = [...pieces(bytes(`data:${"x".repeat(4_000_000)}\n\n`), 64)];
+    const began = performance.now();
+    expect(hear(chunks, { maxEventBytes: Infinity }).events).toHaveLength(1);
+    // A tenth of a second; half a minute if each piece copied what was kept before it.
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 });
