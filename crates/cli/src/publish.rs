@@ -37,7 +37,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, env = "WATERTIGHT_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Trust the certificates in this PEM file, instead of those that the machine trusts
-    #[arg(long, value_name = "FILE", env = "WATERTIGHT_CA")]
+    #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Each line is an event in JSON: {"type":..., "data":..., "ttl":...}
     #[arg(long, conflicts_with_all = ["raw", "event_type", "ttl", "crlf"])]

@@ -35,7 +35,7 @@ pub(crate) struct TailArgs {
     #[arg(long, env = "WATERTIGHT_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Trust the certificates in this PEM file, instead of those that the machine trusts
-    #[arg(long, value_name = "FILE", env = "WATERTIGHT_CA")]
+    #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// One JSON object per line: {"id","type","data"}, or {"gap":{...}}
     #[arg(long)]

@@ -169,7 +169,9 @@ impl Problem {
     /// counts as none: never an error about an error. `wall` is the time now.
     pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8], wall: SystemTime) -> Error {
         if !status.is_client_error() && !status.is_server_error() {
-            return Error::UnexpectedAnswer(format!("status {status}"));
+            // A subscriber follows those that can be followed, and does not come here with them.
+            let hint = if status.is_redirection() { " (not followed here)" } else { "" };
+            return Error::UnexpectedAnswer(format!("status {status}{hint}"));
         }
         let ProblemBody { code, title, detail } = serde_json::from_slice(body).unwrap_or_default();
         let retry_after = retry_after(headers, wall);

@@ -172,9 +172,10 @@ impl Ask {
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Header values and bodies may be secret.
+        // Header values, bodies and parameters may be secret.
+        let url = self.url.text();
         f.debug_struct("Plan")
-            .field("url", &self.url.text())
+            .field("url", &url.split('?').next().unwrap_or_default())
             .field("method", &self.method)
             .field("token", &self.token)
             .finish_non_exhaustive()
