@@ -61,7 +61,7 @@ function Fallback({ error, reset }: SSEErrorBoundaryFallbackProps): ReactElement
   return createElement(
     "div",
     { role: "alert" },
-    createElement("p", null, "Connection lost: ", error.message),
+    `Connection lost: ${error.message} `,
     createElement("button", { type: "button", onClick: reset }, "Try again"),
   );
 }

@@ -7,6 +7,8 @@ declare const process: { env: { NODE_ENV?: string } };
 /** What a connection knows of each component that shares it. */
 export interface Member {
   options: UseSSEOptions<any>;
+  /** The stream that `options` mean: from a commit to its effects another one than that of the connection. */
+  key?: string | undefined;
   /** The last event id that it could have had; empty if it has none to resume from. */
   cursor: string;
   /** Changes over, between two events. */
@@ -46,7 +48,7 @@ export function find(key: string, member: Member): Connection {
   if (!connection) {
     const members = new Set([member]);
     const live = {};
-    refresh({ members, live });
+    refresh({ key, members, live });
     connection = { key, peers, members, live, client: new SSEClient(live) };
     connection.client.lastEventId = member.cursor;
     registry.set(key, peers.add(connection));
@@ -75,9 +77,9 @@ export function leave(connection: Connection, member: Member): void {
   });
 }
 
-/** Takes over the options of the first member as they are now. */
-export function refresh({ members, live }: Pick<Connection, "members" | "live">): void {
-  const [first] = members;
+/** Takes over the options of the first member as they are now: of the first one that still means this stream. */
+export function refresh({ key, members, live }: Pick<Connection, "key" | "members" | "live">): void {
+  const first = [...members].find((member) => member.key === key);
   if (!first) return;
   for (const name in live) delete live[name];
   Object.assign(live, first.options, { signal: undefined });

@@ -27,7 +27,7 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
   }
   const [subscription] = useState(() => createSubscription(enabled));
   const status = useSyncExternalStore(subscription.subscribe, () => subscription.status(key), () => IDLE);
-  useInsertionEffect(() => subscription.update(merged));
+  useInsertionEffect(() => subscription.update(merged, key));
   useEffect(() => subscription.mount(key, enabled), [subscription, key, enabled]);
   const { state, error } = status;
   if (useContext(Boundary) && state === "error") throw error;

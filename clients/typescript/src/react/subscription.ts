@@ -19,8 +19,8 @@ export interface Subscription {
   subscribe(onChange: () => void): Unsubscribe;
   /** The status of the stream `key`: also in the render that changes the key never that of another stream. */
   status(key: string | undefined): ConnectionStatus;
-  /** Takes over the options of the latest commit. */
-  update(options: UseSSEOptions<any>): void;
+  /** Takes over the options of the latest commit, and the stream they mean. */
+  update(options: UseSSEOptions<any>, key: string | undefined): void;
   /** The component is there (again). What this returns gives everything back but the place in the stream. */
   mount(key: string | undefined, enabled: boolean): Unsubscribe;
   /** What the component is given. */
@@ -50,7 +50,8 @@ export function createSubscription(enabled: boolean): Subscription {
   };
 
   const begin = (): void => {
-    if (mounted && wanted && key && !member.options.signal?.aborted) attach(find(key, member));
+    // From a commit to its effects the options mean another stream already: then `mount` comes in a moment.
+    if (mounted && wanted && key && key === member.key && !member.options.signal?.aborted) attach(find(key, member));
   };
 
   const attach = (to: Connection): void => {
@@ -106,8 +107,9 @@ export function createSubscription(enabled: boolean): Subscription {
       };
     },
     status: (asked) => (connection?.key === asked && connection?.client.status) || rest,
-    update(options) {
+    update(options, newKey) {
       member.options = options;
+      member.key = newKey;
       if (connection) refresh(connection);
     },
     mount(newKey, newEnabled) {

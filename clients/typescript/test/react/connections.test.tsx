@@ -1,5 +1,6 @@
-import { Suspense, useEffect, type ReactNode } from "react";
+import { startTransition, Suspense, useEffect, useLayoutEffect, useState, type ReactNode } from "react";
 import { describe, expect, it, vi } from "vitest";
+import type { Clock } from "../../src/index.ts";
 import { registry } from "../../src/react/connection.ts";
 import { SSEProvider, useSSE } from "../../src/react/index.ts";
 import { settle } from "../../src/testing/index.ts";
@@ -100,6 +101,46 @@ describe("the key", () => {
     await sse.fail(403);
     await render(<Show sessionId="b" />);
     expect(states).toEqual(["a:idle", "a:connecting", "a:open", "a:reconnecting", "a:error", "b:idle", "b:connecting", "b:open"]);
+  });
+
+  it("changes: between the commit and the effects, the old connection is not led astray", async () => {
+    const sse = mock();
+    const [moving, staying] = [seen(), seen()];
+    const timers = new Set<() => void>();
+    const clock: Clock = {
+      now: () => 0,
+      setTimeout: (callback) => (timers.add(callback), callback),
+      clearTimeout: (callback) => timers.delete(callback as () => void),
+    };
+    let setSession: (sessionId: string) => void = () => {};
+    function Both(): ReactNode {
+      const [sessionId, set] = useState("a");
+      setSession = set;
+      // After the commit, and before any `useEffect`, the time for the next attempt has come.
+      useLayoutEffect(() => {
+        if (sessionId === "b") for (const timer of timers) timers.delete(timer) && timer();
+      }, [sessionId]);
+      return (
+        <>
+          <Watch {...sse.options} clock={clock} sessionId={sessionId} into={moving} />
+          <Watch {...sse.options} clock={clock} sessionId="a" into={staying} />
+        </>
+      );
+    }
+    const { unmount } = await mount(<Both />);
+    await sse.drop();
+    expect(timers.size).toBe(1);
+    // A transition: its effects run in a task of their own.
+    startTransition(() => setSession("b"));
+    await settle(10);
+    expect(sse.hub.requests.map(({ sessionId }) => sessionId).sort()).toEqual(["a", "a", "b"]);
+    sse.hub.publish("a", "n", "a");
+    sse.hub.publish("b", "n", "b");
+    await settle();
+    expect([data(moving), data(staying)]).toEqual([["b"], ["a"]]);
+    unmount();
+    await settle();
+    expect(timers.size).toBe(0);
   });
 
   it("swapped between two components in one commit reconnects nobody", async () => {
@@ -226,6 +267,55 @@ describe("enabled, connect and disconnect", () => {
     vi.spyOn(console, "warn").mockImplementation(() => {});
     await render([first, <Watch key="b" {...sse.options} replay="all" lastEventId={ids[0]} into={b} />]);
     expect([data(a), data(b), sse.connections]).toEqual([[1, 2, 3], [2, 3], 1]);
+  });
+
+  it("connect between a commit and its effects waits for them", async () => {
+    const sse = mock();
+    const into = seen();
+    function Eager({ sessionId }: { sessionId: string }): ReactNode {
+      useLayoutEffect(() => {
+        if (sessionId === "b") into.sse.connect();
+      }, [sessionId]);
+      return <Watch {...sse.options} sessionId={sessionId} enabled={false} into={into} />;
+    }
+    const { render } = await mount(<Eager sessionId="a" />);
+    await render(<Eager sessionId="b" />);
+    expect(sse.hub.requests.map(({ sessionId }) => sessionId)).toEqual(["b"]);
+    expect(into.sse.isConnected).toBe(true);
+  });
+
+  it("when the others leave while it catches up, it goes on alone", async () => {
+    const sse = mock();
+    const [a, b] = [seen(), seen()];
+    const one = <Watch key="a" {...sse.options} into={a} />;
+    const { render } = await mount([one, <Watch key="b" {...sse.options} into={b} />]);
+    await sse.emit("n", 1);
+    a.sse.disconnect();
+    await sse.emit("n", 2);
+    sse.hub.hold();
+    a.sse.connect();
+    await settle();
+    expect(sse.connections).toBe(2);
+    await render([one]);
+    expect([sse.connections, [...registry.values()].map(({ size }) => size)]).toEqual([1, [1]]);
+    sse.hub.release();
+    await sse.emit("n", 3);
+    expect([data(a), data(b), sse.requests]).toEqual([[1, 2, 3], [1, 2], 2]);
+  });
+
+  it("several who come back at once catch up over one connection", async () => {
+    const sse = mock();
+    const all = [seen(), seen(), seen()];
+    await mount(all.map((into, at) => <Watch key={at} {...sse.options} into={into} />));
+    await sse.emit("n", 1);
+    all[1]?.sse.disconnect();
+    all[2]?.sse.disconnect();
+    await sse.emit("n", 2);
+    all[1]?.sse.connect();
+    all[2]?.sse.connect();
+    await settle();
+    await sse.emit("n", 3);
+    expect([sse.requests, sse.connections, ...all.map(data)]).toEqual([2, 1, [1, 2, 3], [1, 2, 3], [1, 2, 3]]);
   });
 
   it("a connect() after unmounting opens nothing", async () => {
