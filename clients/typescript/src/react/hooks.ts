@@ -11,8 +11,9 @@ import type { SSEHooks, UseSSEOptions, UseSSEReturn } from "./types.ts";
  *
  * - The component renders when the status changes, never because of an event.
  * - Nothing needs to be memoised. Components that mean the same stream share one connection, `StrictMode` or not.
- * - Unmounting gives everything back; so does `<Activity mode="hidden">`, and the component that is shown again gets what
- *   it missed, if the stream has ids.
+ * - Unmounting gives everything back; so do `<Activity mode="hidden">` and `disconnect`. The component that is shown again,
+ *   or connects again, gets what it missed, if the stream has ids. Where others kept the connection open meanwhile, it
+ *   catches up over one of its own, until both are at the same event; nobody else notices.
  * - On a server it is idle.
  *
  * @throws TypeError in render, if no option says which stream is meant, unless `enabled` is false.

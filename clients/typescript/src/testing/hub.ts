@@ -1,6 +1,7 @@
 import type { Clock } from "../index.ts";
 import { HubConnection } from "./connection.ts";
 import { encodeEvent, encodeGap, Log, type Reading } from "./log.ts";
+import { readRequest, type HubRequest, type ReadRequest } from "./request.ts";
 
 /** Settings of {@link createMemoryHub}. */
 export interface MemoryHubOptions {
@@ -12,18 +13,6 @@ export interface MemoryHubOptions {
   retry?: number | undefined;
   /** Events that each session keeps. Default 500. */
   history?: number | undefined;
-}
-
-/** A request that the hub got. */
-export interface HubRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Headers;
-  /** The session asked for; for a URL that is none of a session's, its path. */
-  readonly sessionId: string;
-  readonly delivery: "stream" | "poll";
-  /** Where it wants to resume; empty if nowhere. */
-  readonly lastEventId: string;
 }
 
 /** How a refusal looks, where its status alone will not do. */
@@ -38,10 +27,9 @@ export interface Refusal {
 
 interface Link {
   readonly connection: HubConnection;
-  readonly request: HubRequest;
+  readonly request: ReadRequest;
   /** Where it stands; `undefined` before its head. */
   cursor: string | undefined;
-  limit: number;
   /** Nothing is written any more. */
   silent: boolean;
   timer: unknown;
@@ -99,29 +87,15 @@ export class MemoryHub {
 
   /** Instead of the global one. Relative URLs will do. */
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
-    const given = input instanceof Request ? input : undefined;
-    const url = given?.url ?? String(input);
-    const signal = init?.signal ?? given?.signal;
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
     signal?.throwIfAborted();
-    const { pathname, searchParams } = new URL(url, "http://hub.invalid");
-    const headers = new Headers(init?.headers ?? given?.headers);
-    const named = /\/sessions\/([^/]+)\/events$/.exec(pathname)?.[1];
-    const query = (...names: string[]): string => names.map((name) => searchParams.get(name)).find(Boolean) ?? "";
-    const request: HubRequest = {
-      method: init?.method ?? given?.method ?? "GET",
-      url,
-      headers,
-      sessionId: named === undefined ? pathname : decodeURIComponent(named),
-      delivery: /^application\//.test(headers.get("accept") ?? "") ? "poll" : "stream",
-      lastEventId: headers.get("last-event-id") || query("last_event_id", "lastEventId", "lastEventID", "after"),
-    };
+    const request = readRequest(input, init);
     this.#requests.push(request);
     const connection = new HubConnection(signal, () => {
       this.#clock.clearTimeout(link.timer);
       this.#links.delete(link);
     });
-    const limit = request.delivery === "poll" ? Number(query("limit") || 100) : Infinity;
-    const link: Link = { connection, request, cursor: undefined, limit, silent: false, timer: undefined };
+    const link: Link = { connection, request, cursor: undefined, silent: false, timer: undefined };
     this.#links.add(link);
     if (!this.#held) this.#answer(link);
     return connection.response;
@@ -220,14 +194,13 @@ export class MemoryHub {
     if (refusal?.what instanceof Error) return connection.fail(refusal.what);
     if (refusal) return this.#refuse(link, refusal.what as number, refusal.how);
     if (request.delivery === "stream" && this.#buffering) return;
-    const replay = new URL(request.url, "http://hub.invalid").searchParams.get("replay");
+    const { lastEventId, replay, limit } = request;
     const log = this.#log(request.sessionId);
-    const reading = log.read(request.lastEventId, replay, link.limit);
+    const reading = log.read(lastEventId, replay, limit);
     link.cursor = reading.next;
     if (request.delivery === "poll") {
       if (reading.gap || reading.events.length) return this.#answerPoll(link, reading);
-      const wait = Number(new URL(request.url, "http://hub.invalid").searchParams.get("wait") ?? 25);
-      link.timer = this.#clock.setTimeout(() => this.#answerPoll(link, reading), wait * 1_000);
+      link.timer = this.#clock.setTimeout(() => this.#answerPoll(link, reading), request.wait * 1_000);
       return;
     }
     connection.begin({
@@ -235,7 +208,7 @@ export class MemoryHub {
       "cache-control": "no-cache, no-transform",
       ...(this.#heartbeat ? { "heartbeat-interval": String(this.#heartbeat) } : {}),
     });
-    const position = reading.gap ? "" : `id: ${log.read(request.lastEventId, replay, 0).next}\n`;
+    const position = reading.gap ? "" : `id: ${log.read(lastEventId, replay, 0).next}\n`;
     const gap = reading.gap ? encodeGap(reading.gap) : "";
     this.#write(link, `: watertight\nretry: ${this.#retry}\n${position}\n${gap}${reading.events.map(encodeEvent).join("")}`);
   }
@@ -253,7 +226,7 @@ export class MemoryHub {
 
   #deliver(link: Link): void {
     if (link.cursor === undefined || link.silent) return;
-    const reading = this.#log(link.request.sessionId).read(link.cursor, null, link.limit);
+    const reading = this.#log(link.request.sessionId).read(link.cursor, null, link.request.limit);
     if (link.request.delivery === "poll") return this.#answerPoll(link, reading);
     link.cursor = reading.next;
     this.#write(link, (reading.gap ? encodeGap(reading.gap) : "") + reading.events.map(encodeEvent).join(""));

@@ -5,8 +5,9 @@
  * @packageDocumentation
  */
 export { createClock, type ManualClock } from "./clock.ts";
-export { createMemoryHub, type HubRequest, type MemoryHub, type MemoryHubOptions, type Refusal } from "./hub.ts";
+export { createMemoryHub, type MemoryHub, type MemoryHubOptions, type Refusal } from "./hub.ts";
 export { expectNoLeaks, takeLedger, type Ledger } from "./leaks.ts";
 export { createMockSSE, type MockSSE, type MockSSEOptions } from "./mock.ts";
 export { createPage, type FakePage } from "./page.ts";
+export type { HubRequest } from "./request.ts";
 export { settle } from "./settle.ts";

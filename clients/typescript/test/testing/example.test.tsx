@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render, screen } from "@testing-library/react";
 import { useState, type ReactNode } from "react";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { SSEErrorBoundary, SSEProvider, useSSEEvent } from "../../src/react/index.ts";
 import { createMockSSE, expectNoLeaks } from "../../src/testing/index.ts";
 
@@ -23,6 +23,7 @@ function Price(): ReactNode {
 
 afterEach(async () => {
   cleanup();
+  vi.restoreAllMocks();
   await expectNoLeaks();
 });
 
@@ -48,6 +49,8 @@ describe("a component", () => {
   });
 
   it("shows the boundary's fallback when access is refused, and recovers from it", async () => {
+    // React tells the console of every error that a boundary catches.
+    vi.spyOn(console, "error").mockImplementation(() => {});
     const sse = createMockSSE();
     render(
       <SSEProvider {...sse.options}>
