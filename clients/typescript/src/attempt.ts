@@ -66,10 +66,14 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   const { now } = timer;
   const controller = new AbortController();
   const { signal } = controller;
-  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  /** The body as it came, then what reads it: what has to be cancelled. */
+  let body: ReadableStream<Uint8Array> | ReadableStreamDefaultReader<Uint8Array> | null = null;
   let limit: number;
   let late: SSEError;
   let lastByte: number;
+
+  /** A body that is cancelled cannot fail in a way that matters. */
+  const cancel = (): unknown => body?.cancel().catch(() => {});
 
   const fail = (error: SSEError): void => {
     if (!attempt.live) return;
@@ -92,8 +96,9 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   };
 
   /** Reads the body until its end, or until `chunk` says false, or until the attempt is ended. */
-  const read = async ({ body }: Response, chunk: (bytes: Uint8Array) => unknown): Promise<void> => {
-    reader = body?.getReader();
+  const read = async (response: Response, chunk: (bytes: Uint8Array) => unknown): Promise<void> => {
+    const reader = response.body?.getReader();
+    body = reader ?? null;
     while (reader) {
       const { done, value } = await reader.read();
       if (!attempt.live || done || chunk(value) === false) return;
@@ -152,11 +157,11 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
     });
     if (!attempt.live) return;
     const response = await (options.fetch ?? fetch)(...request);
-    const { status, headers, body } = response;
-    if (!attempt.live || status === 204) {
-      body?.cancel().catch(ignore);
-      if (attempt.live) host.stopped();
-    } else if (status < 300) {
+    const { status, headers } = response;
+    body = response.body;
+    if (!attempt.live) cancel();
+    else if (status === 204) host.stopped();
+    else if (status < 300) {
       await (polls ? poll(response) : stream(response));
     } else {
       const error = refusal(response, "", now());
@@ -178,7 +183,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
       ledger.attempts--;
       timer.clear();
       // The body first: a fetch that takes no heed of its signal must not keep the socket.
-      reader?.cancel().catch(ignore);
+      cancel();
       controller.abort();
     },
     wake() {
@@ -191,6 +196,3 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   queueMicrotask(() => attempt.live && run().catch((thrown) => fail(toSSEError(thrown))));
   return attempt;
 }
-
-/** For a body that is cancelled: it cannot fail in a way that matters. */
-function ignore(): void {}

@@ -14,6 +14,7 @@ export class Watched {
   readonly events: SSEEvent[] = [];
   readonly errors: SSEError[] = [];
   readonly states: string[] = [];
+  #seen = 0;
 
   constructor(options: SSEClientOptions, clock: FakeClock, page: FakePage) {
     this.clock = clock;
@@ -50,10 +51,16 @@ export class Watched {
     await expect.poll(() => this.client.state, { message: "state" }).toBe(state);
   }
 
-  /** Waits until the client waits for its next attempt, and lets it begin. */
+  /** Attempts that failed. */
+  get lost(): number {
+    return this.errors.filter(({ kind }) => kind !== "handler" && kind !== "parse").length;
+  }
+
+  /** Waits until one more attempt has failed, and lets the next begin. */
   async again(): Promise<void> {
-    await this.until("reconnecting");
-    await expect.poll(() => this.clock.pending).toBe(1);
+    await expect.poll(() => this.lost, { message: "attempts that failed" }).toBeGreaterThan(this.#seen);
+    this.#seen = this.lost;
+    expect(this.client.state).toBe("reconnecting");
     this.clock.advance(this.clock.next);
   }
 }
