@@ -1,0 +1,176 @@
+import { readFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { startHub, type RemoteHub } from "../kit/remote.ts";
+
+// Real tabs: pages of one browser profile, each with the package as it is built.
+
+let browser: Browser;
+let server: Server;
+let origin: string;
+let context: BrowserContext;
+
+const html = `<!doctype html><title>tab</title><script type="module">
+  import { SSEClient } from "/index.js";
+  import { shareTabs } from "/tabs.js";
+  globalThis.texts = [];
+  globalThis.begin = (variable, options, name, texts = globalThis.texts) => {
+    const client = new SSEClient({ ...options, fetch: shareTabs({ name }) });
+    client.on("*", (data, { type }) => texts.push(type === "gap" ? "gap" : data));
+    client.connect();
+    globalThis[variable] = client;
+  };
+</script>`;
+
+interface Tab {
+  page: Page;
+  /** What its client has delivered, in order; gaps as `gap`. */
+  texts(): Promise<string[]>;
+  state(): Promise<string>;
+}
+
+beforeAll(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+  });
+  server = createServer((request, response) => {
+    const path = request.url ?? "/";
+    const type = path.endsWith(".js") ? "text/javascript" : "text/html";
+    const content = path === "/" ? html : readFile(new URL(`../../dist${path}`, import.meta.url));
+    Promise.resolve(content).then(
+      (body) => response.writeHead(200, { "content-type": type }).end(body),
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+
+afterAll(async () => {
+  await browser.close();
+  await new Promise((resolve) => (server.close(resolve), server.closeAllConnections()));
+});
+
+beforeEach(async () => {
+  context = await browser.newContext();
+});
+
+// Before the check that no hub has a connection left.
+afterEach(() => context.close());
+
+async function open(hub: RemoteHub, name = "user", options: Record<string, unknown> = {}): Promise<Tab> {
+  const page = await context.newPage();
+  await page.goto(origin);
+  await page.waitForFunction("globalThis.begin", undefined, { polling: 50 });
+  await page.evaluate(`begin("client", ${JSON.stringify({ baseUrl: hub.url, sessionId: "s", ...options })}, ${JSON.stringify(name)})`);
+  const get = <T>(expression: string): Promise<T> => page.evaluate(expression) as Promise<T>;
+  const tab: Tab = { page, texts: () => get("texts"), state: () => get("client.state") };
+  await expect.poll(tab.state).toBe("open");
+  return tab;
+}
+
+const hubFor = (): Promise<RemoteHub> => startHub("--cors-origins", origin);
+const numbers = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => String(from + i));
+
+test("eight tabs have one connection, and each gets every event once", async () => {
+  const hub = await hubFor();
+  const tabs: Tab[] = [];
+  for (let i = 0; i < 8; i++) tabs.push(await open(hub));
+  await hub.publish("s", numbers(0, 100));
+  for (const tab of tabs) await expect.poll(tab.texts).toEqual(numbers(0, 100));
+  expect(await hub.subscribers()).toBe(1);
+  await context.close();
+  await expect.poll(() => hub.subscribers()).toBe(0);
+});
+
+test("when the leading tab closes, another takes over without loss", async () => {
+  const hub = await hubFor();
+  const leader = await open(hub);
+  const followers = [await open(hub), await open(hub)];
+  await hub.publish("s", numbers(0, 10));
+  for (const tab of [leader, ...followers]) await expect.poll(tab.texts).toEqual(numbers(0, 10));
+  const closing = leader.page.close();
+  // While nobody leads.
+  await hub.publish("s", numbers(10, 20));
+  await closing;
+  await hub.publish("s", numbers(20, 30));
+  for (const tab of followers) await expect.poll(tab.texts).toEqual(numbers(0, 30));
+  await expect.poll(() => hub.subscribers()).toBe(1);
+});
+
+test("when the leading tab's client closes, another takes over without loss", async () => {
+  const hub = await hubFor();
+  const leader = await open(hub);
+  const follower = await open(hub);
+  await hub.publish("s", ["a"]);
+  await expect.poll(follower.texts).toEqual(["a"]);
+  await leader.page.evaluate("client.destroy()");
+  await hub.publish("s", ["b"]);
+  await expect.poll(follower.texts).toEqual(["a", "b"]);
+  expect(await leader.texts()).toEqual(["a"]);
+  await expect.poll(() => hub.subscribers()).toBe(1);
+  await follower.page.evaluate("client.destroy()");
+  await expect.poll(() => hub.subscribers()).toBe(0);
+});
+
+test("a crash of the leading tab is noticed at once", async () => {
+  const hub = await hubFor();
+  const leader = await open(hub);
+  const follower = await open(hub);
+  const session = await context.newCDPSession(leader.page);
+  // Never answers: the page is gone before it could.
+  session.send("Page.crash").catch(() => {});
+  await hub.publish("s", ["a"]);
+  await expect.poll(follower.texts).toEqual(["a"]);
+  await expect.poll(() => hub.subscribers()).toBe(1);
+});
+
+test("a hub that dies under the leading tab comes back for all of them, with its gap", async () => {
+  const hub = await hubFor();
+  const tabs = [await open(hub), await open(hub)];
+  await hub.publish("s", ["a"]);
+  for (const tab of tabs) await expect.poll(tab.texts).toEqual(["a"]);
+  await hub.restart();
+  await hub.publish("s", ["b"]);
+  for (const tab of tabs) await expect.poll(tab.texts).toEqual(["a", "gap", "b"]);
+  await expect.poll(() => hub.subscribers()).toBe(1);
+});
+
+test("a tab with a cursor of its own gets what it missed from the leading tab", async () => {
+  const hub = await hubFor();
+  await open(hub);
+  const [first = ""] = await hub.publish("s", ["a", "b", "c"]);
+  const late = await open(hub, "user", { lastEventId: first });
+  await expect.poll(late.texts).toEqual(["b", "c"]);
+  expect(await hub.subscribers()).toBe(1);
+});
+
+test("a tab that wants more than the leading tab knows connects by itself", async () => {
+  const hub = await hubFor();
+  await hub.publish("s", ["before"]);
+  await open(hub);
+  const late = await open(hub, "user", { replay: "all" });
+  await expect.poll(late.texts).toEqual(["before"]);
+  expect(await hub.subscribers()).toBe(2);
+});
+
+test("tabs of different users do not share", async () => {
+  const hub = await hubFor();
+  await open(hub, "ann");
+  await open(hub, "ben");
+  expect(await hub.subscribers()).toBe(2);
+});
+
+test("two clients of one tab share as two tabs do", async () => {
+  const hub = await hubFor();
+  const tab = await open(hub);
+  await tab.page.evaluate(`begin("second", client.options, "user", (globalThis.more = []))`);
+  await expect.poll(() => tab.page.evaluate("second.state")).toBe("open");
+  await hub.publish("s", ["a"]);
+  await expect.poll(() => tab.page.evaluate("more")).toEqual(["a"]);
+  expect(await tab.texts()).toEqual(["a"]);
+  expect(await hub.subscribers()).toBe(1);
+});
