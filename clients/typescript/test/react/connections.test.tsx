@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/index.ts";
 import { registry } from "../../src/react/connection.ts";
 import { SSEProvider, useSSE } from "../../src/react/index.ts";
-import { settle } from "../../src/testing/index.ts";
+import { settle, takeLedger } from "../../src/testing/index.ts";
 import { data, mock, mount, mountStrict, seen, Status, Watch } from "./kit.tsx";
 
 describe("one counted connection per stream", () => {
@@ -34,6 +34,18 @@ describe("one counted connection per stream", () => {
     await two.render([<Watch key="b" {...sse.options} into={b} />]);
     await sse.emit("n", 1);
     expect([sse.requests, data(a), data(b)]).toEqual([1, [], [1]]);
+  });
+
+  it("keeps nothing of those who leave while others stay", async () => {
+    const sse = mock();
+    const kept = <Status key="kept" {...sse.options} />;
+    const { render } = await mount([kept]);
+    const before = takeLedger();
+    for (const key of [1, 2, 3]) {
+      await render([kept, <Watch key={key} {...sse.options} into={seen()} />]);
+      await render([kept]);
+    }
+    expect([takeLedger(), sse.requests]).toEqual([before, 1]);
   });
 
   it("is never opened by rendering alone", async () => {

@@ -98,6 +98,20 @@ describe("enabled, connect and disconnect", () => {
     expect(into.sse.isConnected).toBe(true);
   });
 
+  it("who changes over gets the event at which it does, whatever type it listens to", async () => {
+    const sse = mock();
+    const [a, b] = [seen(), seen()];
+    await mount([<Watch key="a" {...sse.options} type="*" into={a} />, <Watch key="b" {...sse.options} into={b} />]);
+    for (const n of [0, 2, 4]) {
+      await sse.emit("n", n);
+      a.sse.disconnect();
+      await sse.emit("n", n + 1);
+      a.sse.connect();
+      await settle();
+    }
+    expect([data(a), data(b), sse.connections]).toEqual([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], 1]);
+  });
+
   it("when the others leave while it catches up, it goes on alone", async () => {
     const sse = mock();
     const [a, b] = [seen(), seen()];
