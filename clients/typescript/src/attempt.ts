@@ -45,7 +45,7 @@ export interface Attempt {
   readonly polls: boolean;
   /** When it began. */
   readonly begun: number;
-  /** Gives everything back, at once. */
+  /** Gives everything back, at once; once more what came too late. */
   end(): void;
   /** Something happened (the page is shown, the network is back): a stream that is late has to prove itself. */
   wake(): void;
@@ -71,9 +71,6 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   let limit: number;
   let late: SSEError;
   let lastByte: number;
-
-  /** A body that is cancelled cannot fail in a way that matters. */
-  const cancel = (): unknown => body?.cancel().catch(() => {});
 
   const fail = (error: SSEError): void => {
     if (!attempt.live) return;
@@ -159,7 +156,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
     const response = await (options.fetch ?? fetch)(...request);
     const { status, headers } = response;
     body = response.body;
-    if (!attempt.live) cancel();
+    if (!attempt.live) attempt.end();
     else if (status === 204) host.stopped();
     else if (status < 300) {
       await (polls ? poll(response) : stream(response));
@@ -178,12 +175,12 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
     polls,
     begun: now(),
     end() {
-      if (!attempt.live) return;
+      ledger.attempts -= +attempt.live;
       attempt.live = false;
-      ledger.attempts--;
       timer.clear();
-      // The body first: a fetch that takes no heed of its signal must not keep the socket.
-      cancel();
+      // The body first: a fetch that takes no heed of its signal must not keep the socket. It cannot fail in a way that
+      // matters.
+      body?.cancel().catch(() => {});
       controller.abort();
     },
     wake() {

@@ -104,8 +104,10 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
 
   const set = (state: ConnectionState, error: SSEError | null = null): void => {
     if (client.status.state === state && client.status.error === error) return;
-    client.status = { state, failures: backoff.failures, error };
-    handlers.call(STATUS, [state, client.status], tell);
+    const status = (client.status = { state, failures: backoff.failures, error });
+    handlers.call(STATUS, [state, status], tell);
+    // Unless one of them brought the next status about.
+    if (error && client.status === status) tell(error, true);
   };
 
   // One attempt at a time.
@@ -134,7 +136,6 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     unwatch();
     handlers.call(END, [state === "error" ? error : undefined], tell);
     set(state, error);
-    if (error) tell(error, true);
   };
 
   const disconnect = (): void => finish("closed");
@@ -178,7 +179,6 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     const rare = backoff.failures > 1 && isAsleep(page) ? backoff.max : 0;
     timer.set(probed ? 0 : Math.max(delay, rare), begin);
     set("reconnecting", failure);
-    tell(failure, true);
   };
 
   const host: AttemptHost = {
@@ -219,7 +219,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     destroyed ? () => {} : handlers.add(type, handler, onOptions);
 
   const connect = (): void => {
-    if (destroyed) throw new Error("destroyed already");
+    if (destroyed) throw new Error("destroyed");
     if (wanted) return;
     wanted = true;
     ledger.clients++;
@@ -273,7 +273,9 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
 
   return {
     on,
-    onConnectionChange: (handler, onOptions) => on(STATUS, handler, onOptions),
+    // None is told an old status after a newer one that another brought about.
+    onConnectionChange: (handler, onOptions) =>
+      on(STATUS, (state, status) => client.status === status && handler(state, status), onOptions),
     events,
     [Symbol.asyncIterator]: () => events(),
     connect,

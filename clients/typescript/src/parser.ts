@@ -22,7 +22,7 @@ export interface ParserSink {
  *
  * @param id the last event id of the connection before
  * @param maxEventBytes the largest event (and the largest unfinished line), UTF-16 units; default 1 MiB
- * @param live asked after each line: false ends the parser, and the rest of the chunk is not looked at
+ * @param live asked before each line: false ends the parser, and the rest of the chunk is not looked at
  */
 export function createParser(
   sink: ParserSink,
@@ -74,9 +74,9 @@ export function createParser(
     rest = lines.pop() ?? "";
     afterCr = text.endsWith("\r");
     for (const line of lines) {
-      finish(line);
       dead = !live();
       if (dead) return;
+      finish(line);
     }
     if (lines.length || !first) first = rest[0];
     if (first === ":" && !sink.onComment) rest = first;

@@ -35,7 +35,7 @@ export async function buildRequest(
 
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
 export function sessionUrl({ baseUrl = "", sessionId }: SSEClientOptions<any>): string {
-  if (!sessionId) throw new TypeError("no sessionId and no url");
+  if (!sessionId) throw new TypeError("no sessionId or url");
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
