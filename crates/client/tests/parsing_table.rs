@@ -124,7 +124,7 @@ async fn a_field_called_comment_is_no_comment_and_comments_are_told_when_asked_f
     assert!(matches!(&items[..], [Item::Event(_)]), "{items:?}");
     let (items, _) = read(": one\n:two\n\ndata:a\n\n:\n").await;
     let comment = |text: &str| Item::Comment(text.to_owned());
-    assert_eq!((&items[0], &items[1], &items[3]), (&comment("one"), &comment("two"), &comment("")));
+    assert_eq!((&items[0], &items[1], &items[3]), (&comment(" one"), &comment("two"), &comment("")));
 }
 
 #[tokio::test]

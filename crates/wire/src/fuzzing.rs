@@ -73,7 +73,10 @@ fn check_block(event_type: &EventType, id: EventId<'_>, text: &str) {
     let chunk = encoder.block().retry(wait_ms).comment(text).id(id).event(event_type).data(text).finish();
     let text = with_line_feeds(text);
     let mut expected = vec![OwnedItem::Retry(wait_ms)];
-    expected.extend(text.split('\n').map(|line| OwnedItem::Comment(reference::cut_comment(line.as_bytes()))));
+    expected.extend(
+        text.split('\n')
+            .map(|line| OwnedItem::Comment(reference::cut_comment(format!(" {line}").as_bytes()))),
+    );
     expected.push(OwnedItem::Event {
         id: id.as_str().to_owned(),
         event_type: event_type.as_str().to_owned(),

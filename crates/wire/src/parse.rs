@@ -33,7 +33,7 @@ pub enum Item<'a> {
         /// Its data; lines are divided by LF, and there is none after the last.
         data: &'a str,
     },
-    /// A comment, without the one space after its colon. Of a long one only the first
+    /// A comment: all that stands behind its colon. Of a long one only the first
     /// [`MAX_COMMENT_BYTES`](crate::limits::MAX_COMMENT_BYTES).
     Comment(&'a str),
     /// How long to wait before coming back, milliseconds, as the peer has it: 0 and `u64::MAX` are possible,

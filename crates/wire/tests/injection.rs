@@ -89,7 +89,7 @@ fn threat_13_separators_and_c1_controls_end_no_line() {
         let chunk = encoder.event(&event_type, &text).finish(EventId::new(&text).unwrap());
         assert_eq!(parse(unchunk(chunk)).items, [event(&text, &text, &text)]);
         let chunk = encoder.block().comment(&text).finish();
-        assert_eq!(parse(unchunk(chunk)).items, [comment(&text)]);
+        assert_eq!(parse(unchunk(chunk)).items, [comment(&format!(" {text}"))]);
     }
 }
 
@@ -114,7 +114,10 @@ fn threat_13_a_comment_stays_a_comment() {
         let mut encoder = Encoder::new();
         let chunk = encoder.block().comment(payload).finish();
         let lines = with_line_feeds(payload);
-        assert_eq!(parse(unchunk(chunk)).items, lines.split('\n').map(comment).collect::<Vec<_>>());
+        assert_eq!(
+            parse(unchunk(chunk)).items,
+            lines.split('\n').map(|line| comment(&format!(" {line}"))).collect::<Vec<_>>()
+        );
     }
 }
 

@@ -120,7 +120,7 @@ fn a_long_comment_is_cut_between_characters() {
         assert_eq!(outcome.items, [support::comment(&character.repeat(kept / character.len()))]);
     }
     let whole = "x".repeat(MAX_COMMENT_BYTES);
-    assert_eq!(parse_within(format!(": {whole}\n"), Limits::default()).items, [support::comment(&whole)]);
+    assert_eq!(parse_within(format!(":{whole}\n"), Limits::default()).items, [support::comment(&whole)]);
 }
 
 #[test]

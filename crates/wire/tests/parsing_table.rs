@@ -321,6 +321,6 @@ fn nothing_is_delivered_after_the_sink_stopped() {
 }
 
 #[test]
-fn comments_are_delivered_without_the_space_that_the_encoder_writes() {
-    assert_eq!(parse(": watertight\n:x\n:  y\n:\n").items, ["watertight", "x", " y", ""].map(comment));
+fn comments_are_delivered_as_they_stand_behind_their_colon() {
+    assert_eq!(parse(": watertight\n:x\n:  y\n:\n").items, [" watertight", "x", "  y", ""].map(comment));
 }

@@ -98,7 +98,7 @@ fn process(line: &[u8], buffers: &mut Buffers, outcome: &mut Outcome) {
     let value = || Value { text: text(bytes), bytes: bytes.len() };
     match name {
         // The standard ignores comments; ours are delivered.
-        b"" => outcome.items.push(OwnedItem::Comment(cut_comment(bytes))),
+        b"" => outcome.items.push(OwnedItem::Comment(cut_comment(&line[1..]))),
         b"event" => buffers.event_type = value(),
         b"data" => match &mut buffers.data {
             Some(data) => {

@@ -131,8 +131,8 @@ impl Parser {
         }
         let Line::Value { field, at_start } = &mut self.line else { return Ok(()) };
         let Some(first) = rest.first() else { return Ok(()) };
-        if std::mem::take(at_start) && *first == b' ' {
-            // One space after the colon is not part of the value.
+        if std::mem::take(at_start) && *first == b' ' && !matches!(field, Field::Comment) {
+            // One space after the colon is not part of a field's value; of a comment it is.
             rest = &rest[1..];
         }
         match field {
