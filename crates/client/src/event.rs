@@ -50,7 +50,7 @@ pub enum Item {
     Event(Event),
     /// Events are missing here: what, and why. Everything after it is newer.
     Gap(Gap),
-    /// A comment of the stream, the text after its colon less one space, at most 1 KiB of it. Only if asked
+    /// A comment of the stream, all that stands behind its colon, at most 1 KiB of it. Only if asked
     /// for with [`Subscriber::with_comments`](crate::Subscriber::with_comments).
     Comment(String),
     /// The connection changed. Nothing is lost by ignoring it.
