@@ -123,7 +123,7 @@ function warnOfDifferences(connection: Connection, { options }: Member): void {
   if (!names.length) return;
   connection.warned = true;
   console.warn(
-    `watertight: components that share the stream ${connection.key} differ in ${names.join(", ")}; ` +
-      "those of the first one count. Give one of them another `key` to keep them apart.",
+    `watertight: components that share ${connection.key} differ in ${names.join(", ")}; ` +
+      "the first one counts. Another `key` sets them apart.",
   );
 }
