@@ -51,7 +51,7 @@ describe("options", () => {
       <Status key={3} {...sse.options} token="s3cret" pollingInterval={5} />,
     ]);
     expect(warn).toHaveBeenCalledTimes(1);
-    expect(warn.mock.calls[0]?.[0]).toMatch(/differ in token; those of the first one count/);
+    expect(warn.mock.calls[0]?.[0]).toMatch(/differ in token; the first one counts/);
     expect(warn.mock.calls[0]?.[0]).not.toMatch(/s[e3]cret/);
   });
 
