@@ -67,7 +67,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   const controller = new AbortController();
   const { signal } = controller;
   /** The body as it came, then what reads it: what has to be cancelled. */
-  let body: ReadableStream<Uint8Array> | ReadableStreamDefaultReader<Uint8Array> | null = null;
+  let body: ReadableStream<Uint8Array> | ReadableStreamDefaultReader<Uint8Array> | null | undefined;
   let limit: number;
   let late: SSEError;
   let lastByte: number;
@@ -95,7 +95,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   /** Reads the body until its end, or until `chunk` says false, or until the attempt is ended. */
   const read = async (response: Response, chunk: (bytes: Uint8Array) => unknown): Promise<void> => {
     const reader = response.body?.getReader();
-    body = reader ?? null;
+    body = reader;
     while (reader) {
       const { done, value } = await reader.read();
       if (!attempt.live || done || chunk(value) === false) return;
@@ -114,7 +114,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
 
   const poll = async (response: Response): Promise<void> => {
     const answer = readPoll(await text(response, POLL_ANSWER_MAX));
-    if (!answer) throw new SSEError("protocol", "no answer to a long-poll");
+    if (!answer) throw new SSEError("protocol", "no poll answer");
     const { events, next, gap, end } = answer;
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
     if (end) events.push({ type: "error", data: JSON.stringify(end), id: next });

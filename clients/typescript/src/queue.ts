@@ -32,11 +32,15 @@ export function createQueue(
     controller.enqueue({ type: "gap", data, text: JSON.stringify(data), id: last ?? "" });
   };
 
+  const room = (): boolean => controller.desiredSize! > 0;
+
   const stop = (): void => offs.forEach((off) => off());
 
   const offs = subscribe(
     (event) => {
-      if (controller.desiredSize! > 0) controller.enqueue(event);
+      // The hole before the event that comes after it, even if nobody has read on yet.
+      if (room()) tell();
+      if (room()) controller.enqueue(event);
       else if (!missed++) from = last;
       last = event.id;
     },
@@ -48,7 +52,7 @@ export function createQueue(
     },
   );
   const source = { start: (c: typeof controller) => void (controller = c), pull: tell, cancel: stop };
-  const reader = new ReadableStream(source, { highWaterMark }).getReader();
+  const reader = new ReadableStream(source, { highWaterMark: highWaterMark || 1 }).getReader();
   const iterator: EventIterator = {
     async next() {
       const result = await reader.read();

@@ -177,8 +177,8 @@ export interface EventsOptions {
   /** Ends the loop when it is aborted. */
   signal?: AbortSignal | undefined;
   /**
-   * How many events the loop may be behind. Beyond that the oldest go, and a `gap` event with reason `overflow` says
-   * how many. Default 1,000.
+   * How many events the loop may be behind. What comes beyond that is dropped, and a `gap` event with reason `overflow`
+   * stands where it is missing. Default 1,000.
    */
   highWaterMark?: number | undefined;
 }
