@@ -107,7 +107,8 @@ pub enum Status {
     /// No stream comes through: the hub is asked for events by long-poll, from the same position on. The
     /// stream is tried again now and then.
     Polling,
-    /// The hub says that it closes the stream, and why. The end follows.
+    /// The hub says that it closes the stream, and why. The end follows, and then a new attempt; with
+    /// `SESSION_ENDED` the subscriber is over.
     Goodbye {
         /// Stable code: `SESSION_ENDED`, `SHUTTING_DOWN`, `TIMEOUT`, ...
         code: String,

@@ -119,7 +119,8 @@ impl Subscriber {
     }
 
     /// What happens next. `None` once the subscriber is over: after an error, after
-    /// [`Status::Stopped`](crate::Status::Stopped), or when it was closed.
+    /// [`Status::Stopped`](crate::Status::Stopped), after a goodbye that says that the session has ended, or when
+    /// it was closed.
     ///
     /// Dropping the future loses nothing, not even a connection half made: call it again.
     ///
@@ -153,12 +154,12 @@ impl Subscriber {
     }
 
     /// Closes the connection, if there is one, and makes [`Subscriber::next`] open another at once, without
-    /// waiting, from the same position on. It tells of no error. A subscriber that ended with an error begins
-    /// anew; one that was closed, or stopped by the server (204), does not.
+    /// waiting, from the same position on. It tells of no error. A subscriber that ended with an error, or
+    /// with its session, begins anew; one that was closed, or stopped by the server (204), does not.
     pub fn restart(&mut self) {
         match self.phase {
             Phase::Over(End::Closed | End::Stopped) => return,
-            Phase::Over(End::Failed) => self.begin_anew(),
+            Phase::Over(End::Failed | End::Ended) => self.begin_anew(),
             _ => {}
         }
         self.way = Way::Stream;

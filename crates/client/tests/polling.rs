@@ -108,16 +108,13 @@ async fn gaps_and_the_end_of_a_session_are_told_here_too() {
         assert!(arrived.url().contains("after=mg931z5aashp-7&"), "{}", arrived.url());
         let body = r#"{"events":[],"next":"mg931z5aashp-7","gap":null,"end":{"error":"over","code":"SESSION_ENDED"}}"#;
         arrived.json(body).await;
-        // Whether to come back is the application's affair; it is not done in haste.
-        memory.accept().await
     };
     let reader = async {
         let Item::Gap(gap) = next_item(&mut subscriber).await else { panic!("no gap") };
         assert_eq!((gap.missed, gap.reason.as_str()), (Some(7), "evicted"));
         let goodbye = until_status(&mut subscriber, |status| matches!(status, Status::Goodbye { .. })).await;
         assert_eq!(goodbye, Status::Goodbye { code: "SESSION_ENDED".into(), message: "over".into() });
-        until_status(&mut subscriber, |status| matches!(status, Status::Waiting { .. })).await;
-        subscriber.next().await;
+        assert!(subscriber.next().await.is_none(), "there is nothing to come back to");
     };
     tokio::join!(server, reader);
 }

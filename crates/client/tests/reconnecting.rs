@@ -360,3 +360,27 @@ async fn the_first_byte_must_come_in_time_whatever_the_head_says() {
     assert_eq!(begun.elapsed().as_secs(), 7);
     assert!(matches!(&status, Status::Waiting { reason, .. } if reason.contains("first byte")), "{status:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_back_to_a_session_that_has_ended_unless_told_to() {
+    let memory = Memory::default();
+    let mut subscriber = memory.subscriber();
+    let server = async {
+        let (_, writer) = memory.stream().await;
+        writer.say("id: 7\ndata: 1\n\n").await;
+        writer.say("event: error\ndata: {\"error\":\"over\",\"code\":\"SESSION_ENDED\"}\n\n").await;
+        // The subscriber hangs up by itself.
+        writer.closed().await;
+        let (request, writer) = memory.stream().await;
+        assert_eq!(header(&request, "last-event-id"), Some("7"));
+        writer
+    };
+    let reader = async {
+        assert_eq!(next_data(&mut subscriber).await, "1");
+        until_status(&mut subscriber, |status| matches!(status, Status::Goodbye { .. })).await;
+        assert!(subscriber.next().await.is_none());
+        subscriber.restart();
+        until_status(&mut subscriber, |status| matches!(status, Status::Open)).await;
+    };
+    tokio::join!(server, reader);
+}

@@ -14,6 +14,9 @@ use crate::limits::{HEALTHY_AFTER, POLL_GRACE, POLL_PAUSE, POLL_WAIT};
 use crate::plan::Manner;
 use crate::stream::Read;
 
+/// The goodbye after which the hub has nothing more of this session.
+const SESSION_ENDED: &str = "SESSION_ENDED";
+
 type Told = Option<Result<Item, Error>>;
 
 impl Subscriber {
@@ -50,6 +53,12 @@ impl Subscriber {
                     }
                 }
             };
+            if let Some(Ok(Item::Status(Status::Goodbye { code, .. }))) = &told
+                && code == SESSION_ENDED
+            {
+                // All of the session was delivered before: to come back would begin another one.
+                self.phase = Phase::Over(End::Ended);
+            }
             if told.is_some() {
                 return Poll::Ready(told);
             }

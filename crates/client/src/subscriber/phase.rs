@@ -36,6 +36,8 @@ pub(super) enum End {
     Stopped,
     /// With an error, which was told.
     Failed,
+    /// The hub said that the session has ended.
+    Ended,
 }
 
 /// A wait without a connection.
@@ -78,6 +80,7 @@ impl Phase {
             Self::Over(End::Closed) => "closed",
             Self::Over(End::Stopped) => "stopped",
             Self::Over(End::Failed) => "failed",
+            Self::Over(End::Ended) => "ended",
         }
     }
 }
