@@ -3,7 +3,8 @@ import { HEARTBEAT, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
 
 /** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; NaN if it says neither. */
 export function retryAfter(headers: Headers, now: number): number {
-  const told = headers.get("retry-after") ?? "";
+  // None reads as "null", which is neither.
+  const told = headers.get("retry-after") as string;
   return /^\d+$/.test(told) ? +told * 1000 : Date.parse(told) - now;
 }
 
@@ -11,12 +12,12 @@ export function retryAfter(headers: Headers, now: number): number {
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
   const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
-    /40[13]/.test(`${status}`) ? "auth" : "http",
+    /40[13]/.test(status as unknown as string) ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
     {
       status,
       code,
-      retryable: /408|42[59]|5../.test(`${status}`),
+      retryable: /408|42[59]|5../.test(status as unknown as string),
       retryAfter: retryAfter(headers, now),
     },
   );
@@ -24,14 +25,14 @@ export function refusal({ status, statusText, headers }: Response, body: string,
 
 /** Throws unless the answer is an event stream in UTF-8 (WHATWG HTML, section 9.2.5). */
 export function checkEventStream({ status, headers }: Response): void {
-  const type = headers.get("content-type") ?? "";
+  const type = headers.get("content-type") as string;
   if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && !/charset\s*=(?!\s*"?utf-?8\b)/i.test(type)) return;
   throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
 }
 
 /** How long a stream with this `Heartbeat-Interval` (seconds) may be silent, milliseconds. */
 export function silenceAllowed(heartbeat: string | null): number {
-  return Math.max((Number(heartbeat) || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
+  return Math.max((+heartbeat! || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
 }
 
 /** What a hub answers to a long-poll. */

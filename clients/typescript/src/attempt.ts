@@ -114,7 +114,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
 
   const poll = async (response: Response): Promise<void> => {
     const answer = readPoll(await text(response, POLL_ANSWER_MAX));
-    if (!answer) throw new SSEError("protocol", "no poll answer");
+    if (!answer) throw new SSEError("protocol", "no long-poll");
     const { events, next, gap, end } = answer;
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
     if (end) events.push({ type: "error", data: JSON.stringify(end), id: next });
@@ -142,7 +142,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
       attempt.heard = true;
       push(bytes);
     });
-    throw new SSEError("network", "the stream ended", { retryable: true });
+    throw new SSEError("network", "stream ended", { retryable: true });
   };
 
   const run = async (): Promise<void> => {
@@ -162,7 +162,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
       await (polls ? poll(response) : stream(response));
     } else {
       const error = refusal(response, "", now());
-      if (!/json/.test(headers.get("content-type") ?? "")) throw error;
+      if (!/json/.test(headers.get("content-type") as string)) throw error;
       // With the server's own words, if they come soon.
       arm(REFUSAL_TIMEOUT, error);
       throw refusal(response, await text(response, ERROR_BODY_MAX).catch(() => ""), now());

@@ -24,7 +24,7 @@ export function createBackoff(base = RETRY_BASE, max = RETRY_MAX, random: () => 
       base = milliseconds;
     },
     next(retryAfter = 0) {
-      const ceiling = clamp(clamp(base) * 2 ** Math.min(this.failures++, 20));
+      const ceiling = clamp(clamp(base) * 2 ** this.failures++);
       return retryAfter > 0
         ? clamp(retryAfter, RETRY_AFTER_MAX) + clamp(base) * random()
         : RETRY_MIN + (ceiling - RETRY_MIN) * random();

@@ -80,6 +80,8 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
   /** When to try a stream again, and how long after the last try. */
   let climbAt = 0;
   let climb = CLIMB_MIN;
+  /** When the last attempt failed. */
+  let lostAt = 0;
   let unwatch: Unsubscribe = () => {};
 
   // What is told.
@@ -155,7 +157,8 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     const { retryable, retryAfter, kind } = failure;
     const probed = polling && !polls;
     attempt = undefined;
-    if (progress || (heard && now() - begun >= HEALTHY_AFTER)) backoff.failures = 0;
+    lostAt = now();
+    if (progress || (heard && lostAt - begun >= HEALTHY_AFTER)) backoff.failures = 0;
     if (polls) {
       // A server that does not know long-polls is not asked again.
       if (!retryable && kind !== "auth") pollable = false;
@@ -167,7 +170,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     } else {
       silent++;
       if (probed) climb = Math.min(climb * 2, CLIMB_MAX);
-      climbAt = now() + climb;
+      climbAt = lostAt + climb;
     }
     if (failure.status === 401 && !refresh && isAsked) refresh = true;
     else if (kind === "goodbye" && !retryable) return finish("closed", failure);
@@ -241,13 +244,13 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     begin();
   };
 
-  /** It moves the one deadline nearer, or makes a stream prove itself. */
+  /** It moves the one deadline nearer, never away, or makes a stream prove itself. */
   const wake = (): void => {
     if (attempt) attempt.wake();
     else if (paused) {
       paused = false;
       begin();
-    } else if (!client.status.error?.retryAfter) timer.set(RETRY_MIN, begin);
+    } else if (!client.status.error?.retryAfter) timer.set(lostAt + RETRY_MIN - now(), begin);
   };
 
   const destroy = (): void => {

@@ -47,7 +47,7 @@ export function createTimer(clock: Clock = systemClock, keepAlive = true): Timer
       handle = clock.setTimeout(() => {
         clear();
         callback();
-      }, milliseconds);
+      }, Math.max(milliseconds, 0));
       if (!keepAlive) handle.unref?.();
     },
   };

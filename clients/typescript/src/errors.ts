@@ -58,5 +58,5 @@ export class SSEError extends Error {
 export function toSSEError(cause: unknown): SSEError {
   return cause instanceof SSEError
     ? cause
-    : new SSEError("network", `connection failed: ${cause}`, { retryable: true, cause });
+    : new SSEError("network", `no connection: ${cause}`, { retryable: true, cause });
 }

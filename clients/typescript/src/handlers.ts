@@ -37,10 +37,10 @@ export function createHandlers(): Handlers {
     },
     has: (type) => types.has(type),
     call(type, args, failed) {
-      const registered = types.get(type);
-      for (const [off, handler] of [...(registered ?? [])]) {
+      const registered = types.get(type) ?? new Map<Unsubscribe, Handler>();
+      for (const [off, handler] of [...registered]) {
         try {
-          if (registered?.has(off)) handler(...args);
+          if (registered.has(off)) handler(...args);
         } catch (thrown) {
           failed(thrown);
         }

@@ -55,7 +55,7 @@ export function createParser(
 
   const finish = (line: string): void => {
     if (!line) return dispatch();
-    const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
+    const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) as RegExpExecArray;
     if (field === "") sink.onComment?.(line.slice(1));
     else if (field === "event") type = value;
     else if (field === "data") data += value + "\n";
@@ -71,7 +71,7 @@ export function createParser(
     const lines = (afterCr ? text.replace(/^\n/, "") : text).split(/\r\n?|\n/);
     // Only the chunk is searched, never what was kept: a line in a million pieces costs as much as one in one.
     lines[0] = rest + lines[0];
-    rest = lines.pop() ?? "";
+    rest = lines.pop() as string;
     afterCr = text.endsWith("\r");
     for (const line of lines) {
       dead = !live();
@@ -83,6 +83,6 @@ export function createParser(
     if (data.length + rest.length <= maxEventBytes) return;
     dead = true;
     rest = data = "";
-    throw new SSEError("limit", `an event over ${maxEventBytes} bytes`);
+    throw new SSEError("limit", `event over ${maxEventBytes} bytes`);
   };
 }
