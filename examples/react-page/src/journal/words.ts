@@ -1,0 +1,21 @@
+import type { Gap } from "watertight";
+
+const REASONS: Record<string, string> = {
+  expired: "they were too old to be kept",
+  evicted: "the hub could not keep that many",
+  lagged: "this page read too slowly",
+  epoch: "the hub began anew and remembers nothing from before",
+  unknown_id: "the hub does not know where this page left off",
+};
+
+/** A gap in a sentence. */
+export function sayGap({ missed, reason }: Gap): string {
+  const what =
+    missed === null
+      ? "An unknown number of events is missing"
+      : missed === 1
+        ? "1 event is missing"
+        : `${missed} events are missing`;
+  const why = REASONS[reason];
+  return `${what} (${reason})${why ? `: ${why}` : ""}`;
+}
