@@ -52,7 +52,7 @@ export default defineConfig({
         test: {
           ...common,
           name: "node",
-          include: ["test/{unit,node,testing,tabs}/**/*.test.{ts,tsx}"],
+          include: ["test/{unit,node,testing,tabs}/**/*.test.{ts,tsx}", "contract/*.test.ts"],
           setupFiles: ["test/kit/check.ts"],
           execArgv: ["--expose-gc"],
         },

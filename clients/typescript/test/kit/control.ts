@@ -13,8 +13,16 @@ export interface Call {
 
 type Thing = Hub | HubProxy | ScriptedServer;
 
-/** Starts hubs, proxies and scripted servers for tests wherever they run, and ends what they leave behind. */
-export async function startControl(binary: () => Promise<string>): Promise<{ url: string; stop(): Promise<void> }> {
+/**
+ * Starts hubs, proxies and scripted servers for tests wherever they run, and ends what they leave behind.
+ *
+ * @param binary where the hub's program is
+ * @param build builds the package, for tests that run it in a process of its own
+ */
+export async function startControl(
+  binary: () => Promise<string>,
+  build: () => Promise<void>,
+): Promise<{ url: string; stop(): Promise<void> }> {
   const things = new Map<number, Thing>();
   let last = 0;
 
@@ -25,6 +33,7 @@ export async function startControl(binary: () => Promise<string>): Promise<{ url
   };
 
   const answer = async ({ id, name, args }: Call): Promise<unknown> => {
+    if (name === "build") return build();
     if (id === undefined) {
       const thing = await make[name]?.(...(args as never[]));
       if (!thing) throw new Error(`nobody makes a ${name}`);

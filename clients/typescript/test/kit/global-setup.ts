@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readdir, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
@@ -11,6 +12,7 @@ declare module "vitest" {
   }
 }
 
+const home = fileURLToPath(new URL("../..", import.meta.url));
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
 
 /** Builds something of the workspace, and resolves to where cargo says it put it. */
@@ -25,13 +27,22 @@ export async function cargoBuild(...what: string[]): Promise<string> {
   return executable;
 }
 
+/** Builds the package unless `dist` is newer than all that it is made of. */
+async function buildPackage(): Promise<void> {
+  const made = await stat(`${home}/dist/index.js`).then(({ mtimeMs }) => mtimeMs, () => 0);
+  const sources = await readdir(`${home}/src`, { recursive: true, withFileTypes: true });
+  const times = await Promise.all(sources.map(async (file) => (await stat(`${file.parentPath}/${file.name}`)).mtimeMs));
+  if (Math.max(...times) > made) await promisify(execFile)(process.execPath, [`${home}/scripts/build.mjs`]);
+}
+
 /** Vitest's entry: runs once, before all projects. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let binary: Promise<string> | undefined;
   // Built when the first test asks for a hub.
   const find = async (): Promise<string> =>
     process.env["WATERTIGHT_BIN"] ?? (await cargoBuild("--package", "watertight-cli", "--bin", "watertight"));
-  const control = await startControl(() => (binary ??= find()));
+  let built: Promise<void> | undefined;
+  const control = await startControl(() => (binary ??= find()), () => (built ??= buildPackage()));
   project.provide("control", control.url);
   return () => control.stop();
 }

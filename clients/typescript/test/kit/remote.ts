@@ -39,6 +39,11 @@ async function start<T>(name: string, ...args: unknown[]): Promise<T & { id: num
   return remote as T & { id: number };
 }
 
+/** Makes sure that `dist` is what the sources say. */
+export function buildPackage(): Promise<void> {
+  return call({ name: "build", args: [] });
+}
+
 const origin = (): string[] => ("location" in globalThis ? ["--cors-origins", globalThis.location.origin] : []);
 
 /** A real hub of this test's own, with quick reconnects. */
