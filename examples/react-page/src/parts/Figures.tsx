@@ -39,7 +39,7 @@ function Figure({ name, label, value, note, isBad = false, isText = false }: Fig
   return (
     <div className={`card figure${isBad ? " bad" : ""}`}>
       <dt>{label}</dt>
-      <dd className={isText ? "text" : "number"} data-testid={name}>
+      <dd className={isText ? "text" : "number"} data-testid={name} title={isText ? String(value) : undefined}>
         {value}
       </dd>
       <dd className="note">{note}</dd>
