@@ -239,7 +239,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
 
   const reconnect = (): void => {
     if (!wanted) return connect();
-    backoff.failures = 0;
+    backoff.failures = climbAt = 0;
     stop();
     begin();
   };

@@ -38,8 +38,9 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
       isConnected: state === "open" || state === "polling",
       connectionState: state,
       connectionError: error,
+      failures: status.failures,
     }),
-    [subscription, state, error],
+    [subscription, status],
   );
 }
 

@@ -8,4 +8,5 @@ export { SSEErrorBoundary, type SSEErrorBoundaryFallbackProps, type SSEErrorBoun
 export { createSSEHooks, useSSE, useSSEEvent } from "./hooks.ts";
 export { SSEProvider, type SSEProviderProps } from "./provider.ts";
 export type { SSEHooks, UseSSEOptions, UseSSEReturn } from "./types.ts";
-export type { ConnectionState, EventMap, SSEError, SSEEvent } from "../index.ts";
+export { SSEError } from "../index.ts";
+export type { ConnectionState, EventMap, Gap, SSEEvent } from "../index.ts";

@@ -36,6 +36,8 @@ export interface UseSSEReturn<Events extends object = EventMap> {
   readonly connectionState: ConnectionState;
   /** Why the last attempt failed, or the connection is over; `null` while all is well. */
   readonly connectionError: SSEError | null;
+  /** Failed attempts in a row. */
+  readonly failures: number;
   /**
    * Calls `handler` for each event of `type` (`*`: of all), outside of rendering, until what it returns is called. Works
    * at any time, connected or not, and outlives reconnects and changes of the stream. Call it in an effect and return
@@ -47,7 +49,10 @@ export interface UseSSEReturn<Events extends object = EventMap> {
   ): Unsubscribe;
   /** Takes part again: after `disconnect`, without `enabled`, or after an error that ended the connection. */
   connect(): void;
-  /** Takes part no longer. The connection closes when it is the last component's. Where it was is kept for `connect`. */
+  /**
+   * Takes part no longer: this one hook, not others of the same component. The connection closes with the last one. Where it
+   * was is kept for `connect`. To switch a whole page off and on, give an `SSEProvider` its `enabled`.
+   */
   disconnect(): void;
   /** Replaces the connection by a new one at once, from the same place, for all who share it. */
   reconnect(): void;

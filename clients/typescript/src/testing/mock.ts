@@ -174,6 +174,9 @@ export function createMockSSE({ sessionId = "test", ...hubOptions }: MockSSEOpti
       if (own) return own.status.error;
       return /^(reconnecting|error)$/.test(this.state) ? (errors.at(-1) ?? null) : null;
     },
+    get failures() {
+      return own?.status.failures ?? (this.state === "reconnecting" ? 1 : 0);
+    },
     addEventListener(type, handler) {
       const off = client().on(type, (_, event) => handler(event));
       client().connect();

@@ -55,6 +55,20 @@ describe("long-polls", () => {
     expect(watched.states).toEqual(["connecting", "reconnecting", "reconnecting", "reconnecting", "polling"]);
   });
 
+  test("are left at once by reconnect, if a stream gets through again", async () => {
+    const { url, streams } = await hub(
+      [refused(502), refused(502), refused(502), stream("data:a\n\n")],
+      [poll({ events: [], next: next(3) }), mute],
+    );
+    const watched = session(url);
+    await fallBack(watched);
+    await watched.until("polling");
+    watched.client.reconnect();
+    await watched.until("open");
+    await watched.receive(1);
+    expect(streams.at(-1)?.headers["last-event-id"]).toBe(next(3));
+  });
+
   test("do not begin after streams of which bytes came", async () => {
     const { url, polls } = await hub([broken("data:1\n\n")], [mute]);
     const watched = session(url);

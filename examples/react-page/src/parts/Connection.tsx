@@ -1,5 +1,3 @@
-import { useState } from "react";
-import type { SSEError } from "watertight/react";
 import type { Journal } from "../journal/journal.ts";
 import { useSSEEvent } from "../sse.ts";
 import { ConnectionBar } from "./ConnectionBar.tsx";
@@ -15,7 +13,7 @@ export function Connection({ journal, enabled, onEnabled }: ConnectionProps) {
   // Read when this is mounted: after an error it goes on where the journal ends.
   const where = { lastEventId: journal.position() };
   useSSEEvent("gap", (gap, { id }) => journal.gap(gap, id), where);
-  const { connectionState, connectionError, connect, reconnect } = useSSEEvent(
+  const { connectionState, connectionError, failures, connect, reconnect } = useSSEEvent(
     "agent_network_update",
     (update, { id }) => journal.update(update, id),
     where,
@@ -24,20 +22,11 @@ export function Connection({ journal, enabled, onEnabled }: ConnectionProps) {
     <ConnectionBar
       state={connectionState}
       error={connectionError}
-      failures={useFailures(connectionError)}
+      failures={failures}
       // Switched off by us, or closed by the hub: the second is no matter of the switch.
       onConnect={() => (enabled ? connect() : onEnabled(true))}
       onDisconnect={() => onEnabled(false)}
       onReconnect={reconnect}
     />
   );
-}
-
-/** Failures in a row: each has an error of its own, and there is none while all is well. */
-function useFailures(error: SSEError | null): number {
-  const [{ last, failures }, setSeen] = useState({ last: error, failures: error ? 1 : 0 });
-  if (error === last) return failures;
-  const now = error ? failures + 1 : 0;
-  setSeen({ last: error, failures: now });
-  return now;
 }
