@@ -81,7 +81,14 @@ export default defineConfig({
             { find: /^react-dom(\/.*)?$/, replacement: `${react18("react-dom")}$1` },
           ],
         },
-        test: { ...common, name: "react18", include: ["test/react/**/*.test.{ts,tsx}"], browser: browser() },
+        test: {
+          ...common,
+          name: "react18",
+          include: ["test/react/**/*.test.{ts,tsx}"],
+          // React has `<Activity>` since 19.2.
+          exclude: ["test/react/activity.test.tsx"],
+          browser: browser(),
+        },
       },
     ],
   },

@@ -56,12 +56,19 @@ export interface Attempt {
  * its client knows it before anything can happen to it. It owns its abort controller, its reader and its one timer, and
  * gives all three back in `end`, on every path.
  *
+ * @param polling whether a long-poll was answered already
  * @param cursor the last event id delivered
  * @param refresh whether the last answer was 401
  */
-export function createAttempt(host: AttemptHost, polls: boolean, cursor: string, refresh: boolean): Attempt {
+export function createAttempt(
+  host: AttemptHost,
+  polls: boolean,
+  polling: boolean,
+  cursor: string,
+  refresh: boolean,
+): Attempt {
   const { options } = host;
-  const { connectTimeout = CONNECT_TIMEOUT, replay } = options;
+  const { connectTimeout = CONNECT_TIMEOUT } = options;
   const timer = createTimer(options.clock, options.keepAlive);
   const { now } = timer;
   const controller = new AbortController();
@@ -79,7 +86,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   };
 
   /** From now on silence of this length ends the attempt. */
-  const arm = (silence: number, error = new SSEError("timeout", `silent for ${silence} ms`, { retryable: true })): void => {
+  const arm = (silence: number, error = new SSEError("timeout", `silent ${silence} ms`, { retryable: true })): void => {
     limit = Math.min(silence, SILENCE_MAX);
     late = error;
     lastByte = now();
@@ -114,7 +121,7 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
 
   const poll = async (response: Response): Promise<void> => {
     const answer = readPoll(await text(response, POLL_ANSWER_MAX));
-    if (!answer) throw new SSEError("protocol", "no long-poll");
+    if (!answer) throw new SSEError("protocol", "no poll");
     const { events, next, gap, end } = answer;
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
     if (end) events.push({ type: "error", data: JSON.stringify(end), id: next });
@@ -148,8 +155,8 @@ export function createAttempt(host: AttemptHost, polls: boolean, cursor: string,
   const run = async (): Promise<void> => {
     arm(connectTimeout + (polls ? POLL_WAIT * 1000 : 0));
     const request = await buildRequest(options, { signal, refresh }, cursor, polls && {
-      // Without a cursor the first answer has to come at once: nothing can be lost behind the position in it.
-      wait: cursor || replay ? POLL_WAIT : 0,
+      // The first is to be answered at once: it tells that this way works, and the position in it is what nothing is lost behind.
+      wait: polling ? POLL_WAIT : 0,
       limit: POLL_LIMIT,
     });
     if (!attempt.live) return;

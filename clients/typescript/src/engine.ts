@@ -118,7 +118,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     timer.clear();
     if (!wanted || paused || attempt) return;
     const polls = pollable && (polling ? now() < climbAt : silent >= FALLBACK_AFTER);
-    attempt = createAttempt(host, polls, client.lastEventId, refresh);
+    attempt = createAttempt(host, polls, polling, client.lastEventId, refresh);
     progress = false;
     goodbye = undefined;
     if (client.status.state === "open") set("reconnecting");
@@ -170,7 +170,8 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     } else {
       silent++;
       if (probed) climb = Math.min(climb * 2, CLIMB_MAX);
-      climbAt = lostAt + climb;
+      // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
+      climbAt = probed || kind === "timeout" ? lostAt + climb : 0;
     }
     if (failure.status === 401 && !refresh && isAsked) refresh = true;
     else if (kind === "goodbye" && !retryable) return finish("closed", failure);

@@ -27,14 +27,24 @@ async function fallBack(watched: Watched): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await watched.again();
 }
 
+/** Lets somebody on the way keep three streams back, after which the next attempt is a long-poll. */
+async function keepBack(watched: Watched, streams: Request[]): Promise<void> {
+  for (let turn = 1; turn <= 3; turn++) {
+    await expect.poll(() => streams.length).toBe(turn);
+    watched.clock.advance(10_000);
+    expect(watched.lost).toBe(turn);
+    await watched.again();
+  }
+}
+
 describe("long-polls", () => {
   test("bring the events where no stream gets through, and resume from the same cursor", async () => {
     const { url, streams, polls } = await hub(
-      [refused(502)],
+      [mute],
       [poll({ events: [], next: next(3), gap: null }), poll({ events: [event(4), event(5, "tick")], next: next(5) }), mute],
     );
     const watched = session(url);
-    await fallBack(watched);
+    await keepBack(watched, streams);
     await watched.until("polling");
     watched.clock.advance(500);
     await watched.receive(2);
@@ -45,7 +55,7 @@ describe("long-polls", () => {
       ["tick", "5", next(5)],
     ]);
     expect(streams).toHaveLength(3);
-    // Without a cursor the first must not wait: only behind its position nothing can be lost.
+    // The first must not wait: it tells that this way works, and only behind its position nothing can be lost.
     expect(polls.map(({ path }) => path)).toEqual([
       "/sessions/s/events?wait=0&limit=100",
       `/sessions/s/events?after=${next(3)}&wait=25&limit=100`,
@@ -78,16 +88,25 @@ describe("long-polls", () => {
 
   test("begin where the head comes and the body does not", async () => {
     const head = { headers: { "content-type": "text/event-stream", "heartbeat-interval": "15" }, then: "hang" as const };
-    const { url, polls } = await hub([head], [mute]);
+    const { url, streams, polls } = await hub([head], [mute]);
     const watched = session(url);
-    for (let turn = 1; turn <= 3; turn++) {
-      await expect.poll(() => watched.clock.pending).toBe(1);
-      watched.clock.advance(10_000);
-      expect(watched.lost).toBe(turn);
-      await watched.again();
-    }
+    await keepBack(watched, streams);
     await expect.poll(() => polls.length).toBe(1);
     expect(watched.states).not.toContain("open");
+  });
+
+  test("are left as soon as one was answered, if streams were refused and not kept back", async () => {
+    const { url, streams, polls } = await hub(
+      [refused(502), refused(502), refused(502), stream(`id:${next(4)}\ndata:4\n\n`)],
+      [refused(502), poll({ events: [event(3)], next: next(3) }), mute],
+    );
+    const watched = session(url);
+    await fallBack(watched);
+    // The hub is away: long-polls and streams take turns.
+    await watched.again();
+    await watched.until("open");
+    await watched.receive(1);
+    expect([streams.length, polls.length]).toEqual([4, 1]);
   });
 
   test("are not for a foreign URL, unless wanted", async () => {
@@ -106,9 +125,9 @@ describe("long-polls", () => {
   });
 
   test("with nothing to tell come no closer than the polling interval", async () => {
-    const { url, polls } = await hub([refused(502)], [poll({ events: [], next: next(3) })]);
+    const { url, streams, polls } = await hub([mute], [poll({ events: [], next: next(3) })]);
     const watched = session(url, { pollingInterval: 2_000 });
-    await fallBack(watched);
+    await keepBack(watched, streams);
     for (let turn = 1; turn <= 3; turn++) {
       await expect.poll(() => polls.length).toBe(turn);
       await expect.poll(() => watched.clock.next).toBe(2_000);
@@ -154,10 +173,10 @@ describe("long-polls", () => {
   });
 
   test("are left when a stream gets through again, after tries that grow rarer", async () => {
-    const streams = [refused(502), refused(502), refused(502), refused(502), stream(`id:${next(9)}\ndata:9\n\n`)];
+    const streams = [mute, mute, mute, refused(502), stream(`id:${next(9)}\ndata:9\n\n`)];
     const seen = await hub(streams, [poll({ events: [], next: next(8) })]);
     const watched = session(seen.url);
-    await fallBack(watched);
+    await keepBack(watched, seen.streams);
     await watched.until("polling");
     const tries: number[] = [];
     const began = watched.clock.now();
@@ -185,12 +204,12 @@ describe("long-polls", () => {
 
   test("tell a gap before what follows it, and drop what came already", async () => {
     const gap = { from: next(2), to: next(6), missed: 5, reason: "evicted" };
-    const { url } = await hub(
-      [refused(502)],
+    const { url, streams } = await hub(
+      [mute],
       [poll({ events: [event(1)], next: next(1) }), poll({ events: [event(1), event(7)], next: next(7), gap }), mute],
     );
     const watched = session(url, { replay: "all" });
-    await fallBack(watched);
+    await keepBack(watched, streams);
     await watched.receive(1);
     watched.clock.advance(1);
     await watched.receive(3);

@@ -7,7 +7,7 @@ import { Activity, data, mock, mount, seen, Watch } from "./kit.tsx";
 const Shown = ({ show, children }: { show: boolean; children: ReactNode }): ReactNode =>
   Activity && <Activity mode={show ? "visible" : "hidden"}>{children}</Activity>;
 
-describe.skipIf(!Activity)("Activity", () => {
+describe("Activity", () => {
   it("hidden and shown ten times: nothing is open while hidden, and nothing is missed", async () => {
     const sse = mock();
     const into = seen();
