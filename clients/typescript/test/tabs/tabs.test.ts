@@ -1,28 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { startHub, type RemoteHub } from "../kit/remote.ts";
+import { startBrowser } from "./pages.ts";
 
 // Real tabs: pages of one browser profile, each with the package as it is built.
 
-let browser: Browser;
-let server: Server;
+let started: Awaited<ReturnType<typeof startBrowser>>;
 let origin: string;
 let context: BrowserContext;
-
-const html = `<!doctype html><title>tab</title><script type="module">
-  import { SSEClient } from "/index.js";
-  import { shareTabs } from "/tabs.js";
-  globalThis.texts = [];
-  globalThis.begin = (variable, options, name, texts = globalThis.texts) => {
-    const client = new SSEClient({ ...options, fetch: shareTabs({ name }) });
-    client.on("*", (data, { type }) => texts.push(type === "gap" ? "gap" : data));
-    client.connect();
-    globalThis[variable] = client;
-  };
-</script>`;
 
 interface Tab {
   page: Page;
@@ -32,30 +17,14 @@ interface Tab {
 }
 
 beforeAll(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-  });
-  server = createServer((request, response) => {
-    const path = request.url ?? "/";
-    const type = path.endsWith(".js") ? "text/javascript" : "text/html";
-    const content = path === "/" ? html : readFile(new URL(`../../dist${path}`, import.meta.url));
-    Promise.resolve(content).then(
-      (body) => response.writeHead(200, { "content-type": type }).end(body),
-      () => response.writeHead(404).end(),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  started = await startBrowser();
+  origin = started.origin;
 });
 
-afterAll(async () => {
-  await browser.close();
-  await new Promise((resolve) => (server.close(resolve), server.closeAllConnections()));
-});
+afterAll(() => started.stop());
 
 beforeEach(async () => {
-  context = await browser.newContext();
+  context = await started.browser.newContext();
 });
 
 // Before the check that no hub has a connection left.

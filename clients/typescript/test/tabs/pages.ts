@@ -1,0 +1,46 @@
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { chromium, type Browser } from "playwright-core";
+
+/** Every page: the package as it is built, and a word to begin with. */
+const html = `<!doctype html><title>tab</title><script type="module">
+  import { SSEClient } from "/index.js";
+  import { shareTabs } from "/tabs.js";
+  globalThis.texts = [];
+  globalThis.begin = (variable, options, name, texts = globalThis.texts) => {
+    const client = new SSEClient({ ...options, ...(name && { fetch: shareTabs({ name }) }) });
+    client.on("*", (data, { type }) => texts.push(type === "gap" ? "gap" : data));
+    client.connect();
+    globalThis[variable] = client;
+  };
+</script>`;
+
+/** A browser of this test file's own, and a server for its pages. */
+export async function startBrowser(
+  ignoreDefaultArgs: string[] = [],
+): Promise<{ browser: Browser; origin: string; stop(): Promise<void> }> {
+  const browser = await chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+    ignoreDefaultArgs,
+  });
+  const server = createServer((request, response) => {
+    const path = request.url ?? "/";
+    const isScript = path.endsWith(".js");
+    const content = isScript ? readFile(new URL(`../../dist${path}`, import.meta.url)) : html;
+    Promise.resolve(content).then(
+      (body) => response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" }).end(body),
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    browser,
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop: async () => {
+      await browser.close();
+      await new Promise((resolve) => (server.close(resolve), server.closeAllConnections()));
+    },
+  };
+}
