@@ -25,6 +25,9 @@ use stdin::StdinReader;
 /// Lines that may gather before they are sent, whatever else is there to read.
 const GATHERED_LINES_MAX: usize = 10_000;
 
+/// And at most so many bytes of input, or one read more.
+const GATHERED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Options of `watertight publish`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PublishArgs {
@@ -145,13 +148,16 @@ async fn pump(input: &mut StdinReader, sender: &mut Sender, crlf: bool) -> Resul
     let mut ready = Vec::new();
     while let Some(read) = input.read().await {
         let mut next = Some(read);
+        let mut gathered = 0;
         while let Some(read) = next {
             let bytes = read.map_err(|error| format!("cannot read standard input: {error}"))?;
             if let Err(TooLong { number }) = lines.push(&bytes, &mut ready) {
                 send(sender, std::mem::take(&mut ready)).await?;
                 return Err(format!("line {number} is longer than {LINE_BYTES_MAX} bytes"));
             }
-            next = if ready.len() < GATHERED_LINES_MAX { input.read_now() } else { None };
+            gathered += bytes.len();
+            let more = ready.len() < GATHERED_LINES_MAX && gathered < GATHERED_BYTES_MAX;
+            next = if more { input.read_now() } else { None };
         }
         send(sender, std::mem::take(&mut ready)).await?;
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::limits::{RETRY_AFTER_MAX, RETRY_MIN};
+use crate::limits::{RETRY_AFTER_MAX, RETRY_CEILING_MAX, RETRY_MIN};
 
 /// Gives numbers from 0 to 1.
 type Random = Box<dyn FnMut() -> f64 + Send>;
@@ -22,8 +22,12 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// A back-off whose first delay lies under `base` and whose later ones under `ceiling`.
     pub(crate) fn new(base: Duration, ceiling: Duration) -> Self {
-        let mut new =
-            Self { base, ceiling: ceiling.max(RETRY_MIN), failures: 0, random: Box::new(fastrand::f64) };
+        let mut new = Self {
+            base,
+            ceiling: ceiling.clamp(RETRY_MIN, RETRY_CEILING_MAX),
+            failures: 0,
+            random: Box::new(fastrand::f64),
+        };
         new.set_base(base);
         new
     }
@@ -40,7 +44,7 @@ impl Backoff {
 
     /// Delays never lie above this from now on (but a `Retry-After` may).
     pub(crate) fn set_ceiling(&mut self, ceiling: Duration) {
-        self.ceiling = ceiling.max(RETRY_MIN);
+        self.ceiling = ceiling.clamp(RETRY_MIN, RETRY_CEILING_MAX);
         self.set_base(self.base);
     }
 

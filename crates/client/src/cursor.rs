@@ -65,6 +65,11 @@ impl Cursor {
         }
     }
 
+    /// Something is missing, and nobody says where it goes on: anything that comes now is news.
+    pub(crate) fn forget_delivered(&mut self) {
+        self.delivered = None;
+    }
+
     fn set(&mut self, id: &str) {
         self.id.clear();
         self.id.push_str(id);

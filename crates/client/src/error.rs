@@ -184,8 +184,9 @@ impl Problem {
 fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let told = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = told.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !told.is_empty() && told.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than a number can say is longer than anybody waits.
+        return Some(told.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let then = httpdate::parse_http_date(told).ok()?;
     let now = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(wall);

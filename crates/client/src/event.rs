@@ -71,9 +71,10 @@ pub struct Event {
 /// A hole in the stream, as the hub words it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The last id before the hole, if the hub knows it.
+    /// The first missing event; with the reasons `epoch` and `unknown_id` the id that was asked for, if it was
+    /// one.
     pub from: Option<String>,
-    /// The position after it.
+    /// The last missing event, or the position before what follows: resuming from it repeats nothing.
     pub to: Option<String>,
     /// How many events are missing, if the hub can tell.
     pub missed: Option<u64>,

@@ -77,7 +77,7 @@ impl Fallback {
         // is followed by a probe.
         let unreachable = matches!(error, Error::Connect { .. });
         if let Some(given_up) = &mut self.given_up {
-            if unreachable {
+            if unreachable && !given_up.working {
                 given_up.probe_at = now;
             } else {
                 given_up.interval = given_up.interval.saturating_mul(2).min(PROBE_INTERVAL_MAX);
@@ -115,8 +115,12 @@ impl Fallback {
         Next { way: Way::Stream, at_once: false }
     }
 
-    /// Whoever answers knows no long-poll: it is not tried again.
+    /// Whoever answers knows no long-poll: it is not tried again. If long-polls were answered before, somebody else
+    /// has spoken, or half an answer came: that is a failure like any other.
     pub(crate) fn poll_not_understood(&mut self) -> Next {
+        if self.is_polling() {
+            return self.poll_failed();
+        }
         self.enabled = false;
         self.given_up = None;
         Next { way: Way::Stream, at_once: false }

@@ -36,6 +36,9 @@ pub const POLL_EVENTS_MAX: usize = 100;
 /// Between two long-polls of which the first was answered at once, with nothing: never a tight loop.
 pub const POLL_PAUSE: Duration = Duration::from_secs(1);
 
+/// Data that a hub puts into one answer to a long-poll, in bytes, however small its events are.
+pub const POLL_DATA_BYTES: usize = 1024 * 1024;
+
 /// A long-poll's answer may be this many times as long as the largest event taken: JSON writes a byte of text
 /// in at most six, and beside the data there is little.
 pub const POLL_BODY_FACTOR: usize = 8;
@@ -94,6 +97,9 @@ pub const ANSWER_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Longest `Last-Event-ID` sent, in bytes. A longer id came from something that is no hub of ours.
 pub const LAST_EVENT_ID_BYTES: usize = 1024;
+
+/// No ceiling of the back-off lies above this: a year, which no arithmetic on durations overflows.
+pub const RETRY_CEILING_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const _: () = assert!(RETRY_MIN.as_millis() < RETRY_MAX.as_millis());
 const _: () = assert!(RETRY_MIN.as_millis() <= RETRY_DEFAULT.as_millis());

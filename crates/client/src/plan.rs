@@ -88,6 +88,10 @@ impl Plan {
             }
             Manner::Poll { wait } => {
                 ours.insert(ACCEPT, HeaderValue::from_static("application/json"));
+                // A position that the application's URL names must not outrank ours: the header outranks both.
+                if let Some(id) = cursor.header() {
+                    ours.insert(LAST_EVENT_ID, id);
+                }
                 let after = Some(cursor.resume()).filter(|id| !id.is_empty());
                 query.push(("after", after.map(str::to_owned)));
                 query.push(("wait", Some(wait.as_secs().to_string())));

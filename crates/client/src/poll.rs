@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::event::{Event, Gap, GoodbyeData, Item};
-use crate::limits::POLL_BODY_FACTOR;
+use crate::limits::{POLL_BODY_FACTOR, POLL_DATA_BYTES};
 
 /// What a hub answers.
 #[derive(Deserialize)]
@@ -21,6 +21,9 @@ pub(crate) struct Answer {
     /// Whether anything of it was news.
     #[serde(skip)]
     fruitful: bool,
+    /// Whether `end` was there, and was given.
+    #[serde(skip)]
+    ended: bool,
 }
 
 #[derive(Deserialize)]
@@ -34,7 +37,7 @@ struct PolledEvent {
 impl Answer {
     /// The longest body to read if events may be of this size, in bytes.
     pub(crate) fn body_bytes_max(max_event_bytes: usize) -> usize {
-        max_event_bytes.saturating_mul(POLL_BODY_FACTOR)
+        max_event_bytes.max(POLL_DATA_BYTES).saturating_mul(POLL_BODY_FACTOR)
     }
 
     /// Reads it; `None` if it is not what a hub answers.
@@ -48,7 +51,10 @@ impl Answer {
     /// [`Error::EventTooLarge`], as over a stream.
     pub(crate) fn next_item(&mut self, cursor: &mut Cursor, limit: usize) -> Option<Result<Item, Error>> {
         if let Some(gap) = self.gap.take() {
-            self.fruitful |= gap.to.as_deref().is_some_and(|to| cursor.jump(to));
+            match gap.to.as_deref() {
+                Some(to) => self.fruitful |= cursor.jump(to),
+                None => cursor.forget_delivered(),
+            }
             return Some(Ok(Item::Gap(gap)));
         }
         while let Some(PolledEvent { id, event_type, data }) = self.events.pop_front() {
@@ -63,12 +69,13 @@ impl Answer {
         }
         cursor.pass(&self.next);
         let end = self.end.take()?;
+        self.ended = true;
         Some(Ok(Item::Status(end.status("the hub ends the session"))))
     }
 
-    /// Whether the hub says that it is over.
-    pub(crate) fn is_end(&self) -> bool {
-        self.end.is_some()
+    /// Whether the hub said goodbye with it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether something of it was delivered that had not been before.

@@ -289,9 +289,19 @@ struct Keys {
     count: u64,
 }
 
+/// From the operating system: machines that were copied while they ran must not share keys.
+fn random_bits() -> u128 {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_ne_bytes(bytes),
+        // Without a source of randomness, as good as it gets.
+        Err(_) => fastrand::u128(..),
+    }
+}
+
 impl Keys {
     fn new() -> Self {
-        Self { prefix: fastrand::u128(..), count: 0 }
+        Self { prefix: random_bits(), count: 0 }
     }
 
     fn next_key(&mut self) -> HeaderValue {

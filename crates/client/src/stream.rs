@@ -194,7 +194,7 @@ fn understand(parsed: &Parsed<'_>, reading: Reading, cursor: &Cursor) -> Option<
         Parsed::Event { event_type: "error", data, .. } if reading.hub => {
             Some(Found::Other(Item::Status(Status::goodbye(data))))
         }
-        Parsed::Event { id, .. } if cursor.is_duplicate(id) => Some(Found::Duplicate),
+        Parsed::Event { id, .. } if reading.hub && cursor.is_duplicate(id) => Some(Found::Duplicate),
         Parsed::Event { id, event_type, data } => Some(Found::Event(Event {
             id: (*id).to_owned(),
             event_type: (*event_type).to_owned(),

@@ -27,7 +27,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::Item;
 use crate::fallback::{Fallback, Way};
-use crate::limits::{FIRST_BYTE_TIMEOUT, MAX_EVENT_BYTES, RETRY_DEFAULT, RETRY_MAX};
+use crate::limits::{FIRST_BYTE_TIMEOUT, HEALTHY_AFTER, MAX_EVENT_BYTES, RETRY_DEFAULT, RETRY_MAX};
 use crate::plan::Plan;
 use crate::stream::Reading;
 use crate::transport::HyperTransport;
@@ -157,9 +157,11 @@ impl Subscriber {
     /// waiting, from the same position on. It tells of no error. A subscriber that ended with an error, or
     /// with its session, begins anew; one that was closed, or stopped by the server (204), does not.
     pub fn restart(&mut self) {
-        match self.phase {
+        match &self.phase {
             Phase::Over(End::Closed | End::Stopped) => return,
             Phase::Over(End::Failed | End::Ended) => self.begin_anew(),
+            // What the connection was worth counts, however it ends.
+            Phase::Open(stream) if stream.got_somewhere(HEALTHY_AFTER) => self.begin_anew(),
             _ => {}
         }
         self.way = Way::Stream;

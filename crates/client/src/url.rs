@@ -44,6 +44,10 @@ impl Url {
         if host.is_empty() {
             return Err("it names no host");
         }
+        // A port that is no port must not become the default one, where somebody else may listen.
+        if authority.as_str().len() > authority.host().len() && authority.port_u16().is_none() {
+            return Err("its port is no number from 0 to 65535");
+        }
         HeaderValue::from_str(authority.as_str()).map_err(|_| "not a host")?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
@@ -146,10 +150,9 @@ fn without_dots(path: &str) -> String {
 
 /// The URL without what stands before an `@`: an error text must not spread a password.
 fn redacted(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
-    }
+    let Some(at) = url.rfind('@') else { return url.to_owned() };
+    let kept = url.find("://").map_or(0, |scheme| scheme + 3);
+    if kept <= at { format!("{}***{}", &url[..kept], &url[at..]) } else { url.to_owned() }
 }
 
 #[cfg(test)]

@@ -45,11 +45,10 @@ impl Subscriber {
                 }
                 Phase::Delivering(answer, asked) => {
                     let asked = *asked;
-                    let ends = answer.is_end();
                     match answer.next_item(&mut self.cursor, self.plan.max_event_bytes) {
                         Some(Err(error)) => Some(self.fail(error)),
                         Some(item) => Some(item),
-                        None => self.delivered(ends, asked),
+                        None => self.delivered(asked),
                     }
                 }
             };
@@ -160,10 +159,10 @@ impl Subscriber {
     }
 
     /// All of an answer was delivered: ask again, but not in a tight loop if the answer was none.
-    fn delivered(&mut self, ended: bool, asked: Asked) -> Told {
+    fn delivered(&mut self, asked: Asked) -> Told {
         let Phase::Delivering(answer, _) = &self.phase else { return None };
         let now = self.plan.clock.now();
-        if ended {
+        if answer.has_ended() {
             return Some(self.lost(Error::StreamEnded, Next { way: self.way, at_once: false }));
         }
         let quick = now.saturating_sub(asked.at) < POLL_PAUSE && !asked.wait.is_zero();
