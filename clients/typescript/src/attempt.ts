@@ -96,7 +96,7 @@ export function createAttempt(
   const watch = (): void => {
     // In thirds, so that a machine that slept is noticed soon after it woke.
     const slice = Math.min(lastByte + limit - now(), limit / 3 + 1);
-    timer.set(slice, () => (now() - lastByte < limit ? watch() : fail(late)));
+    timer.set(slice, () => (Math.abs(now() - lastByte) < limit ? watch() : fail(late)));
   };
 
   /** Reads the body until its end, or until `chunk` says false, or until the attempt is ended. */
@@ -187,8 +187,8 @@ export function createAttempt(
       timer.clear();
       // The body first: a fetch that takes no heed of its signal must not keep the socket. It cannot fail in a way that
       // matters.
-      body?.cancel().catch(() => {});
       controller.abort();
+      body?.cancel().catch(() => {});
     },
     wake() {
       if (!attempt.heard || now() - lastByte < limit / 2) return;

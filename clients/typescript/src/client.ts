@@ -26,7 +26,7 @@ export interface SSEClient<Events extends object = EventMap> extends AsyncIterab
   ): Unsubscribe;
 
   /**
-   * The events as an async iterator with a bounded queue; connects if nobody has yet. It ends when the client is
+   * The events as an async iterator with a bounded queue; connects if the client is not connected. It ends when the client is
    * closed, and throws when the client fails for good. Leaving the loop gives everything back; the connection stays.
    */
   events(options?: EventsOptions): EventIterator;

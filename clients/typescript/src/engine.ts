@@ -50,8 +50,6 @@ const END = "\r";
  */
 export function createEngine(client: Visible, options: SSEClientOptions<any>): Engine {
   const { url, signal, onComment, onError, maxRetries = Infinity } = options;
-  /** Whether asking again can bring other credentials. */
-  const isAsked = [options.token, options.headers].some((option) => typeof option === "function");
   const { pollingInterval = POLLING_INTERVAL, page = globalThis as Page } = options;
   /** Without a prototype: types come from the network. */
   const parsers: Record<string, DataParser> = Object.assign(Object.create(null), options.parsers);
@@ -143,7 +141,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
   const disconnect = (): void => finish("closed");
 
   const polled = (events: number): void => {
-    if (goodbye) return finish("closed", goodbye);
+    if (goodbye) return lost(attempt!, goodbye);
     attempt = undefined;
     refresh = false;
     backoff.failures = 0;
@@ -173,7 +171,8 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
       // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
       climbAt = probed || kind === "timeout" ? lostAt + climb : 0;
     }
-    if (failure.status === 401 && !refresh && isAsked) refresh = true;
+    // Asking again can bring other credentials, if there is anybody to ask.
+    if (failure.status === 401 && !refresh && /function/.test(typeof options.token + typeof options.headers)) refresh = true;
     else if (kind === "goodbye" && !retryable) return finish("closed", failure);
     else if (!retryable && !(polls && /http|protocol/.test(kind))) return finish("error", failure);
     else if (backoff.failures >= maxRetries)
@@ -181,9 +180,12 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     const delay = backoff.next(retryAfter);
     // While nobody looks: the first attempt as always, later ones as rarely as they ever come.
     const rare = backoff.failures > 1 && isAsleep(page) ? backoff.max : 0;
-    timer.set(probed ? 0 : Math.max(delay, rare), begin);
+    timer.set(probed ? 0 : delay + rare, begin);
     set("reconnecting", failure);
   };
+
+  /** Other servers may count as they like. */
+  const repeats = (id: string): boolean => !url && isRepeat(id, client.lastEventId);
 
   const host: AttemptHost = {
     options,
@@ -195,7 +197,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
     onEvent(type, text, id, own) {
       const goes = type === "error";
       // Doubled by a server that replays more than it was asked for. A gap may lead back: its id was never given out.
-      if (own && !goes && type !== "gap" && isRepeat(id, client.lastEventId)) return;
+      if (own && !goes && type !== "gap" && repeats(id)) return;
       client.lastEventId = id;
       progress ||= !goes;
       guard(() => {
@@ -208,7 +210,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
       }, "parse");
     },
     onId(id) {
-      if (!isRepeat(id, client.lastEventId)) client.lastEventId = id;
+      if (!repeats(id)) client.lastEventId = id;
     },
     onRetry: backoff.retry,
     onComment: onComment && ((text) => guard(() => onComment(text))),
@@ -271,7 +273,7 @@ export function createEngine(client: Visible, options: SSEClientOptions<any>): E
       on(END, end),
     ]);
     if (destroyed) void loop.return();
-    else if (client.status.state === "idle" && !eventsOptions.signal?.aborted) connect();
+    else if (!eventsOptions.signal?.aborted) connect();
     return loop;
   };
 

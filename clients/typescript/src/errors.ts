@@ -10,7 +10,7 @@
  * | `goodbye` | the hub closed the stream and said why in `code` | unless the session is over |
  * | `protocol` | the answer is no event stream | no |
  * | `limit` | an event larger than `maxEventBytes` | no |
- * | `exhausted` | `maxRetries` attempts failed in a row; `cause` is the last failure | no |
+ * | `exhausted` | the last of `maxRetries` retries in a row failed, too; `cause` says how | no |
  * | `parse` | a parser or schema of the application refused an event | the stream goes on |
  * | `handler` | a handler of the application threw; `cause` is what it threw | the stream goes on |
  */
@@ -54,9 +54,10 @@ export class SSEError extends Error {
   }
 }
 
-/** Whatever was thrown during an attempt, as one of ours: what is not ours came from `fetch`. */
+/** Whatever was thrown during an attempt, as one of ours: what is not ours came from `fetch`, or from a function of the
+ * application. Its text stays in `cause`: it may quote a header or a URL, and messages are shown to people. */
 export function toSSEError(cause: unknown): SSEError {
   return cause instanceof SSEError
     ? cause
-    : new SSEError("network", `no connection: ${cause}`, { retryable: true, cause });
+    : new SSEError("network", "no connection", { retryable: true, cause });
 }

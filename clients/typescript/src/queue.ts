@@ -41,7 +41,7 @@ export function createQueue(
       // The hole before the event that comes after it, even if nobody has read on yet.
       if (room()) tell();
       if (room()) controller.enqueue(event);
-      else if (!missed++) from = last;
+      else if (!missed++) from = event.id;
       last = event.id;
     },
     (error) => {
@@ -52,7 +52,7 @@ export function createQueue(
     },
   );
   const source = { start: (c: typeof controller) => void (controller = c), pull: tell, cancel: stop };
-  const reader = new ReadableStream(source, { highWaterMark: highWaterMark || 1 }).getReader();
+  const reader = new ReadableStream(source, { highWaterMark: Math.max(highWaterMark, 1) }).getReader();
   const iterator: EventIterator = {
     async next() {
       const result = await reader.read();

@@ -13,7 +13,8 @@ export async function buildRequest(
 ): Promise<[url: string, init: RequestInit]> {
   const { url, token, method, credentials, replay } = options;
   const [where, bearer, more, body] = await Promise.all(
-    [url ?? sessionUrl(options), token, options.headers, options.body].map((option: any) =>
+    // Each by itself: if one throws, the others' failures still have somebody who waits for them.
+    [url ?? sessionUrl(options), token, options.headers, options.body].map(async (option: any) =>
       typeof option === "function" ? option(context) : option,
     ),
   );

@@ -30,17 +30,43 @@ export interface ShareTabsOptions {
   fetch?: typeof fetch | undefined;
 }
 
-/** A `fetch` whose event streams are shared between the tabs of a browser. Everything else it passes through. */
+/**
+ * A `fetch` whose event streams are shared between the tabs of a browser. Everything else it passes through, and streams
+ * that ask for history (`replay`) until they have it.
+ */
 export function shareTabs({ name = "", fetch: connect }: ShareTabsOptions = {}): typeof fetch {
   return async (input, init = {}) => {
     const direct = (): Promise<Response> => (connect ?? fetch)(input, init);
     const headers = new Headers(init.headers);
     const isStream = headers.get("accept") === "text/event-stream" && !init.body;
     if (!isStream || !globalThis.navigator?.locks || !globalThis.BroadcastChannel) return direct();
-    const key = `watertight ${name} ${new URL(String(input), globalThis.location?.href).href}`;
-    const unlock = await tryLock(key);
-    if (unlock && init.signal?.aborted) unlock();
-    if (unlock) return lead(key, unlock, direct, headers.get("last-event-id"));
-    return (await follow(key, headers.get("last-event-id"), init.signal ?? undefined)) ?? direct();
+    const url = new URL(String(input), globalThis.location?.href);
+    const after = decode(headers.get("last-event-id"));
+    if (after === null && url.searchParams.has("replay")) return direct();
+    url.searchParams.delete("replay");
+    const key = `watertight ${name} ${url.href}`;
+    for (;;) {
+      let unlock: (() => void) | undefined;
+      try {
+        unlock = await tryLock(key);
+      } catch {
+        // Locks are there, and not for us (a sandboxed frame, storage that is blocked).
+        return direct();
+      }
+      if (init.signal?.aborted) {
+        unlock?.();
+        throw init.signal.reason;
+      }
+      if (unlock) return lead(key, unlock, direct, after);
+      const followed = await follow(key, after, init.signal ?? undefined);
+      // Whoever led is gone, and the lead is free.
+      if (followed === "vacant") continue;
+      return followed ?? direct();
+    }
   };
+}
+
+/** An id as a header carries it: its UTF-8 bytes, each as a character. */
+function decode(header: string | null): string | null {
+  return header === null ? null : new TextDecoder().decode(Uint8Array.from(header, (byte) => byte.charCodeAt(0)));
 }

@@ -8,9 +8,9 @@ export interface EventMap {
 
 /** A hole in the stream, in the place where it is; it comes as an event of type `gap`. */
 export interface Gap {
-  /** The last id before the hole, if it is known. */
+  /** The first missing event; with the reasons `epoch` and `unknown_id` the id that was asked for, if it was one. */
   from: string | null;
-  /** The position after it. */
+  /** The last missing event, or the position before what follows: resuming from it repeats nothing. */
   to: string | null;
   /** How many events are missing, if it is known. */
   missed: number | null;
@@ -109,7 +109,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   headers?: PerAttempt<HeadersInit | undefined> | undefined;
   /** Default `GET`. */
   method?: string | undefined;
-  /** Sent with each attempt. */
+  /** Sent with each attempt, if `method` is one that has a body. */
   body?: PerAttempt<string | undefined> | undefined;
   /** Default `same-origin`, as of `fetch`. */
   credentials?: RequestCredentials | undefined;
@@ -119,7 +119,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   /** Without an id to resume from: how much history to ask for. Default: none. */
   replay?: "all" | number | undefined;
 
-  /** Failures in a row after which the client gives up (state `error`, kind `exhausted`). Default: never. */
+  /** How often it tries again in a row before it gives up (state `error`, kind `exhausted`). Default: for ever. */
   maxRetries?: number | undefined;
   /** Base of the back-off until the server names one with `retry:`, milliseconds. Default 1,000. */
   retryDelay?: number | undefined;

@@ -6,8 +6,15 @@ const WELCOME_TIMEOUT = 2_000;
 /** How many events and heartbeats may wait to be read. Beyond that the tab connects anew, from where it is. */
 const WORDS_MAX = 10_000;
 
-/** The leading tab's stream, from `after` on. `undefined` if there is none to be had: connect yourself. */
-export function follow(key: string, after: string | null, signal?: AbortSignal): Promise<Response | undefined> {
+/**
+ * The leading tab's stream, from `after` on. `undefined` if there is none to be had: connect yourself. `vacant` if nobody
+ * leads any more.
+ */
+export function follow(
+  key: string,
+  after: string | null,
+  signal?: AbortSignal,
+): Promise<Response | "vacant" | undefined> {
   const channel = new BroadcastChannel(key);
   const me = crypto.randomUUID();
   const done = new AbortController();
@@ -27,11 +34,22 @@ export function follow(key: string, after: string | null, signal?: AbortSignal):
     const fail = (reason: unknown): void => {
       stop();
       if (controller) controller.error(reason);
-      else resolve(undefined);
+      else resolve("vacant");
+    };
+    /** Nobody whom we could follow. */
+    const give = (): void => {
+      stop();
+      resolve(undefined);
     };
     const aborted = (): void => {
-      fail(signal?.reason);
       reject(signal?.reason);
+      fail(signal?.reason);
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(give, WELCOME_TIMEOUT);
+      channel.postMessage({ kind: "hello", from: me, after } satisfies Hello);
     };
     const write = (text: string): void => {
       controller?.enqueue(encoder.encode(text));
@@ -40,8 +58,12 @@ export function follow(key: string, after: string | null, signal?: AbortSignal):
 
     const listen = (word: Word): void => {
       if (!controller) {
-        if (word.kind === "bye" || (word.kind === "no" && word.to === me)) return fail(undefined);
-        if (word.kind !== "welcome" || word.to !== me) return;
+        if (word.kind === "here") return ask();
+        if (word.kind === "bye") return fail(undefined);
+        if (!("to" in word) || word.to !== me) return;
+        // Its own time-out, or the client's of this tab, ends a wait for a server that never answers.
+        if (word.kind === "wait") return clearTimeout(timer);
+        if (word.kind === "no") return give();
         clearTimeout(timer);
         at = word.at;
         const body = new ReadableStream<Uint8Array>(
@@ -56,6 +78,8 @@ export function follow(key: string, after: string | null, signal?: AbortSignal):
         fail(new TypeError("the tab that connected for this one closed its stream"));
       } else if (word.kind === "beat") {
         write(":\n\n");
+      } else if (word.kind === "retry") {
+        write(`retry: ${word.milliseconds}\n\n`);
       } else if (word.kind === "event" || word.kind === "id") {
         if (word.before !== at) return fail(new TypeError("this tab missed an event"));
         at = word.id;
@@ -65,9 +89,8 @@ export function follow(key: string, after: string | null, signal?: AbortSignal):
 
     channel.onmessage = ({ data }: MessageEvent<Word>) => listen(data);
     signal?.addEventListener("abort", aborted);
-    const timer = setTimeout(() => fail(undefined), WELCOME_TIMEOUT);
     if (signal?.aborted) return aborted();
     whenUnlocked(key, done.signal, () => fail(new TypeError("the tab that connected for this one is gone")));
-    channel.postMessage({ kind: "hello", from: me, after } satisfies Hello);
+    ask();
   });
 }

@@ -13,25 +13,15 @@ export async function lead(
   connect: () => Promise<Response>,
   after: string | null,
 ): Promise<Response> {
-  let response: Response;
-  try {
-    response = await connect();
-  } catch (error) {
-    unlock();
-    throw error;
-  }
-  const reader = response.ok && response.headers.get("content-type")?.startsWith("text/event-stream") && response.body?.getReader();
-  if (!reader) {
-    unlock();
-    return response;
-  }
-
   const channel = new BroadcastChannel(key);
   const say = (word: Word): void => channel.postMessage(word);
   const known: PassedEvent[] = [];
   let length = 0;
-  /** The last event id; `null` while it is not known where the stream began. */
+  /** The last event id; `null` while it is not known where the stream begins. */
   let at = after;
+  let heartbeat = "";
+  /** Something of the stream came: others can follow from here. */
+  let ready = false;
   let over = false;
 
   const stop = (): void => {
@@ -42,49 +32,75 @@ export async function lead(
     channel.close();
   };
 
-  const push = createParser({
-    onEvent(type, data, id, own) {
-      const event = { before: at ?? "", id, type, data, own };
-      at = id;
-      known.push(event);
-      length += data.length;
-      while (known.length > WINDOW_EVENTS || length > WINDOW_LENGTH) length -= known.shift()?.data.length ?? 0;
-      say({ kind: "event", ...event });
-    },
-    onId(id) {
-      say({ kind: "id", before: at ?? "", id });
-      at = id;
-    },
-  }, after ?? "");
-
+  // From the first moment on: tabs that come together ask while nobody is connected yet.
   channel.onmessage = ({ data: { kind, from, after: has } }: MessageEvent<Hello>) => {
     if (kind !== "hello") return;
+    if (!ready) return say({ kind: "wait", to: from });
     const first = has === null || has === at ? known.length : known.findIndex((event) => event.before === has);
-    if (at === null || first < 0) return say({ kind: "no", to: from });
-    const heartbeat = response.headers.get("heartbeat-interval") ?? "";
-    say({ kind: "welcome", to: from, at, heartbeat, events: known.slice(first) });
+    if (first < 0) return say({ kind: "no", to: from });
+    say({ kind: "welcome", to: from, at: at ?? "", heartbeat, events: known.slice(first) });
   };
 
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (done) {
+  let response: Response;
+  try {
+    response = await connect();
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  const isStream = response.ok && response.headers.get("content-type")?.startsWith("text/event-stream");
+  const reader = isStream && response.body?.getReader();
+  if (!reader) {
+    stop();
+    return response;
+  }
+  heartbeat = response.headers.get("heartbeat-interval") ?? "";
+
+  const push = createParser(
+    {
+      onEvent(type, data, id, own) {
+        const event = { before: at ?? "", id, type, data, own };
+        at = id;
+        known.push(event);
+        length += data.length;
+        while (known.length > WINDOW_EVENTS || length > WINDOW_LENGTH) length -= known.shift()?.data.length ?? 0;
+        say({ kind: "event", ...event });
+      },
+      onId(id) {
+        say({ kind: "id", before: at ?? "", id });
+        at = id;
+      },
+      onRetry: (milliseconds) => say({ kind: "retry", milliseconds }),
+    },
+    after ?? "",
+    // Each tab's own client has the limit.
+    Infinity,
+  );
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (done) {
+            stop();
+            return controller.close();
+          }
+          push(value);
+          say({ kind: ready ? "beat" : "here" });
+          ready = true;
+          controller.enqueue(value);
+        } catch (error) {
           stop();
-          return controller.close();
+          controller.error(error);
         }
-        say({ kind: "beat" });
-        push(value);
-        controller.enqueue(value);
-      } catch (error) {
+      },
+      cancel(reason) {
         stop();
-        controller.error(error);
-      }
+        return reader.cancel(reason);
+      },
     },
-    cancel(reason) {
-      stop();
-      return reader.cancel(reason);
-    },
-  }, { highWaterMark: 0 });
+    { highWaterMark: 0 },
+  );
   return new Response(body, response);
 }

@@ -22,11 +22,17 @@ export interface Hello {
 export type Word =
   /** To one tab: you may follow from here; these are the events that you missed. */
   | { kind: "welcome"; to: string; at: string; heartbeat: string; events: PassedEvent[] }
+  /** To one tab: I am connecting, and will say when I am there. */
+  | { kind: "wait"; to: string }
+  /** To all who wait: ask again. */
+  | { kind: "here" }
   /** To one tab: what you missed is not known here any more. */
   | { kind: "no"; to: string }
   | ({ kind: "event" } & PassedEvent)
   /** The position changed without an event. */
   | { kind: "id"; before: string; id: string }
+  /** The server names the base of the back-off, milliseconds. */
+  | { kind: "retry"; milliseconds: number }
   /** The stream lives. */
   | { kind: "beat" }
   /** The stream is over. */

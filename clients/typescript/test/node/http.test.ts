@@ -74,7 +74,40 @@ describe("the request", () => {
     await watched.again();
     await watched.receive(1);
     expect(watched.errors).toMatchObject([{ kind: "network", retryable: true }]);
-    expect(watched.errors[0]?.message).toContain("no token today");
+    // In the cause, not in the message: it may quote what nobody should see.
+    expect(watched.errors[0]?.cause).toMatchObject({ message: "no token today" });
+  });
+
+  test("two of them that throw leave no failure that nobody waits for", async () => {
+    const server = await serve(stream("data:a\n\n"));
+    const orphans: unknown[] = [];
+    const orphan = (reason: unknown): number => orphans.push(reason);
+    process.on("unhandledRejection", orphan);
+    let asked = 0;
+    const watched = connect({
+      url: server.url,
+      token: async () => {
+        if (asked < 2) throw new Error("no token");
+        return "t";
+      },
+      headers: () => {
+        if (!asked++) throw new Error("no headers");
+        return {};
+      },
+    });
+    await watched.again();
+    await watched.again();
+    await watched.receive(1);
+    process.off("unhandledRejection", orphan);
+    expect(orphans).toEqual([]);
+  });
+
+  test("a secret that no header can carry is in no message", async () => {
+    const server = await serve(stream());
+    const watched = connect({ url: server.url, token: "sec\nret", maxRetries: 0 });
+    await watched.until("error");
+    expect(watched.client.status.error?.message).not.toContain("sec");
+    expect(server.requests).toHaveLength(0);
   });
 });
 

@@ -218,6 +218,16 @@ describe("long-polls", () => {
     expect(watched.client.lastEventId).toBe(next(7));
   });
 
+  test("that say goodbye for now are followed by another attempt", async () => {
+    const end = { error: "slow", code: "SLOW_CONSUMER" };
+    const { url, streams } = await hub([mute], [poll({ events: [], next: next(3), end }), poll({ events: [event(4)], next: next(4) }), mute]);
+    const watched = session(url);
+    await keepBack(watched, streams);
+    await expect.poll(() => watched.client.status.error?.code).toBe("SLOW_CONSUMER");
+    expect(watched.client.state).toBe("reconnecting");
+    expect(watched.client.lastEventId).toBe(next(3));
+  });
+
   test("tell the end of the session", async () => {
     const end = { error: "the session was ended", code: "SESSION_ENDED" };
     const { url, polls } = await hub([refused(502)], [poll({ events: [], next: next(3), gap: null, end })]);

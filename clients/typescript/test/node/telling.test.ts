@@ -258,7 +258,7 @@ describe("a hub's own events", () => {
   test("events that a hub replays twice are delivered once", async () => {
     const event = (number: number): string => `id:${EPOCH}-${number}\ndata:${number}\n\n`;
     const server = await serve(broken(event(8), event(9), event(10)), stream(event(8), event(9), event(10), event(11)));
-    const watched = connect({ url: server.url });
+    const watched = connect({ baseUrl: server.url, sessionId: "s" });
     await watched.again();
     await watched.receive(4);
     expect(watched.texts).toEqual(["8", "9", "10", "11"]);
@@ -273,9 +273,10 @@ describe("a hub's own events", () => {
   });
 
   test("ids of other servers are never taken for repeats", async () => {
-    const server = await serve(stream("id:5\ndata:a\n\nid:5\ndata:b\n\nid:4\ndata:c\n\ndata:d\n\n"));
+    const server = await serve(stream("id:5\ndata:a\n\nid:5\ndata:b\n\nid:4\ndata:c\n\ndata:d\n\n",
+      "id:202611211939-5\ndata:e\n\nid:202611211939-2\ndata:f\n\n"));
     const watched = connect({ url: server.url });
-    await watched.receive(4);
-    expect(watched.texts).toEqual(["a", "b", "c", "d"]);
+    await watched.receive(6);
+    expect(watched.texts).toEqual(["a", "b", "c", "d", "e", "f"]);
   });
 });

@@ -30,16 +30,25 @@ beforeEach(async () => {
 // Before the check that no hub has a connection left.
 afterEach(() => context.close());
 
-async function open(hub: RemoteHub, name = "user", options: Record<string, unknown> = {}): Promise<Tab> {
+/** A tab in which nothing has begun. */
+async function load(): Promise<Page> {
   const page = await context.newPage();
   await page.goto(origin);
   await page.waitForFunction("globalThis.begin", undefined, { polling: 50 });
-  await page.evaluate(`begin("client", ${JSON.stringify({ baseUrl: hub.url, sessionId: "s", ...options })}, ${JSON.stringify(name)})`);
+  return page;
+}
+
+async function begin(page: Page, hub: RemoteHub, name = "user", options: Record<string, unknown> = {}): Promise<Tab> {
+  const asked = JSON.stringify({ baseUrl: hub.url, sessionId: "s", ...options });
+  await page.evaluate(`begin("client", ${asked}, ${JSON.stringify(name)})`);
   const get = <T>(expression: string): Promise<T> => page.evaluate(expression) as Promise<T>;
   const tab: Tab = { page, texts: () => get("texts"), state: () => get("client.state") };
   await expect.poll(tab.state).toBe("open");
   return tab;
 }
+
+const open = async (hub: RemoteHub, name?: string, options?: Record<string, unknown>): Promise<Tab> =>
+  begin(await load(), hub, name, options);
 
 const hubFor = (): Promise<RemoteHub> => startHub("--cors-origins", origin);
 const numbers = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => String(from + i));
@@ -142,4 +151,34 @@ test("two clients of one tab share as two tabs do", async () => {
   await expect.poll(() => tab.page.evaluate("more")).toEqual(["a"]);
   expect(await tab.texts()).toEqual(["a"]);
   expect(await hub.subscribers()).toBe(1);
+});
+
+test("eight tabs that open at the same moment have one connection", async () => {
+  const hub = await hubFor();
+  const pages = await Promise.all(Array.from({ length: 8 }, () => load()));
+  const tabs = await Promise.all(pages.map((page) => begin(page, hub)));
+  await hub.publish("s", ["a"]);
+  for (const tab of tabs) await expect.poll(tab.texts).toEqual(["a"]);
+  expect(await hub.subscribers()).toBe(1);
+});
+
+test("each tab that asks for history gets it, and shares from then on", async () => {
+  const hub = await hubFor();
+  await hub.publish("s", ["a", "b"]);
+  const tabs = [await open(hub, "user", { replay: "all" }), await open(hub, "user", { replay: "all" })];
+  await hub.publish("s", ["c"]);
+  for (const tab of tabs) await expect.poll(tab.texts).toEqual(["a", "b", "c"]);
+  for (const tab of tabs) await tab.page.evaluate("client.reconnect()");
+  await expect.poll(() => hub.subscribers()).toBe(1);
+  await hub.publish("s", ["d"]);
+  for (const tab of tabs) await expect.poll(tab.texts).toEqual(["a", "b", "c", "d"]);
+});
+
+test("where there are locks and none is to be had, each tab has its own connection", async () => {
+  const hub = await hubFor();
+  const page = await load();
+  await page.evaluate(`navigator.locks.request = () => Promise.reject(new DOMException("no", "SecurityError"))`);
+  const tab = await begin(page, hub);
+  await hub.publish("s", ["a"]);
+  await expect.poll(tab.texts).toEqual(["a"]);
 });
