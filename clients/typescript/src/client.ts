@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { createEngine } from "./engine.ts";
 import type { EventIterator } from "./queue.ts";
 import type {

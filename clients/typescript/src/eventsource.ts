@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The browser's `EventSource` (WHATWG HTML, section 9.2), standing on {@link SSEClient}: for code that was written against
  * it, with headers, tokens, back-off and a read time-out beside.
@@ -65,6 +66,8 @@ export class EventSource extends EventTarget implements Disposable {
     client.onConnectionChange((state, { error }) => {
       if (state === "open" || state === "polling") this.dispatchEvent(new Event("open"));
       else if (state !== "connecting") this.dispatchEvent(Object.assign(new Event("error"), { error }));
+      // Nobody closes what is closed: what was registered with the client and a signal goes now.
+      if (this.readyState === CLOSED) this.close();
     });
     client.connect();
   }

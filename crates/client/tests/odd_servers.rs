@@ -1,6 +1,11 @@
 //! Servers that are not quite hubs, URLs that are not quite URLs, and moments at which little is worth much.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation ends the test"
+)]
 
 mod common;
 

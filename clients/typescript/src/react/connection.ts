@@ -1,5 +1,5 @@
 "use client";
-import { SSEClient, type Unsubscribe } from "../index.ts";
+import { SSEClient, type SSEError, type Unsubscribe } from "../index.ts";
 import type { UseSSEOptions } from "./types.ts";
 
 declare const process: { env: { NODE_ENV?: string } };
@@ -83,11 +83,17 @@ export function refresh({ key, members, live }: Pick<Connection, "key" | "member
   if (!first) return;
   for (const name in live) delete live[name];
   Object.assign(live, first.options, { signal: undefined });
-  for (const name of ["onError", "onComment"] as const) {
-    // A provider's is everybody's: once is enough.
-    const all = (): Set<((told: never) => void) | undefined> => new Set([...members].map(({ options }) => options[name]));
-    if ([...all()].some(Boolean)) live[name] = (told: never) => all().forEach((tell) => tell?.(told));
-  }
+  // A provider's is everybody's: once is enough.
+  const all = <K extends "onError" | "onComment">(name: K): NonNullable<UseSSEOptions[K]>[] =>
+    [...new Set([...members].map(({ options }) => options[name]))].filter((tell) => !!tell);
+  // Always there, because a client keeps what it was made with: who has none today may have one tomorrow.
+  live["onError"] = (error: SSEError) => {
+    const tells = all("onError");
+    tells.forEach((tell) => tell(error));
+    // Nobody listens: the client reports what its `onError` throws, as it would report this without one.
+    if (!tells[0] && /handler|parse/.test(error.kind)) throw error.cause;
+  };
+  if (all("onComment")[0]) live["onComment"] = (text: string) => all("onComment").forEach((tell) => tell(text));
 }
 
 /** While there are several connections, each event may be the one at which they meet. */

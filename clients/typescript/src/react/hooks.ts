@@ -24,7 +24,7 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
   const { enabled = true } = merged;
   const key = keyOf(merged);
   if (!key && enabled) {
-    throw new TypeError("useSSE needs a sessionId or a url (with a key if that is a function)");
+    throw new TypeError("useSSE needs a sessionId or a url (or key)");
   }
   const [subscription] = useState(() => createSubscription(enabled));
   const status = useSyncExternalStore(subscription.subscribe, () => subscription.status(key), () => IDLE);

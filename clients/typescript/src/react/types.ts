@@ -16,7 +16,7 @@ import type {
  * `method`, `url` (or `baseUrl` and `sessionId`) and `key` say which stream is meant; hooks that mean the same one share
  * its connection. All others are read anew for each attempt, so a new `token` or new `headers` never reconnect. Where
  * several components share a connection, those of the first one mounted count (development warns if they differ),
- * but everybody's `onError` and `onComment` are called. Aborting `signal` disconnects this component alone.
+ * but everybody's `onError` is called, and everybody's `onComment` if the first one had one. Aborting `signal` disconnects this component alone.
  *
  * `lastEventId` says where this component begins, `replay` where a connection does: who joins one that is there
  * already gets what comes from then on.

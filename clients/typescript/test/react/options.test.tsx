@@ -1,7 +1,7 @@
 import { StrictMode, type ReactNode } from "react";
 import { describe, expect, it, vi } from "vitest";
-import type { AttemptContext } from "../../src/index.ts";
-import { SSEProvider, useSSE } from "../../src/react/index.ts";
+import type { AttemptContext, SSEError } from "../../src/index.ts";
+import { SSEProvider, useSSE, useSSEEvent } from "../../src/react/index.ts";
 import { settle } from "../../src/testing/index.ts";
 import { data, mock, mount, mountStrict, seen, Status, Watch } from "./kit.tsx";
 
@@ -66,6 +66,33 @@ describe("options", () => {
     await render(tree(2));
     await sse.drop();
     expect(told).toEqual(["a2 network", "b2 network"]);
+  });
+
+  it("an onError that comes later is told, and without one what handlers throw is reported all the same", async () => {
+    const sse = mock();
+    const told: string[] = [];
+    const boom = new Error("boom");
+    const reported: unknown[] = [];
+    vi.stubGlobal("reportError", (thrown: unknown) => reported.push(thrown));
+    const options = { ...sse.options, onError: undefined };
+    const Thrower = (): ReactNode => {
+      useSSEEvent("n", () => {
+        throw boom;
+      }, options);
+      return null;
+    };
+    const tree = (onError?: (error: SSEError) => void): ReactNode => [
+      <Thrower key={1} />,
+      <Status key={2} {...options} {...(onError && { onError })} />,
+    ];
+    const { render } = await mount(tree());
+    await sse.emit("n", 1);
+    expect(reported).toEqual([boom]);
+    await render(tree(({ kind }) => told.push(kind)));
+    await sse.emit("n", 2);
+    expect(told).toEqual(["handler"]);
+    expect(reported).toEqual([boom]);
+    vi.unstubAllGlobals();
   });
 
   it("a provider's onError is called once, however many components are below it", async () => {
