@@ -39,7 +39,10 @@ export interface SSEClient<Events extends object = EventMap> extends AsyncIterab
    */
   connect(): void;
 
-  /** Drops the connection, if there is one, and makes a new one at once, with the same cursor. */
+  /**
+   * Drops the connection, if there is one, and makes a new one at once, with the same cursor and without any back-off: for a
+   * person who asks for it, not for a handler that is called at each failure.
+   */
   reconnect(): void;
 
   /** Closes the connection, and all loops over `events()`. Handlers stay for another `connect`. */

@@ -45,7 +45,10 @@ export type EventData<Events extends object, K> = K extends "*"
       ? Gap
       : any;
 
-/** Called for each event, with its data and the whole of it. What it throws is reported and disturbs nobody. */
+/**
+ * Called for each event, with its data and the whole of it. What it throws is reported and disturbs nobody. What an async
+ * one rejects with is its own to catch.
+ */
 export type EventHandler<T = any> = (data: T, event: SSEEvent<T>) => void;
 
 /** Takes a handler back. Calling it twice does nothing. */
@@ -74,7 +77,7 @@ export type ConnectionState =
 /** A snapshot of a connection. A new object whenever something in it changes, and only then. */
 export interface ConnectionStatus {
   readonly state: ConnectionState;
-  /** Failures in a row. */
+  /** Failures in a row, when the state last changed. */
   readonly failures: number;
   /** Why the last attempt failed, or the connection is over; `null` while all is well. */
   readonly error: SSEError | null;

@@ -20,7 +20,8 @@
 //! ```
 //!
 //! Neither of the two spawns a task or a thread: what they do, they do while one of their futures is awaited,
-//! and dropping them closes their socket. HTTP/1.1, over TLS for `https` (feature `tls`, on by default).
+//! and dropping them closes their socket. (One exception is tokio's: the name of a host is looked up on a thread
+//! for blocking calls, and a look-up that has begun ends by itself.) HTTP/1.1, over TLS for `https` (feature `tls`, on by default).
 //!
 //! # Layout
 //!

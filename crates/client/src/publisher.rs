@@ -112,7 +112,7 @@ impl Publisher {
         self
     }
 
-    /// How long one attempt may take (default 60 s).
+    /// How long the head of an answer may take, and then its body (default 60 s each).
     #[must_use]
     pub fn with_request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;

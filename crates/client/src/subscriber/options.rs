@@ -72,7 +72,8 @@ impl Subscriber {
     }
 
     /// Asks with another method than GET and sends a body, both again with each attempt. Long-poll is then
-    /// off: [`Subscriber::with_polling`] switches it on again.
+    /// off: [`Subscriber::with_polling`] switches it on again. Where a redirect keeps the method (307, 308), the
+    /// body goes along, to another origin, too: it should carry no secret.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if it is no method.
@@ -112,7 +113,8 @@ impl Subscriber {
         self
     }
 
-    /// The first byte of a stream must come within this time (default 30 s), redirects and head included.
+    /// The first byte of a stream must come within this time (default 30 s), redirects and head included. The time
+    /// for a token is not in it, and the time begins anew with the refresh after a 401.
     #[must_use]
     pub fn with_connect_timeout(mut self, limit: Duration) -> Self {
         self.plan_mut().first_byte_timeout = limit;
@@ -197,7 +199,8 @@ impl Subscriber {
         self.with_transport(HyperTransport::new(Tls::new(config)))
     }
 
-    /// Waits by another clock than tokio's.
+    /// Waits by another clock than tokio's: for the next attempt, for heads, bytes and answers. Making a TCP
+    /// connection has a limit by tokio's clock.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.plan_mut().clock = Arc::new(clock);
