@@ -2,6 +2,7 @@
 //! socket at once and nothing is left. Knows nothing of events or retries.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::tls::{Io, Tls};
@@ -31,6 +32,25 @@ pub(crate) struct Link {
     driver: Option<Pin<Box<Driver>>>,
 }
 
+/// Tries the addresses of a host, one after the other. Each has a share of the time: one that swallows packets
+/// must not keep the others from being tried. The last share is for what comes after the connection.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    let share = match addresses.len() {
+        0 | 1 => CONNECT_TIMEOUT,
+        several => CONNECT_TIMEOUT / u32::try_from(several).unwrap_or(u32::MAX).saturating_add(1),
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        last = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+    }
+    Err(last)
+}
+
 impl Link {
     /// Connects, over TLS if the URL says so.
     ///
@@ -40,7 +60,7 @@ impl Link {
         let (host, port) = url.address();
         let failed = |source| Error::Connect { address: format!("{host}:{port}"), source };
         let connecting = async {
-            let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
+            let stream = connect(host, port).await.map_err(failed)?;
             // Small requests must not wait for the answer to the one before. Without it they are only slower.
             stream.set_nodelay(true).ok();
             if url.is_tls() { tls.connect(stream, host).await } else { Ok(Io::from_plain(stream)) }

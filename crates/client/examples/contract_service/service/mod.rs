@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +30,9 @@ const CONNECTIONS_MAX: usize = 256;
 
 /// Commands that may wait for a stream that is busy telling something.
 const COMMANDS_MAX: usize = 16;
+
+/// How long to wait before accepting again after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is under way has this long to end once the service has been told to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,8 +79,11 @@ pub(crate) async fn serve(listener: TcpListener) {
             accepted = listener.accept() => accepted,
             () = service.stop.cancelled() => break,
         };
-        // Whatever is wrong with one connection is no reason to end.
-        let Ok((socket, _)) = accepted else { continue };
+        // Whatever is wrong with one connection is no reason to end; having no descriptor left, none to spin.
+        let Ok((socket, _)) = accepted else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let serving = serve_connection(Arc::clone(&service), socket);
         service.tasks.spawn(async move {
             serving.await;
