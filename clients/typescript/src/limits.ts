@@ -29,7 +29,10 @@ export const HEALTHY_AFTER = 30_000;
 
 /** Failures in a row without a byte of a stream after which long-polls are tried. */
 export const FALLBACK_AFTER = 3;
-/** The first try to climb back from polling comes after this, milliseconds; each later one after twice as long. */
+/**
+ * Where somebody on the way keeps streams back, the first try to climb back from polling comes after this, milliseconds; each
+ * later one after twice as long. Where streams were refused, the first one comes as soon as a long-poll was answered.
+ */
 export const CLIMB_MIN = 15_000;
 /** They do not get rarer than this, milliseconds. */
 export const CLIMB_MAX = 300_000;
