@@ -36,7 +36,7 @@ struct Stripe {
 
 /// A place in the registry's order, for paging and for cleanup that goes on where it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct ScanPoint {
     /// The stripe.
     pub stripe: usize,
     /// The first key in it that has not been looked at.
@@ -51,7 +51,7 @@ pub struct Swept {
     /// Events that they held.
     pub events: usize,
     /// Where to go on; `None` after the last session.
-    pub next: Option<Place>,
+    pub next: Option<ScanPoint>,
 }
 
 /// All sessions.
@@ -112,10 +112,10 @@ impl Registry {
         let session = match stripe.find(hash, name.as_str()) {
             Some(session) => Arc::clone(session),
             None => {
-                let place = self.take_place()?;
+                let counted = self.take_one()?;
                 let session = make()?;
                 stripe.insert(&self.hasher, hash, Arc::clone(&session));
-                place.keep();
+                counted.keep();
                 session
             }
         };
@@ -144,7 +144,7 @@ impl Registry {
     /// subscribers may go; those are ended and taken out. `visit` sees each that stays.
     pub fn slice(
         &self,
-        place: Place,
+        place: ScanPoint,
         idle: impl Fn(&Session) -> bool,
         mut visit: impl FnMut(&Arc<Session>),
     ) -> Swept {
@@ -167,7 +167,7 @@ impl Registry {
                 }
             }
             stripe.shrink(&self.hasher);
-            (end < last).then_some(Place { stripe: place.stripe, key: end })
+            (end < last).then_some(ScanPoint { stripe: place.stripe, key: end })
         };
         self.count.fetch_sub(gone.len(), Ordering::Relaxed);
         for session in &staying {
@@ -176,14 +176,14 @@ impl Registry {
         swept.sessions = gone.len();
         swept.next = next.or_else(|| {
             let stripe = place.stripe + 1;
-            (stripe < self.stripes.len()).then_some(Place { stripe, key: 0 })
+            (stripe < self.stripes.len()).then_some(ScanPoint { stripe, key: 0 })
         });
         swept
     }
 
     /// Up to `limit` sessions from `place` on, and where the next page begins.
     #[must_use]
-    pub fn page(&self, mut place: Place, limit: usize) -> (Vec<Arc<Session>>, Option<Place>) {
+    pub fn page(&self, mut place: ScanPoint, limit: usize) -> (Vec<Arc<Session>>, Option<ScanPoint>) {
         let mut page = Vec::new();
         while let Some(stripe) = self.stripes.get(place.stripe) {
             let stripe = stripe.lock();
@@ -194,7 +194,7 @@ impl Registry {
                 page.extend(stripe.sessions.get(place.key).map(Arc::clone));
                 place.key += 1;
             }
-            place = Place { stripe: place.stripe + 1, key: 0 };
+            place = ScanPoint { stripe: place.stripe + 1, key: 0 };
         }
         (page, None)
     }
@@ -205,28 +205,28 @@ impl Registry {
         &self.stripes[index]
     }
 
-    fn take_place(&self) -> Result<PlaceGuard<'_>, RegistryError> {
+    fn take_one(&self) -> Result<CountGuard<'_>, RegistryError> {
         let fits = |count: usize| (count < self.max_sessions).then_some(count + 1);
         match self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-            Ok(_) => Ok(PlaceGuard { count: Some(&self.count) }),
+            Ok(_) => Ok(CountGuard { count: Some(&self.count) }),
             Err(_) => Err(RegistryError::Full { max_sessions: self.max_sessions }),
         }
     }
 }
 
 /// A place among the `max_sessions`; given back unless a session takes it, panics included.
-struct PlaceGuard<'a> {
+struct CountGuard<'a> {
     /// The registry's count; `None` once a session's removal will give the place back.
     count: Option<&'a AtomicUsize>,
 }
 
-impl PlaceGuard<'_> {
+impl CountGuard<'_> {
     fn keep(mut self) {
         self.count = None;
     }
 }
 
-impl Drop for PlaceGuard<'_> {
+impl Drop for CountGuard<'_> {
     fn drop(&mut self) {
         if let Some(count) = self.count {
             count.fetch_sub(1, Ordering::Relaxed);

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use watertight_core::limits::{CLEANUP_SLICE, REGISTRY_STRIPES};
-use watertight_core::registry::{Place, Registry};
+use watertight_core::registry::{Registry, ScanPoint};
 use watertight_core::{Kind, Log, RegistryError, Tick};
 
 use crate::support::{Books, append, cases, named, sweep};
 
 fn pages(registry: &Registry, limit: usize) -> Vec<String> {
-    let (mut names, mut place) = (Vec::new(), Some(Place::default()));
+    let (mut names, mut place) = (Vec::new(), Some(ScanPoint::default()));
     while let Some(at) = place {
         let (page, next) = registry.page(at, limit);
         assert!(page.len() <= limit);
@@ -93,7 +93,7 @@ fn cleanup_takes_what_is_idle_and_unread_and_shows_the_rest() {
     busy.touch(Tick(500));
     let idle = books.join(&registry, "idle", false).unwrap();
     idle.with_log(append);
-    let (mut place, mut seen, mut events) = (Some(Place::default()), BTreeSet::new(), 0);
+    let (mut place, mut seen, mut events) = (Some(ScanPoint::default()), BTreeSet::new(), 0);
     while let Some(at) = place {
         let swept = registry.slice(
             at,
@@ -119,7 +119,7 @@ fn a_slice_looks_at_no_more_than_it_says() {
     for number in 0..REGISTRY_STRIPES * CLEANUP_SLICE * 2 {
         drop(books.join(&registry, &number.to_string(), false).unwrap());
     }
-    let (mut place, mut seen) = (Some(Place::default()), 0);
+    let (mut place, mut seen) = (Some(ScanPoint::default()), 0);
     while let Some(at) = place {
         let mut looked_at = 0;
         let swept = registry.slice(at, |_| false, |_| looked_at += 1);
@@ -135,9 +135,9 @@ fn a_slice_looks_at_no_more_than_it_says() {
 fn a_place_that_is_nowhere_is_the_end() {
     let registry = Registry::new(10);
     for place in [
-        Place { stripe: usize::MAX, key: 0 },
-        Place { stripe: REGISTRY_STRIPES, key: 0 },
-        Place { stripe: REGISTRY_STRIPES - 1, key: usize::MAX },
+        ScanPoint { stripe: usize::MAX, key: 0 },
+        ScanPoint { stripe: REGISTRY_STRIPES, key: 0 },
+        ScanPoint { stripe: REGISTRY_STRIPES - 1, key: usize::MAX },
     ] {
         assert_eq!(registry.page(place, 10).1, None);
         assert_eq!(registry.slice(place, |_| true, |_| {}).next, None);

@@ -5,7 +5,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | one table of settings; file, environment and flags in rising order |
-//! | [`app`] | what all requests share, and the router |
+//! | [`state`], [`router`] | what all requests share; every route behind the middleware |
 //! | `routes` | one file per group of calls |
 //! | `publishing` | reading what a publisher sends: bodies, batches, idempotency |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
@@ -13,15 +13,17 @@
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
 //! | [`run`] | start, serve, stop |
 
-pub mod app;
 pub mod config;
 pub mod metrics;
 mod middleware;
 pub mod problem;
 mod publishing;
+pub mod router;
 mod routes;
 pub mod run;
+pub mod state;
 mod tls;
 
-pub use self::app::{App, router};
+pub use self::router::router;
 pub use self::run::{Observer, RunError, run};
+pub use self::state::App;

@@ -1,8 +1,9 @@
 //! The calls of the API, a file per group.
 
 pub(crate) mod connections;
-pub(crate) mod doors;
+
 pub(crate) mod events;
+pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod landing;
 pub(crate) mod metrics;

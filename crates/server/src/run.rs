@@ -13,9 +13,9 @@ use tracing::{info, warn};
 use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
 use watertight_core::Kind;
 
-use crate::app::{App, router};
 use crate::config::Config;
 use crate::tls::{self, TlsError};
+use crate::{router::router, state::App};
 
 /// Connections the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;

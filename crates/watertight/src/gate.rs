@@ -23,10 +23,10 @@ pub enum Refused {
 
 /// Counts connections in and out.
 #[derive(Debug, Clone)]
-pub struct Gate(Arc<Inner>);
+pub struct Gate(Arc<GateState>);
 
 #[derive(Debug)]
-struct Inner {
+struct GateState {
     ledger: Arc<Ledger>,
     max_connections: usize,
     max_per_address: usize,
@@ -40,7 +40,7 @@ impl Gate {
     /// A gate for so many connections.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, max_connections: usize, max_per_address: usize) -> Gate {
-        Gate(Arc::new(Inner {
+        Gate(Arc::new(GateState {
             ledger,
             max_connections,
             max_per_address,
@@ -100,7 +100,7 @@ impl Gate {
 #[derive(Debug)]
 #[must_use = "dropping the guard frees the place at once"]
 pub struct ConnectionGuard {
-    gate: Arc<Inner>,
+    gate: Arc<GateState>,
     address: IpAddr,
     _entry: Entry,
 }

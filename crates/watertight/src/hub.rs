@@ -31,14 +31,14 @@ use crate::subscription::TaskRecord;
 /// A hub. Cloning shares it; when the last clone and the last subscription are gone, its threads end.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<HubState>,
     /// Ends the threads when the last handle goes. The threads themselves hold `inner` only.
     _threads: Arc<Threads>,
 }
 
 /// What the hub's threads and handles share.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct HubState {
     pub(crate) config: HubConfig,
     pub(crate) clock: Clock,
     pub(crate) ledger: Arc<Ledger>,
@@ -56,12 +56,12 @@ pub(crate) struct Inner {
     next_shard: AtomicUsize,
     next_generation: AtomicU64,
     /// Where the next shedding begins, so that all sessions take their turn.
-    shed_place: Mutex<watertight_core::registry::Place>,
+    shed_place: Mutex<watertight_core::registry::ScanPoint>,
 }
 
 #[derive(Debug)]
 struct Threads {
-    inner: Arc<Inner>,
+    inner: Arc<HubState>,
     keeper: Mutex<Option<keeper::Keeper>>,
     shards: Mutex<Vec<ShardThread>>,
 }
@@ -95,7 +95,7 @@ impl Hub {
             .collect::<std::io::Result<Vec<_>>>()?
             .into_iter()
             .unzip();
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(HubState {
             ledger: Ledger::new(),
             budget: Budget::new(config.memory_warning_bytes, config.memory_critical_bytes),
             registry: Registry::new(config.max_sessions),
@@ -171,9 +171,9 @@ impl Hub {
     #[must_use]
     pub fn sessions(
         &self,
-        place: watertight_core::registry::Place,
+        place: watertight_core::registry::ScanPoint,
         limit: usize,
-    ) -> (Vec<Arc<Session>>, Option<watertight_core::registry::Place>) {
+    ) -> (Vec<Arc<Session>>, Option<watertight_core::registry::ScanPoint>) {
         self.inner.registry.page(place, limit)
     }
 
@@ -229,7 +229,7 @@ impl Hub {
     }
 }
 
-impl Inner {
+impl HubState {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }

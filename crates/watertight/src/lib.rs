@@ -56,5 +56,5 @@ pub use self::guarded::GuardedListener;
 pub use self::hub::{Hub, Stats, SubscribeOptions};
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};
-pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionPlace};
+pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
 pub use self::subscription::Subscription;

@@ -33,8 +33,8 @@ use tokio::sync::oneshot;
 use watertight_core::{CloseReason, DirtyQueue, Kind, Session, Tick};
 
 pub(crate) use self::adopt::Adoption;
-pub use self::list::{ConnectionId, ConnectionInfo, ConnectionPlace};
-use crate::hub::Inner;
+pub use self::list::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
+use crate::hub::HubState;
 
 /// The token of the shard's own wake-up; sockets use their slot.
 const WAKE: Token = Token(usize::MAX);
@@ -109,7 +109,7 @@ pub(crate) struct ShardStarter {
 
 impl ShardStarter {
     /// Starts the thread.
-    pub(crate) fn start(self, inner: Arc<Inner>) -> std::io::Result<ShardThread> {
+    pub(crate) fn start(self, inner: Arc<HubState>) -> std::io::Result<ShardThread> {
         let handle = Arc::clone(&self.handle);
         let entry = inner.ledger.open(Kind::Task);
         let thread = std::thread::Builder::new()

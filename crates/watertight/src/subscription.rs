@@ -15,21 +15,21 @@ use watertight_core::{
 };
 
 use crate::event::{Message, Received};
-use crate::hub::{Hub, Inner};
+use crate::hub::{Hub, HubState};
 use crate::shard::ConnectionId;
 
 /// Membership in a session: counted in when made, counted out when dropped.
 #[derive(Debug)]
 pub(crate) struct Membership {
     session: Arc<Session>,
-    inner: Arc<Inner>,
+    inner: Arc<HubState>,
     /// Set once the newcomer is admitted; given back with the membership.
     _admission: Option<(Entry, Permit)>,
 }
 
 impl Membership {
     /// Takes over the count that `Registry::get_or_create(join)` made.
-    pub(crate) fn new(inner: &Arc<Inner>, joined: Arc<Session>) -> Membership {
+    pub(crate) fn new(inner: &Arc<HubState>, joined: Arc<Session>) -> Membership {
         Membership { session: joined, inner: Arc::clone(inner), _admission: None }
     }
 
@@ -105,7 +105,7 @@ impl TaskRecord {
 /// Registers a task subscriber with its session and with the hub's listing; dropping it takes both back.
 #[derive(Debug)]
 struct TaskGuard {
-    inner: Arc<Inner>,
+    inner: Arc<HubState>,
     record: Arc<TaskRecord>,
     session_key: usize,
     listing_key: usize,
@@ -117,7 +117,7 @@ impl TaskGuard {
         ConnectionId { shard: None, slot, generation: self.record.generation }
     }
 
-    fn register(inner: &Arc<Inner>, session: &Arc<Session>, cursor: Cursor, terms: &Terms) -> TaskGuard {
+    fn register(inner: &Arc<HubState>, session: &Arc<Session>, cursor: Cursor, terms: &Terms) -> TaskGuard {
         let now = inner.clock.now();
         let subscriber = TaskSubscriber::new(cursor.next, now);
         let session_key = session.add_task(Arc::clone(&subscriber));

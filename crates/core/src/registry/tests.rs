@@ -1,6 +1,6 @@
 //! What the registry holds on to: only its insides can tell.
 
-use super::{Place, Registry, RegistryError};
+use super::{Registry, RegistryError, ScanPoint};
 use crate::budget::{Budget, Owner};
 use crate::id::Epoch;
 use crate::ledger::{Kind, Ledger};
@@ -28,7 +28,7 @@ fn crowd(registry: &Registry, sessions: usize) -> Vec<Arc<Session>> {
 }
 
 fn sweep(registry: &Registry, idle: impl Fn(&Session) -> bool) {
-    let mut place = Some(Place::default());
+    let mut place = Some(ScanPoint::default());
     while let Some(at) = place {
         place = registry.slice(at, &idle, |_| {}).next;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use watertight_core::limits::REGISTRY_STRIPES;
-use watertight_core::registry::{Place, Registry};
+use watertight_core::registry::{Registry, ScanPoint};
 use watertight_core::{RegistryError, Session, Tick};
 
 use crate::world::{Books, Reader, append, check, named};
@@ -46,7 +46,7 @@ impl Hub {
 
     /// One pass of cleanup that takes whatever nobody reads. Returns sessions and events.
     fn sweep(&self) -> (usize, usize) {
-        let (mut place, mut swept) = (Some(Place::default()), (0, 0));
+        let (mut place, mut swept) = (Some(ScanPoint::default()), (0, 0));
         while let Some(at) = place {
             let slice = self.registry.slice(at, |_| true, |_| {});
             swept = (swept.0 + slice.sessions, swept.1 + slice.events);
@@ -181,7 +181,7 @@ fn the_last_place_is_given_once_and_found_again_across_stripes() {
 fn names_in_two_stripes(hub: &Hub) -> (&'static str, &'static str) {
     let stripe_of = |name: &'static str| {
         drop(hub.session(name, false).unwrap());
-        let second = hub.registry.page(Place { stripe: 1, key: 0 }, 1).0;
+        let second = hub.registry.page(ScanPoint { stripe: 1, key: 0 }, 1).0;
         hub.sweep();
         second.len()
     };
@@ -207,12 +207,12 @@ fn leak_class_h_publishing_cleanup_and_trimming_take_their_locks_in_one_order() 
                     session.with_log(|log| log.shed_before(needed));
                 };
                 for stripe in 0..REGISTRY_STRIPES {
-                    hub.registry.slice(Place { stripe, key: 0 }, |_| false, trim);
+                    hub.registry.slice(ScanPoint { stripe, key: 0 }, |_| false, trim);
                 }
             }
         });
         hub.sweep();
-        assert_eq!(hub.registry.page(Place::default(), 8).0.len(), 1);
+        assert_eq!(hub.registry.page(ScanPoint::default(), 8).0.len(), 1);
         publisher.join().unwrap();
         trimmer.join().unwrap();
         subscribed.leave(Tick::ZERO);

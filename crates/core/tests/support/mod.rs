@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::ProptestConfig;
-use watertight_core::registry::{Place, Registry};
+use watertight_core::registry::{Registry, ScanPoint};
 use watertight_core::{
     Budget, Cursor, Epoch, Frame, Gap, Kind, Ledger, Log, LogLimits, Owner, Piece, RegistryError, Session,
     SessionName, Tick,
@@ -140,7 +140,7 @@ pub(crate) fn named(name: &str) -> SessionName {
 
 /// Takes every session out that nobody reads and `idle` lets go.
 pub(crate) fn sweep(registry: &Registry, idle: impl Fn(&Session) -> bool) -> usize {
-    let (mut place, mut sessions) = (Some(Place::default()), 0);
+    let (mut place, mut sessions) = (Some(ScanPoint::default()), 0);
     while let Some(at) = place {
         let swept = registry.slice(at, &idle, |_| {});
         sessions += swept.sessions;

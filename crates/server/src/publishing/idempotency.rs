@@ -52,7 +52,7 @@ struct Table {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct KeyTable {
     hub: Hub,
     max_keys: usize,
     ttl: Duration,
@@ -63,7 +63,7 @@ struct Inner {
 
 /// The keys of a hub. Cloning shares them.
 #[derive(Debug, Clone)]
-pub(crate) struct IdempotencyKeys(Arc<Inner>);
+pub(crate) struct IdempotencyKeys(Arc<KeyTable>);
 
 /// What becomes of a request with a key.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub(crate) struct ClaimGuard {
 
 impl IdempotencyKeys {
     pub(crate) fn new(hub: &Hub, max_keys: usize, ttl: Duration) -> IdempotencyKeys {
-        IdempotencyKeys(Arc::new(Inner {
+        IdempotencyKeys(Arc::new(KeyTable {
             hub: hub.clone(),
             max_keys,
             ttl,

@@ -4,17 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
-use watertight::{ConnectionInfo, ConnectionPlace};
+use watertight::{ConnectionInfo, ConnectionScanPoint};
 
 use super::query::{PathText, Query};
 use super::sessions::{page_cursor, page_size, parse_cursor};
-use crate::app::App;
 use crate::problem::Problem;
+use crate::state::App;
 
 /// `GET /connections?cursor=&limit=`: a page, in no particular order.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
     let (shard, slot) = parse_cursor(&query)?;
-    let place = ConnectionPlace { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
+    let place = ConnectionScanPoint { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
     let (page, next) = app.hub.connections(place, page_size(&query)?).await;
     let connections: Vec<Value> = page.iter().map(summary).collect();
     let next = next.map(|place| page_cursor(place.shard, place.slot as usize));

@@ -9,11 +9,11 @@ use watertight::body::stream_headers;
 use watertight::{Event, Hub, Position, PublishError, Resume, resume};
 
 use super::query::{PathText, Query, invalid};
-use crate::app::App;
 use crate::problem::{Problem, internal};
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::{self as posted, Posted};
 use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX};
+use crate::state::App;
 
 /// How an id may be spelt in a query: clients that cannot set headers have each their own way.
 const ID_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];

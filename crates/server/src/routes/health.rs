@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::problem::{Problem, unavailable};
+use crate::state::App;
 
 /// `GET /health/live`: the process answers.
 pub(crate) async fn live() -> Json<Value> {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::app::App;
+use crate::state::App;
 
 const PAGE: &str = include_str!("landing/page.html");
 const SCRIPT: &str = include_str!("landing/page.js");

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 
-use crate::app::App;
 use crate::problem::{Problem, internal};
+use crate::state::App;
 
 /// The figures, rendered on demand from counters: no series is kept per client, session or topic.
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {

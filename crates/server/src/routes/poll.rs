@@ -12,8 +12,8 @@ use watertight::{CloseReason, Message, Subscription};
 use watertight_core::{Owner, Resume};
 
 use super::query::{Query, invalid};
-use crate::app::App;
 use crate::problem::{Problem, internal, unavailable};
+use crate::state::App;
 
 /// Bytes of data that one answer carries at most, but for a single larger event. Charged while the answer is built.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;

@@ -7,11 +7,11 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 use watertight::Session;
-use watertight_core::registry::Place;
+use watertight_core::registry::ScanPoint;
 
 use super::query::{PathText, Query, invalid};
-use crate::app::App;
 use crate::problem::Problem;
+use crate::state::App;
 
 /// Items of a page, unless the request says otherwise, and at most.
 pub(crate) const PAGE_DEFAULT: usize = 100;
@@ -41,7 +41,7 @@ pub(crate) fn page_cursor(one: usize, two: usize) -> String {
 /// `GET /sessions?cursor=&limit=`: a page, in no particular order.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
     let (stripe, key) = parse_cursor(&query)?;
-    let (page, next) = app.hub.sessions(Place { stripe, key }, page_size(&query)?);
+    let (page, next) = app.hub.sessions(ScanPoint { stripe, key }, page_size(&query)?);
     let sessions: Vec<Value> = page.iter().map(|session| summary(&app, session)).collect();
     let next = next.map(|place| page_cursor(place.stripe, place.key));
     Ok(Json(json!({ "sessions": sessions, "total": app.hub.stats().sessions, "next": next })))

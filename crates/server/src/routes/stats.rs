@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use crate::app::App;
+use crate::state::App;
 
 const MIB: f64 = 1024.0 * 1024.0;
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tracing::{debug, info, warn};
 use watertight_core::log::Freed;
-use watertight_core::registry::Place;
+use watertight_core::registry::ScanPoint;
 use watertight_core::{CloseReason, Entry, Kind, Ladder, Rung, Session, Tick};
 
-use super::Inner;
+use super::HubState;
 use crate::shard::Work;
 use crate::subscription::TaskRecord;
 
@@ -39,7 +39,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(inner: Arc<Inner>) -> std::io::Result<Keeper> {
+    pub(super) fn start(inner: Arc<HubState>) -> std::io::Result<Keeper> {
         let signal = Arc::new(Signal::default());
         let entry = inner.ledger.open(Kind::Task);
         let thread = std::thread::Builder::new().name("watertight-keeper".into()).spawn({
@@ -61,7 +61,7 @@ impl Drop for Keeper {
     }
 }
 
-fn run(inner: &Arc<Inner>, signal: &Signal, _entry: Entry) {
+fn run(inner: &Arc<HubState>, signal: &Signal, _entry: Entry) {
     let mut ladder = Ladder::new(Arc::clone(&inner.budget));
     let mut laggards = Laggards::default();
     let mut next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
@@ -83,7 +83,7 @@ fn run(inner: &Arc<Inner>, signal: &Signal, _entry: Entry) {
     }
 }
 
-fn step_ladder(inner: &Arc<Inner>, ladder: &mut Ladder, laggards: &mut Laggards) {
+fn step_ladder(inner: &Arc<HubState>, ladder: &mut Ladder, laggards: &mut Laggards) {
     let (before, now) = ladder.step();
     if before != now {
         let (pressure, rung) = (inner.budget.pressure(), now.name());
@@ -114,7 +114,7 @@ struct Laggards(HashMap<u64, u64>);
 
 impl Laggards {
     /// Closes those furthest behind, a few at a time.
-    fn close_some(&mut self, inner: &Inner) {
+    fn close_some(&mut self, inner: &HubState) {
         const A_FEW: usize = 16;
         let mut tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
         tasks.retain(|task| task.closed().is_none());
@@ -133,7 +133,7 @@ impl Laggards {
 }
 
 /// One turn over all sessions, in slices.
-fn shed_all(inner: &Inner) -> Freed {
+fn shed_all(inner: &HubState) -> Freed {
     let mut freed = Freed::default();
     let slices = watertight_core::limits::REGISTRY_STRIPES
         + inner.registry.len() / watertight_core::limits::CLEANUP_SLICE;
@@ -144,11 +144,11 @@ fn shed_all(inner: &Inner) -> Freed {
 }
 
 /// One whole cleanup pass: expired events, sessions past their time, task subscribers that read nothing.
-pub(super) fn clean_up(inner: &Arc<Inner>) {
+pub(super) fn clean_up(inner: &Arc<HubState>) {
     let begun = inner.clock.now();
     let ttl = inner.config.session_ttl;
     let (mut freed, mut sessions) = (Freed::default(), 0);
-    let mut place = Some(Place::default());
+    let mut place = Some(ScanPoint::default());
     while let Some(at) = place {
         let now = inner.clock.now();
         let idle = |session: &Session| now.since(session.last_activity()) > ttl;
@@ -165,7 +165,7 @@ pub(super) fn clean_up(inner: &Arc<Inner>) {
     report(inner, begun, freed, sessions);
 }
 
-fn close_idle_tasks(inner: &Inner, now: Tick) {
+fn close_idle_tasks(inner: &HubState, now: Tick) {
     let limit = inner.config.max_subscriber_idle_time;
     let tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
     for task in tasks {
@@ -177,7 +177,7 @@ fn close_idle_tasks(inner: &Inner, now: Tick) {
     }
 }
 
-fn report(inner: &Inner, begun: Tick, freed: Freed, sessions: usize) {
+fn report(inner: &HubState, begun: Tick, freed: Freed, sessions: usize) {
     let took = inner.clock.now().since(begun);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     inner.counters.cleanups.fetch_add(1, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use watertight_core::Session;
 
-use super::Inner;
+use super::HubState;
 
 /// How long one publish is held back at most.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ impl Drop for PacedGuard<'_> {
     }
 }
 
-impl Inner {
+impl HubState {
     /// How far behind readers may be: by half of `max_queue_size`, or of what the log holds, where large events
     /// fill its bytes long before its slots.
     pub(crate) fn near(&self, session: &Session) -> u64 {

@@ -13,7 +13,7 @@ use watertight_core::log::Freed;
 use watertight_core::{Frame, Owner, Permit, Position, Session, SessionName, Tick};
 use watertight_wire::{Draft, Encoder, EventId};
 
-use super::{Hub, Inner};
+use super::{Hub, HubState};
 use crate::error::PublishError;
 use crate::event::Event;
 
@@ -103,7 +103,7 @@ impl Hub {
     }
 }
 
-impl Inner {
+impl HubState {
     fn check(&self, event: &Event) -> Result<(), PublishError> {
         if self.is_stopping() {
             return Err(PublishError::ShuttingDown);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use watertight_core::limits::SUBSCRIBER_OVERHEAD_BYTES;
 use watertight_core::{Kind, Owner, Policy, Resume, Rung, Tick};
 
-use super::{Hub, Inner};
+use super::{Hub, HubState};
 use crate::error::SubscribeError;
 use crate::subscription::{Membership, Subscription};
 
@@ -84,7 +84,7 @@ impl Hub {
     }
 }
 
-impl Inner {
+impl HubState {
     /// Whether newcomers are taken.
     fn admit(&self) -> Result<(), SubscribeError> {
         if self.is_stopping() {

@@ -63,7 +63,7 @@ impl FromStr for ConnectionId {
 
 /// A place in the order of connections, for paging. Pumps come first, tasks last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ConnectionPlace {
+pub struct ConnectionScanPoint {
     /// The pump; the number of pumps for tasks.
     pub shard: usize,
     /// The first place there that was not shown.
@@ -131,9 +131,9 @@ impl Hub {
     /// Up to `limit` connections from `place` on, and where the next page begins.
     pub async fn connections(
         &self,
-        mut place: ConnectionPlace,
+        mut place: ConnectionScanPoint,
         limit: usize,
-    ) -> (Vec<ConnectionInfo>, Option<ConnectionPlace>) {
+    ) -> (Vec<ConnectionInfo>, Option<ConnectionScanPoint>) {
         let mut page = Vec::new();
         while let Some(shard) = self.inner.shards.get(place.shard) {
             let (tell, told) = oneshot::channel();
@@ -142,9 +142,9 @@ impl Hub {
             page.extend(told.await.unwrap_or_default());
             if page.len() == limit {
                 let slot = page.last().map_or(0, |last| last.id.slot + 1);
-                return (page, Some(ConnectionPlace { slot, ..place }));
+                return (page, Some(ConnectionScanPoint { slot, ..place }));
             }
-            place = ConnectionPlace { shard: place.shard + 1, slot: 0 };
+            place = ConnectionScanPoint { shard: place.shard + 1, slot: 0 };
         }
         let next = self.list_tasks(place, limit, &mut page);
         (page, next)
@@ -152,17 +152,17 @@ impl Hub {
 
     fn list_tasks(
         &self,
-        place: ConnectionPlace,
+        place: ConnectionScanPoint,
         limit: usize,
         page: &mut Vec<ConnectionInfo>,
-    ) -> Option<ConnectionPlace> {
+    ) -> Option<ConnectionScanPoint> {
         let now = self.inner.clock.now();
         let tasks = self.inner.tasks.lock();
         for key in place.slot as usize..tasks.capacity() {
             let Some(task) = tasks.get(key) else { continue };
             let slot = u32::try_from(key).unwrap_or(u32::MAX);
             if page.len() == limit {
-                return Some(ConnectionPlace { slot, ..place });
+                return Some(ConnectionScanPoint { slot, ..place });
             }
             page.push(ConnectionInfo {
                 id: ConnectionId { shard: None, slot, generation: task.generation },

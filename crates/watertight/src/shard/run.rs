@@ -15,7 +15,7 @@ use mio::{Events, Poll, Registry};
 use slab::Slab;
 use tokio::sync::oneshot;
 use tracing::error;
-use watertight_core::registry::Place;
+use watertight_core::registry::ScanPoint;
 use watertight_core::{CloseReason, Entry, Piece, Session, TaskSubscriber, Tick, Wheel};
 use watertight_wire::Encoder;
 
@@ -24,7 +24,7 @@ use super::conn::Conn;
 use super::ending::End;
 use super::pass::Group;
 use super::{ShardHandle, WAKE, Work};
-use crate::hub::Inner;
+use crate::hub::HubState;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -44,7 +44,7 @@ const DISCARD_BYTES: usize = 4096;
 /// A shard's state. Everything in it is given back when it is dropped.
 pub(super) struct Shard<'a> {
     handle: &'a Arc<ShardHandle>,
-    pub(super) inner: &'a Arc<Inner>,
+    pub(super) inner: &'a Arc<HubState>,
     pub(super) registry: &'a Registry,
     pub(super) now: Tick,
     /// Adopted sockets. Bounded by the gate's permits.
@@ -76,7 +76,7 @@ pub(super) struct Shard<'a> {
 }
 
 /// Runs a shard until it is told to stop, through panics.
-pub(super) fn supervise(mut poll: Poll, handle: &Arc<ShardHandle>, inner: &Arc<Inner>, _entry: Entry) {
+pub(super) fn supervise(mut poll: Poll, handle: &Arc<ShardHandle>, inner: &Arc<HubState>, _entry: Entry) {
     loop {
         let registry = match poll.registry().try_clone() {
             Ok(registry) => registry,
@@ -97,8 +97,8 @@ pub(super) fn supervise(mut poll: Poll, handle: &Arc<ShardHandle>, inner: &Arc<I
 }
 
 /// After a restart: whatever the old loop had taken and not done is asked for again.
-fn announce_all(handle: &ShardHandle, inner: &Inner) {
-    let mut place = Some(Place::default());
+fn announce_all(handle: &ShardHandle, inner: &HubState) {
+    let mut place = Some(ScanPoint::default());
     while let Some(at) = place {
         let swept = inner.registry.slice(
             at,
@@ -116,7 +116,7 @@ fn announce_all(handle: &ShardHandle, inner: &Inner) {
 }
 
 impl<'a> Shard<'a> {
-    fn new(handle: &'a Arc<ShardHandle>, inner: &'a Arc<Inner>, registry: &'a Registry) -> Shard<'a> {
+    fn new(handle: &'a Arc<ShardHandle>, inner: &'a Arc<HubState>, registry: &'a Registry) -> Shard<'a> {
         let now = inner.clock.now();
         Shard {
             handle,

@@ -1,11 +1,11 @@
-//! Doors without a room behind them: calls that this version does not answer yet, and everything unknown.
+//! Routes that this version does not answer yet, and everything unknown.
 
 use http::StatusCode;
 
 use crate::problem::Problem;
 
-/// A call that belongs to the API and is not there in this version.
-pub(crate) async fn closed() -> Problem {
+/// A route of the API that is not implemented in this version.
+pub(crate) async fn not_implemented() -> Problem {
     let detail = "this version of the hub does not answer this call yet";
     Problem::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", detail)
 }

@@ -1,0 +1,49 @@
+//! What all requests share. Knows no route: routes and router both stand on this.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+use watertight::{Gate, Hub};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::publishing::idempotency::IdempotencyKeys;
+
+/// What all requests share. Cloning shares it.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) hub: Hub,
+    pub(crate) config: Arc<Config>,
+    pub(crate) gate: Gate,
+    pub(crate) keys: IdempotencyKeys,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Publishes that must be finished although their requester left. Waited for at shutdown.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl App {
+    /// The service's state around a hub.
+    #[must_use]
+    pub fn new(hub: Hub, config: Arc<Config>, gate: Gate) -> App {
+        let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
+        let metrics = Arc::new(Metrics::new(&hub, &gate));
+        App { hub, config, gate, keys, metrics, tasks: TaskTracker::new() }
+    }
+
+    /// The hub.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Publishes that go on although their requester may have left.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Idempotency keys, for their regular sweep.
+    pub fn sweep(&self) {
+        self.keys.sweep();
+    }
+}
