@@ -16,8 +16,9 @@
 //! | [`session`] | [`Session`]: a named log and who reads it |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
-//! | [`lifecycle`] | [`Lifecycle`]: the one timer of a connection; [`CloseReason`] |
-//! | [`wheel`] | [`Wheel`]: that timer for many connections, O(1) each |
+//! | [`life`] | [`Life`]: what is due for a stream, what ends it, how it ended |
+//! | [`wheel`] | [`Wheel`]: the timers of many streams, O(1) each |
+//! | [`table`] | [`Table`]: values by number, whose memory follows how many there are |
 //! | [`ledger`] | [`Ledger`]: opened, closed and live of each kind of resource |
 //! | [`budget`] | [`Budget`]: every byte that can grow, and the [`Ladder`] above its thresholds |
 
@@ -27,13 +28,14 @@ pub mod frame;
 pub mod gap;
 pub mod id;
 pub mod ledger;
-pub mod lifecycle;
+pub mod life;
 pub mod limits;
 pub mod log;
 pub mod name;
 pub mod registry;
 pub mod session;
 pub mod sync;
+pub mod table;
 pub mod time;
 pub mod wheel;
 
@@ -43,10 +45,11 @@ pub use frame::Frame;
 pub use gap::{Gap, GapReason};
 pub use id::{Epoch, Position};
 pub use ledger::{Entry, Kind, Ledger};
-pub use lifecycle::{CloseReason, ConnectionState, Due, Lifecycle, Policy};
+pub use life::{Access, CloseReason, ConnectionState, Delivery, Due, End, Finish, Life, Policy};
 pub use log::{Cursor, Log, LogLimits, Piece, Resume};
 pub use name::{InvalidSessionName, SessionName};
 pub use registry::{Registry, RegistryError};
 pub use session::{Session, TaskSubscriber};
+pub use table::Table;
 pub use time::Tick;
 pub use wheel::Wheel;

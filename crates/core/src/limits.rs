@@ -30,11 +30,11 @@ pub const REGISTRY_STRIPES: usize = if cfg!(loom) { 2 } else { 64 };
 /// Sessions that one slice of cleanup looks at before it lets go of the stripe's lock.
 pub const CLEANUP_SLICE: usize = 128;
 
-/// Slots of the timer wheel; a power of two and a multiple of 64 (the occupancy map is made of words).
-pub const WHEEL_SLOTS: usize = 1024;
+/// Buckets of the timer wheel; a power of two and a multiple of 64 (the occupancy map is made of words).
+pub const WHEEL_BUCKETS: usize = 1024;
 
-/// Milliseconds that one slot of the wheel spans. 1024 x 64 ms = 65 s, more than the longest regular timer.
-pub const WHEEL_SLOT_MS: u64 = 64;
+/// Milliseconds that one bucket of the wheel spans. 1024 x 64 ms = 65 s, more than the longest regular timer.
+pub const WHEEL_BUCKET_MS: u64 = 64;
 
 /// A threshold is left again only below this share of it, in percent: hysteresis.
 pub const HYSTERESIS_PERCENT: usize = 90;
@@ -58,6 +58,6 @@ pub const PROOF_BYTES: usize = 256 * 1024;
 
 const _: () = assert!(NEWCOMER_PATIENCE_MS < READING_PATIENCE_MS);
 const _: () = assert!(REGISTRY_STRIPES.is_power_of_two());
-const _: () = assert!(WHEEL_SLOTS.is_power_of_two() && WHEEL_SLOTS.is_multiple_of(64));
+const _: () = assert!(WHEEL_BUCKETS.is_power_of_two() && WHEEL_BUCKETS.is_multiple_of(64));
 const _: () = assert!(ID_TEXT_BYTES_MAX <= RESUME_TEXT_BYTES_MAX);
 const _: () = assert!(SEQUENCE_MAX < 1 << 53);

@@ -15,6 +15,7 @@ use crate::log::Log;
 use crate::name::SessionName;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
+use crate::table::Table;
 use crate::time::Tick;
 
 /// No group of this session in that shard.
@@ -31,6 +32,8 @@ pub struct ShardSlot {
     served: AtomicU64,
     /// The oldest event that any socket of the shard still needs; `u64::MAX` without any.
     oldest: AtomicU64,
+    /// Set while the shard looks after publishers that wait for this session's readers.
+    paced: AtomicBool,
 }
 
 impl ShardSlot {
@@ -40,7 +43,18 @@ impl ShardSlot {
             group: AtomicU32::new(NO_GROUP),
             served: AtomicU64::new(u64::MAX),
             oldest: AtomicU64::new(u64::MAX),
+            paced: AtomicBool::new(false),
         }
+    }
+
+    /// The shard begins to look after waiting publishers. `true`: it did not before.
+    pub fn begin_paced(&self) -> bool {
+        !self.paced.swap(true, Ordering::SeqCst)
+    }
+
+    /// The shard no longer looks after waiting publishers.
+    pub fn end_paced(&self) {
+        self.paced.store(false, Ordering::SeqCst);
     }
 
     /// The shard's group.
@@ -55,6 +69,16 @@ impl ShardSlot {
             self.served.store(u64::MAX, Ordering::SeqCst);
             self.oldest.store(u64::MAX, Ordering::SeqCst);
         }
+    }
+
+    /// The oldest event that a socket of the shard still needs, as it was last looked at.
+    pub fn oldest(&self) -> u64 {
+        self.oldest.load(Ordering::SeqCst)
+    }
+
+    /// The shard's group got another number.
+    pub fn set_group_number(&self, group: u32) {
+        self.group.store(group, Ordering::SeqCst);
     }
 
     /// Says which event is the oldest that a socket of the shard still needs.
@@ -88,14 +112,18 @@ impl ShardSlot {
     }
 }
 
-/// A subscriber that is a task: an HTTP/2 body, a long-poll request, a Rust stream.
+/// A subscriber that is a task: an HTTP/2 body, a long-poll request, a Rust stream. What ends it is its life's
+/// to say; here stands what publishers and pumps look at.
 #[derive(Debug)]
 pub struct TaskSubscriber {
     waker: AtomicWaker,
+    /// The next event it reads; `u64::MAX` once it reads no more.
     next: AtomicU64,
     progressed: AtomicU64,
-    /// 0: open; otherwise one more than the index of a close reason.
-    closed: AtomicU32,
+    /// Since when something waits for it that it has not taken; `u64::MAX` if nothing does.
+    offered_since: AtomicU64,
+    /// Its number among the session's tasks. Written under their lock only.
+    key: AtomicU32,
 }
 
 impl TaskSubscriber {
@@ -106,7 +134,8 @@ impl TaskSubscriber {
             waker: AtomicWaker::new(),
             next: AtomicU64::new(next),
             progressed: AtomicU64::new(now.0),
-            closed: AtomicU32::new(0),
+            offered_since: AtomicU64::new(u64::MAX),
+            key: AtomicU32::new(u32::MAX),
         })
     }
 
@@ -115,13 +144,37 @@ impl TaskSubscriber {
         &self.waker
     }
 
-    /// Notes that the task reads on at `next`.
-    pub fn progress(&self, next: u64, now: Tick) {
-        self.next.store(next, Ordering::SeqCst);
-        self.progressed.store(now.0, Ordering::SeqCst);
+    /// Something waits for it since `now`, or since before; the task is woken.
+    pub fn offer(&self, now: Tick) {
+        self.offered_since.fetch_min(now.0, Ordering::SeqCst);
+        self.waker.wake();
     }
 
-    /// The next event it reads.
+    /// It takes what waits. Call before looking for it: what is offered from here on is not forgotten.
+    pub fn takes(&self) {
+        self.offered_since.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Since when something waits for it that it has not taken; [`Tick::NEVER`] if nothing does.
+    pub fn offered_since(&self) -> Tick {
+        Tick(self.offered_since.load(Ordering::SeqCst))
+    }
+
+    /// Notes that the task reads on at `next`; `more`: something waits there already.
+    pub fn progress(&self, next: u64, more: bool, now: Tick) {
+        self.next.store(next, Ordering::SeqCst);
+        self.progressed.store(now.0, Ordering::SeqCst);
+        if more {
+            self.offered_since.fetch_min(now.0, Ordering::SeqCst);
+        }
+    }
+
+    /// It reads no more events, whether it takes its closing event or not: nothing is kept for it.
+    pub fn needs_nothing(&self) {
+        self.next.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// The next event it reads; `u64::MAX` once it reads no more.
     pub fn position(&self) -> u64 {
         self.next.load(Ordering::SeqCst)
     }
@@ -130,24 +183,11 @@ impl TaskSubscriber {
     pub fn last_progress(&self) -> Tick {
         Tick(self.progressed.load(Ordering::SeqCst))
     }
-
-    /// Ends it from outside with a reason's index; the first reason stands, and only that is answered with
-    /// `true`. The task is woken.
-    pub fn close(&self, reason: u32) -> bool {
-        let closed = self.closed.compare_exchange(0, reason + 1, Ordering::SeqCst, Ordering::SeqCst);
-        self.waker.wake();
-        closed.is_ok()
-    }
-
-    /// The index of the reason it was closed with.
-    pub fn closed(&self) -> Option<u32> {
-        self.closed.load(Ordering::SeqCst).checked_sub(1)
-    }
 }
 
 #[derive(Debug, Default)]
 struct Tasks {
-    subscribers: Slab<StdArc<TaskSubscriber>>,
+    subscribers: Table<StdArc<TaskSubscriber>>,
     /// Publishers that wait for the pump. Bounded by the requests in flight.
     paced: Slab<StdArc<AtomicWaker>>,
 }
@@ -261,21 +301,27 @@ impl Session {
         self.subscribers.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Adds a task subscriber; the key takes it out again.
-    pub fn add_task(&self, subscriber: StdArc<TaskSubscriber>) -> usize {
-        let key = self.tasks.lock().subscribers.insert(subscriber);
+    /// Adds a task subscriber.
+    pub fn add_task(&self, subscriber: StdArc<TaskSubscriber>) {
+        let mut tasks = self.tasks.lock();
+        let key = tasks.subscribers.insert(StdArc::clone(&subscriber));
+        subscriber.key.store(key, Ordering::SeqCst);
         self.task_count.fetch_add(1, Ordering::SeqCst);
-        key
     }
 
     /// Takes a task subscriber out.
-    pub fn remove_task(&self, key: usize) {
+    pub fn remove_task(&self, subscriber: &StdArc<TaskSubscriber>) {
         let mut tasks = self.tasks.lock();
-        if tasks.subscribers.try_remove(key).is_some() {
-            self.task_count.fetch_sub(1, Ordering::SeqCst);
+        let key = subscriber.key.load(Ordering::SeqCst);
+        if !tasks.subscribers.get(key).is_some_and(|known| StdArc::ptr_eq(known, subscriber)) {
+            return;
         }
-        if tasks.subscribers.is_empty() {
-            tasks.subscribers.shrink_to_fit();
+        tasks.subscribers.remove(key);
+        self.task_count.fetch_sub(1, Ordering::SeqCst);
+        if let Some((_, to)) = tasks.subscribers.compact_one()
+            && let Some(moved) = tasks.subscribers.get(to)
+        {
+            moved.key.store(to, Ordering::SeqCst);
         }
     }
 
@@ -286,16 +332,14 @@ impl Session {
 
     /// Copies the task subscribers out, so that they can be woken without the lock.
     pub fn tasks(&self, into: &mut Vec<StdArc<TaskSubscriber>>) {
-        into.extend(self.tasks.lock().subscribers.iter().map(|(_, task)| StdArc::clone(task)));
+        into.extend(self.tasks.lock().subscribers.iter_from(0).map(|(_, task)| StdArc::clone(task)));
     }
 
     /// The oldest event that any subscriber still needs; the head if all have caught up.
     pub fn oldest_needed(&self) -> u64 {
         let sockets = self.slots.iter().map(|slot| slot.oldest.load(Ordering::SeqCst)).min();
         let tasks = self.tasks.lock();
-        // One that was closed reads no more, whether its peer takes the goodbye or not.
-        let open = tasks.subscribers.iter().filter(|(_, task)| task.closed().is_none());
-        let tasks = open.map(|(_, task)| task.position()).min();
+        let tasks = tasks.subscribers.iter_from(0).map(|(_, task)| task.position()).min();
         self.head().min(sockets.unwrap_or(u64::MAX)).min(tasks.unwrap_or(u64::MAX))
     }
 
@@ -309,7 +353,7 @@ impl Session {
         let head = self.head();
         let mut slowest = self.slots.iter().map(|slot| slot.served.load(Ordering::SeqCst)).min();
         let tasks = self.tasks.lock();
-        for (_, task) in &tasks.subscribers {
+        for (_, task) in tasks.subscribers.iter_from(0) {
             let reading = now.0.saturating_sub(task.last_progress().0) < READING_PATIENCE_MS;
             if reading {
                 slowest = Some(slowest.unwrap_or(u64::MAX).min(task.position()));
@@ -325,7 +369,13 @@ impl Session {
             served >= next && served != u64::MAX
         };
         let shards = self.slots.iter().enumerate().any(|(index, slot)| index != shard && has(slot));
-        shards || self.tasks.lock().subscribers.iter().any(|(_, task)| task.position() >= next)
+        shards
+            || self
+                .tasks
+                .lock()
+                .subscribers
+                .iter_from(0)
+                .any(|(_, task)| (next..u64::MAX).contains(&task.position()))
     }
 
     /// Adds a publisher that waits for the pump; the key takes it out again.

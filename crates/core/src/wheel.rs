@@ -1,10 +1,10 @@
-//! One timer each for many connections: a wheel of slots, every operation O(1), nothing allocated per arm.
+//! One timer each for many connections: a wheel of buckets, every operation O(1), nothing allocated per arm.
 //!
-//! Keys are small integers (a connection's index). A timer never fires early; it fires late by one slot at
-//! most. Timers beyond the wheel's horizon wait in its last slot and are put back when it comes round. A long
+//! Keys are small integers (a connection's index). A timer never fires early; it fires late by one bucket at
+//! most. Timers beyond the wheel's horizon wait in its last bucket and are put back when it comes round. A long
 //! jump of the clock costs one turn of the wheel at most.
 
-use crate::limits::{WHEEL_SLOT_MS, WHEEL_SLOTS};
+use crate::limits::{WHEEL_BUCKET_MS, WHEEL_BUCKETS};
 use crate::time::Tick;
 
 const NONE: u32 = u32::MAX;
@@ -15,18 +15,18 @@ struct Node {
     previous: u32,
     next: u32,
     /// Slot it hangs in; `NONE` when it is not armed.
-    slot: u32,
+    bucket: u32,
 }
 
-const IDLE: Node = Node { at: Tick::NEVER, previous: NONE, next: NONE, slot: NONE };
+const IDLE: Node = Node { at: Tick::NEVER, previous: NONE, next: NONE, bucket: NONE };
 
 /// Timers by key.
 #[derive(Debug)]
 pub struct Wheel {
     nodes: Vec<Node>,
     heads: Box<[u32]>,
-    occupied: [u64; WHEEL_SLOTS / 64],
-    /// The slot number (not wrapped) that is swept next.
+    occupied: [u64; WHEEL_BUCKETS / 64],
+    /// The bucket number (not wrapped) that is swept next.
     position: u64,
     armed: usize,
 }
@@ -43,11 +43,25 @@ impl Wheel {
     pub fn new(now: Tick) -> Wheel {
         Wheel {
             nodes: Vec::new(),
-            heads: vec![NONE; WHEEL_SLOTS].into_boxed_slice(),
-            occupied: [0; WHEEL_SLOTS / 64],
-            position: now.0 / WHEEL_SLOT_MS,
+            heads: vec![NONE; WHEEL_BUCKETS].into_boxed_slice(),
+            occupied: [0; WHEEL_BUCKETS / 64],
+            position: now.0 / WHEEL_BUCKET_MS,
             armed: 0,
         }
+    }
+
+    /// Gives back the memory of keys from `end` on; none of them may be armed.
+    pub fn limit_keys(&mut self, end: usize) {
+        if self.nodes.capacity() > 2 * end.max(WHEEL_BUCKETS) {
+            self.nodes.truncate(end);
+            self.nodes.shrink_to(end + end / 4);
+        }
+    }
+
+    /// The instant that the timer of `key` is armed to.
+    #[must_use]
+    pub fn armed_at(&self, key: u32) -> Option<Tick> {
+        self.nodes.get(key as usize).filter(|node| node.bucket != NONE).map(|node| node.at)
     }
 
     /// Armed timers.
@@ -69,36 +83,36 @@ impl Wheel {
         if index >= self.nodes.len() {
             self.nodes.resize(index + 1, IDLE);
         }
-        // The slot after the one `at` falls into: when it is swept, `at` has passed.
-        let wanted = at.0 / WHEEL_SLOT_MS + 1;
-        let number = wanted.clamp(self.position, self.position + WHEEL_SLOTS as u64 - 1);
-        let slot = wrap(number);
-        let head = self.heads[slot];
-        self.nodes[index] = Node { at, previous: NONE, next: head, slot: slot_u32(slot) };
+        // The bucket after the one `at` falls into: when it is swept, `at` has passed.
+        let wanted = at.0 / WHEEL_BUCKET_MS + 1;
+        let number = wanted.clamp(self.position, self.position + WHEEL_BUCKETS as u64 - 1);
+        let bucket = wrap(number);
+        let head = self.heads[bucket];
+        self.nodes[index] = Node { at, previous: NONE, next: head, bucket: bucket_u32(bucket) };
         if head != NONE {
             self.nodes[head as usize].previous = key;
         }
-        self.heads[slot] = key;
-        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.heads[bucket] = key;
+        self.occupied[bucket / 64] |= 1 << (bucket % 64);
         self.armed += 1;
     }
 
     /// Disarms the timer of `key`, if it is armed.
     pub fn disarm(&mut self, key: u32) {
-        let Some(node) = self.nodes.get(key as usize).copied().filter(|node| node.slot != NONE) else {
+        let Some(node) = self.nodes.get(key as usize).copied().filter(|node| node.bucket != NONE) else {
             return;
         };
-        let slot = node.slot as usize;
+        let bucket = node.bucket as usize;
         if node.previous == NONE {
-            self.heads[slot] = node.next;
+            self.heads[bucket] = node.next;
         } else {
             self.nodes[node.previous as usize].next = node.next;
         }
         if node.next != NONE {
             self.nodes[node.next as usize].previous = node.previous;
         }
-        if self.heads[slot] == NONE {
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
+        if self.heads[bucket] == NONE {
+            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
         }
         self.nodes[key as usize] = IDLE;
         self.armed -= 1;
@@ -106,18 +120,18 @@ impl Wheel {
 
     /// Takes every timer that is due at `now` off the wheel and gives its key to `fire`.
     pub fn advance(&mut self, now: Tick, mut fire: impl FnMut(u32)) {
-        let target = now.0 / WHEEL_SLOT_MS;
+        let target = now.0 / WHEEL_BUCKET_MS;
         if target < self.position {
             return;
         }
-        let turns = (target - self.position + 1).min(WHEEL_SLOTS as u64);
+        let turns = (target - self.position + 1).min(WHEEL_BUCKETS as u64);
         let first = self.position;
-        // Move on first: what is put back must land in slots that are still to come.
+        // Move on first: what is put back must land in buckets that are still to come.
         self.position = target + 1;
         for number in first..first + turns {
-            let slot = wrap(number);
-            let mut key = std::mem::replace(&mut self.heads[slot], NONE);
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
+            let bucket = wrap(number);
+            let mut key = std::mem::replace(&mut self.heads[bucket], NONE);
+            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
             while key != NONE {
                 let node = std::mem::replace(&mut self.nodes[key as usize], IDLE);
                 self.armed -= 1;
@@ -148,9 +162,9 @@ impl Wheel {
                 bits &= !(u64::MAX << (start % 64));
             }
             if bits != 0 {
-                let slot = word * 64 + bits.trailing_zeros() as usize;
-                let ahead = (slot + WHEEL_SLOTS - start) % WHEEL_SLOTS;
-                return Some(Tick((self.position + ahead as u64).saturating_mul(WHEEL_SLOT_MS)));
+                let bucket = word * 64 + bits.trailing_zeros() as usize;
+                let ahead = (bucket + WHEEL_BUCKETS - start) % WHEEL_BUCKETS;
+                return Some(Tick((self.position + ahead as u64).saturating_mul(WHEEL_BUCKET_MS)));
             }
         }
         None
@@ -158,9 +172,9 @@ impl Wheel {
 }
 
 fn wrap(number: u64) -> usize {
-    usize::try_from(number % WHEEL_SLOTS as u64).unwrap_or(0)
+    usize::try_from(number % WHEEL_BUCKETS as u64).unwrap_or(0)
 }
 
-fn slot_u32(slot: usize) -> u32 {
-    u32::try_from(slot).unwrap_or(NONE)
+fn bucket_u32(bucket: usize) -> u32 {
+    u32::try_from(bucket).unwrap_or(NONE)
 }

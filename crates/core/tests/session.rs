@@ -70,11 +70,11 @@ fn the_oldest_event_needed_is_that_of_the_furthest_behind_socket_or_task() {
     session.slot(0).joined(3, false);
     assert_eq!(session.oldest_needed(), 3);
     let task = TaskSubscriber::new(2, Tick::ZERO);
-    let key = session.add_task(Arc::clone(&task));
+    session.add_task(Arc::clone(&task));
     assert_eq!(session.oldest_needed(), 2);
-    task.progress(9, Tick::ZERO);
+    task.progress(9, false, Tick::ZERO);
     assert_eq!(session.oldest_needed(), 3);
-    session.remove_task(key);
+    session.remove_task(&task);
     session.slot(0).set_group(None);
     session.slot(1).set_group(None);
     assert_eq!(session.oldest_needed(), 9, "a group that went needs nothing");
@@ -115,33 +115,35 @@ fn a_task_that_stalls_holds_nobody_back_after_its_patience() {
     let session = session(&books, 1);
     publish(&session, 8);
     let task = TaskSubscriber::new(1, Tick(1000));
-    let key = session.add_task(Arc::clone(&task));
+    session.add_task(Arc::clone(&task));
     assert_eq!(session.backlog(Tick(1000 + READING_PATIENCE_MS - 1)), 8);
     assert_eq!(session.backlog(Tick(1000 + READING_PATIENCE_MS)), 0);
-    task.progress(6, Tick(5000));
+    task.progress(6, false, Tick(5000));
     assert_eq!(session.backlog(Tick(5000)), 3);
-    session.remove_task(key);
+    session.remove_task(&task);
     assert_eq!(session.backlog(Tick(5000)), 0);
 }
 
 #[test]
-fn tasks_come_and_go_by_their_keys() {
+fn tasks_come_and_go_in_any_order() {
     let books = Books::new();
     let session = session(&books, 1);
     assert!(!session.has_tasks());
-    let keys: Vec<_> = (0..10).map(|_| session.add_task(TaskSubscriber::new(1, Tick::ZERO))).collect();
-    let mut tasks = Vec::new();
-    session.tasks(&mut tasks);
-    assert_eq!((session.has_tasks(), tasks.len()), (true, 10));
-    for key in &keys {
-        session.remove_task(*key);
-        session.remove_task(*key);
+    let tasks: Vec<_> = (0..300).map(|_| TaskSubscriber::new(1, Tick::ZERO)).collect();
+    tasks.iter().for_each(|task| session.add_task(Arc::clone(task)));
+    let mut seen = Vec::new();
+    session.tasks(&mut seen);
+    assert_eq!((session.has_tasks(), seen.len()), (true, 300));
+    for (gone, task) in tasks.iter().enumerate() {
+        session.remove_task(task);
+        session.remove_task(task);
+        seen.clear();
+        session.tasks(&mut seen);
+        assert_eq!(seen.len(), 299 - gone, "taken out once, however often it is asked");
+        assert!(!seen.iter().any(|other| Arc::ptr_eq(other, task)));
     }
-    session.remove_task(77);
-    assert!(!session.has_tasks(), "taken out once, however often it is asked");
-    tasks.clear();
-    session.tasks(&mut tasks);
-    assert!(tasks.is_empty());
+    session.remove_task(&TaskSubscriber::new(1, Tick::ZERO));
+    assert!(!session.has_tasks());
 }
 
 #[test]
@@ -167,14 +169,20 @@ fn bell() -> (Arc<Bell>, Waker) {
 }
 
 #[test]
-fn a_task_is_closed_once_with_the_first_reason_and_woken() {
+fn what_is_offered_to_a_task_wakes_it_and_is_remembered_until_it_is_taken() {
     let task = TaskSubscriber::new(1, Tick::ZERO);
     let (bell, waker) = bell();
     task.waker().register(&waker);
-    assert_eq!(task.closed(), None);
-    task.close(0);
-    task.close(5);
-    assert_eq!((task.closed(), bell.rings()), (Some(0), 1));
+    assert_eq!(task.offered_since(), Tick::NEVER);
+    task.offer(Tick(5));
+    task.offer(Tick(9));
+    assert_eq!((task.offered_since(), bell.rings()), (Tick(5), 1));
+    task.takes();
+    task.progress(2, true, Tick(12));
+    assert_eq!(task.offered_since(), Tick(12), "there is more");
+    task.takes();
+    task.progress(3, false, Tick(13));
+    assert_eq!((task.offered_since(), task.position()), (Tick::NEVER, 3));
 }
 
 #[test]

@@ -5,13 +5,13 @@ mod support;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use watertight_core::limits::{WHEEL_SLOT_MS, WHEEL_SLOTS};
+use watertight_core::limits::{WHEEL_BUCKET_MS, WHEEL_BUCKETS};
 use watertight_core::{Tick, Wheel};
 
 use crate::support::cases;
 
 /// Beyond this a timer waits for more than one turn of the wheel.
-const TURN_MS: u64 = WHEEL_SLOTS as u64 * WHEEL_SLOT_MS;
+const TURN_MS: u64 = WHEEL_BUCKETS as u64 * WHEEL_BUCKET_MS;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -27,7 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
     let key = || 0u32..24;
     let span = || {
         prop_oneof![
-            4 => 0..4 * WHEEL_SLOT_MS,
+            4 => 0..4 * WHEEL_BUCKET_MS,
             4 => 0..TURN_MS,
             1 => TURN_MS - 200..TURN_MS + 200,
             2 => TURN_MS..5 * TURN_MS,
@@ -60,7 +60,7 @@ struct Pair {
 impl Pair {
     fn arm(&mut self, key: u32, at: Tick) {
         self.wheel.arm(key, at);
-        let latest = Tick(at.max(self.now).0.saturating_add(WHEEL_SLOT_MS));
+        let latest = Tick(at.max(self.now).0.saturating_add(WHEEL_BUCKET_MS));
         self.timers.insert(key, Timer { at, latest });
     }
 
@@ -156,7 +156,7 @@ fn threat_31_a_long_jump_of_the_clock_fires_everything_once_and_costs_one_turn()
 #[test]
 fn threat_31_a_jump_over_a_whole_turn_and_more_does_not_fire_what_is_not_due() {
     for turns in [1, 2, 3, 1000] {
-        for offset in [0, 1, WHEEL_SLOT_MS, TURN_MS / 2, TURN_MS - 1] {
+        for offset in [0, 1, WHEEL_BUCKET_MS, TURN_MS / 2, TURN_MS - 1] {
             let now = Tick(777);
             let mut pair = Pair { wheel: Wheel::new(now), timers: BTreeMap::new(), now };
             let landing = Tick(now.0 + turns * TURN_MS + offset);

@@ -218,6 +218,7 @@ fn hub_config(config: &Config) -> HubConfig {
             crate::config::Auto::Given(shards) => Some(shards),
         },
         send_buffer_bytes: config.send_buffer_bytes,
+        ..HubConfig::default()
     }
 }
 

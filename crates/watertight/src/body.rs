@@ -1,24 +1,23 @@
-//! A subscription as an HTTP body, for HTTP/2, TLS, HTTP/1.0 and other people's servers.
+//! A subscription as an HTTP body, for HTTP/2, TLS and other people's servers.
 //!
-//! It is the same cursor as on a plain socket; the body holds one frame at most. Its timer is that of any
-//! connection. Because a body is not polled while its reader stalls, the connection beside it watches
-//! (`serve/watch.rs`, `guarded.rs`).
+//! It is the same cursor and the same life as on a plain socket; the body holds one frame at most. It has no
+//! timer: a body is not polled while its reader stalls, so the keeper fires the timer of its life, and the
+//! connection beside it waits for the life's end (`serve/watch.rs`).
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame as BodyFrame, SizeHint};
 use parking_lot::Mutex;
-use tokio::time::Sleep;
-use watertight_core::{CloseReason, Due, Entry, Frame, Kind, Lifecycle, Piece};
+use watertight_core::{Delivery, End, Frame, Piece};
 use watertight_wire::{Encoder, HEARTBEAT, unchunk};
 
-use crate::subscription::Subscription;
+use crate::subscription::{Step, Subscription};
 
 /// A subscription on its way to whoever delivers it: the body, or the pump that takes the socket over. Stands
 /// in the response's extensions until one of them takes it.
@@ -38,20 +37,17 @@ impl StreamHandle {
     }
 }
 
-/// The body. Ends with the hub's goodbye.
+/// The body. Ends with the hub's closing event.
 #[derive(Debug)]
 pub struct SseBody {
     handle: StreamHandle,
-    state: Option<Box<State>>,
+    reading: Option<Box<Reading>>,
     done: bool,
 }
 
 #[derive(Debug)]
-struct State {
+struct Reading {
     subscription: Subscription,
-    life: Lifecycle,
-    timer: Pin<Box<Sleep>>,
-    _timer: Entry,
     encoder: Encoder,
 }
 
@@ -81,25 +77,18 @@ impl Subscription {
     /// buffering it.
     #[must_use]
     pub fn into_http_response(self) -> Response<SseBody> {
-        let heartbeat = self.policy().heartbeat;
-        let handle = StreamHandle(Arc::new(Mutex::new(Some(self))));
-        let mut response = Response::new(SseBody { handle: handle.clone(), state: None, done: false });
+        let subscription = self.delivered_by(Delivery::Body, End::PeerClosed);
+        let heartbeat = subscription.record().with_life(|life| life.policy().heartbeat).unwrap_or_default();
+        let handle = StreamHandle(Arc::new(Mutex::new(Some(subscription))));
+        let mut response = Response::new(SseBody { handle: handle.clone(), reading: None, done: false });
         *response.headers_mut() = stream_headers(heartbeat);
         response.extensions_mut().insert(handle);
         response
     }
 }
 
-impl State {
-    fn begin(subscription: Subscription) -> State {
-        let now = subscription.hub().clock().now();
-        let life =
-            Lifecycle::begin(now, subscription.policy(), subscription.token_expiry(), fastrand::u64(..));
-        let timer = Box::pin(tokio::time::sleep(life.next(subscription.policy()).since(now)));
-        let entry = subscription.hub().ledger().open(Kind::Timer);
-        State { subscription, life, timer, _timer: entry, encoder: Encoder::new() }
-    }
-
+impl Reading {
+    /// What the stream begins with. The gaps that come first are told after it.
     fn opening(&mut self) -> Bytes {
         let retry = self.subscription.hub().inner.retry_hint();
         let (start, gap) = (self.subscription.start(), self.subscription.gap());
@@ -107,64 +96,17 @@ impl State {
         Bytes::copy_from_slice(unchunk(&opening))
     }
 
-    fn goodbye(&mut self, reason: CloseReason) -> Bytes {
-        let retry = self.subscription.hub().inner.retry_hint();
-        Bytes::copy_from_slice(unchunk(crate::wire::goodbye(&mut self.encoder, reason, retry)))
-    }
-
-    fn bytes_of(&mut self, piece: Piece) -> Bytes {
-        match piece {
-            Piece::Event(_, frame) => Bytes::from_owner(EventBytes(frame)),
-            Piece::Gap(gap) => {
+    fn bytes_of(&mut self, step: Step) -> Bytes {
+        match step {
+            Step::Heartbeat => Bytes::from_static(HEARTBEAT),
+            Step::Piece(Piece::Event(_, frame)) => Bytes::from_owner(EventBytes(frame)),
+            Step::Piece(Piece::Gap(gap)) => {
                 Bytes::copy_from_slice(unchunk(crate::wire::gap_block(&mut self.encoder, &gap)))
             }
-        }
-    }
-
-    /// What the timer asks for; `Ready(Err)` to end.
-    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
-        loop {
-            let now = self.subscription.hub().clock().now();
-            let policy = Arc::clone(self.subscription.policy());
-            match self.life.due(now, &policy) {
-                Due::Close(reason) => return Poll::Ready(Err(reason)),
-                Due::Heartbeat => {
-                    self.life.wrote(now, false);
-                    return Poll::Ready(Ok(()));
-                }
-                Due::Revalidate => {
-                    self.life.revalidate_at =
-                        policy.revalidate.map_or(watertight_core::Tick::NEVER, |every| now.after(every));
-                }
-                Due::Wait(next) => {
-                    let wait = next.since(now).max(Duration::from_millis(1));
-                    self.timer.as_mut().reset(tokio::time::Instant::now() + wait);
-                    match self.timer.as_mut().poll(context) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(()) => {}
-                    }
-                }
+            Step::Closed(reason) => {
+                let retry = self.subscription.hub().inner.retry_hint();
+                Bytes::copy_from_slice(unchunk(crate::wire::closing_event(&mut self.encoder, reason, retry)))
             }
-        }
-    }
-
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, CloseReason>> {
-        let now = self.subscription.hub().clock().now();
-        // An end that is due comes before more events: a reader that is never level must not outlive it.
-        if let Due::Close(reason) = self.life.due(now, self.subscription.policy()) {
-            return Poll::Ready(Err(reason));
-        }
-        match self.subscription.poll_piece(context) {
-            Poll::Ready(Ok(piece)) => {
-                self.life.wrote(now, false);
-                Poll::Ready(Ok(self.bytes_of(piece)))
-            }
-            Poll::Ready(Err(reason)) => Poll::Ready(Err(reason)),
-            Poll::Pending => match self.poll_timer(context) {
-                Poll::Ready(Ok(())) => Poll::Ready(Ok(Bytes::from_static(HEARTBEAT))),
-                Poll::Ready(Err(reason)) => Poll::Ready(Err(reason)),
-                Poll::Pending => Poll::Pending,
-            },
         }
     }
 }
@@ -180,27 +122,23 @@ impl Body for SseBody {
         if self.done {
             return Poll::Ready(None);
         }
-        let Some(state) = &mut self.state else {
+        let Some(reading) = &mut self.reading else {
             let Some(subscription) = self.handle.take() else {
                 // A pump took it: this body is never sent.
                 self.done = true;
                 return Poll::Ready(None);
             };
-            let state = self.state.insert(Box::new(State::begin(subscription)));
-            return Poll::Ready(Some(Ok(BodyFrame::data(state.opening()))));
+            let reading = Reading { subscription, encoder: Encoder::new() };
+            let opening = self.reading.insert(Box::new(reading)).opening();
+            return Poll::Ready(Some(Ok(BodyFrame::data(opening))));
         };
-        let bytes = match state.poll_next(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(bytes)) => bytes,
-            Poll::Ready(Err(reason)) => {
-                let goodbye = state.goodbye(reason);
-                state.subscription.record().close(reason);
-                // Gives cursor and counts back now, not when the connection gets round to it.
-                self.state = None;
-                self.done = true;
-                goodbye
-            }
-        };
+        let step = ready!(reading.subscription.poll_step(context));
+        let is_last = matches!(step, Step::Closed(_));
+        let bytes = reading.bytes_of(step);
+        if is_last {
+            self.reading = None;
+            self.done = true;
+        }
         Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
     }
 

@@ -22,7 +22,7 @@ pub struct HubConfig {
     pub session_ttl: Duration,
     /// How often expired events and sessions are cleaned up.
     pub cleanup_interval: Duration,
-    /// How long a subscriber that is a task may go without reading.
+    /// How long a Rust stream may go without being read while something waits for it.
     pub max_subscriber_idle_time: Duration,
     /// Where the memory warning begins, bytes.
     pub memory_warning_bytes: usize,
@@ -38,6 +38,8 @@ pub struct HubConfig {
     pub heartbeat_interval: Duration,
     /// How long a peer may accept no byte of what waits for it.
     pub write_deadline: Duration,
+    /// How long a closing event may wait for its reader before the connection is cut off.
+    pub closing_grace: Duration,
     /// How long written bytes may go unacknowledged on a line that is not full.
     pub half_open_timeout: Duration,
     /// Maximum age of a session stream, if any.
@@ -71,6 +73,7 @@ impl Default for HubConfig {
             max_session_name_bytes: 256,
             heartbeat_interval: Duration::from_secs(15),
             write_deadline: Duration::from_secs(30),
+            closing_grace: Duration::from_secs(5),
             half_open_timeout: Duration::from_secs(15),
             max_age: None,
             max_age_jitter_percent: 20,
@@ -114,6 +117,7 @@ impl HubConfig {
             ("max_subscriber_idle_time", self.max_subscriber_idle_time),
             ("heartbeat_interval", self.heartbeat_interval),
             ("write_deadline", self.write_deadline),
+            ("closing_grace", self.closing_grace),
             ("half_open_timeout", self.half_open_timeout),
             ("retry", self.retry),
         ];
@@ -148,6 +152,8 @@ impl HubConfig {
         Policy {
             heartbeat: self.heartbeat_interval,
             write_deadline: self.write_deadline,
+            read_deadline: self.max_subscriber_idle_time,
+            closing_grace: self.closing_grace,
             half_open: self.half_open_timeout,
             max_age: self.max_age,
             max_age_jitter_percent: self.max_age_jitter_percent,

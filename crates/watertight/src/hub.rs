@@ -8,25 +8,25 @@ mod pace;
 mod publish;
 mod stats;
 mod subscribe;
+mod tasks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slab::Slab;
 use watertight_core::{
-    Budget, CloseReason, Epoch, Kind, Ledger, Log, Owner, Policy, Registry, Session, SessionName,
+    Budget, CloseReason, Epoch, Finish, Kind, Ledger, Log, Owner, Policy, Registry, Session, SessionName,
 };
 
 pub(crate) use self::publish::id_of;
 pub use self::stats::{Counters, Stats};
 pub use self::subscribe::SubscribeOptions;
+use self::tasks::Tasks;
 use crate::clock::Clock;
 use crate::config::HubConfig;
 use crate::error::{SessionError, StartError};
 use crate::shard::{ShardHandle, ShardThread};
-use crate::subscription::TaskRecord;
 
 /// A hub. Cloning shares it; when the last clone and the last subscription are gone, its threads end.
 #[derive(Clone, Debug)]
@@ -48,13 +48,18 @@ pub(crate) struct HubState {
     pub(crate) session_policy: Arc<Policy>,
     /// The pumps' mailboxes, in order.
     pub(crate) shards: Box<[Arc<ShardHandle>]>,
-    /// Subscribers that are tasks, for listing and closing. Bounded by the budget (each is charged).
-    pub(crate) tasks: Mutex<Slab<Arc<TaskRecord>>>,
+    /// Streams without a socket of their own.
+    pub(crate) tasks: Tasks,
     pub(crate) counters: Counters,
     pub(crate) stopping: AtomicBool,
     /// Round robin over shards for adopted sockets.
     next_shard: AtomicUsize,
-    next_generation: AtomicU64,
+    /// Numbers of connections; none is given twice.
+    next_number: AtomicU64,
+    /// When the keeper last made a turn.
+    pub(crate) keeper_turn: AtomicU64,
+    #[cfg(feature = "testing")]
+    pub(crate) keeper_panic: AtomicBool,
     /// Where the next shedding begins, so that all sessions take their turn.
     shed_place: Mutex<watertight_core::registry::ScanPoint>,
 }
@@ -64,6 +69,15 @@ struct Threads {
     inner: Arc<HubState>,
     keeper: Mutex<Option<keeper::Keeper>>,
     shards: Mutex<Vec<ShardThread>>,
+}
+
+#[cfg(feature = "testing")]
+impl Threads {
+    fn wake_keeper(&self) {
+        if let Some(keeper) = &*self.keeper.lock() {
+            keeper.wake();
+        }
+    }
 }
 
 impl Drop for Threads {
@@ -101,11 +115,14 @@ impl Hub {
             registry: Registry::new(config.max_sessions),
             session_policy: Arc::new(config.session_policy()),
             shards: shards.into_boxed_slice(),
-            tasks: Mutex::new(Slab::new()),
+            tasks: Tasks::new(clock.now()),
             counters: Counters::default(),
             stopping: AtomicBool::new(false),
             next_shard: AtomicUsize::new(0),
-            next_generation: AtomicU64::new(1),
+            next_number: AtomicU64::new(1),
+            keeper_turn: AtomicU64::new(clock.now().0),
+            #[cfg(feature = "testing")]
+            keeper_panic: AtomicBool::new(false),
             shed_place: Mutex::default(),
             clock,
             config,
@@ -196,6 +213,7 @@ impl Hub {
         for shard in &self.inner.shards {
             shard.wake();
         }
+        self._threads.wake_keeper();
     }
 
     /// Makes a pump panic at its next turn, to prove that its guards run and that it comes back.
@@ -204,28 +222,55 @@ impl Hub {
         self.inner.shards[shard].send(crate::shard::Work::Panic);
     }
 
+    /// Makes the next `count` starts or waits of a pump fail, as when the kernel refuses them.
+    #[cfg(feature = "testing")]
+    pub fn inject_failures(&self, shard: usize, count: u32) {
+        self.inner.shards[shard].inject_failures(count);
+    }
+
+    /// Makes the keeper panic at its next turn.
+    #[cfg(feature = "testing")]
+    pub fn inject_keeper_panic(&self) {
+        self.inner.keeper_panic.store(true, Ordering::SeqCst);
+    }
+
     /// One whole cleanup pass, now, on the caller's thread: what the keeper does every `cleanup_interval`.
     pub fn clean_up(&self) {
         keeper::clean_up(&self.inner);
     }
 
-    /// Stops the hub: no newcomers, every subscriber is told `SHUTTING_DOWN`, and whoever has not taken the
-    /// goodbye when `grace` is over is cut off. Returns when no subscriber is left. Calling it again is
-    /// harmless. Dropping the future leaves the hub stopping.
+    /// Stops the hub: no newcomers and no more events; every subscriber reads what is there and is then told
+    /// `SHUTTING_DOWN`. Who has not come so far when three quarters of `grace` are over is told then, and who has
+    /// not taken that at its end is cut off. Returns when no subscriber is left. Calling it again is harmless.
+    /// Dropping the future leaves the hub stopping.
     pub async fn shutdown(&self, grace: Duration) {
         self.inner.stopping.store(true, Ordering::SeqCst);
-        let deadline = self.inner.clock.now().after(grace);
+        let now = self.inner.clock.now();
+        let finish = Finish {
+            reason: CloseReason::ShuttingDown,
+            close_at: now.after(grace - grace / 4),
+            cut_off_at: now.after(grace),
+        };
         let mut done = Vec::new();
         for shard in &self.inner.shards {
             let (tell, told) = tokio::sync::oneshot::channel();
-            shard.send(crate::shard::Work::Shutdown { deadline, tell });
+            shard.send(crate::shard::Work::Shutdown { finish, tell });
             done.push(told);
         }
-        self.inner.close_tasks(CloseReason::ShuttingDown);
+        for task in self.inner.tasks.all() {
+            task.finish(finish);
+        }
         for told in done {
             // An error means that the pump is gone, and its sockets with it.
             let _ = told.await;
         }
+        self.inner.tasks.gone().await;
+    }
+
+    /// What of the hub's own threads has made no turn for longer than it may: `None` if all work.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        self.inner.stuck()
     }
 }
 
@@ -240,14 +285,23 @@ impl HubState {
         Duration::from_millis(base / 2 + fastrand::u64(0..=base))
     }
 
-    pub(crate) fn next_generation(&self) -> u64 {
-        self.next_generation.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A pump for a newly adopted socket.
-    pub(crate) fn next_shard(&self) -> &Arc<ShardHandle> {
-        let turn = self.next_shard.fetch_add(1, Ordering::Relaxed);
-        &self.shards[turn % self.shards.len()]
+    /// A pump for a newly adopted socket. `None`: there is none left that works.
+    pub(crate) fn next_shard(&self) -> Option<&Arc<ShardHandle>> {
+        self.working_shard_from(self.next_shard.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The pump that looks after a session's tasks and waiting publishers: its home, or the next that works.
+    pub(crate) fn home_of(&self, session: &Session) -> Option<&Arc<ShardHandle>> {
+        self.working_shard_from(session.home())
+    }
+
+    fn working_shard_from(&self, first: usize) -> Option<&Arc<ShardHandle>> {
+        let count = self.shards.len();
+        (0..count).map(|step| &self.shards[(first + step) % count]).find(|shard| !shard.is_lost())
     }
 
     /// The session of that name, made if there is none. With `join`, the caller owes a `leave`.
@@ -265,19 +319,12 @@ impl HubState {
 
     /// Tells every pump that reads `session` that it has news.
     pub(crate) fn announce(&self, session: &Arc<Session>) {
+        let home = session.has_tasks().then(|| self.home_of(session).map(|shard| shard.index())).flatten();
         for (slot, shard) in session.slots().iter().zip(&self.shards) {
-            let wanted = slot.group().is_some() || (shard.index() == session.home() && session.has_tasks());
+            let wanted = slot.group().is_some() || home == Some(shard.index());
             if wanted && slot.mark() {
                 shard.send(crate::shard::Work::Dirty(Arc::clone(session)));
             }
-        }
-    }
-
-    /// Ends every subscriber that is a task.
-    pub(crate) fn close_tasks(&self, reason: CloseReason) {
-        let tasks: Vec<_> = self.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
-        for task in tasks {
-            task.close(reason);
         }
     }
 }

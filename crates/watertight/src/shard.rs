@@ -5,34 +5,51 @@
 //! pass writes them together: the busier, the cheaper. A socket that is full is left alone until the kernel
 //! says it is writable, and never delays the pass. Knows nothing of HTTP beyond chunks that are ready to write.
 //!
+//! Every kind of work has a bounded share of a turn: what an operator asks and what publishers wait for never
+//! delays deliveries by more than that share.
+//!
 //! | file | what it does |
 //! |---|---|
-//! | `conn.rs` | one adopted socket: cursor, what is half written, lifecycle |
-//! | `batch.rs` | the new events of a pass, as one run of bytes |
-//! | `pass.rs` | walks a group of sockets with a batch |
-//! | `drain.rs` | writes on for one socket: opening, replay, after a stall, goodbye |
+//! | `run.rs` | the loop: what a turn consists of |
+//! | `supervise.rs` | starts the loop again after a panic or a failure, and gives up where that does not help |
+//! | `sockets.rs`, `conn.rs` | adopted sockets; one of them: cursor, what is half written, its life |
+//! | `groups.rs` | the sockets of each session |
+//! | `framing.rs` | events in chunks (HTTP/1.1) or as they are (HTTP/1.0) |
+//! | `batch.rs`, `pass.rs` | the new events of a session as one run of bytes; writing it to a group |
+//! | `look.rs`, `publishers.rs` | how far behind a group is; publishers that wait for that |
+//! | `drain.rs` | writes on for one socket: opening, replay, after a stall, closing event |
 //! | `ending.rs` | the one way out |
-//! | `timers.rs` | heartbeats and deadlines |
-//! | `list.rs` | what operators see |
+//! | `timers.rs` | fires what is due |
+//! | `questions.rs`, `list.rs` | walks over all sockets, in slices; what operators see |
 
 mod adopt;
 mod batch;
 mod conn;
 mod drain;
 mod ending;
+mod framing;
+mod groups;
 mod list;
+mod look;
 mod pass;
+mod publishers;
+mod questions;
 mod run;
+mod sockets;
+mod supervise;
 mod timers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use mio::{Poll, Token, Waker};
+use parking_lot::RwLock;
 use tokio::sync::oneshot;
-use watertight_core::{CloseReason, DirtyQueue, Kind, Session, Tick};
+use watertight_core::{CloseReason, DirtyQueue, Finish, Kind, Session};
 
 pub(crate) use self::adopt::Adoption;
+pub(crate) use self::framing::Framing;
 pub use self::list::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
 use crate::hub::HubState;
 
@@ -50,15 +67,13 @@ pub(crate) enum Work {
     /// A socket to take over.
     Adopt(Box<Adoption>),
     /// Close one connection; answers whether it was there.
-    Close { slot: u32, generation: u64, reason: CloseReason, tell: oneshot::Sender<bool> },
+    Close { number: u64, reason: CloseReason, tell: oneshot::Sender<bool> },
     /// Close the sockets furthest behind.
-    CloseLaggard,
+    CloseLaggards,
     /// List connections from a slot on.
-    List { from: u32, limit: usize, tell: oneshot::Sender<Vec<ConnectionInfo>> },
-    /// Say goodbye to all; answers when none is left, at the latest at the deadline.
-    Shutdown { deadline: Tick, tell: oneshot::Sender<()> },
-    /// End the thread.
-    Stop,
+    List { from: u32, limit: usize, tell: oneshot::Sender<Vec<(u32, ConnectionInfo)>> },
+    /// Let all read to the end and then close them; answers when none is left.
+    Shutdown { finish: Finish, tell: oneshot::Sender<()> },
     /// Panic, to prove that the guards run.
     #[cfg(feature = "testing")]
     Panic,
@@ -69,7 +84,16 @@ pub(crate) enum Work {
 pub(crate) struct ShardHandle {
     index: usize,
     queue: DirtyQueue<Work>,
-    waker: Waker,
+    /// Replaced when the poller is.
+    waker: RwLock<Waker>,
+    /// The thread is to end.
+    stop: AtomicBool,
+    /// The pump could not be started again: nothing is done here any more.
+    lost: AtomicBool,
+    /// When the pump last began a turn, on the hub's clock.
+    last_turn: AtomicU64,
+    #[cfg(feature = "testing")]
+    failures: std::sync::atomic::AtomicU32,
 }
 
 impl ShardHandle {
@@ -77,7 +101,16 @@ impl ShardHandle {
     pub(crate) fn new(index: usize) -> std::io::Result<(Arc<ShardHandle>, ShardStarter)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
-        let handle = Arc::new(ShardHandle { index, queue: DirtyQueue::new(), waker });
+        let handle = Arc::new(ShardHandle {
+            index,
+            queue: DirtyQueue::new(),
+            waker: RwLock::new(waker),
+            stop: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            last_turn: AtomicU64::new(0),
+            #[cfg(feature = "testing")]
+            failures: std::sync::atomic::AtomicU32::new(0),
+        });
         Ok((Arc::clone(&handle), ShardStarter { handle, poll }))
     }
 
@@ -85,18 +118,59 @@ impl ShardHandle {
         self.index
     }
 
-    /// Hands work over; costs a system call only if the shard sleeps.
+    /// Hands work over; costs a system call only if the shard sleeps. A lost shard lets go of it at once.
     pub(crate) fn send(&self, work: Work) {
         if self.queue.push(work) {
             self.wake();
         }
+        if self.is_lost() {
+            self.let_go_of_work();
+        }
     }
 
     pub(crate) fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
+        if let Err(error) = self.waker.read().wake() {
             // The eventfd's counter is full: the wake-up is pending already.
             tracing::debug!(%error, shard = self.index, "wake-up refused");
         }
+    }
+
+    /// Whether the pump is gone for good.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// When the pump last began a turn, milliseconds on the hub's clock.
+    pub(crate) fn last_turn(&self) -> u64 {
+        self.last_turn.load(Ordering::Relaxed)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Drops what waits here: sockets close, questions are answered by their end.
+    fn let_go_of_work(&self) {
+        let mut work = Vec::new();
+        self.queue.drain(&mut work);
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn inject_failures(&self, count: u32) {
+        self.failures.store(count, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// What the kernel would say if it failed.
+    fn injected_failure(&self) -> std::io::Result<()> {
+        #[cfg(feature = "testing")]
+        {
+            let less = |left: u32| left.checked_sub(1);
+            if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+                return Err(std::io::Error::other("injected"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -109,12 +183,12 @@ pub(crate) struct ShardStarter {
 
 impl ShardStarter {
     /// Starts the thread.
-    pub(crate) fn start(self, inner: Arc<HubState>) -> std::io::Result<ShardThread> {
+    pub(crate) fn start(self, hub: Arc<HubState>) -> std::io::Result<ShardThread> {
         let handle = Arc::clone(&self.handle);
-        let entry = inner.ledger.open(Kind::Task);
+        let entry = hub.ledger.open(Kind::Task);
         let thread = std::thread::Builder::new()
             .name(format!("watertight-pump-{}", handle.index))
-            .spawn(move || run::supervise(self.poll, &self.handle, &inner, entry))?;
+            .spawn(move || supervise::supervise(self.poll, &self.handle, &hub, entry))?;
         Ok(ShardThread { handle, thread: Some(thread) })
     }
 }
@@ -128,12 +202,15 @@ pub(crate) struct ShardThread {
 
 impl Drop for ShardThread {
     fn drop(&mut self) {
-        self.handle.send(Work::Stop);
+        self.handle.stop.store(true, Ordering::SeqCst);
+        self.handle.wake();
         // The last handle of a hub may be dropped by a task that the pump itself woke; a thread cannot wait
         // for itself.
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
         {
+            // It may be in the pause before a restart.
+            thread.thread().unpark();
             // A panic was reported by the panic hook already.
             let _ = thread.join();
         }

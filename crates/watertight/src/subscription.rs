@@ -1,19 +1,24 @@
 //! A subscription: the guard that holds a cursor. Dropping it gives everything back.
 //!
-//! It can be read in two ways: as a Rust `Stream` (a task, woken by the pump), or handed to a pump together
-//! with a socket. There is no queue in either: what has not been read stays in the log.
+//! It can be read in two ways: as a task (a Rust `Stream`, a body, a long-poll; woken by the pump), or handed to
+//! a pump together with a socket. There is no queue in either: what has not been read stays in the log. What
+//! ends it is decided by its one [`Life`], from the subscribe to the end.
 
+mod record;
+
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use watertight_core::log::ReadLimit;
 use watertight_core::{
-    CloseReason, Cursor, Entry, Gap, Permit, Piece, Policy, Position, Session, TaskSubscriber, Tick,
+    CloseReason, Cursor, Delivery, End, Entry, Gap, Life, Permit, Piece, Position, Session, Tick,
 };
 
+pub(crate) use self::record::TaskRecord;
+use self::record::Turn;
 use crate::event::{Message, Received};
 use crate::hub::{Hub, HubState};
 use crate::shard::ConnectionId;
@@ -22,20 +27,13 @@ use crate::shard::ConnectionId;
 #[derive(Debug)]
 pub(crate) struct Membership {
     session: Arc<Session>,
-    inner: Arc<HubState>,
-    /// Set once the newcomer is admitted; given back with the membership.
-    _admission: Option<(Entry, Permit)>,
+    hub: Arc<HubState>,
 }
 
 impl Membership {
     /// Takes over the count that `Registry::get_or_create(join)` made.
-    pub(crate) fn new(inner: &Arc<HubState>, joined: Arc<Session>) -> Membership {
-        Membership { session: joined, inner: Arc::clone(inner), _admission: None }
-    }
-
-    pub(crate) fn admitted(mut self, entry: Entry, permit: Permit) -> Membership {
-        self._admission = Some((entry, permit));
-        self
+    pub(crate) fn new(hub: &Arc<HubState>, joined: Arc<Session>) -> Membership {
+        Membership { session: joined, hub: Arc::clone(hub) }
     }
 
     pub(crate) fn session(&self) -> &Arc<Session> {
@@ -45,137 +43,53 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.session.leave(self.inner.clock.now());
+        self.session.leave(self.hub.clock.now());
     }
 }
 
-/// What a subscription lives under.
-#[derive(Debug, Clone)]
-pub(crate) struct Terms {
-    pub(crate) kind: &'static str,
-    pub(crate) user: Option<Arc<str>>,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) token_expiry: Tick,
-}
-
-/// A subscriber that is a task, as listings see it and operators close it.
+/// What a stream holds for as long as it lives, whoever delivers it. Given back in this order when it is dropped.
 #[derive(Debug)]
-pub(crate) struct TaskRecord {
-    subscriber: Arc<TaskSubscriber>,
-    session: Arc<Session>,
-    pub(crate) terms: Terms,
-    pub(crate) started: Tick,
-    pub(crate) generation: u64,
-    pub(crate) sent: std::sync::atomic::AtomicU64,
+pub(crate) struct Holdings {
+    pub(crate) _timer: Entry,
+    pub(crate) membership: Membership,
+    pub(crate) _subscription: Entry,
+    pub(crate) _permit: Permit,
 }
 
-impl TaskRecord {
-    /// Closes it; `true` if it was open.
-    pub(crate) fn close(&self, reason: CloseReason) -> bool {
-        let index = CloseReason::ALL.iter().position(|known| *known == reason).unwrap_or(0);
-        self.subscriber.close(u32::try_from(index).unwrap_or(0))
-    }
-
-    pub(crate) fn closed(&self) -> Option<CloseReason> {
-        let index = usize::try_from(self.subscriber.closed()?).ok()?;
-        CloseReason::ALL.get(index).copied()
-    }
-
-    pub(crate) fn session(&self) -> &Session {
-        &self.session
-    }
-
-    pub(crate) fn position(&self) -> u64 {
-        self.subscriber.position()
-    }
-
-    /// Whether there has been something to read for `deadline` and it was not read. On a silent session that is
-    /// the opening, or a heartbeat.
-    pub(crate) fn is_stalled(&self, now: Tick, deadline: std::time::Duration) -> bool {
-        let waits = self.session.head() > self.position() || self.closed().is_some();
-        let since = now.since(self.last_progress());
-        since > if waits { deadline } else { self.terms.policy.heartbeat + deadline }
-    }
-
-    pub(crate) fn last_progress(&self) -> Tick {
-        self.subscriber.last_progress()
-    }
-}
-
-/// Registers a task subscriber with its session and with the hub's listing; dropping it takes both back.
-#[derive(Debug)]
-struct TaskGuard {
-    inner: Arc<HubState>,
-    record: Arc<TaskRecord>,
-    session_key: usize,
-    listing_key: usize,
-}
-
-impl TaskGuard {
-    fn id(&self) -> ConnectionId {
-        let slot = u32::try_from(self.listing_key).unwrap_or(u32::MAX);
-        ConnectionId { shard: None, slot, generation: self.record.generation }
-    }
-
-    fn register(inner: &Arc<HubState>, session: &Arc<Session>, cursor: Cursor, terms: &Terms) -> TaskGuard {
-        let now = inner.clock.now();
-        let subscriber = TaskSubscriber::new(cursor.next, now);
-        let session_key = session.add_task(Arc::clone(&subscriber));
-        let record = Arc::new(TaskRecord {
-            subscriber,
-            session: Arc::clone(session),
-            terms: terms.clone(),
-            started: now,
-            generation: inner.next_generation(),
-            sent: std::sync::atomic::AtomicU64::new(0),
-        });
-        let listing_key = inner.tasks.lock().insert(Arc::clone(&record));
-        TaskGuard { inner: Arc::clone(inner), record, session_key, listing_key }
-    }
-}
-
-impl Drop for TaskGuard {
-    fn drop(&mut self) {
-        let record = &self.record;
-        tracing::info!(
-            target: "watertight::connection",
-            connection = %self.id(),
-            kind = record.terms.kind,
-            user = record.terms.user.as_deref().unwrap_or("-"),
-            session = record.session.name().as_str(),
-            duration_ms = self.inner.clock.now().since(record.started).as_millis() as u64,
-            sent = record.sent.load(Ordering::Relaxed),
-            errors = 0,
-            validations = 0,
-            reason = record.closed().map_or("PEER_CLOSED", CloseReason::code),
-            "connection closed"
-        );
-        self.record.session.remove_task(self.session_key);
-        let mut tasks = self.inner.tasks.lock();
-        tasks.try_remove(self.listing_key);
-        if tasks.is_empty() {
-            tasks.shrink_to_fit();
-        }
-    }
+/// The one line that tells of a stream's end, whatever delivered it.
+pub(crate) fn report_end(id: ConnectionId, session: &Session, life: &Life, end: End, now: Tick) {
+    let state = life.state();
+    tracing::info!(
+        target: "watertight::connection",
+        connection = %id,
+        kind = state.kind,
+        delivery = life.delivery().name(),
+        user = state.user.as_deref().unwrap_or("-"),
+        session = session.name().as_str(),
+        duration_ms = now.since(state.started).as_millis() as u64,
+        sent = state.sent,
+        received = state.received,
+        errors = state.errors,
+        validations = state.validations,
+        reason = end.name(),
+        "connection closed"
+    );
 }
 
 /// A cursor in a session's log, and the right to read on.
 ///
 /// As a [`Stream`] it yields [`Message`]s and ends after [`Message::Closed`]. Dropping it at any point gives
-/// the cursor, its counts and its bytes back. One that is not polled costs nothing but its place; what it
-/// misses meanwhile becomes a gap.
+/// the cursor, its counts and its bytes back; so does whatever ends it meanwhile (age, token, operator, the
+/// hub's stop), read or not. What it misses while it is not read becomes a gap.
 #[derive(Debug)]
 pub struct Subscription {
-    /// Before the membership: a task is taken out before the subscriber is counted out.
-    task: Option<TaskGuard>,
-    membership: Membership,
+    record: Arc<TaskRecord>,
+    /// How its end is called if it is dropped before the hub ends it.
+    end_if_dropped: End,
     cursor: Cursor,
     start: Position,
-    /// What was missed before the first event; told first.
-    gap: Option<Gap>,
-    /// An event that a gap came before.
-    held: Option<Piece>,
-    terms: Terms,
+    /// What was missed before the first event, and what a gap came before: told first.
+    pending: VecDeque<Piece>,
     ended: bool,
     hub: Hub,
 }
@@ -183,29 +97,50 @@ pub struct Subscription {
 /// What a subscription consists of when a pump takes it over.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) membership: Membership,
+    pub(crate) life: Life,
+    pub(crate) holdings: Holdings,
+    pub(crate) number: u64,
     pub(crate) cursor: Cursor,
     pub(crate) start: Position,
-    pub(crate) gap: Option<Gap>,
-    pub(crate) terms: Terms,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// One step of reading as a task.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// An event, or what is missing before the next.
+    Piece(Piece),
+    /// The line was silent: write a heartbeat.
+    Heartbeat,
+    /// The hub ends the stream; nothing follows.
+    Closed(CloseReason),
 }
 
 impl Subscription {
     pub(crate) fn new(
         hub: Hub,
-        membership: Membership,
-        cursor: Cursor,
-        start: Position,
-        gap: Option<Gap>,
-        terms: Terms,
+        life: Life,
+        holdings: Holdings,
+        (cursor, start): (Cursor, Position),
+        gaps: Vec<Gap>,
     ) -> Subscription {
-        Subscription { task: None, membership, cursor, start, gap, held: None, terms, ended: false, hub }
+        let session = Arc::clone(holdings.membership.session());
+        let record = TaskRecord::open(&hub.inner, &session, cursor.next, life, holdings);
+        Subscription {
+            record,
+            end_if_dropped: End::Dropped,
+            cursor,
+            start,
+            pending: gaps.into_iter().map(Piece::Gap).collect(),
+            ended: false,
+            hub,
+        }
     }
 
     /// The session that is read.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
-        self.membership.session()
+        self.record.session()
     }
 
     /// The position at which reading began; resuming from it repeats everything.
@@ -217,15 +152,23 @@ impl Subscription {
     /// What was missed before the first event, if it has not been read yet.
     #[must_use]
     pub fn gap(&self) -> Option<&Gap> {
-        self.gap.as_ref()
+        match self.pending.front() {
+            Some(Piece::Gap(gap)) => Some(gap),
+            _ => None,
+        }
     }
 
     /// The position after what was read last; resuming from it repeats nothing.
     #[must_use]
     pub fn position(&self) -> Position {
-        let read = match self.held {
+        let read = match self.pending.front() {
             Some(Piece::Event(sequence, _)) => sequence - 1,
-            _ => self.cursor.next - 1,
+            // The id of another epoch or of nowhere is no position here: that gap is passed with its telling.
+            Some(Piece::Gap(gap)) => match gap.from.filter(|from| from.epoch == self.start.epoch) {
+                Some(from) => from.sequence.saturating_sub(1),
+                None => gap.to.sequence,
+            },
+            None => self.cursor.next - 1,
         };
         Position { epoch: self.start.epoch, sequence: read }
     }
@@ -234,74 +177,77 @@ impl Subscription {
         &self.hub
     }
 
-    pub(crate) fn policy(&self) -> &Arc<Policy> {
-        &self.terms.policy
+    /// Its life as a task.
+    pub(crate) fn record(&self) -> &Arc<TaskRecord> {
+        &self.record
     }
 
-    pub(crate) fn token_expiry(&self) -> Tick {
-        self.terms.token_expiry
+    /// Says how it is delivered from here on, and how its end is called if it is dropped first.
+    pub(crate) fn delivered_by(mut self, delivery: Delivery, end_if_dropped: End) -> Subscription {
+        self.record.deliver_by(delivery);
+        self.end_if_dropped = end_if_dropped;
+        self
     }
 
-    /// Takes it apart for a pump. Only before it was read as a task.
-    pub(crate) fn into_parts(self) -> Parts {
-        debug_assert!(self.task.is_none(), "a subscription is read in one way only");
-        Parts {
-            membership: self.membership,
+    /// The same subscription as a long-poll's: it is answered rather than dropped, and a reader that takes nothing
+    /// has the write deadline.
+    #[must_use]
+    pub fn for_poll(self) -> Subscription {
+        self.delivered_by(Delivery::Poll, End::Answered)
+    }
+
+    /// Takes it apart for a pump. `None`: it has ended meanwhile.
+    pub(crate) fn into_parts(self) -> Option<Parts> {
+        let (life, holdings) = self.record.take_over()?;
+        let gaps = self.pending.iter().filter_map(|piece| match piece {
+            Piece::Gap(gap) => Some(*gap),
+            Piece::Event(..) => None,
+        });
+        Some(Parts {
+            life,
+            holdings,
+            number: self.record.number(),
             cursor: self.cursor,
             start: self.start,
-            gap: self.gap,
-            terms: self.terms,
-        }
+            gaps: gaps.collect(),
+        })
     }
 
-    /// Its record as a task: registered with the session and in the listing from here on.
-    pub(crate) fn record(&mut self) -> &Arc<TaskRecord> {
-        let (inner, session) = (&self.hub.inner, self.membership.session());
-        let register = || TaskGuard::register(inner, session, self.cursor, &self.terms);
-        &self.task.get_or_insert_with(register).record
-    }
-
-    /// What comes next, without decoding it. `None` after the end. Never waits longer than for the next
-    /// event; dropping the caller's future loses nothing.
-    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, CloseReason>> {
-        if let Some(gap) = self.gap.take() {
-            return Poll::Ready(Ok(Piece::Gap(gap)));
+    /// What comes next, without decoding it. Never waits longer than for the next event; dropping the caller's
+    /// future loses nothing.
+    pub(crate) fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
+        // Register before looking: what comes in between wakes us.
+        self.record.subscriber.waker().register(context.waker());
+        if let Turn::Closed(reason) = self.record.begin_read() {
+            return Poll::Ready(Step::Closed(reason));
         }
-        self.record();
-        let Some(task) = &self.task else { return Poll::Pending };
-        let inner = &self.hub.inner;
-        let session = self.membership.session();
-        // Register before looking: news that comes in between wakes us.
-        task.record.subscriber.waker().register(context.waker());
-        let stopping = inner.is_stopping().then_some(CloseReason::ShuttingDown);
-        if let Some(reason) = task.record.closed().or(stopping) {
-            return Poll::Ready(Err(reason));
-        }
-        let now = inner.clock.now();
-        let mut piece = self.held.take();
-        if piece.is_none() {
-            let (held, cursor) = (&mut self.held, &mut self.cursor);
-            let one = ReadLimit { events: 1, bytes: usize::MAX };
-            let ended = session.with_log(|log| {
-                log.read(cursor, now, one, |read| {
-                    if piece.is_none() { piece = Some(read) } else { *held = Some(read) }
-                });
-                log.ended()
+        let mut session_ended = false;
+        let mut more = !self.pending.is_empty();
+        if self.pending.is_empty() {
+            let (pending, cursor) = (&mut self.pending, &mut self.cursor);
+            let (now, one) = (self.hub.inner.clock.now(), ReadLimit { events: 1, bytes: usize::MAX });
+            (more, session_ended) = self.record.session().with_log(|log| {
+                log.read(cursor, now, one, |piece| pending.push_back(piece));
+                (log.next() > cursor.next, log.ended())
             });
-            if piece.is_none() && ended {
-                return Poll::Ready(Err(CloseReason::SessionEnded));
-            }
         }
-        task.record.subscriber.progress(self.cursor.next, now);
-        match piece {
-            Some(piece) => {
-                let is_event = matches!(piece, Piece::Event(..));
-                task.record.sent.fetch_add(u64::from(is_event), Ordering::Relaxed);
-                inner.counters.note_delivered(&piece);
-                Poll::Ready(Ok(piece))
+        let Some(piece) = self.pending.pop_front() else {
+            if let Some(reason) = self.record.caught_up(self.cursor.next, session_ended) {
+                return Poll::Ready(Step::Closed(reason));
             }
-            None => Poll::Pending,
-        }
+            return if self.record.take_heartbeat() { Poll::Ready(Step::Heartbeat) } else { Poll::Pending };
+        };
+        let next = self.position().sequence + 1;
+        let is_event = matches!(piece, Piece::Event(..));
+        self.record.took(next, more || !self.pending.is_empty(), is_event);
+        self.hub.inner.counters.note_delivered(&piece);
+        Poll::Ready(Step::Piece(piece))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.record.end(self.end_if_dropped);
     }
 }
 
@@ -312,12 +258,16 @@ impl Stream for Subscription {
         if self.ended {
             return Poll::Ready(None);
         }
-        Poll::Ready(Some(match ready!(self.poll_piece(context)) {
-            Ok(Piece::Event(_, frame)) => Message::Event(Received::from_frame(&frame)),
-            Ok(Piece::Gap(gap)) => Message::Gap(gap),
-            Err(reason) => {
-                self.ended = true;
-                Message::Closed(reason)
+        Poll::Ready(Some(loop {
+            match ready!(self.poll_step(context)) {
+                Step::Piece(Piece::Event(_, frame)) => break Message::Event(Received::from_frame(&frame)),
+                Step::Piece(Piece::Gap(gap)) => break Message::Gap(gap),
+                Step::Closed(reason) => {
+                    self.ended = true;
+                    break Message::Closed(reason);
+                }
+                // For those who have a line to keep open.
+                Step::Heartbeat => {}
             }
         }))
     }

@@ -1,9 +1,9 @@
-//! The hub's own blocks on the wire: opening, gap, goodbye. Each is one chunk, ready to be written.
+//! The hub's own blocks on the wire: opening, gap, closing event. Each is one chunk, ready to be written.
 
 use std::time::Duration;
 
 use watertight_core::{CloseReason, Gap, Position};
-use watertight_wire::{Encoder, EventType, LAST_CHUNK};
+use watertight_wire::{Encoder, EventType};
 
 use crate::hub::id_of;
 
@@ -25,15 +25,8 @@ pub(crate) fn gap_block<'a>(encoder: &'a mut Encoder, gap: &Gap) -> &'a [u8] {
     encoder.block().id(id_of(&text)).event(&event_type("gap")).data(&gap.to_json()).finish()
 }
 
-/// Why the hub closes a stream, when to come back if that makes sense, and the end of the body.
-pub(crate) fn farewell(encoder: &mut Encoder, reason: CloseReason, retry: Duration) -> Vec<u8> {
-    let mut bytes = goodbye(encoder, reason, retry).to_vec();
-    bytes.extend_from_slice(LAST_CHUNK);
-    bytes
-}
-
-/// The goodbye alone.
-pub(crate) fn goodbye(encoder: &mut Encoder, reason: CloseReason, retry: Duration) -> &[u8] {
+/// Why the hub closes a stream, and when to come back if that makes sense.
+pub(crate) fn closing_event(encoder: &mut Encoder, reason: CloseReason, retry: Duration) -> &[u8] {
     let retry_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
     let block = encoder.block().event(&event_type("error")).data(&reason.to_json());
     if reason.may_return() { block.retry(retry_ms).finish() } else { block.finish() }

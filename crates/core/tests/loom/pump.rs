@@ -138,18 +138,18 @@ fn leak_class_h_a_task_that_registers_while_an_event_comes_in_is_woken_or_sees_i
         });
         let (bell, mut reader) = (Bell::new(), Reader::new());
         let task = TaskSubscriber::new(1, Tick::ZERO);
-        let key = session.add_task(Arc::clone(&task));
+        session.add_task(Arc::clone(&task));
         loop {
             // As a poll does: register, then look.
             task.waker().register(&bell.waker());
             session.with_log(|log| reader.read(log));
-            task.progress(reader.cursor.next, Tick::ZERO);
+            task.progress(reader.cursor.next, false, Tick::ZERO);
             if reader.events == 1 {
                 break;
             }
             bell.sleep();
         }
-        session.remove_task(key);
+        session.remove_task(&task);
         assert!(!session.has_tasks());
         publisher.join().unwrap();
     });

@@ -51,7 +51,7 @@ pub(crate) async fn poll(
     query: &Query,
 ) -> Result<Response, Problem> {
     let (wait, limit) = (wait_of(app, query)?, limit_of(app, query)?);
-    let mut subscription = app.hub.subscribe(session, resume)?;
+    let mut subscription = app.hub.subscribe(session, resume)?.for_poll();
     let mut answer = Answer::default();
     // Dropping the future (the peer left) drops the subscription.
     let waited = tokio::time::timeout(wait, collect(&mut subscription, limit, &mut answer)).await;

@@ -1,16 +1,18 @@
-//! The keeper: one thread that cleans up and watches memory.
+//! The keeper: one thread that cleans up, watches memory, and fires the timers of streams without a socket.
 //!
-//! Cleanup goes over the sessions in slices and holds one stripe's lock per slice: it never stops the world.
-//! The memory ladder is looked at four times a second.
+//! Cleanup goes over the sessions in slices and holds one stripe's lock per slice: it never stops the world, and
+//! timers are fired between two slices. The memory ladder is looked at four times a second. A panic ends a turn,
+//! not the keeper.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use watertight_core::log::Freed;
 use watertight_core::registry::ScanPoint;
 use watertight_core::{CloseReason, Entry, Kind, Ladder, Rung, Session, Tick};
@@ -25,10 +27,37 @@ const LADDER_STEP: Duration = Duration::from_millis(250);
 /// A cleanup pass that takes longer is worth a warning.
 const SLOW_CLEANUP: Duration = Duration::from_secs(1);
 
+/// The first pause after a panic, doubled with each up to the largest.
+const RESTART_PAUSE_MIN: Duration = Duration::from_millis(10);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct State {
+    ended: bool,
+    woken: bool,
+}
+
 #[derive(Debug, Default)]
 struct Signal {
-    ended: Mutex<bool>,
+    state: Mutex<State>,
     wake: Condvar,
+}
+
+impl Signal {
+    /// Waits for so long, or until it is woken. `false`: the keeper is to end.
+    fn wait(&self, limit: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !state.ended && !state.woken {
+            self.wake.wait_for(&mut state, limit);
+        }
+        state.woken = false;
+        !state.ended
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.wake.notify_all();
+    }
 }
 
 /// Owns the keeper's thread; dropping it ends the thread and waits for it.
@@ -39,54 +68,95 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(inner: Arc<HubState>) -> std::io::Result<Keeper> {
+    pub(super) fn start(hub: Arc<HubState>) -> std::io::Result<Keeper> {
         let signal = Arc::new(Signal::default());
-        let entry = inner.ledger.open(Kind::Task);
+        let entry = hub.ledger.open(Kind::Task);
         let thread = std::thread::Builder::new().name("watertight-keeper".into()).spawn({
             let signal = Arc::clone(&signal);
-            move || run(&inner, &signal, entry)
+            move || supervise(&hub, &signal, entry)
         })?;
         Ok(Keeper { signal, thread: Some(thread) })
+    }
+
+    /// Has it look at the clock now.
+    #[cfg(feature = "testing")]
+    pub(super) fn wake(&self) {
+        self.signal.set(|state| state.woken = true);
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        *self.signal.ended.lock() = true;
-        self.signal.wake.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the keeper was reported by the panic hook already.
+        self.signal.set(|state| state.ended = true);
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // A panic of the keeper was reported already.
             let _ = thread.join();
         }
     }
 }
 
-fn run(inner: &Arc<HubState>, signal: &Signal, _entry: Entry) {
-    let mut ladder = Ladder::new(Arc::clone(&inner.budget));
-    let mut laggards = Laggards::default();
-    let mut next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
-    loop {
-        {
-            let mut ended = signal.ended.lock();
-            if !*ended {
-                signal.wake.wait_for(&mut ended, LADDER_STEP);
-            }
-            if *ended {
-                return;
-            }
+/// Runs the keeper until it is told to end, through panics.
+fn supervise(hub: &Arc<HubState>, signal: &Signal, _entry: Entry) {
+    let mut pause = RESTART_PAUSE_MIN;
+    while catch_unwind(AssertUnwindSafe(|| run(hub, signal))).is_err() {
+        error!("the keeper panicked and is started again");
+        hub.counters.keeper_restarts.fetch_add(1, Ordering::Relaxed);
+        if !signal.wait(pause) {
+            return;
         }
-        step_ladder(inner, &mut ladder, &mut laggards);
-        if inner.clock.runs() && inner.clock.now() >= next_cleanup {
-            clean_up(inner);
-            next_cleanup = inner.clock.now().after(inner.config.cleanup_interval);
+        pause = (pause * 2).min(RESTART_PAUSE_MAX);
+    }
+}
+
+fn run(hub: &Arc<HubState>, signal: &Signal) {
+    let mut ladder = Ladder::new(Arc::clone(&hub.budget));
+    let mut laggards = Laggards::default();
+    let mut next_cleanup = hub.clock.now().after(hub.config.cleanup_interval);
+    let mut next_step = hub.clock.now();
+    loop {
+        let now = hub.clock.now();
+        let timer = hub.tasks.next().map_or(LADDER_STEP, |at| at.since(now));
+        if !signal.wait(timer.clamp(Duration::from_millis(1), LADDER_STEP)) {
+            return;
+        }
+        #[cfg(feature = "testing")]
+        injected_panic(hub);
+        fire_tasks(hub);
+        let now = hub.clock.now();
+        if !hub.clock.runs() || now >= next_step {
+            step_ladder(hub, &mut ladder, &mut laggards);
+            next_step = now.after(LADDER_STEP);
+        }
+        if hub.clock.runs() && now >= next_cleanup {
+            clean_up(hub);
+            next_cleanup = hub.clock.now().after(hub.config.cleanup_interval);
         }
     }
 }
 
-fn step_ladder(inner: &Arc<HubState>, ladder: &mut Ladder, laggards: &mut Laggards) {
+#[cfg(feature = "testing")]
+#[expect(clippy::panic, reason = "asked for by a test")]
+fn injected_panic(hub: &HubState) {
+    if hub.keeper_panic.swap(false, Ordering::SeqCst) {
+        panic!("injected");
+    }
+}
+
+/// Fires the timers of streams without a socket.
+fn fire_tasks(hub: &HubState) {
+    let now = hub.clock.now();
+    hub.keeper_turn.store(now.0, Ordering::Relaxed);
+    for task in hub.tasks.due(now) {
+        task.fire();
+    }
+}
+
+fn step_ladder(hub: &Arc<HubState>, ladder: &mut Ladder, laggards: &mut Laggards) {
     let (before, now) = ladder.step();
     if before != now {
-        let (pressure, rung) = (inner.budget.pressure(), now.name());
+        let (pressure, rung) = (hub.budget.pressure(), now.name());
         if now > before {
             warn!(bytes = pressure, rung, "memory pressure rises");
         } else {
@@ -94,95 +164,82 @@ fn step_ladder(inner: &Arc<HubState>, ladder: &mut Ladder, laggards: &mut Laggar
         }
     }
     if now >= Rung::ShedHistory {
-        let freed = shed_all(inner);
+        let freed = shed_all(hub);
         debug!(events = freed.events, bytes = freed.bytes, "history let go under memory pressure");
     }
     if now >= Rung::CloseLaggards {
-        for shard in &inner.shards {
-            shard.send(Work::CloseLaggard);
+        for shard in &hub.shards {
+            shard.send(Work::CloseLaggards);
         }
-        laggards.close_some(inner);
+        laggards.close_some(hub);
     } else {
         *laggards = Laggards::default();
     }
 }
 
-/// Subscribers that are tasks, were behind at the ladder's last step, and where they stood: who stands there
+/// Streams without a socket that were behind at the ladder's last step, and where they stood: who stands there
 /// still does not read. (The pumps know that of their sockets.) Bounded by the subscribers.
 #[derive(Debug, Default)]
 struct Laggards(HashMap<u64, u64>);
 
 impl Laggards {
     /// Closes those furthest behind, a few at a time.
-    fn close_some(&mut self, inner: &HubState) {
+    fn close_some(&mut self, hub: &HubState) {
         const A_FEW: usize = 16;
-        let mut tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
-        tasks.retain(|task| task.closed().is_none());
-        let behind = |task: &TaskRecord| task.session().head().saturating_sub(task.position());
-        let stands = |task: &TaskRecord| self.0.get(&task.generation) == Some(&task.position());
+        let tasks = hub.tasks.all();
+        let position = |task: &TaskRecord| task.subscriber.position();
+        let behind = |task: &TaskRecord| task.session().head().saturating_sub(position(task));
+        let stands = |task: &TaskRecord| self.0.get(&task.number()) == Some(&position(task));
         let mut stuck: Vec<_> = tasks.iter().filter(|task| behind(task) > 0 && stands(task)).collect();
         stuck.sort_unstable_by_key(|task| std::cmp::Reverse(behind(task)));
         for task in stuck.into_iter().take(A_FEW) {
-            if task.close(CloseReason::SlowConsumer) {
-                inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
-            }
+            task.close(CloseReason::SlowConsumer);
         }
         let late = tasks.iter().filter(|task| behind(task) > 0);
-        self.0 = late.map(|task| (task.generation, task.position())).collect();
+        self.0 = late.map(|task| (task.number(), position(task))).collect();
     }
 }
 
 /// One turn over all sessions, in slices.
-fn shed_all(inner: &HubState) -> Freed {
+fn shed_all(hub: &HubState) -> Freed {
     let mut freed = Freed::default();
     let slices = watertight_core::limits::REGISTRY_STRIPES
-        + inner.registry.len() / watertight_core::limits::CLEANUP_SLICE;
+        + hub.registry.len() / watertight_core::limits::CLEANUP_SLICE;
     for _ in 0..slices {
-        freed += inner.shed_some();
+        freed += hub.shed_some();
+        fire_tasks(hub);
     }
     freed
 }
 
-/// One whole cleanup pass: expired events, sessions past their time, task subscribers that read nothing.
-pub(super) fn clean_up(inner: &Arc<HubState>) {
-    let begun = inner.clock.now();
-    let ttl = inner.config.session_ttl;
+/// One whole cleanup pass: expired events, sessions past their time.
+pub(super) fn clean_up(hub: &Arc<HubState>) {
+    let begun = hub.clock.now();
+    let ttl = hub.config.session_ttl;
     let (mut freed, mut sessions) = (Freed::default(), 0);
     let mut place = Some(ScanPoint::default());
     while let Some(at) = place {
-        let now = inner.clock.now();
+        let now = hub.clock.now();
         let idle = |session: &Session| now.since(session.last_activity()) > ttl;
-        let swept = inner.registry.slice(at, idle, |session| {
+        let swept = hub.registry.slice(at, idle, |session| {
             freed += session.with_log(|log| log.expire(now));
         });
-        inner.counters.events_held.fetch_sub(swept.events, Ordering::Relaxed);
+        hub.counters.events_held.fetch_sub(swept.events, Ordering::Relaxed);
         sessions += swept.sessions;
         place = swept.next;
+        fire_tasks(hub);
         std::thread::yield_now();
     }
-    inner.counters.note_expired(freed);
-    close_idle_tasks(inner, begun);
-    report(inner, begun, freed, sessions);
+    hub.counters.note_expired(freed);
+    report(hub, begun, freed, sessions);
 }
 
-fn close_idle_tasks(inner: &HubState, now: Tick) {
-    let limit = inner.config.max_subscriber_idle_time;
-    let tasks: Vec<_> = inner.tasks.lock().iter().map(|(_, task)| Arc::clone(task)).collect();
-    for task in tasks {
-        let behind = task.session().head() > task.position();
-        let is_idle = behind && now.since(task.last_progress()) > limit;
-        if is_idle && task.close(CloseReason::SlowConsumer) {
-            inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-fn report(inner: &HubState, begun: Tick, freed: Freed, sessions: usize) {
-    let took = inner.clock.now().since(begun);
+fn report(hub: &HubState, begun: Tick, freed: Freed, sessions: usize) {
+    let took = hub.clock.now().since(begun);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    inner.counters.cleanups.fetch_add(1, Ordering::Relaxed);
-    inner.counters.last_cleanup_ms.store(took_ms, Ordering::Relaxed);
-    inner.counters.sessions_expired.fetch_add(sessions as u64, Ordering::Relaxed);
+    hub.counters.cleanups.fetch_add(1, Ordering::Relaxed);
+    hub.counters.last_cleanup_ms.store(took_ms, Ordering::Relaxed);
+    hub.counters.sessions_expired.fetch_add(sessions as u64, Ordering::Relaxed);
     let (events, bytes) = (freed.events, freed.bytes);
     if took > SLOW_CLEANUP {
         warn!(took_ms, events, bytes, sessions, "cleanup took long");

@@ -57,11 +57,7 @@ impl HubState {
         let _guard = PacedGuard { session, key: session.add_paced(Arc::clone(&waker)) };
         // The pumps look after those who wait: they wake them from time to time, so that a reader who stalls
         // is noticed, and whenever readers have come closer.
-        for (slot, shard) in session.slots().iter().zip(&self.shards) {
-            if slot.group().is_some() || shard.index() == session.home() {
-                shard.send(crate::shard::Work::Paced(Arc::clone(session)));
-            }
-        }
+        self.announce_paced(session);
         poll_fn(|context| {
             waker.register(context.waker());
             let now = self.clock.now();

@@ -30,6 +30,8 @@ pub struct Counters {
     pub last_cleanup_ms: AtomicU64,
     /// Pumps that panicked and were restarted.
     pub pump_restarts: AtomicU64,
+    /// Keepers that panicked and were started again.
+    pub keeper_restarts: AtomicU64,
     /// Events in logs now.
     pub events_held: AtomicUsize,
 }

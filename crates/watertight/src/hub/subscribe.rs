@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use watertight_core::limits::SUBSCRIBER_OVERHEAD_BYTES;
-use watertight_core::{Kind, Owner, Policy, Resume, Rung, Tick};
+use watertight_core::{Access, Delivery, Kind, Life, Owner, Policy, Resume, Rung, Tick};
 
 use super::{Hub, HubState};
 use crate::error::SubscribeError;
-use crate::subscription::{Membership, Subscription};
+use crate::subscription::{Holdings, Membership, Subscription};
 
 /// What is known about a subscriber beside its position.
 #[derive(Debug, Clone, Default)]
@@ -63,28 +63,33 @@ impl Hub {
             if gap.is_some() {
                 self.inner.counters.gaps.fetch_add(1, Ordering::Relaxed);
             }
-            let entry = self.inner.ledger.open(Kind::Subscription);
-            let token_expiry = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
-            let policy = options.policy.clone().unwrap_or_else(|| Arc::clone(&self.inner.session_policy));
-            let membership = membership.admitted(entry, permit);
-            return Ok(Subscription::new(
-                self.clone(),
+            let holdings = Holdings {
+                _timer: self.inner.ledger.open(Kind::Timer),
                 membership,
-                cursor,
-                start,
-                gap,
-                crate::subscription::Terms {
-                    kind: options.kind.unwrap_or("session"),
-                    user: options.user,
-                    policy,
-                    token_expiry,
-                },
-            ));
+                _subscription: self.inner.ledger.open(Kind::Subscription),
+                _permit: permit,
+            };
+            let life = self.inner.begin_life(options, now);
+            let gaps = gap.into_iter().collect();
+            let subscription = Subscription::new(self.clone(), life, holdings, (cursor, start), gaps);
+            // Looked at again behind the registration: a stop that has told everybody would not tell this one.
+            if self.inner.is_stopping() {
+                return Err(SubscribeError::ShuttingDown);
+            }
+            return Ok(subscription);
         }
     }
 }
 
 impl HubState {
+    /// The life of a stream that opens now; a Rust stream until somebody else delivers it.
+    fn begin_life(&self, options: SubscribeOptions, now: Tick) -> Life {
+        let expires = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
+        let policy = options.policy.unwrap_or_else(|| Arc::clone(&self.session_policy));
+        let whose = (options.kind.unwrap_or("session"), options.user);
+        Life::begin(now, policy, Delivery::Stream, whose, Access { expires }, fastrand::u64(..))
+    }
+
     /// Whether newcomers are taken.
     fn admit(&self) -> Result<(), SubscribeError> {
         if self.is_stopping() {

@@ -2,11 +2,16 @@
 
 use http::{HeaderMap, StatusCode, header};
 
+use crate::shard::Framing;
+
 /// Status line and headers of a stream, ready to be written (RFC 9112, section 4). The body that follows is
-/// chunked; the connection ends with it. Header values are typed, so none can hold a line break.
-pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+/// chunked on HTTP/1.1; the connection ends with it. Header values are typed, so none can hold a line break.
+pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap, framing: Framing) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(b"HTTP/1.1 ");
+    // A server answers with the highest version that it speaks (RFC 9110, section 2.5), except where a reader of
+    // HTTP/1.0 might take that for chunks.
+    let version: &[u8] = if framing == Framing::Chunked { b"HTTP/1.1 " } else { b"HTTP/1.0 " };
+    head.extend_from_slice(version);
     head.extend_from_slice(status.as_str().as_bytes());
     head.push(b' ');
     head.extend_from_slice(status.canonical_reason().unwrap_or("OK").as_bytes());
@@ -20,7 +25,10 @@ pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
     }
-    head.extend_from_slice(b"transfer-encoding: chunked\r\nconnection: close\r\n");
+    if framing == Framing::Chunked {
+        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    head.extend_from_slice(b"connection: close\r\n");
     if !headers.contains_key(header::DATE) {
         let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + crate::clock::wall_clock());
         head.extend_from_slice(b"date: ");

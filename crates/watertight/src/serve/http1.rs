@@ -177,7 +177,7 @@ where
 {
     let io = io.by_heads();
     let mut head = HeadDeadline { clock: io.clock(), timer: None };
-    let watch = StreamWatch::new(&shared.hub);
+    let watch = StreamWatch::of_http1(&shared.hub);
     let service = service(shared, peer, io.clock(), handover.clone(), watch.clone(), Activity::default());
     let mut connection = builder(&shared.limits).serve_connection(TokioIo::new(io), service);
     let mut stopped = pin!(stop.cancelled());

@@ -77,7 +77,7 @@ where
         .max_local_error_reset_streams(Some(RESETS_MAX))
         .keep_alive_interval(Some(shared.hub.config().heartbeat_interval))
         .keep_alive_timeout(shared.hub.config().half_open_timeout);
-    let watch = StreamWatch::new(&shared.hub);
+    let watch = StreamWatch::of_http2();
     let clock = io.clock();
     let activity = Activity::default();
     let service = service(shared, peer, clock, None, watch.clone(), activity.clone());

@@ -12,13 +12,14 @@ use tokio::net::TcpStream;
 use super::head;
 use crate::body::StreamHandle;
 use crate::gate::ConnectionGuard;
-use crate::shard::{Adoption, Work};
+use crate::shard::{Adoption, Framing, Work};
 use crate::subscription::Subscription;
 
 /// An answered stream that waits for its socket.
 #[derive(Debug)]
 pub(super) struct Decision {
     head: Vec<u8>,
+    framing: Framing,
     subscription: Subscription,
 }
 
@@ -31,13 +32,18 @@ impl Handover {
     pub(super) fn take_from<B>(&self, response: &Response<B>, version: Version) -> bool {
         // A body that middleware changed (compressed) is not what a pump would write.
         let is_changed = response.headers().contains_key(header::CONTENT_ENCODING);
-        if version != Version::HTTP_11 || is_changed {
+        let framing = match version {
+            Version::HTTP_11 => Framing::Chunked,
+            Version::HTTP_10 => Framing::Plain,
+            _ => return false,
+        };
+        if is_changed {
             return false;
         }
         let Some(handle) = response.extensions().get::<StreamHandle>() else { return false };
         let Some(subscription) = handle.take() else { return false };
-        let head = head::of_stream(response.status(), response.headers());
-        *self.0.lock() = Some(Decision { head, subscription });
+        let head = head::of_stream(response.status(), response.headers(), framing);
+        *self.0.lock() = Some(Decision { head, framing, subscription });
         true
     }
 
@@ -53,8 +59,10 @@ pub(super) fn adopt(decision: Decision, stream: TcpStream, guard: ConnectionGuar
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, %peer, "the socket was lost on its way to a pump"),
     };
-    let inner = Arc::clone(&decision.subscription.hub().inner);
-    let Decision { head, subscription } = decision;
-    let parts = subscription.into_parts();
-    inner.next_shard().send(Work::Adopt(Box::new(Adoption { socket, head, parts, guard })));
+    let hub = Arc::clone(&decision.subscription.hub().inner);
+    let Decision { head, framing, subscription } = decision;
+    // One that has ended meanwhile, or finds no pump that works, ends here: the socket closes.
+    if let (Some(parts), Some(shard)) = (subscription.into_parts(), hub.next_shard()) {
+        shard.send(Work::Adopt(Box::new(Adoption { socket, head, framing, parts, guard })));
+    }
 }

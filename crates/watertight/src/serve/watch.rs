@@ -1,13 +1,15 @@
-//! Watches the streams of a connection that are bodies: a body is not polled while its reader stalls, so no
-//! timer in it can end it. This one is beside it.
+//! Watches the streams of a connection that are bodies: a body is not polled while its reader stalls, so the
+//! connection must hear of the end of a stream's life from elsewhere. What ends it is the life's to say.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::Response;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use watertight_core::CloseReason;
+use watertight_core::{CloseReason, End};
 
 use crate::body::StreamHandle;
 use crate::hub::Hub;
@@ -16,74 +18,92 @@ use crate::subscription::TaskRecord;
 /// Streams of one connection. Bounded by the streams a connection may have.
 #[derive(Debug, Default)]
 struct Watched {
-    streams: Mutex<Vec<Weak<TaskRecord>>>,
+    /// Those that the watch has not taken yet.
+    new: Mutex<Vec<Arc<TaskRecord>>>,
+    /// All that live.
+    all: Mutex<Vec<Weak<TaskRecord>>>,
     came: Notify,
 }
 
 /// The watch over one connection.
 #[derive(Debug, Clone)]
 pub(super) struct StreamWatch {
-    hub: Hub,
+    closing_grace: Option<Duration>,
     watched: Arc<Watched>,
 }
 
 impl StreamWatch {
-    pub(super) fn new(hub: &Hub) -> StreamWatch {
-        StreamWatch { hub: hub.clone(), watched: Arc::default() }
+    /// The watch over an HTTP/1 connection: a stream is its last answer, so after the closing event's grace the
+    /// connection has no business any more.
+    pub(super) fn of_http1(hub: &Hub) -> StreamWatch {
+        StreamWatch { closing_grace: Some(hub.config().closing_grace), watched: Arc::default() }
+    }
+
+    /// The watch over an HTTP/2 connection, which goes on after a stream.
+    pub(super) fn of_http2() -> StreamWatch {
+        StreamWatch { closing_grace: None, watched: Arc::default() }
     }
 
     /// Watches the stream in `response`, if it is one.
     pub(super) fn note<B>(&self, response: &Response<B>) {
-        let Some(handle) = response.extensions().get::<StreamHandle>() else { return };
-        let record = handle.peek(|subscription| Arc::downgrade(subscription.record()));
-        if let Some(record) = record {
-            let mut streams = self.watched.streams.lock();
-            streams.retain(|stream| stream.strong_count() > 0);
-            streams.push(record);
+        if let Some(record) = record_of(response) {
+            let mut all = self.watched.all.lock();
+            all.retain(|record| record.strong_count() > 0);
+            all.push(Arc::downgrade(&record));
+            self.watched.new.lock().push(record);
             self.watched.came.notify_one();
         }
     }
 
-    /// Completes when a stream has had something to read for the whole write deadline and did not read it:
-    /// the connection is to be dropped. Sleeps until the first stream comes.
+    /// Completes when a stream was cut off, or was closed and its reader did not take the closing event in time:
+    /// then the connection is to be dropped.
     pub(super) async fn stalled(&self) {
-        self.watched.came.notified().await;
-        let deadline = self.hub.config().write_deadline;
-        let look_every = (deadline / 8).max(Duration::from_millis(50));
-        let mut suspected = false;
+        let mut over = FuturesUnordered::new();
         loop {
-            tokio::time::sleep(look_every).await;
-            let stalls = self.find_stalled(deadline).is_some();
-            // Twice in a row: after a pause of the whole process everybody looks stalled until they had a turn.
-            if stalls && suspected {
-                self.end_stalled(deadline);
-                return;
+            let new: Vec<_> = self.watched.new.lock().drain(..).collect();
+            over.extend(new.into_iter().map(|record| must_go(record, self.closing_grace)));
+            tokio::select! {
+                () = self.watched.came.notified() => {}
+                Some(must_go) = over.next(), if !over.is_empty() => {
+                    if must_go {
+                        return;
+                    }
+                }
             }
-            suspected = stalls;
         }
     }
+}
 
-    /// Notes that the connection failed; a stream that waited for its peer all the write deadline was slow.
+impl StreamWatch {
+    /// The connection failed. If its peer took nothing for the whole write deadline, its streams were slow.
     pub(super) fn note_failure(&self, error: &hyper::Error) {
         let source =
             std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
         if source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut) {
-            self.end_stalled(Duration::ZERO);
+            for record in self.watched.all.lock().drain(..).filter_map(|record| record.upgrade()) {
+                record.end(End::CutOff(CloseReason::SlowConsumer));
+            }
         }
     }
+}
 
-    fn find_stalled(&self, deadline: Duration) -> Option<Arc<TaskRecord>> {
-        let now = self.hub.clock().now();
-        let mut streams = self.watched.streams.lock();
-        streams.retain(|stream| stream.strong_count() > 0);
-        streams.iter().filter_map(Weak::upgrade).find(|stream| stream.is_stalled(now, deadline))
-    }
+/// The record of the stream in `response`, if it is one that nobody has taken yet.
+pub(super) fn record_of<B>(response: &Response<B>) -> Option<Arc<TaskRecord>> {
+    let handle = response.extensions().get::<StreamHandle>()?;
+    handle.peek(|subscription| Arc::clone(subscription.record()))
+}
 
-    fn end_stalled(&self, deadline: Duration) {
-        if let Some(stream) = self.find_stalled(deadline)
-            && stream.close(CloseReason::SlowConsumer)
-        {
-            self.hub.counters().slow_consumers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+/// Waits for a stream's end; `true`: its connection has to go too, for its reader takes nothing.
+async fn must_go(record: Arc<TaskRecord>, closing_grace: Option<Duration>) -> bool {
+    let end = record.ended().await;
+    drop(record);
+    match (end, closing_grace) {
+        (End::CutOff(_), _) => true,
+        // What was written last may still be on its way. A connection that ends by itself drops this future.
+        (End::Closed(_), Some(grace)) => {
+            tokio::time::sleep(grace).await;
+            true
         }
+        _ => false,
     }
 }

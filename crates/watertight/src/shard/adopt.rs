@@ -2,12 +2,11 @@
 
 use std::net::TcpStream;
 
-use mio::Interest;
 use tracing::debug;
-use watertight_core::{CloseReason, ConnectionState, Frame, Kind, Lifecycle};
+use watertight_core::{Delivery, Due};
 
-use super::conn::{Cold, Conn};
-use super::pass::Group;
+use super::conn::Conn;
+use super::framing::Framing;
 use super::run::Shard;
 use crate::gate::ConnectionGuard;
 use crate::subscription::Parts;
@@ -18,73 +17,63 @@ pub(crate) struct Adoption {
     pub(crate) socket: TcpStream,
     /// Status line and headers, ready to be written.
     pub(crate) head: Vec<u8>,
+    pub(crate) framing: Framing,
     pub(crate) parts: Parts,
     pub(crate) guard: ConnectionGuard,
 }
 
 impl Shard<'_> {
     pub(super) fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, head, parts, guard } = adoption;
+        let Adoption { socket, head, framing, mut parts, guard } = adoption;
         let mut socket = mio::net::TcpStream::from_std(socket);
-        let slot = self.conns.vacant_key();
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.registry.register(&mut socket, mio::Token(slot), both) {
+        if let Err(error) = self.sockets.watch(&mut socket) {
             // Dropping the parts gives everything back; the peer sees the connection close.
             debug!(%error, "a socket could not be watched");
             return;
         }
-        let Ok(slot) = u32::try_from(slot) else { return };
-        let opening = self.opening(head, &parts);
-        let session = parts.membership.session().clone();
-        let key = self.group_of(&session);
-        let place = self.groups.get(key as usize).map_or(0, |group| group.members.len());
-        let draw = fastrand::u64(..);
-        let life = Lifecycle::begin(self.now, &parts.terms.policy, parts.terms.token_expiry, draw);
-        let state = ConnectionState::begin(parts.terms.kind, parts.terms.user, self.now);
-        let timer = self.inner.ledger.open(Kind::Timer);
-        let cold = Cold::new(
-            (key, u32::try_from(place).unwrap_or(u32::MAX)),
-            life,
-            state,
-            parts.terms.policy,
-            self.inner.next_generation(),
-            (timer, parts.membership, guard),
+        parts.life.deliver_by(Delivery::Socket);
+        // Looked at here again: an end on the way is not missed.
+        let due = parts.life.due(self.now);
+        if let Some(finish) = self.stopping.finish() {
+            parts.life.finish(finish);
+        }
+        let opening = self.opening(head, framing, &parts);
+        let session = parts.holdings.membership.session().clone();
+        let (life, number) = (parts.life, parts.number);
+        let conn = Conn::new(
+            (socket, framing),
+            parts.cursor,
+            opening,
+            (life, number),
+            (parts.holdings, guard),
+            self.now,
         );
-        let conn = Conn::new(socket, parts.cursor, opening, cold);
-        session.slot(self.index()).joined(conn.cursor.next, conn.cursor.live);
-        self.conns.insert(conn);
-        if let Some(group) = self.groups.get_mut(key as usize) {
+        let index = self.index();
+        let key = self.groups.of_session(&session, index);
+        session.slot(index).joined(conn.cursor.next, conn.cursor.live);
+        let slot = self.sockets.insert(conn);
+        if let Some(group) = self.groups.get_mut(key)
+            && let Some(conn) = self.sockets.get_mut(slot)
+        {
+            conn.cold.member = u32::try_from(group.members.len()).unwrap_or(u32::MAX);
             group.members.push(slot);
         }
+        if let Due::End(end) = due {
+            return self.finish(slot, end);
+        }
         self.arm(slot);
-        self.make_ready(slot);
-        if self.inner.is_stopping() {
-            self.begin_close(slot, CloseReason::ShuttingDown);
-        }
+        self.sockets.make_ready(slot);
     }
 
-    /// Head, opening block and the first gap in one frame: one write opens the stream.
-    fn opening(&mut self, head: Vec<u8>, parts: &Parts) -> Frame {
+    /// Head, opening block and the first gaps in one piece: one write opens the stream.
+    fn opening(&mut self, head: Vec<u8>, framing: Framing, parts: &Parts) -> Box<[u8]> {
         let mut bytes = head;
-        let retry = self.inner.retry_hint();
-        let opening = crate::wire::opening(&mut self.encoder, retry, parts.start, parts.gap.as_ref());
-        bytes.extend_from_slice(&opening);
-        if let Some(gap) = &parts.gap {
-            bytes.extend_from_slice(crate::wire::gap_block(&mut self.encoder, gap));
+        let retry = self.hub.retry_hint();
+        let opening = crate::wire::opening(&mut self.encoder, retry, parts.start, parts.gaps.first());
+        bytes.extend_from_slice(framing.block(&opening));
+        for gap in &parts.gaps {
+            bytes.extend_from_slice(framing.block(crate::wire::gap_block(&mut self.encoder, gap)));
         }
-        Frame::new(&bytes, None)
-    }
-
-    /// The shard's group of that session, made if there is none. It is announced to publishers before the
-    /// log is read for its first member, so no event falls between.
-    fn group_of(&mut self, session: &std::sync::Arc<watertight_core::Session>) -> u32 {
-        let slot = session.slot(self.index());
-        if let Some(key) = slot.group() {
-            return key;
-        }
-        let group = Group::new(session.clone(), self.index());
-        let key = u32::try_from(self.groups.insert(group)).unwrap_or(u32::MAX);
-        session.slot(self.index()).set_group(Some(key));
-        key
+        bytes.into()
     }
 }

@@ -7,6 +7,9 @@ use watertight_core::log::ReadLimit;
 use watertight_core::{Cursor, Frame, Piece, Session, Tick};
 use watertight_wire::Encoder;
 
+use super::conn::Rest;
+use super::framing::Framing;
+
 /// Events that one batch holds at most.
 const BATCH_EVENTS: usize = 1024;
 /// Bytes that one batch holds at most (a single larger event is a batch of its own). Also what the scratch
@@ -17,10 +20,42 @@ const BATCH_BYTES: usize = 256 * 1024;
 struct Part {
     /// Cursor after this part.
     next: u64,
-    /// Where it ends in the run of bytes.
-    end: usize,
     frame: Frame,
     is_event: bool,
+}
+
+/// The parts side by side in one framing.
+#[derive(Debug, Default)]
+struct Run {
+    /// Where each part ends.
+    ends: Vec<usize>,
+    /// Of several parts; a single one is written from its frame.
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    fn lay_out(&mut self, parts: &[Part], framing: Framing) {
+        let single = parts.len() == 1;
+        let mut end = 0;
+        for part in parts {
+            let bytes = framing.bytes(&part.frame);
+            end += bytes.len();
+            self.ends.push(end);
+            if !single {
+                self.bytes.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.ends.clear();
+        self.bytes.clear();
+    }
+
+    /// Where part `index` begins.
+    fn start(&self, index: usize) -> usize {
+        index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
+    }
 }
 
 /// What a socket that took only part of its run is left with.
@@ -29,7 +64,7 @@ pub(super) struct Settled {
     /// Its cursor.
     pub(super) next: u64,
     /// A frame of which this much was written.
-    pub(super) rest: Option<(Frame, usize)>,
+    pub(super) rest: Option<Rest>,
     /// Events that were taken, the torn one included.
     pub(super) events: u64,
 }
@@ -39,8 +74,12 @@ pub(super) struct Settled {
 pub(super) struct Batch {
     from: u64,
     upto: u64,
+    /// The session ended with what is in here.
+    pub(super) is_last: bool,
     parts: Vec<Part>,
-    bytes: Vec<u8>,
+    chunked: Run,
+    /// Made for the first socket that wants it.
+    plain: Run,
 }
 
 impl Batch {
@@ -58,7 +97,7 @@ impl Batch {
         let events = BATCH_EVENTS.min(usize::try_from(most).unwrap_or(usize::MAX));
         let mut cursor = Cursor { next: from, live: true };
         let mut gaps = 0;
-        session.with_log(|log| {
+        self.is_last = session.with_log(|log| {
             let limit = ReadLimit { events, bytes: BATCH_BYTES };
             log.read(&mut cursor, now, limit, |piece| {
                 let (next, frame, is_event) = match piece {
@@ -68,32 +107,37 @@ impl Batch {
                         (gap.to.sequence + 1, super::drain::gap_frame(encoder, &gap), false)
                     }
                 };
-                self.parts.push(Part { next, end: 0, frame, is_event });
+                self.parts.push(Part { next, frame, is_event });
             });
+            log.ended() && cursor.next == log.next()
         });
         self.from = from;
         self.upto = cursor.next;
-        self.lay_out();
+        self.chunked.lay_out(&self.parts, Framing::Chunked);
         gaps
     }
 
     /// Forgets the frames; keeps the scratch space.
     pub(super) fn clear(&mut self) {
         self.parts.clear();
-        self.bytes.clear();
+        self.chunked.clear();
+        self.plain.clear();
         self.from = 0;
         self.upto = 0;
+        self.is_last = false;
     }
 
-    fn lay_out(&mut self) {
-        let single = self.parts.len() == 1;
-        let mut end = 0;
-        for part in &mut self.parts {
-            end += part.frame.chunk().len();
-            part.end = end;
-            if !single {
-                self.bytes.extend_from_slice(part.frame.chunk());
-            }
+    fn run(&self, framing: Framing) -> &Run {
+        match framing {
+            Framing::Chunked => &self.chunked,
+            Framing::Plain => &self.plain,
+        }
+    }
+
+    /// Makes the run of a framing, if it is not there yet.
+    pub(super) fn prepare(&mut self, framing: Framing) {
+        if framing == Framing::Plain && self.plain.ends.len() < self.parts.len() {
+            self.plain.lay_out(&self.parts, framing);
         }
     }
 
@@ -109,7 +153,7 @@ impl Batch {
 
     /// The bytes for a socket whose cursor stands at `next`, and how many events they are. `None`: its cursor
     /// is older than this batch, or inside a gap of it: it misses something else than the others.
-    pub(super) fn run_for(&self, next: u64) -> Option<(&[u8], u64)> {
+    pub(super) fn run_for(&self, next: u64, framing: Framing) -> Option<(&[u8], u64)> {
         if next < self.from {
             return None;
         }
@@ -119,30 +163,29 @@ impl Batch {
         if begins_with_gap && begins != next {
             return None;
         }
-        let start = index.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| part.end);
+        let run = self.run(framing);
         let events = self.parts[index..].iter().filter(|part| part.is_event).count() as u64;
         match self.parts.as_slice() {
-            [only] if index == 0 => Some((only.frame.chunk(), events)),
+            [only] if index == 0 => Some((framing.bytes(&only.frame), events)),
             [_] => Some((&[], 0)),
-            _ => Some((&self.bytes[start..], events)),
+            _ => Some((&run.bytes[run.start(index)..], events)),
         }
     }
 
     /// What is left of a socket that stood at `next` and took `wrote` bytes of its run.
-    pub(super) fn settle(&self, next: u64, wrote: usize) -> Settled {
-        let index = self.index_of(next);
-        let start = index.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| part.end);
-        let reached = start + wrote;
+    pub(super) fn settle(&self, next: u64, wrote: usize, framing: Framing) -> Settled {
+        let (first, run) = (self.index_of(next), self.run(framing));
+        let reached = run.start(first) + wrote;
         let mut settled = Settled { next, rest: None, events: 0 };
-        for part in &self.parts[index..] {
-            let begin = part.end - part.frame.chunk().len();
+        for (index, part) in self.parts.iter().enumerate().skip(first) {
+            let (begin, end) = (run.start(index), run.ends[index]);
             if begin >= reached {
                 break;
             }
             settled.next = part.next;
             settled.events += u64::from(part.is_event);
-            if reached < part.end {
-                settled.rest = Some((part.frame.clone(), reached - begin));
+            if reached < end {
+                settled.rest = Some(Rest::Frame(part.frame.clone(), reached - begin));
             }
         }
         settled
@@ -154,7 +197,7 @@ mod tests {
     use watertight_core::{Budget, Epoch, Kind, Ledger, Log, LogLimits, Owner, Session, SessionName, Tick};
     use watertight_wire::{Encoder, EventType};
 
-    use super::Batch;
+    use super::{Batch, Framing, Rest};
     use crate::hub::id_of;
 
     /// A session that keeps three events, of which `published` were published.
@@ -189,33 +232,45 @@ mod tests {
     #[test]
     fn a_run_begins_where_the_cursor_stands() {
         let batch = loaded(&session(3), 1);
-        assert!(text(batch.run_for(1)).unwrap().contains("data: 1\n"));
-        let later = text(batch.run_for(3)).unwrap();
+        assert!(text(batch.run_for(1, Framing::Chunked)).unwrap().contains("data: 1\n"));
+        let later = text(batch.run_for(3, Framing::Chunked)).unwrap();
         assert!(later.contains("data: 3\n") && !later.contains("data: 2\n"));
-        assert_eq!(text(batch.run_for(4)).unwrap(), "");
-        assert_eq!(text(batch.run_for(0)), None);
+        assert_eq!(text(batch.run_for(4, Framing::Chunked)).unwrap(), "");
+        assert_eq!(text(batch.run_for(0, Framing::Chunked)), None);
     }
 
     #[test]
     fn a_gap_is_given_only_to_those_who_missed_just_that() {
         let batch = loaded(&session(10), 1);
-        let run = text(batch.run_for(1)).unwrap();
+        let run = text(batch.run_for(1, Framing::Chunked)).unwrap();
         assert!(run.contains("\"missed\":7,\"reason\":\"lagged\"") && run.contains("data: 8\n"));
-        assert_eq!(text(batch.run_for(5)), None, "it has heard of events 1 to 4: the gap is not its own");
-        let behind = text(batch.run_for(8)).unwrap();
+        assert_eq!(
+            text(batch.run_for(5, Framing::Chunked)),
+            None,
+            "it has heard of events 1 to 4: the gap is not its own"
+        );
+        let behind = text(batch.run_for(8, Framing::Chunked)).unwrap();
         assert!(behind.contains("data: 8\n") && !behind.contains("event: gap"));
     }
 
     #[test]
-    fn a_run_that_was_cut_anywhere_is_settled_to_the_byte() {
-        let batch = loaded(&session(3), 1);
-        let (run, _) = batch.run_for(2).unwrap();
-        let run = run.to_vec();
-        for wrote in 0..=run.len() {
-            let settled = batch.settle(2, wrote);
-            let rest = settled.rest.as_ref().map_or(&[][..], |(frame, at)| &frame.chunk()[*at..]);
-            let (after, _) = batch.run_for(settled.next).unwrap();
-            assert_eq!([&run[..wrote], rest, after].concat(), run, "cut after {wrote} bytes");
+    fn a_run_that_was_cut_anywhere_is_settled_to_the_byte_in_either_framing() {
+        for (framing, published) in [(Framing::Chunked, 3), (Framing::Plain, 3), (Framing::Plain, 1)] {
+            let mut batch = loaded(&session(published), 1);
+            batch.prepare(framing);
+            let first = published.min(2);
+            let (run, _) = batch.run_for(first, framing).unwrap();
+            let run = run.to_vec();
+            assert_eq!(run.starts_with(b"id: "), framing == Framing::Plain);
+            for wrote in 0..=run.len() {
+                let settled = batch.settle(first, wrote, framing);
+                let rest = settled.rest.as_ref().map_or(&[][..], |rest| match rest {
+                    Rest::Frame(frame, at) => &framing.bytes(frame)[*at..],
+                    Rest::Bytes(..) => panic!("an event's rest is its frame"),
+                });
+                let (after, _) = batch.run_for(settled.next, framing).unwrap();
+                assert_eq!([&run[..wrote], rest, after].concat(), run, "cut after {wrote} bytes");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One adopted socket: a cursor, what is half written, and its lifecycle. A few hundred bytes, whatever its
-//! backlog: what it has not read stays in the log. In two parts: what every delivery touches, and the rest.
+//! One adopted socket: a cursor, what is half written, and its life. A few hundred bytes, whatever its backlog:
+//! what it has not read stays in the log. In two parts: what every delivery touches, and the rest.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use mio::net::TcpStream;
 use socket2::SockRef;
 use watertight_core::limits::{HOLD_MAX_MS, NEWCOMER_PATIENCE_MS, PROOF_BYTES, READING_PATIENCE_MS};
-use watertight_core::{CloseReason, ConnectionState, Cursor, Entry, Frame, Lifecycle, Policy, Session, Tick};
+use watertight_core::{Cursor, Frame, Life, Session, Tick};
 
+use super::framing::Framing;
 use crate::gate::ConnectionGuard;
-use crate::subscription::Membership;
+use crate::subscription::Holdings;
 
 /// How a write went.
 #[derive(Debug)]
@@ -21,23 +22,49 @@ pub(super) enum Wrote {
     Part(usize),
 }
 
+/// What was begun and must be finished before anything else is written.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// An event of which this much was written. Kept whole, so that it is never torn.
+    Frame(Frame, usize),
+    /// The hub's own bytes.
+    Bytes(Box<[u8]>, usize),
+}
+
+impl Rest {
+    fn remaining(&self, framing: Framing) -> &[u8] {
+        let (bytes, at) = match self {
+            Rest::Frame(frame, at) => (framing.bytes(frame), *at),
+            Rest::Bytes(bytes, at) => (&**bytes, *at),
+        };
+        bytes.get(at..).unwrap_or_default()
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        match self {
+            Rest::Frame(_, at) | Rest::Bytes(_, at) => *at += bytes,
+        }
+    }
+}
+
 /// What a pass touches of a socket. Small and side by side in memory: with a thousand sockets per event, what
 /// the processor has to fetch for each is what a delivery costs beside its system call.
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) socket: TcpStream,
+    pub(super) framing: Framing,
     /// The peer's side is full: nothing is written until the kernel says that it is writable.
     pub(super) blocked: bool,
     /// Stands in the shard's ready queue.
     pub(super) queued: bool,
-    /// Has something of its own to write first: the rest of a frame.
+    /// Has something of its own to write first.
     has_rest: bool,
-    /// On its way out, with the goodbye still to be written.
-    pub(super) closing: Option<CloseReason>,
+    /// Its life is closing: the closing event is all that is still written.
+    is_closing: bool,
     pub(super) cursor: Cursor,
-    /// When bytes were last accepted. The lifecycle is told when it is asked.
+    /// When bytes were last accepted. The life is told when it is asked.
     pub(super) last_write: Tick,
-    /// Events sent.
+    /// Events sent since the life was last told.
     pub(super) sent: u64,
     /// Everything else.
     pub(super) cold: Box<Cold>,
@@ -46,96 +73,92 @@ pub(super) struct Conn {
 /// What a pass does not touch of a socket.
 #[derive(Debug)]
 pub(super) struct Cold {
-    /// Its group, and its place in it.
-    pub(super) group: u32,
-    pub(super) place: u32,
-    /// The goodbye stands in `rest`; when that is written, the socket is closed.
-    pub(super) farewell: bool,
-    /// How long it has held publishers back while others were level, milliseconds, since it was level itself.
+    /// Its number among the members of its group.
+    pub(super) member: u32,
+    /// The closing event stands in `rest`; when that is written, the socket is closed.
+    pub(super) has_closing_event: bool,
+    /// How long it has held publishers back while others were near, milliseconds, since it last caught up.
     pub(super) held_ms: u64,
     /// Bytes it took after it had been full for the first time.
     taken_since_full: usize,
-    /// A frame of which this many bytes were written. Kept whole, so that a chunk is never torn.
-    rest: Option<(Frame, usize)>,
-    pub(super) life: Lifecycle,
-    pub(super) state: ConnectionState,
-    pub(super) policy: Arc<Policy>,
-    pub(super) generation: u64,
-    /// Given back in this order when the connection is dropped: timer, subscription, connection.
-    pub(super) _timer: Entry,
-    pub(super) membership: Membership,
-    pub(super) _guard: ConnectionGuard,
-}
-
-impl Cold {
-    pub(super) fn new(
-        place: (u32, u32),
-        life: Lifecycle,
-        state: ConnectionState,
-        policy: Arc<Policy>,
-        generation: u64,
-        guards: (Entry, Membership, ConnectionGuard),
-    ) -> Cold {
-        let ((group, place), (timer, membership, guard)) = (place, guards);
-        Cold {
-            group,
-            place,
-            farewell: false,
-            held_ms: 0,
-            taken_since_full: 0,
-            rest: None,
-            life,
-            state,
-            policy,
-            generation,
-            _timer: timer,
-            membership,
-            _guard: guard,
-        }
-    }
+    rest: Option<Rest>,
+    life: Life,
+    /// Tells it from every other connection of this hub.
+    pub(super) number: u64,
+    /// Given back when the connection is dropped, before its place at the gate.
+    pub(super) holdings: Holdings,
+    _guard: ConnectionGuard,
 }
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream, cursor: Cursor, opening: Frame, cold: Cold) -> Conn {
-        let mut conn = Conn {
+    pub(super) fn new(
+        (socket, framing): (TcpStream, Framing),
+        cursor: Cursor,
+        opening: Box<[u8]>,
+        (life, number): (Life, u64),
+        (holdings, guard): (Holdings, ConnectionGuard),
+        now: Tick,
+    ) -> Conn {
+        let is_closing = life.closing().is_some();
+        let cold = Cold {
+            member: 0,
+            has_closing_event: false,
+            held_ms: 0,
+            taken_since_full: 0,
+            rest: Some(Rest::Bytes(opening, 0)),
+            life,
+            number,
+            holdings,
+            _guard: guard,
+        };
+        Conn {
             socket,
+            framing,
             blocked: false,
             queued: false,
-            has_rest: false,
-            closing: None,
+            has_rest: true,
+            is_closing,
             cursor,
-            last_write: cold.life.last_write,
+            last_write: now,
             sent: 0,
             cold: Box::new(cold),
-        };
-        conn.set_rest(Some((opening, 0)));
-        conn
+        }
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {
-        self.cold.membership.session()
+        self.cold.holdings.membership.session()
     }
 
     /// Whether a pass may write to it: nothing of its own is in the way.
     pub(super) fn is_idle(&self) -> bool {
-        !self.blocked && !self.queued && !self.has_rest && self.closing.is_none()
+        !self.blocked && !self.queued && !self.has_rest && !self.is_closing
     }
 
-    /// Whether a frame is half written.
+    /// Whether something is half written.
     pub(super) fn has_rest(&self) -> bool {
         self.has_rest
     }
 
-    /// Remembers a half-written frame.
-    pub(super) fn set_rest(&mut self, rest: Option<(Frame, usize)>) {
-        self.has_rest = rest.is_some();
-        self.cold.rest = rest;
+    /// Remembers what is half written.
+    pub(super) fn set_rest(&mut self, rest: Rest) {
+        self.has_rest = true;
+        self.cold.rest = Some(rest);
     }
 
-    /// Takes the half-written frame.
-    pub(super) fn take_rest(&mut self) -> Option<(Frame, usize)> {
-        self.has_rest = false;
-        self.cold.rest.take()
+    /// Writes on in what is half written. Returns the bytes that were taken.
+    pub(super) fn write_rest(&mut self, now: Tick) -> io::Result<usize> {
+        let Some(mut rest) = self.cold.rest.take() else {
+            self.has_rest = false;
+            return Ok(0);
+        };
+        let remaining = rest.remaining(self.framing);
+        let length = remaining.len();
+        let wrote = retry(|| (&self.socket).write(remaining))?;
+        rest.wrote(wrote);
+        self.has_rest = wrote < length;
+        self.cold.rest = self.has_rest.then_some(rest);
+        self.note_write(wrote, wrote < length, now);
+        Ok(wrote)
     }
 
     /// Whether it still reads, although it has fallen behind. Who has shown that it reads on is given more
@@ -146,10 +169,19 @@ impl Conn {
         self.cold.held_ms < HOLD_MAX_MS && now.0.saturating_sub(self.last_write.0) < patience
     }
 
-    /// The lifecycle, told when bytes were last accepted.
-    pub(super) fn life(&mut self) -> &mut Lifecycle {
-        self.cold.life.last_write = self.last_write;
-        &mut self.cold.life
+    /// Runs `with` on the life, told what was written, and keeps what the pass must know of it.
+    pub(super) fn with_life<R>(&mut self, with: impl FnOnce(&mut Life) -> R) -> R {
+        let life = &mut self.cold.life;
+        life.skipped_heartbeat(self.last_write);
+        life.sent(std::mem::take(&mut self.sent));
+        let result = with(life);
+        self.is_closing = life.closing().is_some() || life.ended().is_some();
+        result
+    }
+
+    /// What stands in the life, for listings. Events of the last passes are not in it: see `sent`.
+    pub(super) fn life(&self) -> &Life {
+        &self.cold.life
     }
 
     /// Writes one run of bytes.
@@ -168,12 +200,12 @@ impl Conn {
     /// Notes what became of a write that was not a whole run to an idle socket.
     pub(super) fn note_write(&mut self, took: usize, full: bool, now: Tick) {
         if took > 0 {
-            if self.cold.taken_since_full > 0 || self.cold.life.stalled_since.is_set() {
+            let was_full = self.cold.taken_since_full > 0 || self.cold.life.is_stalled();
+            if was_full {
                 self.cold.taken_since_full = self.cold.taken_since_full.saturating_add(took);
             }
             self.last_write = now;
             self.cold.life.wrote(now, full);
-            self.cold.state.succeeded();
         } else if full {
             self.cold.life.stalled(now);
         }
@@ -183,12 +215,22 @@ impl Conn {
         }
     }
 
+    /// The kernel has room again.
+    pub(super) fn note_room(&mut self) {
+        if !self.has_rest {
+            // A heartbeat that was not taken is all that waited.
+            self.cold.life.has_room();
+        }
+        self.blocked = false;
+        self.set_kernel_patience();
+    }
+
     /// How long the kernel waits for acknowledgements. A line that is not full is dead if a heartbeat is not
     /// acknowledged; a reader that stalls acknowledges, but the kernel counts its closed window all the same,
     /// so while the line is full the hub's own write deadline has to come first.
     pub(super) fn set_kernel_patience(&self) {
         const MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
-        let policy = &self.cold.policy;
+        let policy = self.cold.life.policy();
         let patience = if self.blocked { policy.write_deadline + MARGIN } else { policy.half_open };
         // A kernel without the option still has the hub's deadlines.
         let _ = SockRef::from(&self.socket).set_tcp_user_timeout(Some(patience));
@@ -202,7 +244,7 @@ impl Conn {
 }
 
 // One cache line: a pass over many sockets reads this and nothing else.
-const _: () = assert!(cfg!(debug_assertions) || size_of::<Conn>() <= 56);
+const _: () = assert!(cfg!(debug_assertions) || size_of::<Option<Conn>>() <= 56);
 
 /// Repeats what a signal interrupted; a full socket is "nothing taken", a closed one an error.
 fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! Writing on for one socket: its opening, its replay, what waited while it was full, its goodbye.
+//! Writing on for one socket: its opening, its replay, what waited while it was full, its closing event.
 //!
 //! A ready socket gets a quantum at a time, so that ten thousand that replay at once take turns and none of
 //! them holds more than the frame it is in the middle of.
@@ -7,11 +7,11 @@ use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 
 use watertight_core::log::ReadLimit;
-use watertight_core::{CloseReason, Cursor, Frame, Gap, Piece};
+use watertight_core::{CloseReason, Cursor, End, Finish, Frame, Gap, Piece};
 use watertight_wire::Encoder;
 
-use super::conn::{Conn, Wrote};
-use super::ending::End;
+use super::conn::{Rest, Wrote};
+use super::ending::end_of;
 use super::run::Shard;
 
 /// Bytes that one socket is given per turn.
@@ -23,7 +23,7 @@ const RUN_BYTES: usize = 128 * 1024;
 
 /// What a turn left behind.
 enum Turn {
-    /// Level with the log, or full, or closing: nothing to do until something happens.
+    /// Caught up, or full: nothing to do until something happens.
     Rests,
     /// There is more to write and room for it.
     GoesOn,
@@ -37,25 +37,13 @@ pub(super) fn gap_frame(encoder: &mut Encoder, gap: &Gap) -> Frame {
 }
 
 impl Shard<'_> {
-    /// Puts a socket into the ready queue, once.
-    pub(super) fn make_ready(&mut self, slot: u32) {
-        if let Some(conn) = self.conns.get_mut(slot as usize)
-            && !conn.queued
-        {
-            conn.queued = true;
-            self.ready.push_back(slot);
-        }
-    }
-
     /// Gives up to `budget` ready sockets their turn.
     pub(super) fn drain_ready(&mut self, budget: usize) {
-        for _ in 0..budget.min(self.ready.len()) {
-            let Some(slot) = self.ready.pop_front() else { break };
-            let Some(conn) = self.conns.get_mut(slot as usize) else { continue };
-            conn.queued = false;
+        for _ in 0..budget.min(self.sockets.ready_len()) {
+            let Some(slot) = self.sockets.next_ready() else { break };
             match self.take_turn(slot) {
                 Turn::Rests => self.arm(slot),
-                Turn::GoesOn => self.make_ready(slot),
+                Turn::GoesOn => self.sockets.make_ready(slot),
                 Turn::Ends(end) => self.finish(slot, end),
             }
         }
@@ -64,17 +52,22 @@ impl Shard<'_> {
     fn take_turn(&mut self, slot: u32) -> Turn {
         let mut wrote_bytes = 0;
         while wrote_bytes < QUANTUM_BYTES {
-            let Some(conn) = self.conns.get_mut(slot as usize) else { return Turn::Rests };
+            let Some(conn) = self.sockets.get_mut(slot) else { return Turn::Rests };
             if conn.blocked {
                 return Turn::Rests;
             }
+            if let Some(end) = conn.life().ended() {
+                return Turn::Ends(end);
+            }
             let step = if conn.has_rest() {
-                write_rest(conn, self.now)
-            } else if let Some(reason) = conn.closing {
-                if conn.cold.farewell {
-                    return Turn::Ends(End::Closed(reason));
+                conn.write_rest(self.now).map(Some).map_err(|error| end_of(&error))
+            } else if let Some(reason) = conn.life().closing() {
+                if conn.cold.has_closing_event {
+                    conn.with_life(|life| life.told());
+                    continue;
                 }
-                self.write_farewell(slot, reason)
+                self.begin_closing_event(slot, reason);
+                Ok(Some(0))
             } else {
                 self.write_log(slot)
             };
@@ -87,24 +80,24 @@ impl Shard<'_> {
         Turn::GoesOn
     }
 
-    /// Puts the goodbye where it is written next.
-    fn write_farewell(&mut self, slot: u32, reason: CloseReason) -> Result<Option<usize>, End> {
-        let retry = self.inner.retry_hint();
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return Ok(None) };
-        let bytes = crate::wire::farewell(&mut self.encoder, reason, retry);
-        conn.set_rest(Some((Frame::new(&bytes, None), 0)));
-        conn.cold.farewell = true;
-        Ok(Some(0))
+    /// Puts the closing event where it is written next.
+    fn begin_closing_event(&mut self, slot: u32, reason: CloseReason) {
+        let retry = self.hub.retry_hint();
+        let Some(conn) = self.sockets.get_mut(slot) else { return };
+        let event = crate::wire::closing_event(&mut self.encoder, reason, retry);
+        let bytes = [conn.framing.block(event), conn.framing.end()].concat();
+        conn.set_rest(Rest::Bytes(bytes.into(), 0));
+        conn.cold.has_closing_event = true;
     }
 
-    /// Writes what follows the socket's cursor. `None`: it is level.
+    /// Writes what follows the socket's cursor. `None`: it has caught up.
     fn write_log(&mut self, slot: u32) -> Result<Option<usize>, End> {
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return Ok(None) };
-        let mut cursor = conn.cursor;
         let now = self.now;
+        let Some(conn) = self.sockets.get_mut(slot) else { return Ok(None) };
+        let mut cursor = conn.cursor;
         let mut pieces = std::mem::take(&mut self.pieces);
         pieces.clear();
-        let ended = conn.session().with_log(|log| {
+        let session_ended = conn.session().with_log(|log| {
             let limit = ReadLimit { events: RUN_EVENTS, bytes: RUN_BYTES };
             log.read(&mut cursor, now, limit, |piece| pieces.push(piece));
             log.ended()
@@ -112,12 +105,16 @@ impl Shard<'_> {
         let result = if pieces.is_empty() {
             conn.cursor = cursor;
             conn.cold.held_ms = 0;
-            if ended {
-                conn.closing = Some(CloseReason::SessionEnded);
-                Ok(Some(0))
-            } else {
-                Ok(None)
+            let closes = conn.with_life(|life| {
+                if session_ended {
+                    life.finish(Finish::after_log(CloseReason::SessionEnded));
+                }
+                life.caught_up(now)
+            });
+            if !closes {
+                self.caught_up(slot);
             }
+            Ok(closes.then_some(0))
         } else {
             self.write_pieces(slot, &pieces, cursor)
         };
@@ -126,9 +123,20 @@ impl Shard<'_> {
         result
     }
 
+    /// A socket has caught up by itself: what publishers and shedding know of its group may be too old.
+    fn caught_up(&mut self, slot: u32) {
+        let Some(conn) = self.sockets.get(slot) else { return };
+        let view = conn.session().slot(self.index());
+        if view.oldest() < conn.cursor.next
+            && let Some(key) = view.group()
+        {
+            self.want_look(key, 0);
+        }
+    }
+
     fn write_pieces(&mut self, slot: u32, pieces: &[Piece], after: Cursor) -> Result<Option<usize>, End> {
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return Ok(None) };
-        let counters = &self.inner.counters;
+        let Some(conn) = self.sockets.get_mut(slot) else { return Ok(None) };
+        let counters = &self.hub.counters;
         let frames: Vec<(u64, Frame, bool)> = pieces
             .iter()
             .map(|piece| match piece {
@@ -139,9 +147,11 @@ impl Shard<'_> {
                 }
             })
             .collect();
-        let runs: Vec<IoSlice<'_>> = frames.iter().map(|(_, frame, _)| IoSlice::new(frame.chunk())).collect();
+        let framing = conn.framing;
+        let runs: Vec<IoSlice<'_>> =
+            frames.iter().map(|(_, frame, _)| IoSlice::new(framing.bytes(frame))).collect();
         let total: usize = runs.iter().map(|run| run.len()).sum();
-        let wrote = conn.write_vectored(&runs).map_err(|error| End::from_error(&error))?;
+        let wrote = conn.write_vectored(&runs).map_err(|error| end_of(&error))?;
         let (taken, full) = match wrote {
             Wrote::All => (total, false),
             Wrote::Part(taken) => (taken, true),
@@ -151,11 +161,11 @@ impl Shard<'_> {
             if begin >= taken {
                 break;
             }
-            let end = begin + frame.chunk().len();
+            let end = begin + framing.bytes(frame).len();
             conn.cursor.next = *next;
             events += u64::from(*is_event);
             if taken < end {
-                conn.set_rest(Some((frame.clone(), taken - begin)));
+                conn.set_rest(Rest::Frame(frame.clone(), taken - begin));
             }
             begin = end;
         }
@@ -166,22 +176,5 @@ impl Shard<'_> {
         counters.events_delivered.fetch_add(events, Ordering::Relaxed);
         conn.note_write(taken, full, self.now);
         Ok(Some(taken))
-    }
-}
-
-/// Writes on in a half-written frame.
-fn write_rest(conn: &mut Conn, now: watertight_core::Tick) -> Result<Option<usize>, End> {
-    let Some((frame, at)) = conn.take_rest() else { return Ok(Some(0)) };
-    match conn.write(&frame.chunk()[at..]).map_err(|error| End::from_error(&error))? {
-        Wrote::All => {
-            let wrote = frame.chunk().len() - at;
-            conn.note_write(wrote, false, now);
-            Ok(Some(wrote))
-        }
-        Wrote::Part(wrote) => {
-            conn.set_rest(Some((frame, at + wrote)));
-            conn.note_write(wrote, true, now);
-            Ok(Some(wrote))
-        }
     }
 }

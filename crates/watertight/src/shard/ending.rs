@@ -1,117 +1,79 @@
-//! The one way out: every connection that ends, ends here, once.
+//! The one way out: every connection of a pump that ends, ends here, once. Why it ends is its life's to say.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tracing::info;
-use watertight_core::{CloseReason, Session};
+use watertight_core::{CloseReason, End};
 
+use super::ConnectionId;
 use super::run::Shard;
+use crate::subscription::report_end;
 
-/// How long a goodbye may wait for a peer that is full, before it is cut off.
-const FAREWELL_GRACE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// The hub closed it, and the goodbye was taken.
-    Closed(CloseReason),
-    /// The hub cut it off: the peer did not take the goodbye in time.
-    CutOff(CloseReason),
-    /// The peer closed.
-    PeerClosed,
-    /// The peer reset the connection.
-    PeerReset,
-    /// The kernel gave the peer up: nothing was acknowledged.
-    PeerVanished,
-    /// The peer kept sending, which a subscriber has no business to do.
-    PeerTalked,
-    /// Another error of the socket.
-    Failed,
-}
-
-impl End {
-    pub(super) fn from_error(error: &io::Error) -> End {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => End::PeerClosed,
-            io::ErrorKind::ConnectionReset => End::PeerReset,
-            io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => End::PeerVanished,
-            _ => End::Failed,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            End::Closed(reason) | End::CutOff(reason) => reason.code(),
-            End::PeerClosed => "PEER_CLOSED",
-            End::PeerReset => "PEER_RESET",
-            End::PeerVanished => "PEER_VANISHED",
-            End::PeerTalked => "PEER_TALKED",
-            End::Failed => "SOCKET_ERROR",
-        }
-    }
-
-    /// Whether unsent bytes are to be thrown away in the kernel too.
-    fn is_hard(self) -> bool {
-        matches!(self, End::CutOff(_) | End::PeerTalked)
+/// How a connection ended whose socket gave this error.
+pub(super) fn end_of(error: &io::Error) -> End {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => End::PeerClosed,
+        io::ErrorKind::ConnectionReset => End::PeerReset,
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => End::PeerUnreachable,
+        _ => End::SocketError,
     }
 }
 
 impl Shard<'_> {
-    /// Starts the way out: the goodbye is written as soon as the socket takes it. The first reason stands.
+    /// Closes a connection: its closing event is written as soon as the socket takes it.
     pub(super) fn begin_close(&mut self, slot: u32, reason: CloseReason) {
         let now = self.now;
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
-        if conn.closing.is_some() || !conn.cold.state.end() {
+        let Some(conn) = self.sockets.get_mut(slot) else { return };
+        if !conn.with_life(|life| life.close(now, reason)) {
             return;
         }
-        conn.closing = Some(reason);
-        // From here on the deadline is the goodbye's; heartbeats and everything else are over.
-        conn.cold.life.deadline = now.after(FAREWELL_GRACE);
-        if conn.blocked && reason == CloseReason::SlowConsumer {
-            self.finish(slot, End::CutOff(reason));
-        } else {
-            self.arm(slot);
-            self.make_ready(slot);
+        self.life_changed(slot);
+    }
+
+    /// A life is closing or has ended: goes on with that.
+    pub(super) fn life_changed(&mut self, slot: u32) {
+        let Some(conn) = self.sockets.get(slot) else { return };
+        match conn.life().ended() {
+            Some(end) => self.finish(slot, end),
+            None => {
+                self.arm(slot);
+                self.sockets.make_ready(slot);
+            }
         }
     }
 
-    /// Ends a connection: out of its group, off the wheel, into the log; dropping it gives the rest back.
+    /// Ends a connection: out of its group, off the wheel, into the log; dropping it gives the rest back. Another
+    /// socket may get its slot or another one: hold no slot across this.
     pub(super) fn finish(&mut self, slot: u32, end: End) {
-        let Some(conn) = self.conns.try_remove(slot as usize) else { return };
-        self.wheel.disarm(slot);
-        self.leave_group(conn.cold.group, conn.cold.place);
-        if matches!(end, End::Closed(CloseReason::SlowConsumer) | End::CutOff(CloseReason::SlowConsumer)) {
-            self.inner.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        let Some((mut conn, moved)) = self.sockets.remove(slot) else { return };
+        conn.with_life(|life| life.end(end));
+        let end = conn.life().ended().unwrap_or(end);
+        self.timers.disarm(slot);
+        if let Some(moved) = moved {
+            self.timers.rename(moved);
+            self.rename_member(moved.to);
+            self.failed
+                .iter_mut()
+                .filter(|failed| failed.0 == moved.from)
+                .for_each(|failed| failed.0 = moved.to);
+        }
+        self.timers.limit(self.sockets.end());
+        let (key, member) = (conn.session().slot(self.index()).group(), conn.cold.member);
+        if let Some(key) = key {
+            self.leave_group(key, member as usize);
+        }
+        if end.reason() == Some(CloseReason::SlowConsumer) {
+            self.hub.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
         }
         if end.is_hard() {
             conn.reset();
         }
-        info!(
-            target: "watertight::connection",
-            connection = %self.id_of(slot, conn.cold.generation),
-            kind = conn.cold.state.kind,
-            user = conn.cold.state.user.as_deref().unwrap_or("-"),
-            session = conn.session().name().as_str(),
-            duration_ms = self.now.since(conn.cold.state.started).as_millis() as u64,
-            sent = conn.sent,
-            errors = conn.cold.state.errors,
-            validations = conn.cold.state.validations,
-            reason = end.name(),
-            "connection closed"
-        );
-        let mut conn = conn;
-        // Taken out of epoll before the descriptor is closed and its number given to somebody else.
-        let _ = self.registry.deregister(&mut conn.socket);
+        report_end(self.id_of(conn.cold.number), conn.session(), conn.life(), end, self.now);
         drop(conn);
-        if self.conns.is_empty() {
-            // Give the memory of a past crowd back.
-            self.conns.shrink_to_fit();
-            self.groups.shrink_to_fit();
-            self.ready.shrink_to(64);
-            self.wheel = watertight_core::Wheel::new(self.now);
-        }
+    }
+
+    pub(super) fn id_of(&self, number: u64) -> ConnectionId {
+        ConnectionId { shard: u8::try_from(self.index()).ok(), number }
     }
 
     /// Ends what failed during a walk over a group, after the walk.
@@ -121,66 +83,37 @@ impl Shard<'_> {
         }
     }
 
-    /// Takes a socket out of its group; the last member takes its place.
-    fn leave_group(&mut self, key: u32, place: u32) {
-        let Some(group) = self.groups.get_mut(key as usize) else { return };
-        let place = place as usize;
-        group.members.swap_remove(place);
-        let moved = group.members.get(place).copied();
-        // A member that moves from the part of a pass that is still to come into the part that is over would
-        // be passed by: it draws level by itself.
-        let passed_by = moved.filter(|_| place < group.at && group.members.len() >= group.at);
-        group.at = group.at.min(group.members.len());
-        if group.members.is_empty() {
-            let session = Arc::clone(&group.session);
-            self.groups.remove(key as usize);
-            self.wake_paced(&session);
-        }
-        if let Some(slot) = moved {
-            if let Some(conn) = self.conns.get_mut(slot as usize) {
-                conn.cold.place = u32::try_from(place).unwrap_or(u32::MAX);
-            }
-            if passed_by.is_some() {
-                self.make_ready(slot);
-            }
+    /// A socket got another slot: its group's list of members says so.
+    fn rename_member(&mut self, slot: u32) {
+        let Some(conn) = self.sockets.get(slot) else { return };
+        let (key, member) = (conn.session().slot(self.index()).group(), conn.cold.member as usize);
+        if let Some(entry) =
+            key.and_then(|key| self.groups.get_mut(key)).and_then(|group| group.members.get_mut(member))
+        {
+            *entry = slot;
         }
     }
 
-    /// The session was ended: whoever is level says goodbye, the others after they have read to the end.
-    pub(super) fn session_ended(&mut self, key: u32) {
-        let Some(group) = self.groups.get(key as usize) else { return };
-        let members = group.members.clone();
-        for slot in members {
-            self.make_ready(slot);
-        }
-    }
-
-    /// Closes the sockets furthest behind, a few at a time: the last rung of the memory ladder.
-    pub(super) fn close_laggards(&mut self) {
-        const A_FEW: usize = 16;
-        let mut laggards: Vec<(u64, u32)> = self
-            .conns
-            .iter()
-            .filter_map(|(slot, conn)| {
-                let lag = conn.session().head().saturating_sub(conn.cursor.next);
-                // Who is behind but not full has its turn coming: it holds nothing up.
-                (lag > 0 && conn.blocked && conn.closing.is_none())
-                    .then_some((lag, u32::try_from(slot).ok()?))
-            })
-            .collect();
-        laggards.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, slot) in laggards.into_iter().take(A_FEW) {
-            self.begin_close(slot, CloseReason::SlowConsumer);
-        }
-    }
-
-    /// Wakes publishers that wait for this session's readers.
-    pub(super) fn wake_paced(&mut self, session: &Session) {
-        if session.has_paced() {
-            session.paced(&mut self.publishers);
-            for publisher in self.publishers.drain(..) {
-                publisher.wake();
+    /// Takes a socket out of its group; the last member takes its number.
+    fn leave_group(&mut self, key: u32, member: usize) {
+        let now = self.now;
+        let sockets = &self.sockets;
+        let left = self.groups.leave(key, member, |slot| {
+            let conn = sockets.get(slot)?;
+            Some((conn.cursor.next, conn.is_idle() || (conn.cursor.live && conn.is_reading(now))))
+        });
+        if let Some(slot) = left.moved {
+            if let Some(conn) = self.sockets.get_mut(slot) {
+                conn.cold.member = u32::try_from(member).unwrap_or(u32::MAX);
             }
+            if left.passed_by {
+                self.sockets.make_ready(slot);
+            }
+        }
+        match left.emptied {
+            Some(session) => self.readers_came_nearer(&session),
+            // It may have been the one that history was kept for.
+            None => self.want_look(key, 0),
         }
     }
 }

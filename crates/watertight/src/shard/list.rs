@@ -1,34 +1,31 @@
-//! What operators see of connections: a page at a time, by place, never all at once.
+//! What operators see of connections: a page at a time, never all at once.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use watertight_core::CloseReason;
+use watertight_core::{CloseReason, Life, Session, Tick};
 
 use super::Work;
-use super::run::Shard;
 use crate::hub::Hub;
 
-/// A connection's id, for operators: which pump (or none, for a task), which place, which generation.
+/// A connection's id, for operators: which pump has its socket (or none), and a number that no other connection
+/// of this hub has or had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId {
-    /// The pump that owns its socket; `None` for a subscriber that is a task.
+    /// The pump that owns its socket; `None` for a stream without a socket of its own.
     pub shard: Option<u8>,
-    /// Its place there.
-    pub slot: u32,
-    /// Tells it from those that had the place before.
-    pub generation: u64,
+    /// Its number.
+    pub number: u64,
 }
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.shard {
-            Some(shard) => write!(f, "p{shard}-{}-{}", self.slot, self.generation),
-            None => write!(f, "t-{}-{}", self.slot, self.generation),
+            Some(shard) => write!(f, "p{shard}-{}", self.number),
+            None => write!(f, "t-{}", self.number),
         }
     }
 }
@@ -42,12 +39,7 @@ impl FromStr for ConnectionId {
     type Err = InvalidConnectionId;
 
     fn from_str(text: &str) -> Result<Self, InvalidConnectionId> {
-        let mut parts = text.split('-');
-        let (Some(owner), Some(slot), Some(generation), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(InvalidConnectionId);
-        };
+        let (owner, number) = text.split_once('-').ok_or(InvalidConnectionId)?;
         let shard = match owner {
             "t" => None,
             pump => {
@@ -55,18 +47,18 @@ impl FromStr for ConnectionId {
                 Some(number.parse().map_err(|_| InvalidConnectionId)?)
             }
         };
-        let slot = slot.parse().map_err(|_| InvalidConnectionId)?;
-        let generation = generation.parse().map_err(|_| InvalidConnectionId)?;
-        Ok(ConnectionId { shard, slot, generation })
+        let number = number.parse().map_err(|_| InvalidConnectionId)?;
+        Ok(ConnectionId { shard, number })
     }
 }
 
-/// A place in the order of connections, for paging. Pumps come first, tasks last.
+/// Where a page of connections begins. Pumps come first, streams without a socket last. Connections that come, go or
+/// are moved together between two pages may be missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionScanPoint {
     /// The pump; the number of pumps for tasks.
     pub shard: usize,
-    /// The first place there that was not shown.
+    /// The first number there that was not shown.
     pub slot: u32,
 }
 
@@ -81,7 +73,7 @@ pub struct ConnectionInfo {
     pub user: Option<Arc<str>>,
     /// The session it reads.
     pub session: String,
-    /// How it is delivered: `socket` or `task`.
+    /// How it is delivered: `socket`, `body`, `poll` or `stream`.
     pub delivery: &'static str,
     /// How old it is.
     pub age: Duration,
@@ -91,7 +83,7 @@ pub struct ConnectionInfo {
     pub received: u32,
     /// Events between it and the head of its session's log.
     pub lag: u64,
-    /// Whether it is full and waits for its peer.
+    /// Whether something waits that its peer does not take.
     pub stalled: bool,
     /// Errors in all.
     pub errors: u32,
@@ -99,87 +91,62 @@ pub struct ConnectionInfo {
     pub validations: u32,
 }
 
-impl Shard<'_> {
-    pub(super) fn id_of(&self, slot: u32, generation: u64) -> ConnectionId {
-        ConnectionId { shard: u8::try_from(self.index()).ok(), slot, generation }
-    }
-
-    pub(super) fn list(&self, from: u32, limit: usize) -> Vec<ConnectionInfo> {
-        let end = u32::try_from(self.conns.capacity()).unwrap_or(u32::MAX);
-        (from..end)
-            .filter_map(|slot| Some((slot, self.conns.get(slot as usize)?)))
-            .take(limit)
-            .map(|(slot, conn)| ConnectionInfo {
-                id: self.id_of(slot, conn.cold.generation),
-                kind: conn.cold.state.kind,
-                user: conn.cold.state.user.clone(),
-                session: conn.session().name().as_str().to_owned(),
-                delivery: "socket",
-                age: self.now.since(conn.cold.state.started),
-                sent: conn.sent,
-                received: conn.cold.state.received,
-                lag: conn.session().head().saturating_sub(conn.cursor.next),
-                stalled: conn.blocked,
-                errors: conn.cold.state.errors,
-                validations: conn.cold.state.validations,
-            })
-            .collect()
+impl ConnectionInfo {
+    pub(crate) fn of(
+        id: ConnectionId,
+        session: &Session,
+        life: &Life,
+        lag: u64,
+        now: Tick,
+    ) -> ConnectionInfo {
+        let state = life.state();
+        ConnectionInfo {
+            id,
+            kind: state.kind,
+            user: state.user.clone(),
+            session: session.name().as_str().to_owned(),
+            delivery: life.delivery().name(),
+            age: now.since(state.started),
+            sent: state.sent,
+            received: state.received,
+            lag,
+            stalled: life.is_stalled(),
+            errors: state.errors,
+            validations: state.validations,
+        }
     }
 }
 
 impl Hub {
-    /// Up to `limit` connections from `place` on, and where the next page begins.
+    /// Up to `limit` connections from a point on, and where the next page begins.
     pub async fn connections(
         &self,
-        mut place: ConnectionScanPoint,
+        mut from: ConnectionScanPoint,
         limit: usize,
     ) -> (Vec<ConnectionInfo>, Option<ConnectionScanPoint>) {
         let mut page = Vec::new();
-        while let Some(shard) = self.inner.shards.get(place.shard) {
+        while let Some(shard) = self.inner.shards.get(from.shard) {
             let (tell, told) = oneshot::channel();
-            shard.send(Work::List { from: place.slot, limit: limit - page.len(), tell });
+            shard.send(Work::List { from: from.slot, limit: limit - page.len(), tell });
             // A pump that is ending has no connections to show.
-            page.extend(told.await.unwrap_or_default());
+            let part = told.await.unwrap_or_default();
+            let last = part.last().map(|(slot, _)| *slot);
+            page.extend(part.into_iter().map(|(_, info)| info));
             if page.len() == limit {
-                let slot = page.last().map_or(0, |last| last.id.slot + 1);
-                return (page, Some(ConnectionScanPoint { slot, ..place }));
+                let slot = last.map_or(from.slot, |slot| slot + 1);
+                return (page, Some(ConnectionScanPoint { slot, ..from }));
             }
-            place = ConnectionScanPoint { shard: place.shard + 1, slot: 0 };
+            from = ConnectionScanPoint { shard: from.shard + 1, slot: 0 };
         }
-        let next = self.list_tasks(place, limit, &mut page);
-        (page, next)
-    }
-
-    fn list_tasks(
-        &self,
-        place: ConnectionScanPoint,
-        limit: usize,
-        page: &mut Vec<ConnectionInfo>,
-    ) -> Option<ConnectionScanPoint> {
         let now = self.inner.clock.now();
-        let tasks = self.inner.tasks.lock();
-        for key in place.slot as usize..tasks.capacity() {
-            let Some(task) = tasks.get(key) else { continue };
-            let slot = u32::try_from(key).unwrap_or(u32::MAX);
+        // One more than fits says whether there is another page.
+        for (key, record) in self.inner.tasks.page(from.slot, limit - page.len() + 1) {
             if page.len() == limit {
-                return Some(ConnectionScanPoint { slot, ..place });
+                return (page, Some(ConnectionScanPoint { slot: key, ..from }));
             }
-            page.push(ConnectionInfo {
-                id: ConnectionId { shard: None, slot, generation: task.generation },
-                kind: task.terms.kind,
-                user: task.terms.user.clone(),
-                session: task.session().name().as_str().to_owned(),
-                delivery: "task",
-                age: now.since(task.started),
-                sent: task.sent.load(Ordering::Relaxed),
-                received: 0,
-                lag: task.session().head().saturating_sub(task.position()),
-                stalled: false,
-                errors: 0,
-                validations: 0,
-            });
+            page.extend(record.info(now));
         }
-        None
+        (page, None)
     }
 
     /// Closes one connection (`DISCONNECTED`). `false`: there is no such connection.
@@ -188,16 +155,12 @@ impl Hub {
         if let Some(shard) = id.shard {
             let Some(shard) = self.inner.shards.get(usize::from(shard)) else { return false };
             let (tell, told) = oneshot::channel();
-            shard.send(Work::Close { slot: id.slot, generation: id.generation, reason, tell });
+            shard.send(Work::Close { number: id.number, reason, tell });
             return told.await.unwrap_or(false);
         }
-        let task = self.inner.tasks.lock().get(id.slot as usize).map(Arc::clone);
-        match task {
-            Some(task) if task.generation == id.generation => {
-                task.close(reason);
-                true
-            }
-            _ => false,
-        }
+        let record = self.inner.tasks.find(id.number);
+        let Some(record) = record else { return false };
+        record.close(reason);
+        true
     }
 }

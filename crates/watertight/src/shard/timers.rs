@@ -1,59 +1,109 @@
-//! One timer per connection: heartbeats, deadlines, the end of a token, the end of patience.
+//! One timer per connection: when it fires, the life says what is due.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 
-use watertight_core::{Due, Frame, Tick};
-use watertight_wire::HEARTBEAT_CHUNK;
+use watertight_core::{Due, Tick, Wheel};
 
-use super::conn::Wrote;
-use super::ending::End;
+use super::conn::{Rest, Wrote};
+use super::ending::end_of;
 use super::run::Shard;
+use super::sockets::{Moved, give_back};
+
+/// The timers of a shard's sockets.
+#[derive(Debug)]
+pub(super) struct Timers {
+    wheel: Wheel,
+    /// Sockets whose timer fired, in turn. One that was given to another connection meanwhile is only asked early.
+    due: VecDeque<u32>,
+}
+
+impl Timers {
+    pub(super) fn new(now: Tick) -> Timers {
+        Timers { wheel: Wheel::new(now), due: VecDeque::new() }
+    }
+
+    pub(super) fn arm(&mut self, slot: u32, at: Tick) {
+        if at.is_set() {
+            self.wheel.arm(slot, at);
+        } else {
+            self.wheel.disarm(slot);
+        }
+    }
+
+    pub(super) fn disarm(&mut self, slot: u32) {
+        self.wheel.disarm(slot);
+    }
+
+    /// A socket got another slot.
+    pub(super) fn rename(&mut self, moved: Moved) {
+        match self.wheel.armed_at(moved.from) {
+            Some(at) => {
+                self.wheel.disarm(moved.from);
+                self.wheel.arm(moved.to, at);
+            }
+            // It has fired and waits for its turn.
+            None => self.due.push_back(moved.to),
+        }
+    }
+
+    /// Gives back what is kept for slots from `end` on.
+    pub(super) fn limit(&mut self, end: u32) {
+        self.wheel.limit_keys(end as usize);
+    }
+
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// When one fires next.
+    pub(super) fn next(&self) -> Option<Tick> {
+        self.wheel.next()
+    }
+
+    fn advance(&mut self, now: Tick) {
+        let due = &mut self.due;
+        self.wheel.advance(now, |slot| due.push_back(slot));
+    }
+
+    fn next_due(&mut self) -> Option<u32> {
+        let slot = self.due.pop_front();
+        give_back(&mut self.due);
+        slot
+    }
+}
 
 impl Shard<'_> {
     /// Arms a connection's timer for whatever comes first.
     pub(super) fn arm(&mut self, slot: u32) {
-        if let Some(conn) = self.conns.get_mut(slot as usize) {
-            let policy = Arc::clone(&conn.cold.policy);
-            let is_closing = conn.closing.is_some();
-            let life = conn.life();
-            self.wheel.arm(slot, if is_closing { life.deadline } else { life.next(&policy) });
+        if let Some(conn) = self.sockets.get_mut(slot) {
+            let at = conn.with_life(|life| life.next());
+            self.timers.arm(slot, at);
         }
     }
 
-    /// Fires up to `budget` of what is due; the rest waits for the next turn. A slot that was given to another
-    /// connection meanwhile is only asked a little early.
+    /// Fires up to `budget` of what is due; the rest waits for the next turn.
     pub(super) fn fire_timers(&mut self, budget: usize) {
-        let due = &mut self.due;
-        self.wheel.advance(self.now, |slot| due.push_back(slot));
-        for _ in 0..budget.min(self.due.len()) {
-            if let Some(slot) = self.due.pop_front() {
-                self.fire(slot);
-            }
+        self.timers.advance(self.now);
+        for _ in 0..budget {
+            let Some(slot) = self.timers.next_due() else { break };
+            self.fire(slot);
         }
     }
 
     fn fire(&mut self, slot: u32) {
         let now = self.now;
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
-        if let Some(reason) = conn.closing {
-            if now >= conn.cold.life.deadline {
-                self.finish(slot, End::CutOff(reason));
-            } else {
-                self.arm(slot);
-            }
-            return;
-        }
-        let policy = Arc::clone(&conn.cold.policy);
-        match conn.life().due(now, &policy) {
-            Due::Wait(_) => self.arm(slot),
+        let Some(conn) = self.sockets.get_mut(slot) else { return };
+        match conn.with_life(|life| life.due(now)) {
+            // Nobody is asked yet: access that can be asked comes with tokens.
+            Due::Wait(_) | Due::Revalidate => self.arm(slot),
             Due::Heartbeat => self.beat(slot),
-            Due::Revalidate => {
-                let cold = &mut conn.cold;
-                cold.state.validations = cold.state.validations.saturating_add(1);
-                cold.life.revalidate_at = policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
+            Due::TryWrite => {
+                conn.blocked = false;
+                self.sockets.make_ready(slot);
                 self.arm(slot);
             }
-            Due::Close(reason) => self.begin_close(slot, reason),
+            Due::Close(_) => self.life_changed(slot),
+            Due::End(end) => self.finish(slot, end),
         }
     }
 
@@ -61,23 +111,24 @@ impl Shard<'_> {
     /// peer is.
     fn beat(&mut self, slot: u32) {
         let now = self.now;
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        let Some(conn) = self.sockets.get_mut(slot) else { return };
         if conn.is_idle() {
-            match conn.write(HEARTBEAT_CHUNK) {
-                Ok(Wrote::All) => conn.note_write(HEARTBEAT_CHUNK.len(), false, now),
+            let heartbeat = conn.framing.heartbeat();
+            match conn.write(heartbeat) {
+                Ok(Wrote::All) => conn.note_write(heartbeat.len(), false, now),
                 Ok(Wrote::Part(0)) => conn.note_write(0, true, now),
                 Ok(Wrote::Part(wrote)) => {
-                    conn.set_rest(Some((Frame::new(HEARTBEAT_CHUNK, None), wrote)));
+                    conn.set_rest(Rest::Bytes(heartbeat.into(), wrote));
                     conn.note_write(wrote, true, now);
                 }
                 Err(error) => {
-                    let end = End::from_error(&error);
-                    self.finish(slot, end);
+                    self.finish(slot, end_of(&error));
                     return;
                 }
             }
         } else {
             // It is about to be written to anyway.
+            conn.with_life(|life| life.skipped_heartbeat(now));
             conn.last_write = now;
         }
         self.arm(slot);

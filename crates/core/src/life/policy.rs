@@ -1,0 +1,91 @@
+//! The figures that all streams of a kind share, and how a stream reaches its reader.
+
+use std::time::Duration;
+
+/// How events reach a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// A socket that a pump writes to.
+    Socket,
+    /// A response body that somebody else's connection polls (HTTP/2, TLS).
+    Body,
+    /// A long-poll that waits for its answer.
+    Poll,
+    /// A Rust `Stream`.
+    Stream,
+}
+
+impl Delivery {
+    /// The delivery's name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Delivery::Socket => "socket",
+            Delivery::Body => "body",
+            Delivery::Poll => "poll",
+            Delivery::Stream => "stream",
+        }
+    }
+
+    /// Whether silence is broken by heartbeats: where there is a peer that may be gone.
+    #[must_use]
+    pub fn has_heartbeat(self) -> bool {
+        matches!(self, Delivery::Socket | Delivery::Body)
+    }
+}
+
+/// The figures that all streams of a kind share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Silence after which a heartbeat is written.
+    pub heartbeat: Duration,
+    /// How long a peer may accept no byte of what waits for it.
+    pub write_deadline: Duration,
+    /// The same for a Rust stream: how long it may not be read while something waits for it.
+    pub read_deadline: Duration,
+    /// How long written bytes may go unacknowledged on a line that is not full.
+    pub half_open: Duration,
+    /// How long a closing event may wait for its reader.
+    pub closing_grace: Duration,
+    /// Maximum age of a stream, if any.
+    pub max_age: Option<Duration>,
+    /// By how much the maximum age is shortened at random, percent: 20 means 80-100 %.
+    pub max_age_jitter_percent: u8,
+    /// How often access is asked again, if at all.
+    pub revalidate: Option<Duration>,
+    /// Errors in a row that close the stream.
+    pub breaker_errors: u8,
+}
+
+/// After a reader's time is over it is tried once more, and given this part of its time, at most
+/// [`LAST_TRY_MAX`]: after a pause of the whole process everybody looks stalled until they had a turn.
+const LAST_TRY_SHARE: u32 = 8;
+/// See [`LAST_TRY_SHARE`].
+const LAST_TRY_MAX: Duration = Duration::from_secs(1);
+
+impl Policy {
+    /// The age at which one stream ends, given a random `draw` (any number).
+    #[must_use]
+    pub fn age_of_one(&self, draw: u64) -> Option<Duration> {
+        let max_age = self.max_age?;
+        let millis = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+        let span = millis / 100 * u64::from(self.max_age_jitter_percent.min(100));
+        let cut = if span == 0 { 0 } else { draw % (span + 1) };
+        Some(Duration::from_millis(millis - cut))
+    }
+
+    /// How long a reader of this delivery may take nothing while something waits for it.
+    #[must_use]
+    pub fn patience(&self, delivery: Delivery) -> Duration {
+        match delivery {
+            Delivery::Stream => self.read_deadline,
+            Delivery::Socket | Delivery::Body | Delivery::Poll => self.write_deadline,
+        }
+    }
+
+    /// What a reader is given after its time is over and it was tried once more.
+    #[must_use]
+    pub fn last_try(&self, time: Duration) -> Duration {
+        (time / LAST_TRY_SHARE).min(LAST_TRY_MAX)
+    }
+}

@@ -1,0 +1,122 @@
+//! Starts a pump's loop again when it panics or fails. Its sockets are dropped, their guards run, and the loop
+//! begins anew, each time a little later. A pump that cannot work any more leaves the rotation.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::{Poll, Waker};
+use tracing::error;
+use watertight_core::Entry;
+use watertight_core::registry::ScanPoint;
+
+use super::run::Shard;
+use super::{ShardHandle, WAKE, Work};
+use crate::hub::HubState;
+
+/// The first pause before a restart, doubled with each up to the largest.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A pump that has worked for so long is well again.
+const WELL_AFTER: Duration = Duration::from_secs(5);
+/// Failures, each soon after the one before, after which a pump is given up: about ten seconds of trying.
+const FAILURES_MAX: u32 = 16;
+/// A pump, and the keeper, that has made no turn for so long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// Runs a shard until it is told to stop.
+pub(super) fn supervise(poll: Poll, handle: &Arc<ShardHandle>, hub: &Arc<HubState>, _entry: Entry) {
+    let mut poll = Some(poll);
+    let (mut failures, mut pause) = (0, PAUSE_MIN);
+    while !handle.is_stopped() {
+        let begun = hub.clock.now();
+        let run = AssertUnwindSafe(|| {
+            let mut poll = match poll.take() {
+                Some(poll) => poll,
+                None => handle.new_poll()?,
+            };
+            handle.injected_failure()?;
+            let registry = poll.registry().try_clone()?;
+            Shard::new(handle, hub, registry).run(&mut poll)
+        });
+        match catch_unwind(run) {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => error!(%error, shard = handle.index(), "a pump failed and is started again"),
+            Err(_) => error!(shard = handle.index(), "a pump panicked and is started again"),
+        }
+        hub.counters.pump_restarts.fetch_add(1, Ordering::Relaxed);
+        if hub.clock.now().since(begun) >= WELL_AFTER {
+            (failures, pause) = (0, PAUSE_MIN);
+        }
+        failures += 1;
+        if failures >= FAILURES_MAX {
+            error!(shard = handle.index(), failures, "a pump does not come back and leaves the rotation");
+            handle.lost.store(true, Ordering::SeqCst);
+            announce_all(handle, hub);
+            break;
+        }
+        announce_all(handle, hub);
+        // Not held up by one failure; ended early by the hub's stop.
+        if failures > 1 && !handle.is_stopped() {
+            std::thread::park_timeout(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+    handle.let_go_of_work();
+}
+
+impl ShardHandle {
+    /// A poller in place of one that failed, with the mailbox's waker on it.
+    fn new_poll(&self) -> std::io::Result<Poll> {
+        let poll = Poll::new()?;
+        *self.waker.write() = Waker::new(poll.registry(), WAKE)?;
+        Ok(poll)
+    }
+}
+
+/// After a restart: whatever the old loop had taken and not done is asked for again.
+fn announce_all(handle: &ShardHandle, hub: &HubState) {
+    let mut point = Some(ScanPoint::default());
+    while let Some(at) = point {
+        let swept = hub.registry.slice(
+            at,
+            |_| false,
+            |session| {
+                let slot = session.slot(handle.index());
+                slot.clear();
+                slot.end_paced();
+                hub.announce(session);
+                if session.has_paced() {
+                    hub.announce_paced(session);
+                }
+            },
+        );
+        point = swept.next;
+    }
+}
+
+impl HubState {
+    /// Asks the pumps of a session's readers, and its home, to look after publishers that wait.
+    pub(crate) fn announce_paced(&self, session: &Arc<watertight_core::Session>) {
+        let home = self.home_of(session).map(|shard| shard.index());
+        for (slot, shard) in session.slots().iter().zip(&self.shards) {
+            if (slot.group().is_some() || home == Some(shard.index())) && slot.begin_paced() {
+                shard.send(Work::Paced(Arc::clone(session)));
+            }
+        }
+    }
+
+    /// What has made no turn for longer than it may.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        let now = self.clock.now();
+        let is_late = |turn: u64| now.since(watertight_core::Tick(turn)) > STUCK_AFTER;
+        let pump = self.shards.iter().find(|shard| shard.is_lost() || is_late(shard.last_turn()));
+        if let Some(pump) = pump {
+            let what = if pump.is_lost() { "cannot be started again" } else { "makes no turns" };
+            return Some(format!("pump {} {what}", pump.index()));
+        }
+        let keeper = self.keeper_turn.load(Ordering::Relaxed);
+        is_late(keeper).then(|| "the keeper makes no turns".into())
+    }
+}

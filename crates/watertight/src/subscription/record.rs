@@ -1,0 +1,309 @@
+//! The record of a stream that no pump has: its life, what it holds, and the one way out.
+//!
+//! It is shared by the task that reads, the keeper that fires its timer, listings, and operators. Whoever ends
+//! it gives everything back at once, also while its reader does not look.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use watertight_core::{CloseReason, Delivery, Due, End, Finish, Life, Session, TaskSubscriber, Tick};
+
+use super::{Holdings, report_end};
+use crate::hub::HubState;
+use crate::shard::{ConnectionId, ConnectionInfo};
+
+/// One stream without a socket of its own.
+#[derive(Debug)]
+pub(crate) struct TaskRecord {
+    hub: Arc<HubState>,
+    session: Arc<Session>,
+    pub(crate) subscriber: Arc<TaskSubscriber>,
+    /// Tells it from every other connection of this hub.
+    number: u64,
+    /// Its number in the hub's table of tasks; written under the table's lock only.
+    pub(crate) key: AtomicU32,
+    /// The instant that its timer is armed to, at the latest; so it is moved only where it must fire earlier.
+    armed_at: AtomicU64,
+    /// `None` once it has ended or a pump has taken it over: everything was given back or handed over.
+    open: Mutex<Option<Open>>,
+    /// How it ended.
+    outcome: OnceLock<End>,
+    /// Told when it has ended.
+    over: Notify,
+}
+
+#[derive(Debug)]
+struct Open {
+    life: Life,
+    holdings: Holdings,
+    /// A heartbeat is due and not yet taken.
+    beat: bool,
+    /// Whether publishers and pumps see it as a reader of the session.
+    is_reading: bool,
+}
+
+/// What a reader is to do next.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Read the log, then say what came of it.
+    Read,
+    /// It is over: tell the reader why.
+    Closed(CloseReason),
+}
+
+impl TaskRecord {
+    /// Opens the record and puts it into the hub's table.
+    pub(crate) fn open(
+        hub: &Arc<HubState>,
+        session: &Arc<Session>,
+        next: u64,
+        life: Life,
+        holdings: Holdings,
+    ) -> Arc<TaskRecord> {
+        let at = life.next();
+        let record = Arc::new(TaskRecord {
+            hub: Arc::clone(hub),
+            session: Arc::clone(session),
+            subscriber: TaskSubscriber::new(next, hub.clock.now()),
+            number: hub.next_number(),
+            key: AtomicU32::new(u32::MAX),
+            armed_at: AtomicU64::new(at.0),
+            open: Mutex::new(Some(Open { life, holdings, beat: false, is_reading: false })),
+            outcome: OnceLock::new(),
+            over: Notify::new(),
+        });
+        hub.tasks.insert(&record, at);
+        record
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        ConnectionId { shard: None, number: self.number }
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Completes when it has ended, with how.
+    pub(crate) async fn ended(&self) -> End {
+        loop {
+            let mut over = std::pin::pin!(self.over.notified());
+            // Listens before it looks: an end in between is not missed.
+            over.as_mut().enable();
+            if let Some(end) = self.outcome.get() {
+                return *end;
+            }
+            over.await;
+        }
+    }
+
+    /// Another delivery takes it over.
+    pub(crate) fn deliver_by(&self, delivery: Delivery) {
+        self.with_life(|life| life.deliver_by(delivery));
+        self.rearm();
+    }
+
+    /// The life, told what happened beside it; `None` once it is over here.
+    pub(crate) fn with_life<R>(&self, with: impl FnOnce(&mut Life) -> R) -> Option<R> {
+        let mut open = self.open.lock();
+        let open = open.as_mut()?;
+        open.hear(&self.subscriber);
+        Some(with(&mut open.life))
+    }
+
+    /// Begins a look at the log.
+    pub(crate) fn begin_read(&self) -> Turn {
+        let now = self.hub.clock.now();
+        let due = {
+            let mut open = self.open.lock();
+            let Some(open) = open.as_mut() else { return Turn::Closed(self.reason_of_end()) };
+            if !open.is_reading {
+                open.is_reading = true;
+                self.session.add_task(Arc::clone(&self.subscriber));
+            }
+            open.hear(&self.subscriber);
+            // The reader is here: nothing waits for it in vain. What it does not take is offered anew.
+            self.subscriber.takes();
+            open.life.has_room();
+            match open.life.due(now) {
+                Due::Heartbeat => {
+                    open.beat = true;
+                    Due::Wait(open.life.next())
+                }
+                due => due,
+            }
+        };
+        self.act(due);
+        match self.with_life(|life| life.closing()) {
+            Some(None) => Turn::Read,
+            Some(Some(reason)) => {
+                self.with_life(Life::told);
+                self.end(End::Closed(reason));
+                Turn::Closed(reason)
+            }
+            None => Turn::Closed(self.reason_of_end()),
+        }
+    }
+
+    /// The reader took an event or a gap and stands at `next`; `more`: there is more to read.
+    pub(crate) fn took(&self, next: u64, more: bool, is_event: bool) {
+        let now = self.hub.clock.now();
+        self.subscriber.progress(next, more, now);
+        if let Some(open) = self.open.lock().as_mut() {
+            open.life.wrote(now, more);
+            open.life.sent(u64::from(is_event));
+            open.beat = false;
+        }
+    }
+
+    /// The reader has read what there is. `Some`: that was all there will ever be.
+    pub(crate) fn caught_up(&self, next: u64, session_ended: bool) -> Option<CloseReason> {
+        let now = self.hub.clock.now();
+        self.subscriber.progress(next, false, now);
+        let closing = self.with_life(|life| {
+            if session_ended {
+                life.finish(Finish::after_log(CloseReason::SessionEnded));
+            }
+            life.caught_up(now).then(|| life.closing()).flatten()
+        });
+        let reason = closing.unwrap_or_else(|| Some(self.reason_of_end()))?;
+        self.with_life(Life::told);
+        self.end(End::Closed(reason));
+        Some(reason)
+    }
+
+    /// Takes the heartbeat that is due, if one is.
+    pub(crate) fn take_heartbeat(&self) -> bool {
+        let now = self.hub.clock.now();
+        let mut open = self.open.lock();
+        let Some(open) = open.as_mut() else { return false };
+        let beat = std::mem::take(&mut open.beat);
+        if beat {
+            open.life.wrote(now, false);
+        }
+        beat
+    }
+
+    /// Closes it; `true` if this reason stands.
+    pub(crate) fn close(&self, reason: CloseReason) -> bool {
+        let now = self.hub.clock.now();
+        let stands = self.with_life(|life| life.close(now, reason)).unwrap_or(false);
+        if stands {
+            self.after_close();
+        }
+        stands
+    }
+
+    /// Closes it once it has read what there is.
+    pub(crate) fn finish(&self, finish: Finish) {
+        self.with_life(|life| life.finish(finish));
+        self.rearm();
+        self.subscriber.offer(self.hub.clock.now());
+    }
+
+    /// Fires its timer.
+    pub(crate) fn fire(&self) {
+        self.armed_at.store(u64::MAX, Ordering::SeqCst);
+        let now = self.hub.clock.now();
+        let Some(due) = self.with_life(|life| life.due(now)) else { return };
+        self.act(due);
+    }
+
+    fn act(&self, due: Due) {
+        let now = self.hub.clock.now();
+        match due {
+            // Nobody is asked yet: access that can be asked comes with tokens.
+            Due::Wait(_) | Due::Revalidate => self.rearm(),
+            Due::Heartbeat => {
+                if let Some(open) = self.open.lock().as_mut() {
+                    open.beat = true;
+                }
+                self.subscriber.offer(now);
+                self.rearm();
+            }
+            Due::TryWrite => {
+                self.subscriber.waker().wake();
+                self.rearm();
+            }
+            Due::Close(_) => self.after_close(),
+            Due::End(end) => self.end(end),
+        }
+    }
+
+    /// It is closing: nothing is kept for it any more, and its reader is to take the closing event.
+    fn after_close(&self) {
+        self.subscriber.needs_nothing();
+        match self.with_life(|life| life.ended()).flatten() {
+            Some(end) => self.end(end),
+            None => self.rearm(),
+        }
+        self.subscriber.offer(self.hub.clock.now());
+    }
+
+    /// Makes sure that the timer fires when something is due; it may fire earlier.
+    fn rearm(&self) {
+        let Some(at) = self.with_life(|life| life.next()) else { return };
+        if at.0 < self.armed_at.fetch_min(at.0, Ordering::SeqCst) {
+            self.hub.tasks.arm(self, at);
+        }
+    }
+
+    /// Why it is over here. Whoever let go of it, or handed it to a pump, does not ask.
+    fn reason_of_end(&self) -> CloseReason {
+        self.outcome.get().and_then(|end| end.reason()).unwrap_or(CloseReason::Disconnected)
+    }
+
+    /// Hands everything to a pump. `None`: it has ended meanwhile.
+    pub(crate) fn take_over(&self) -> Option<(Life, Holdings)> {
+        let mut open = self.open.lock().take()?;
+        open.hear(&self.subscriber);
+        self.hub.tasks.remove(self);
+        if open.is_reading {
+            self.session.remove_task(&self.subscriber);
+        }
+        Some((open.life, open.holdings))
+    }
+
+    /// The way out, taken once: out of the session, out of the table, into the log, and everything given back.
+    pub(crate) fn end(&self, end: End) {
+        let Some(mut open) = self.open.lock().take() else { return };
+        open.hear(&self.subscriber);
+        open.life.end(end);
+        let end = open.life.ended().unwrap_or(end);
+        self.hub.tasks.remove(self);
+        if open.is_reading {
+            self.session.remove_task(&self.subscriber);
+        }
+        if end.reason() == Some(CloseReason::SlowConsumer) {
+            self.hub.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        }
+        report_end(self.id(), &self.session, &open.life, end, self.hub.clock.now());
+        drop(open);
+        // Set once: whoever took `open` out is the only one who comes here.
+        let _ = self.outcome.set(end);
+        self.over.notify_waiters();
+        self.subscriber.waker().wake();
+    }
+
+    /// What operators see; `None` once it is over here.
+    pub(crate) fn info(&self, now: Tick) -> Option<ConnectionInfo> {
+        let lag = self.session.head().saturating_sub(self.subscriber.position());
+        self.with_life(|life| ConnectionInfo::of(self.id(), &self.session, life, lag, now))
+    }
+}
+
+impl Open {
+    /// Tells the life what the pumps noted.
+    fn hear(&mut self, subscriber: &TaskSubscriber) {
+        let since = subscriber.offered_since();
+        if since.is_set() {
+            self.life.stalled(since);
+        }
+    }
+}
