@@ -133,15 +133,12 @@ impl Model {
             Delivery::Stream => self.policy.read_deadline,
             _ => self.policy.write_deadline,
         };
-        if let Some(since) = self.waits_since()
-            && now >= since.after(patience)
-        {
-            return Some(self.over(
-                now,
-                since.after(patience),
-                patience,
-                End::CutOff(CloseReason::SlowConsumer),
-            ));
+        if let Some(since) = self.waits_since() {
+            let end = End::CutOff(CloseReason::SlowConsumer);
+            match self.over(now, since.after(patience), patience, end) {
+                Due::Wait(_) => {}
+                due => return Some(due),
+            }
         }
         let asked = self.last(|said| said == Said::Asked).map_or(Tick::ZERO, |(_, when)| when);
         if let Some(every) = self.policy.revalidate

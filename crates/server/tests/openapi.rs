@@ -96,7 +96,7 @@ fn braces(path: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_route_is_described_and_nothing_else() {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/app.rs")).unwrap();
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/router.rs")).unwrap();
     let routes: BTreeSet<(String, String)> = source
         .split(".route(\"")
         .skip(1)
@@ -107,7 +107,7 @@ fn every_route_is_described_and_nothing_else() {
             methods.map(|method| (method.to_owned(), path.to_owned())).collect::<Vec<_>>()
         })
         .collect();
-    assert!(routes.len() > 10, "the routes were not found in src/app.rs");
+    assert!(routes.len() > 10, "the routes were not found in src/router.rs");
     assert_eq!(routes, operations(&document()));
 }
 

@@ -90,6 +90,7 @@ impl Subscription {
 impl Reading {
     /// What the stream begins with. The gaps that come first are told after it.
     fn opening(&mut self) -> Bytes {
+        self.subscription.record().start_reading();
         let retry = self.subscription.hub().inner.retry_hint();
         let (start, gap) = (self.subscription.start(), self.subscription.gap());
         let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);

@@ -228,6 +228,15 @@ impl Hub {
         self.inner.shards[shard].inject_failures(count);
     }
 
+    /// Makes a pump stand still until what this returns is dropped.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn hold_pump(&self, shard: usize) -> std::sync::mpsc::SyncSender<()> {
+        let (hold, held) = std::sync::mpsc::sync_channel(0);
+        self.inner.shards[shard].send(crate::shard::Work::Hold(held));
+        hold
+    }
+
     /// Makes the keeper panic at its next turn.
     #[cfg(feature = "testing")]
     pub fn inject_keeper_panic(&self) {

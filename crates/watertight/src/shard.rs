@@ -77,6 +77,9 @@ pub(crate) enum Work {
     /// Panic, to prove that the guards run.
     #[cfg(feature = "testing")]
     Panic,
+    /// Stand still until the other end is dropped, to prove that it is noticed.
+    #[cfg(feature = "testing")]
+    Hold(std::sync::mpsc::Receiver<()>),
 }
 
 /// A shard's mailbox.

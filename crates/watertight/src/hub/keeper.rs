@@ -225,6 +225,7 @@ pub(super) fn clean_up(hub: &Arc<HubState>) {
             freed += session.with_log(|log| log.expire(now));
         });
         hub.counters.events_held.fetch_sub(swept.events, Ordering::Relaxed);
+        hub.counters.sessions_expired.fetch_add(swept.sessions as u64, Ordering::Relaxed);
         sessions += swept.sessions;
         place = swept.next;
         fire_tasks(hub);
@@ -239,7 +240,6 @@ fn report(hub: &HubState, begun: Tick, freed: Freed, sessions: usize) {
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     hub.counters.cleanups.fetch_add(1, Ordering::Relaxed);
     hub.counters.last_cleanup_ms.store(took_ms, Ordering::Relaxed);
-    hub.counters.sessions_expired.fetch_add(sessions as u64, Ordering::Relaxed);
     let (events, bytes) = (freed.events, freed.bytes);
     if took > SLOW_CLEANUP {
         warn!(took_ms, events, bytes, sessions, "cleanup took long");

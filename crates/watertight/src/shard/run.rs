@@ -216,6 +216,8 @@ impl<'a> Shard<'a> {
             #[cfg(feature = "testing")]
             #[expect(clippy::panic, reason = "asked for by a test")]
             Work::Panic => panic!("injected"),
+            #[cfg(feature = "testing")]
+            Work::Hold(until) => drop(until.recv()),
         }
     }
 }

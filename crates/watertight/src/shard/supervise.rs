@@ -20,8 +20,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A pump that has worked for so long is well again.
 const WELL_AFTER: Duration = Duration::from_secs(5);
-/// Failures, each soon after the one before, after which a pump is given up: about ten seconds of trying.
-const FAILURES_MAX: u32 = 16;
+/// Failures, each soon after the one before, after which a pump is given up: about five seconds of trying.
+const FAILURES_MAX: u32 = 12;
 /// A pump, and the keeper, that has made no turn for so long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 

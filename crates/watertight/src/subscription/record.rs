@@ -62,7 +62,7 @@ impl TaskRecord {
         life: Life,
         holdings: Holdings,
     ) -> Arc<TaskRecord> {
-        let at = life.next();
+        let at = look_at(&life, hub.clock.now());
         let record = Arc::new(TaskRecord {
             hub: Arc::clone(hub),
             session: Arc::clone(session),
@@ -117,16 +117,20 @@ impl TaskRecord {
         Some(with(&mut open.life))
     }
 
+    /// Publishers and pumps see it as a reader of the session from here on, although it has not looked yet.
+    pub(crate) fn start_reading(&self) {
+        if let Some(open) = self.open.lock().as_mut() {
+            open.start_reading(self);
+        }
+    }
+
     /// Begins a look at the log.
     pub(crate) fn begin_read(&self) -> Turn {
         let now = self.hub.clock.now();
         let due = {
             let mut open = self.open.lock();
             let Some(open) = open.as_mut() else { return Turn::Closed(self.reason_of_end()) };
-            if !open.is_reading {
-                open.is_reading = true;
-                self.session.add_task(Arc::clone(&self.subscriber));
-            }
+            open.start_reading(self);
             open.hear(&self.subscriber);
             // The reader is here: nothing waits for it in vain. What it does not take is offered anew.
             self.subscriber.takes();
@@ -248,7 +252,8 @@ impl TaskRecord {
 
     /// Makes sure that the timer fires when something is due; it may fire earlier.
     fn rearm(&self) {
-        let Some(at) = self.with_life(|life| life.next()) else { return };
+        let now = self.hub.clock.now();
+        let Some(at) = self.with_life(|life| look_at(life, now)) else { return };
         if at.0 < self.armed_at.fetch_min(at.0, Ordering::SeqCst) {
             self.hub.tasks.arm(self, at);
         }
@@ -298,7 +303,23 @@ impl TaskRecord {
     }
 }
 
+/// When the timer is to fire: when something is due, and at the latest after the reader's patience, for pumps only
+/// note that something waits.
+fn look_at(life: &Life, now: Tick) -> Tick {
+    life.next().min(now.after(life.policy().patience(life.delivery())))
+}
+
 impl Open {
+    fn start_reading(&mut self, record: &TaskRecord) {
+        if !std::mem::replace(&mut self.is_reading, true) {
+            record.session.add_task(Arc::clone(&record.subscriber));
+            // What was published before this was announced to nobody.
+            if record.session.head() > record.subscriber.position() {
+                record.subscriber.offer(record.hub.clock.now());
+            }
+        }
+    }
+
     /// Tells the life what the pumps noted.
     fn hear(&mut self, subscriber: &TaskSubscriber) {
         let since = subscriber.offered_since();

@@ -1,6 +1,9 @@
 //! A hub on a manual clock, and the assertion that everything came back.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(feature = "axum")]
+pub mod served;
+
 use std::time::{Duration, Instant};
 
 use watertight::{Clock, Hub, HubConfig};
@@ -22,6 +25,11 @@ impl TestHub {
         let hub = Hub::with_clock(config, clock).expect("the configuration is sound");
         let tasks = hub.ledger().live(Kind::Task);
         TestHub { hub, tasks }
+    }
+
+    /// One of the hub's threads is gone for good, as the test wanted.
+    pub fn lost_a_thread(&mut self) {
+        self.tasks -= 1;
     }
 
     pub fn live(&self, kind: Kind) -> u64 {
