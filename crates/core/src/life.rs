@@ -84,8 +84,6 @@ enum Phase {
 /// What a stream is doing: one record, shown in listings and in the log.
 #[derive(Debug, Clone)]
 pub struct ConnectionState {
-    /// What it streams: `session`, `metrics`, `logs`.
-    pub kind: &'static str,
     /// Whose it is, if that is known.
     pub user: Option<Arc<str>>,
     /// When it began.
@@ -129,7 +127,7 @@ impl Life {
         now: Tick,
         policy: Arc<Policy>,
         delivery: Delivery,
-        (kind, user): (&'static str, Option<Arc<str>>),
+        user: Option<Arc<str>>,
         access: Access,
         draw: u64,
     ) -> Life {
@@ -140,7 +138,6 @@ impl Life {
             delivery,
             phase: Phase::Open,
             state: ConnectionState {
-                kind,
                 user,
                 started: now,
                 sent: 0,

@@ -201,7 +201,8 @@ pub struct Session {
     head: AtomicU64,
     last_activity: AtomicU64,
     subscribers: AtomicU32,
-    tasks: Mutex<Tasks>,
+    /// `None` while there are none: most sessions are read by sockets only.
+    tasks: Mutex<Option<Box<Tasks>>>,
     /// Task subscribers in `tasks`: spares publishers the lock.
     task_count: AtomicU32,
     /// Publishers in `tasks.paced`: spares the pump the lock.
@@ -232,7 +233,7 @@ impl Session {
             log: Mutex::new(log),
             last_activity: AtomicU64::new(now.0),
             subscribers: AtomicU32::new(0),
-            tasks: Mutex::new(Tasks::default()),
+            tasks: Mutex::new(None),
             task_count: AtomicU32::new(0),
             paced: AtomicU32::new(0),
             slots: (0..shards).map(|_| ShardSlot::new()).collect(),
@@ -301,28 +302,47 @@ impl Session {
         self.subscribers.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Runs `with` on the tasks, which are there only as long as there are any.
+    fn with_tasks<R>(&self, with: impl FnOnce(&mut Tasks) -> R) -> R {
+        let mut tasks = self.tasks.lock();
+        let result = with(tasks.get_or_insert_default());
+        if tasks.as_ref().is_some_and(|tasks| tasks.subscribers.is_empty() && tasks.paced.is_empty()) {
+            *tasks = None;
+        }
+        result
+    }
+
+    /// Folds `fold` over the task subscribers; nothing is allocated where there are none.
+    fn fold_tasks<T>(&self, first: T, mut fold: impl FnMut(T, &StdArc<TaskSubscriber>) -> T) -> T {
+        let tasks = self.tasks.lock();
+        let tasks = tasks.iter().flat_map(|tasks| tasks.subscribers.iter_from(0));
+        tasks.fold(first, |so_far, (_, task)| fold(so_far, task))
+    }
+
     /// Adds a task subscriber.
     pub fn add_task(&self, subscriber: StdArc<TaskSubscriber>) {
-        let mut tasks = self.tasks.lock();
-        let key = tasks.subscribers.insert(StdArc::clone(&subscriber));
-        subscriber.key.store(key, Ordering::SeqCst);
+        self.with_tasks(|tasks| {
+            let key = tasks.subscribers.insert(StdArc::clone(&subscriber));
+            subscriber.key.store(key, Ordering::SeqCst);
+        });
         self.task_count.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Takes a task subscriber out.
     pub fn remove_task(&self, subscriber: &StdArc<TaskSubscriber>) {
-        let mut tasks = self.tasks.lock();
-        let key = subscriber.key.load(Ordering::SeqCst);
-        if !tasks.subscribers.get(key).is_some_and(|known| StdArc::ptr_eq(known, subscriber)) {
-            return;
-        }
-        tasks.subscribers.remove(key);
-        self.task_count.fetch_sub(1, Ordering::SeqCst);
-        if let Some((_, to)) = tasks.subscribers.compact_one()
-            && let Some(moved) = tasks.subscribers.get(to)
-        {
-            moved.key.store(to, Ordering::SeqCst);
-        }
+        self.with_tasks(|tasks| {
+            let key = subscriber.key.load(Ordering::SeqCst);
+            if !tasks.subscribers.get(key).is_some_and(|known| StdArc::ptr_eq(known, subscriber)) {
+                return;
+            }
+            tasks.subscribers.remove(key);
+            self.task_count.fetch_sub(1, Ordering::SeqCst);
+            if let Some((_, to)) = tasks.subscribers.compact_one()
+                && let Some(moved) = tasks.subscribers.get(to)
+            {
+                moved.key.store(to, Ordering::SeqCst);
+            }
+        });
     }
 
     /// Whether task subscribers read this session.
@@ -332,15 +352,14 @@ impl Session {
 
     /// Copies the task subscribers out, so that they can be woken without the lock.
     pub fn tasks(&self, into: &mut Vec<StdArc<TaskSubscriber>>) {
-        into.extend(self.tasks.lock().subscribers.iter_from(0).map(|(_, task)| StdArc::clone(task)));
+        self.fold_tasks((), |(), task| into.push(StdArc::clone(task)));
     }
 
     /// The oldest event that any subscriber still needs; the head if all have caught up.
     pub fn oldest_needed(&self) -> u64 {
         let sockets = self.slots.iter().map(|slot| slot.oldest.load(Ordering::SeqCst)).min();
-        let tasks = self.tasks.lock();
-        let tasks = tasks.subscribers.iter_from(0).map(|(_, task)| task.position()).min();
-        self.head().min(sockets.unwrap_or(u64::MAX)).min(tasks.unwrap_or(u64::MAX))
+        let tasks = self.fold_tasks(u64::MAX, |oldest, task| oldest.min(task.position()));
+        self.head().min(sockets.unwrap_or(u64::MAX)).min(tasks)
     }
 
     /// The shard that looks after what belongs to no socket: tasks and waiting publishers.
@@ -350,16 +369,12 @@ impl Session {
 
     /// How far the slowest subscriber that still reads is behind the head, events.
     pub fn backlog(&self, now: Tick) -> u64 {
-        let head = self.head();
-        let mut slowest = self.slots.iter().map(|slot| slot.served.load(Ordering::SeqCst)).min();
-        let tasks = self.tasks.lock();
-        for (_, task) in tasks.subscribers.iter_from(0) {
+        let sockets = self.slots.iter().map(|slot| slot.served.load(Ordering::SeqCst)).min();
+        let slowest = self.fold_tasks(sockets.unwrap_or(u64::MAX), |slowest, task| {
             let reading = now.0.saturating_sub(task.last_progress().0) < READING_PATIENCE_MS;
-            if reading {
-                slowest = Some(slowest.unwrap_or(u64::MAX).min(task.position()));
-            }
-        }
-        head.saturating_sub(slowest.unwrap_or(u64::MAX))
+            if reading { slowest.min(task.position()) } else { slowest }
+        });
+        self.head().saturating_sub(slowest)
     }
 
     /// Whether anybody's subscribers, of another shard or tasks, have been served up to `next`.
@@ -369,30 +384,21 @@ impl Session {
             served >= next && served != u64::MAX
         };
         let shards = self.slots.iter().enumerate().any(|(index, slot)| index != shard && has(slot));
-        shards
-            || self
-                .tasks
-                .lock()
-                .subscribers
-                .iter_from(0)
-                .any(|(_, task)| (next..u64::MAX).contains(&task.position()))
+        shards || self.fold_tasks(false, |any, task| any || (next..u64::MAX).contains(&task.position()))
     }
 
     /// Adds a publisher that waits for the pump; the key takes it out again.
     pub fn add_paced(&self, waker: StdArc<AtomicWaker>) -> usize {
-        let key = self.tasks.lock().paced.insert(waker);
+        let key = self.with_tasks(|tasks| tasks.paced.insert(waker));
         self.paced.fetch_add(1, Ordering::SeqCst);
         key
     }
 
     /// Takes a waiting publisher out.
     pub fn remove_paced(&self, key: usize) {
-        let mut tasks = self.tasks.lock();
-        if tasks.paced.try_remove(key).is_some() {
+        let is_out = self.with_tasks(|tasks| tasks.paced.try_remove(key).is_some());
+        if is_out {
             self.paced.fetch_sub(1, Ordering::SeqCst);
-        }
-        if tasks.paced.is_empty() {
-            tasks.paced.shrink_to_fit();
         }
     }
 
@@ -403,6 +409,8 @@ impl Session {
 
     /// Copies the waiting publishers' wakers out, so that they can be woken without the lock.
     pub fn paced(&self, into: &mut Vec<StdArc<AtomicWaker>>) {
-        into.extend(self.tasks.lock().paced.iter().map(|(_, waker)| StdArc::clone(waker)));
+        let tasks = self.tasks.lock();
+        let paced = tasks.iter().flat_map(|tasks| tasks.paced.iter());
+        into.extend(paced.map(|(_, waker)| StdArc::clone(waker)));
     }
 }

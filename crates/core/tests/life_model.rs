@@ -187,6 +187,7 @@ fn said() -> impl Strategy<Value = Said> {
 fn policies() -> impl Strategy<Value = Policy> {
     (1u64..30, 1u64..60, 1u64..90, 1u64..10, prop::option::of(1u64..200), prop::option::of(1u64..60), 1u8..4)
         .prop_map(|(beat, write, read, grace, age, ask, breaker_errors)| Policy {
+            kind: "session",
             heartbeat: Duration::from_secs(beat),
             write_deadline: Duration::from_secs(write),
             read_deadline: Duration::from_secs(read),
@@ -211,8 +212,7 @@ proptest! {
         expires in prop_oneof![3 => Just(Tick::NEVER), 1 => (0u64..200_000).prop_map(Tick)],
         steps in prop::collection::vec((0u64..20_000, said()), 1..80),
     ) {
-        let whose = ("session", None);
-        let mut life = Life::begin(Tick::ZERO, Arc::new(policy.clone()), delivery, whose, Access { expires }, 0);
+        let mut life = Life::begin(Tick::ZERO, Arc::new(policy.clone()), delivery, None, Access { expires }, 0);
         let deadline = policy.max_age.map_or(Tick::NEVER, |age| Tick::ZERO.after(age));
         let mut model =
             Model { policy, delivery, expires, deadline, history: Vec::new(), closing: None, ended: None };

@@ -150,6 +150,7 @@ impl HubConfig {
 
     pub(crate) fn session_policy(&self) -> Policy {
         Policy {
+            kind: "session",
             heartbeat: self.heartbeat_interval,
             write_deadline: self.write_deadline,
             read_deadline: self.max_subscriber_idle_time,

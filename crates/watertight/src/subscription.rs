@@ -62,7 +62,7 @@ pub(crate) fn report_end(id: ConnectionId, session: &Session, life: &Life, end: 
     tracing::info!(
         target: "watertight::connection",
         connection = %id,
-        kind = state.kind,
+        kind = life.policy().kind,
         delivery = life.delivery().name(),
         user = state.user.as_deref().unwrap_or("-"),
         session = session.name().as_str(),

@@ -37,6 +37,8 @@ impl Delivery {
 /// The figures that all streams of a kind share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// What such a stream streams: `session`, `metrics`, `logs`.
+    pub kind: &'static str,
     /// Silence after which a heartbeat is written.
     pub heartbeat: Duration,
     /// How long a peer may accept no byte of what waits for it.

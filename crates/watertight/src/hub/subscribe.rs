@@ -16,11 +16,9 @@ use crate::subscription::{Holdings, Membership, Subscription};
 pub struct SubscribeOptions {
     /// Whose it is.
     pub user: Option<Arc<str>>,
-    /// What it streams, for listings and logs; `session` if not said.
-    pub kind: Option<&'static str>,
     /// When its token ends it, from now.
     pub token_lifetime: Option<Duration>,
-    /// A policy of its own; the hub's for session streams if not said.
+    /// A policy of its own, with what it streams; the hub's for session streams if not said.
     pub policy: Option<Arc<Policy>>,
 }
 
@@ -86,8 +84,7 @@ impl HubState {
     fn begin_life(&self, options: SubscribeOptions, now: Tick) -> Life {
         let expires = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
         let policy = options.policy.unwrap_or_else(|| Arc::clone(&self.session_policy));
-        let whose = (options.kind.unwrap_or("session"), options.user);
-        Life::begin(now, policy, Delivery::Stream, whose, Access { expires }, fastrand::u64(..))
+        Life::begin(now, policy, Delivery::Stream, options.user, Access { expires }, fastrand::u64(..))
     }
 
     /// Whether newcomers are taken.

@@ -78,10 +78,11 @@ pub(super) struct Cold {
     /// The closing event stands in `rest`; when that is written, the socket is closed.
     pub(super) has_closing_event: bool,
     /// How long it has held publishers back while others were near, milliseconds, since it last caught up.
-    pub(super) held_ms: u64,
+    pub(super) held_ms: u32,
     /// Bytes it took after it had been full for the first time.
-    taken_since_full: usize,
-    rest: Option<Rest>,
+    taken_since_full: u32,
+    /// Few have one at any instant: it stands apart.
+    rest: Option<Box<Rest>>,
     life: Life,
     /// Tells it from every other connection of this hub.
     pub(super) number: u64,
@@ -105,7 +106,7 @@ impl Conn {
             has_closing_event: false,
             held_ms: 0,
             taken_since_full: 0,
-            rest: Some(Rest::Bytes(opening, 0)),
+            rest: Some(Box::new(Rest::Bytes(opening, 0))),
             life,
             number,
             holdings,
@@ -142,7 +143,7 @@ impl Conn {
     /// Remembers what is half written.
     pub(super) fn set_rest(&mut self, rest: Rest) {
         self.has_rest = true;
-        self.cold.rest = Some(rest);
+        self.cold.rest = Some(Box::new(rest));
     }
 
     /// Writes on in what is half written. Returns the bytes that were taken.
@@ -164,9 +165,9 @@ impl Conn {
     /// Whether it still reads, although it has fallen behind. Who has shown that it reads on is given more
     /// patience than who never has.
     pub(super) fn is_reading(&self, now: Tick) -> bool {
-        let has_proved = self.cold.taken_since_full >= PROOF_BYTES;
+        let has_proved = self.cold.taken_since_full as usize >= PROOF_BYTES;
         let patience = if has_proved { READING_PATIENCE_MS } else { NEWCOMER_PATIENCE_MS };
-        self.cold.held_ms < HOLD_MAX_MS && now.0.saturating_sub(self.last_write.0) < patience
+        u64::from(self.cold.held_ms) < HOLD_MAX_MS && now.0.saturating_sub(self.last_write.0) < patience
     }
 
     /// Runs `with` on the life, told what was written, and keeps what the pass must know of it.
@@ -202,6 +203,7 @@ impl Conn {
         if took > 0 {
             let was_full = self.cold.taken_since_full > 0 || self.cold.life.is_stalled();
             if was_full {
+                let took = u32::try_from(took).unwrap_or(u32::MAX);
                 self.cold.taken_since_full = self.cold.taken_since_full.saturating_add(took);
             }
             self.last_write = now;

@@ -11,7 +11,7 @@ use super::look::{Look, Slowest};
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) session: Arc<Session>,
-    shard: usize,
+    shard: u32,
     /// Slots of its sockets.
     pub(super) members: Vec<u32>,
     /// Event up to which idle members were served.
@@ -33,7 +33,7 @@ impl Group {
         let pumped = session.head();
         Group {
             session,
-            shard,
+            shard: u32::try_from(shard).unwrap_or(u32::MAX),
             members: Vec::new(),
             pumped,
             queued: false,
@@ -46,20 +46,20 @@ impl Group {
 
     /// Tells publishers, and whoever sheds history, how far behind the members are.
     pub(super) fn publish_slowest(&self, slowest: Slowest) {
-        let slot = self.session.slot(self.shard);
+        let slot = self.session.slot(self.shard as usize);
         slot.set_served(slowest.reading);
         slot.set_oldest(slowest.any);
     }
 
     /// Whether other readers of the session have come to `next`.
     pub(super) fn others_have(&self, next: u64) -> bool {
-        self.session.others_have(self.shard, next)
+        self.session.others_have(self.shard as usize, next)
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.session.slot(self.shard).set_group(None);
+        self.session.slot(self.shard as usize).set_group(None);
     }
 }
 
@@ -161,7 +161,7 @@ impl Groups {
         drop(self.table.remove(key));
         let Some((_, to)) = self.table.compact_one() else { return };
         if let Some(group) = self.table.get(to) {
-            group.session.slot(group.shard).set_group_number(to);
+            group.session.slot(group.shard as usize).set_group_number(to);
             if group.queued {
                 self.passes.push_back(to);
             }

@@ -102,7 +102,7 @@ impl ConnectionInfo {
         let state = life.state();
         ConnectionInfo {
             id,
-            kind: state.kind,
+            kind: life.policy().kind,
             user: state.user.clone(),
             session: session.name().as_str().to_owned(),
             delivery: life.delivery().name(),

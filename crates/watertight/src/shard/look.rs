@@ -36,43 +36,39 @@ impl Slowest {
     }
 }
 
-/// A walk over a group's members.
-#[derive(Debug)]
+/// What a group remembers of looks at it.
+#[derive(Debug, Default)]
 pub(super) struct Look {
     wanted: bool,
+    /// Whether some members had come near the head when the group was last looked at.
+    some_were_near: bool,
+    /// For how long publishers have waited for this group since it was last looked at, milliseconds.
+    waited_ms: u32,
+    /// The walk that is under way. A small group needs none.
+    walk: Option<Box<Walk>>,
+}
+
+/// A walk over a group's members.
+#[derive(Debug)]
+struct Walk {
     /// Members before this one were met.
     at: usize,
     slowest: Slowest,
-    /// Whether some members had come near the head when the group was last looked at.
-    some_were_near: bool,
     some_are_near: bool,
-    /// For how long publishers have waited for this group since it was last looked at, milliseconds.
-    waited_ms: u64,
-}
-
-impl Default for Look {
-    fn default() -> Look {
-        Look {
-            wanted: false,
-            at: 0,
-            slowest: Slowest::NONE,
-            some_were_near: false,
-            some_are_near: false,
-            waited_ms: 0,
-        }
-    }
 }
 
 impl Look {
     /// A member moved to number `member`; if the walk is beyond that, it meets it here.
     pub(super) fn meet_moved(&mut self, member: usize, next: u64, reading: bool) {
-        if member < self.at {
-            self.slowest.meet(next, reading);
+        if let Some(walk) = self.walk.as_mut().filter(|walk| member < walk.at) {
+            walk.slowest.meet(next, reading);
         }
     }
 
     pub(super) fn shrink_to(&mut self, members: usize) {
-        self.at = self.at.min(members);
+        if let Some(walk) = &mut self.walk {
+            walk.at = walk.at.min(members);
+        }
     }
 }
 
@@ -94,9 +90,9 @@ impl Looks {
 impl Shard<'_> {
     /// Asks for a look at a group: members have caught up or left outside a pass. `waited_ms`: publishers have
     /// waited for it so long since they last asked.
-    pub(super) fn want_look(&mut self, key: u32, waited_ms: u64) {
+    pub(super) fn want_look(&mut self, key: u32, waited_ms: u32) {
         let Some(group) = self.groups.get_mut(key) else { return };
-        group.look.waited_ms += waited_ms;
+        group.look.waited_ms = group.look.waited_ms.saturating_add(waited_ms);
         let is_small = group.members.len() <= FEW;
         if !std::mem::replace(&mut group.look.wanted, true) && !is_small {
             self.looks.waiting.push_back(Arc::clone(&group.session));
@@ -134,29 +130,32 @@ impl Shard<'_> {
         let Some(group) = self.groups.get_mut(key) else { return (0, true) };
         let limit = group.session.head().saturating_sub(self.hub.near(&group.session));
         let is_held_up = group.look.waited_ms > 0 && (group.look.some_were_near || group.others_have(limit));
-        let (begin, end) = (group.look.at, group.members.len().min(group.look.at + most));
-        for slot in &group.members[begin..end] {
+        let begun = group.look.walk.take().map(|walk| *walk);
+        let mut walk = begun.unwrap_or(Walk { at: 0, slowest: Slowest::NONE, some_are_near: false });
+        let begin = walk.at;
+        walk.at = group.members.len().min(begin + most);
+        for slot in &group.members[begin..walk.at] {
             let Some(conn) = self.sockets.get_mut(*slot) else { continue };
             let next = conn.cursor.next;
             if next >= limit {
-                group.look.some_are_near = true;
+                walk.some_are_near = true;
             } else if is_held_up {
                 // Publishers wait for it while others are near: that is what it may do for a limited time only.
-                conn.cold.held_ms += group.look.waited_ms;
+                conn.cold.held_ms = conn.cold.held_ms.saturating_add(group.look.waited_ms);
             }
             let reading = conn.is_idle() || (conn.cursor.live && conn.is_reading(now));
-            group.look.slowest.meet(next, reading);
+            walk.slowest.meet(next, reading);
         }
-        group.look.at = end;
-        if end < group.members.len() {
-            return (end - begin, false);
+        let looked_at = walk.at - begin;
+        if walk.at < group.members.len() {
+            group.look.walk = Some(Box::new(walk));
+            return (looked_at, false);
         }
-        let look = std::mem::take(&mut group.look);
-        group.look.some_were_near = look.some_are_near;
+        group.look = Look { some_were_near: walk.some_are_near, ..Look::default() };
         // A pass that is under way publishes what it finds at its own end.
         if group.at == 0 {
-            group.publish_slowest(look.slowest);
+            group.publish_slowest(walk.slowest);
         }
-        (end - begin, true)
+        (looked_at, true)
     }
 }

@@ -79,7 +79,7 @@ impl Shard<'_> {
                 break;
             };
             if let Some(key) = session.slot(self.index()).group() {
-                self.want_look(key, waited_ms);
+                self.want_look(key, u32::try_from(waited_ms).unwrap_or(u32::MAX));
             }
             if wake_all {
                 self.publishers.wake(&session);
