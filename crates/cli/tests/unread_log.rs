@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
@@ -56,6 +56,14 @@ impl LogPipe {
         path
     }
 
+    /// Fills it to the last byte.
+    fn stuff(&self) {
+        let path = self.dir.path().join("pipe");
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut pipe = OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap();
+        while pipe.write(b".").is_ok() {}
+    }
+
     /// Everything that was read so far, and what is there now.
     fn read(&mut self) -> String {
         let mut chunk = vec![0; 64 * 1024];
@@ -98,6 +106,8 @@ fn streams_never_notice_that_nobody_reads_the_log_and_it_says_later_what_is_miss
         assert_eq!(steady.next_event().data, text, "a reader that was there before");
         hub.get("/health/live").expect(200);
     }
+    // Each line is written or dropped once its stream is gone.
+    eventually!(hub.stats().live("subscription"), |live| *live == 1);
     let missing = dropped(hub.client());
     assert!(missing > 0, "{missing} lines of {} were dropped", ROUNDS * STREAMS);
     let metrics = hub.get("/metrics").expect(200).text();
@@ -163,6 +173,8 @@ fn a_hub_with_all_its_output_in_one_pipe_that_nobody_reads_stops_within_its_grac
         come_and_go(address);
     }
     eventually!(dropped(&client), |dropped| *dropped > 0);
+    // Not even a short line fits any more.
+    log.stuff();
     hub.signal(Signal::TERM);
     let (status, took) = timed(|| hub.wait(PATIENCE));
     assert!(status.success() && took < GRACE, "{status} after {took:?}");
