@@ -22,7 +22,7 @@ use super::super::process::allow_connections;
 use super::super::publisher::Rate;
 use super::super::report::{Figure, Report};
 use super::super::sampler::Sampler;
-use super::readers::{Readers, p99};
+use super::readers::{Readers, median};
 
 /// How long a neighbour is at work before it is measured what it does.
 const LEAD: Duration = Duration::from_millis(500);
@@ -86,7 +86,8 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
         neighbours.retain(|neighbour| neighbour.name().contains(word.as_str()));
     }
     let mut report = Report::new("neighbours");
-    for neighbour in &mut neighbours {
+    // Each is gone before the next begins.
+    for mut neighbour in neighbours {
         let name = neighbour.name();
         // One that cannot be measured takes nothing from the others.
         match measure(bench, args, neighbour.as_mut(), &mut report) {
@@ -103,34 +104,32 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
 fn measure(bench: &Bench, args: &Args, neighbour: &mut dyn Neighbour, report: &mut Report) -> Outcome<()> {
     let name = neighbour.name();
     let mut hub = Hub::obtain(bench, neighbour.settings())?;
-    let (rate, lasting) = (Rate::PerSecond(args.rate), Duration::from_secs(args.seconds));
+    let rate = Rate::PerSecond(args.rate);
     let mut readers = Readers::gather(bench, hub.address, args.subscribers, "steady", 100)?;
     readers.publish(bench, rate, LEAD)?;
     neighbour.prepare(bench, &mut hub)?;
     bench.progress.step(format!("publishing before {name}"));
-    let before = readers.publish(bench, rate, lasting)?;
+    let mut quiet = readers.slices(bench, rate, args.seconds)?;
     let sampler = Sampler::watch(hub.process)?;
     bench.progress.step(format!("publishing beside {name}"));
     neighbour.begin(bench, &mut hub, &mut readers)?;
-    let beside = readers.publish(bench, rate, lasting)?;
+    let beside = readers.slices(bench, rate, args.seconds)?;
     let peak = sampler.peak();
     let told = neighbour.end(&mut hub)?;
     bench.progress.step(format!("publishing after {name}"));
     readers.publish(bench, rate, LEAD)?;
-    let after = readers.publish(bench, rate, lasting)?;
+    quiet.extend(readers.slices(bench, rate, args.seconds)?);
 
-    let mut quiet = before;
-    quiet.merge(&after);
-    let ratio = p99(&beside) / p99(&quiet).max(0.001);
+    let (quiet, beside) = (median(quiet), median(beside));
+    let ratio = beside / quiet.max(0.001);
     report.figure(Figure::new(format!("p99 beside {name}, over the quiet one"), ratio, "x").at_most(1.2));
     if let Some(critical) = hub.stats()?.number("/budget/criticalBytes") {
         let memory = peak.resident as f64 / critical as f64;
-        report.figure(Figure::new("  memory at most over the critical threshold", memory, "x").at_most(1.25));
+        let name = format!("memory beside {name}, over the critical threshold");
+        report.figure(Figure::new(name, memory, "x").at_most(1.25));
     }
     report.notes.push(format!(
-        "{name}: p99 {:.2} ms, quiet {:.2} ms{}",
-        p99(&beside),
-        p99(&quiet),
+        "{name}: p99 {beside:.2} ms, quiet {quiet:.2} ms{}",
         told.map_or(String::new(), |told| format!("; {told}"))
     ));
     report.undelivered += readers.undelivered();

@@ -47,10 +47,23 @@ impl Readers {
         Ok(std::mem::take(&mut self.crowd.latency))
     }
 
+    /// The same in slices of a second. On a machine where others work as well, the median of their p99 is steadier
+    /// than that of all.
+    pub(super) fn slices(&mut self, bench: &Bench, rate: Rate, seconds: u64) -> Outcome<Vec<f64>> {
+        let slice = |_| self.publish(bench, rate, Duration::from_secs(1)).map(|latency| p99(&latency));
+        (0..seconds).map(slice).collect()
+    }
+
     /// Deliveries that neither came nor were announced as missing.
     pub(super) fn undelivered(&self) -> u64 {
         undelivered(&self.crowd, self.next - 1)
     }
+}
+
+/// The value in the middle of all; 0 if there is none.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The 99th percentile, in milliseconds.

@@ -12,7 +12,7 @@ use super::super::super::hub::{Hub, subscribe_request};
 use super::super::super::process::files_allowed;
 use super::super::readers::Readers;
 use super::super::silent;
-use super::{FILES, Neighbour};
+use super::{FILES, LEAD, Neighbour};
 
 const SESSION: &str = "crowded";
 
@@ -109,11 +109,13 @@ impl Drop for Lists {
 pub(super) struct Waiting {
     sockets: Sockets,
     publishers: Vec<TcpStream>,
+    /// Requests that were live soon after they came.
+    live: u64,
 }
 
 impl Waiting {
     pub(super) fn new(sockets: u64) -> Self {
-        Self { sockets: Sockets::new(sockets), publishers: Vec::new() }
+        Self { sockets: Sockets::new(sockets), publishers: Vec::new(), live: 0 }
     }
 }
 
@@ -131,8 +133,8 @@ impl Neighbour for Waiting {
         self.sockets.open(bench, hub)
     }
 
-    /// They wait for as long as the hub lets them; its figures say how many do.
-    fn begin(&mut self, _: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
+    /// They wait for as long as the hub lets them.
+    fn begin(&mut self, bench: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
         let data = vec![b'x'; EVENT_BYTES];
         let mut request = Vec::new();
         HttpClient::connect(hub.address)?.write_post(
@@ -144,13 +146,13 @@ impl Neighbour for Waiting {
         for _ in 0..PUBLISHERS {
             self.publishers.push(silent::ask(hub.address, &request)?);
         }
+        bench.pause(LEAD)?;
+        self.live = hub.stats()?.live("request")?;
         Ok(())
     }
 
     fn end(&mut self, _: &mut Hub) -> Outcome<Option<String>> {
         self.publishers.clear();
-        let sockets = self.sockets.streams.len();
-        self.sockets.streams.clear();
-        Ok(Some(format!("with {sockets} sockets")))
+        Ok(Some(format!("{} requests were live, with {} sockets", self.live, self.sockets.streams.len())))
     }
 }
