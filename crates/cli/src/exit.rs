@@ -16,8 +16,13 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 /// Prints an error and gives the code.
 pub(crate) fn failed(code: u8, error: impl std::fmt::Display) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "watertight: {error}");
+    let _ = std::io::stderr().write_all(last_line(error).as_bytes());
     ExitCode::from(code)
+}
+
+/// Why a command ends, as a line.
+pub(crate) fn last_line(error: impl std::fmt::Display) -> String {
+    format!("watertight: {error}\n")
 }
 
 /// Runs a client command on a runtime of one thread.

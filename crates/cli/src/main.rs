@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod exit;
+mod log;
 mod memory;
 mod publish;
 mod serve;

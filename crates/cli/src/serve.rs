@@ -1,13 +1,12 @@
 //! `watertight serve`: the hub.
 
-use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
 use watertight_server::RunError;
-use watertight_server::config::{Config, ConfigArgs, ConfigError, LogFormat, load};
+use watertight_server::config::{Config, ConfigArgs, ConfigError, load};
 
+use crate::log::Log;
 use crate::{exit, memory};
 
 /// Run the hub.
@@ -22,48 +21,41 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(error) => return exit::failed(ConfigError::EXIT_CODE, error),
     };
-    if let Err(error) = start_log(&config) {
-        return exit::failed(ConfigError::EXIT_CODE, error);
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit::failed(1, format!("cannot start a runtime: {error}")),
+    let log = match Log::start(&config) {
+        Ok(log) => log,
+        Err(error) => return exit::failed(ConfigError::EXIT_CODE, error),
     };
-    let served = runtime.block_on(watertight_server::run(config, memory::observed_bytes, announce));
-    match served {
+    let code = match serve(config, &log) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ RunError::Tls(_)) => exit::failed(ConfigError::EXIT_CODE, error),
-        Err(error) => exit::failed(1, error),
-    }
+        Err((code, error)) => {
+            log.last_line(&exit::last_line(error));
+            ExitCode::from(code)
+        }
+    };
+    log.finish();
+    code
 }
 
-/// Logs go to standard error; `WATERTIGHT_LOG` says more than `log_level` can.
-fn start_log(config: &Config) -> Result<(), String> {
-    let filter = match std::env::var("WATERTIGHT_LOG") {
-        Ok(filter) => {
-            EnvFilter::try_new(&filter).map_err(|error| format!("WATERTIGHT_LOG = {filter:?}: {error}"))?
-        }
-        Err(_) => EnvFilter::try_new(&*config.log_level).map_err(|error| error.to_string())?,
-    };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
+/// Serves until a signal; answers with the exit code and the reason if it cannot.
+fn serve(config: Config, log: &Log) -> Result<(), (u8, String)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| (1, format!("cannot start a runtime: {error}")))?;
+    let started = |address, is_tls| log.announce(&announcement(address, is_tls));
+    let served = watertight_server::run(config, memory::observed_bytes, log.dropped(), started);
+    runtime.block_on(served).map_err(|error| match error {
+        RunError::Tls(_) => (ConfigError::EXIT_CODE, error.to_string()),
+        _ => (1, error.to_string()),
+    })
 }
 
 /// Says where to publish, watch and look. The first line is for programs, the rest for people.
-fn announce(address: SocketAddr, is_tls: bool) {
+fn announcement(address: SocketAddr, is_tls: bool) -> String {
     let scheme = if is_tls { "https" } else { "http" };
     let url = format!("{scheme}://{address}");
-    let text = format!(
+    format!(
         "watertight: listening on {url}\n\
          \n  watch    curl -N {url}/sessions/demo/events\
          \n  publish  curl -d hello -H 'content-type: text/plain' {url}/sessions/demo/events\
          \n  look     {url}/ in a browser, or {url}/stats\n\n"
-    );
-    let mut out = std::io::stdout().lock();
-    // Whoever closed standard output does not want to know.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    )
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`config`] | one table of settings; file, environment and flags in rising order |
 //! | [`state`], [`router`] | what all requests share; every route behind the middleware |
+//! | `dropped_lines` | [`DroppedLines`]: how many lines the log of the program around it dropped |
 //! | `routes` | one file per group of calls |
 //! | `publishing` | reading what a publisher sends: bodies, batches, idempotency |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
@@ -14,6 +15,7 @@
 //! | [`run`] | start, serve, stop |
 
 pub mod config;
+mod dropped_lines;
 pub mod metrics;
 mod middleware;
 pub mod problem;
@@ -24,6 +26,7 @@ pub mod run;
 pub mod state;
 mod tls;
 
+pub use self::dropped_lines::DroppedLines;
 pub use self::router::router;
 pub use self::run::{Observer, RunError, run};
 pub use self::state::App;

@@ -13,6 +13,8 @@ use prometheus_client::registry::Registry;
 use watertight::{Gate, Hub};
 use watertight_core::{Kind, Owner};
 
+use crate::dropped_lines::DroppedLines;
+
 /// Renders the hub's figures.
 #[derive(Debug)]
 pub struct Metrics(Registry);
@@ -21,14 +23,15 @@ pub struct Metrics(Registry);
 struct Books {
     hub: Hub,
     gate: Gate,
+    dropped_lines: DroppedLines,
 }
 
 impl Metrics {
-    /// The figures of this hub and this gate.
+    /// The figures of this hub, this gate and the log.
     #[must_use]
-    pub fn new(hub: &Hub, gate: &Gate) -> Metrics {
+    pub fn new(hub: &Hub, gate: &Gate, dropped_lines: DroppedLines) -> Metrics {
         let mut registry = Registry::with_prefix("watertight");
-        registry.register_collector(Box::new(Books { hub: hub.clone(), gate: gate.clone() }));
+        registry.register_collector(Box::new(Books { hub: hub.clone(), gate: gate.clone(), dropped_lines }));
         Metrics(registry)
     }
 
@@ -68,7 +71,9 @@ impl Books {
         for (name, help, value) in rows {
             counter(encoder, name, help, value.load(Relaxed))?;
         }
-        counter(encoder, "connections_refused", "Connections that found no room", self.gate.refused())
+        counter(encoder, "connections_refused", "Connections that found no room", self.gate.refused())?;
+        let dropped = self.dropped_lines.count();
+        counter(encoder, "log_lines_dropped", "Lines of the log that were dropped", dropped)
     }
 
     fn gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

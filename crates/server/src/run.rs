@@ -14,6 +14,7 @@ use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
 use watertight_core::Kind;
 
 use crate::config::Config;
+use crate::dropped_lines::DroppedLines;
 use crate::tls::{self, TlsError};
 use crate::{router::router, state::App};
 
@@ -61,6 +62,7 @@ pub enum RunError {
 pub async fn run(
     config: Config,
     observe: Observer,
+    dropped_lines: DroppedLines,
     started: impl FnOnce(SocketAddr, bool),
 ) -> Result<(), RunError> {
     let config = Arc::new(config);
@@ -83,7 +85,7 @@ pub async fn run(
     let listener = listen(config.listen)?;
     let address = listener.local_addr().map_err(|source| system("learn the address", source))?;
     let stop = Stop::new()?;
-    let app = App::new(hub.clone(), Arc::clone(&config), gate.clone());
+    let app = App::new(hub.clone(), Arc::clone(&config), gate.clone(), dropped_lines);
     let mut keepers = JoinSet::new();
     keepers.spawn(look(app.clone(), observe));
     let is_tls = tls.is_some();

@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
+use crate::dropped_lines::DroppedLines;
 use crate::metrics::Metrics;
 use crate::publishing::idempotency::IdempotencyKeys;
 
@@ -17,6 +18,7 @@ pub struct App {
     pub(crate) gate: Gate,
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) dropped_lines: DroppedLines,
     /// Publishes that must be finished although their requester left. Waited for at shutdown.
     pub(crate) tasks: TaskTracker,
 }
@@ -24,10 +26,10 @@ pub struct App {
 impl App {
     /// The service's state around a hub.
     #[must_use]
-    pub fn new(hub: Hub, config: Arc<Config>, gate: Gate) -> App {
+    pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
-        let metrics = Arc::new(Metrics::new(&hub, &gate));
-        App { hub, config, gate, keys, metrics, tasks: TaskTracker::new() }
+        let metrics = Arc::new(Metrics::new(&hub, &gate, dropped_lines.clone()));
+        App { hub, config, gate, keys, metrics, dropped_lines, tasks: TaskTracker::new() }
     }
 
     /// The hub.

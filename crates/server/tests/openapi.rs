@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use watertight::{CloseReason, GapReason, Gate, Hub, HubConfig, Rung};
 use watertight_core::{Kind, Owner};
 use watertight_server::config::Config;
-use watertight_server::{App, router};
+use watertight_server::{App, DroppedLines, router};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
@@ -216,7 +216,7 @@ impl Described {
     fn new() -> Described {
         let hub = Hub::new(HubConfig::default()).unwrap();
         let gate = Gate::new(Arc::clone(hub.ledger()), 10, 10);
-        let app = App::new(hub.clone(), Arc::new(Config::default()), gate);
+        let app = App::new(hub.clone(), Arc::new(Config::default()), gate, DroppedLines::default());
         Described { document: document(), app, hub }
     }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -24,7 +25,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// After SIGTERM a server must be gone within this time, or it is killed.
 const END_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Between two looks at whether it is gone.
+/// Between two looks at whether it is gone, or is to be read again.
 const END_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How much of its last words is kept, in lines.
@@ -38,6 +39,8 @@ pub(super) struct ServerChild {
     pub(super) address: SocketAddr,
     /// Threads that read what it prints, so that it never waits for us. They end with it.
     drains: Vec<JoinHandle<()>>,
+    /// While set, nobody reads its standard error.
+    unread: Arc<AtomicBool>,
     clock: Clock,
 }
 
@@ -54,15 +57,16 @@ impl ServerChild {
         let mut child = command.spawn().during("starting the server")?;
         let (listening, heard) = sync_channel(1);
         let last_words = LastWords::default();
+        let unread = Arc::new(AtomicBool::new(false));
         let mut drains = Vec::new();
         if let Some(output) = child.stdout.take() {
-            drains.push(drain(output, last_words.clone(), Some(listening))?);
+            drains.push(drain(output, last_words.clone(), Arc::default(), Some(listening))?);
         }
         if let Some(errors) = child.stderr.take() {
-            drains.push(drain(errors, last_words.clone(), None)?);
+            drains.push(drain(errors, last_words.clone(), unread.clone(), None)?);
         }
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { child, address: nowhere, drains, clock };
+        let mut server = Self { child, address: nowhere, drains, unread, clock };
         match heard.recv_timeout(START_TIMEOUT) {
             Ok(address) => server.address = address,
             Err(_) => {
@@ -78,13 +82,25 @@ impl ServerChild {
         self.child.id()
     }
 
+    /// Leaves its standard error unread, or reads it again. A line or two may still be read.
+    pub(super) fn leave_errors_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Outcome<()> {
+        match i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            Some(pid) => kill_process(pid, signal).during("sending a signal"),
+            None => broken("the server has no process id"),
+        }
+    }
+
     fn end(&mut self) {
+        self.leave_errors_unread(false);
         // Closes its standard input, which ends a floor server.
         drop(self.child.stdin.take());
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // It fails only if the child is gone already.
-            kill_process(pid, Signal::TERM).ok();
-        }
+        // It fails only if the child is gone already.
+        self.signal(Signal::TERM).ok();
         let deadline = self.clock.now() + END_TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) {
             if self.clock.now() > deadline {
@@ -110,6 +126,7 @@ impl Drop for ServerChild {
 fn drain(
     from: impl Read + Send + 'static,
     last_words: LastWords,
+    unread: Arc<AtomicBool>,
     listening: Option<SyncSender<SocketAddr>>,
 ) -> Outcome<JoinHandle<()>> {
     let work = move || {
@@ -125,6 +142,10 @@ fn drain(
                 words.pop_front();
             }
             words.push_back(line);
+            drop(words);
+            while unread.load(Ordering::Relaxed) {
+                std::thread::sleep(END_LOOK_EVERY);
+            }
         }
     };
     Builder::new().name("child-output".into()).spawn(work).during("starting a thread")

@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as BlockingStream};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
@@ -47,7 +48,7 @@ impl FloorOutlet {
 }
 
 impl Outlet for FloorOutlet {
-    fn publish(&mut self, data: &[String]) -> Outcome<()> {
+    fn offer(&mut self, data: &[String]) -> Outcome<Option<Duration>> {
         let id = EventId::new(&self.id).during("encoding a frame")?;
         self.frames.clear();
         for data in data {
@@ -57,7 +58,8 @@ impl Outlet for FloorOutlet {
         }
         self.frames.extend_from_slice(&[0; 4]);
         self.stream.write_all(&self.frames).during("feeding the floor")?;
-        self.stream.read_exact(&mut [0]).during("waiting for the floor")
+        self.stream.read_exact(&mut [0]).during("waiting for the floor")?;
+        Ok(None)
     }
 }
 
@@ -176,7 +178,7 @@ impl Floor {
 }
 
 /// One `send`, and more only if the socket is full. `false`: the subscriber is gone.
-fn send_all(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+pub(super) fn send_all(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while !rest.is_empty() {
         match stream.write(rest) {

@@ -20,7 +20,7 @@ pub(super) struct Hub {
     pub(super) address: SocketAddr,
     pub(super) process: Process,
     /// Held to be ended with this; `None` if it runs by itself.
-    _child: Option<ServerChild>,
+    child: Option<ServerChild>,
     control: HttpClient,
 }
 
@@ -44,7 +44,7 @@ impl Hub {
         let child = ServerChild::start(bench.clock, &["serve", "--listen", "127.0.0.1:0"], &environment)?;
         let process = Process { pid: child.pid() };
         let control = HttpClient::connect(child.address)?;
-        Ok(Self { address: child.address, process, _child: Some(child), control })
+        Ok(Self { address: child.address, process, child: Some(child), control })
     }
 
     fn running(url: &str, pid: Option<u32>) -> Outcome<Self> {
@@ -60,7 +60,13 @@ impl Hub {
                 pid.ok_or_else(|| Failure::Usage("GET /stats has no process.pid: give --pid".into()))?
             }
         };
-        Ok(Self { address, process: Process { pid }, _child: None, control })
+        Ok(Self { address, process: Process { pid }, child: None, control })
+    }
+
+    /// The process, for what can only be done to a hub that was started here.
+    pub(super) fn child(&self) -> Outcome<&ServerChild> {
+        let own = || Failure::Usage("this needs a hub of its own: leave out --url".into());
+        self.child.as_ref().ok_or_else(own)
     }
 
     pub(super) fn stats(&mut self) -> Outcome<Stats> {

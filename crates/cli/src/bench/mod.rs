@@ -8,10 +8,10 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `scenario` | what is measured: hold, fanout, churn, stalled, storm, stats, all |
+//! | `scenario` | what is measured: hold, fanout, scatter, churn, stalled, storm, stats, unread, logs, neighbours, all |
 //! | `crowd`, `scan`, `tally` | many subscribers; reading their streams; counting what arrived |
-//! | `publisher`, `floor` | numbered events at a pace or flat out; the raw floor to compare with |
-//! | `hub`, `child`, `http` | the server under measurement |
+//! | `publisher`, `floor`, `scatter_floor` | numbered events at a pace or flat out; the raw floors to compare with |
+//! | `hub`, `child`, `http`, `http2` | the server under measurement |
 //! | `process`, `sampler`, `histogram` | what the kernel says of it; latencies |
 //! | `report`, `progress` | figures out, on standard output; what is going on, on standard error |
 
@@ -22,6 +22,7 @@ mod failure;
 mod floor;
 mod histogram;
 mod http;
+mod http2;
 mod hub;
 mod interrupt;
 mod process;
@@ -30,6 +31,7 @@ mod publisher;
 mod report;
 mod sampler;
 mod scan;
+mod scatter_floor;
 mod scenario;
 mod tally;
 
@@ -43,7 +45,7 @@ use failure::{Failure, Outcome};
 use interrupt::{EX_INTERRUPTED, Interrupt};
 use progress::Progress;
 use report::Report;
-use scenario::{all, churn, fanout, hold, stalled, stats, storm};
+use scenario::{all, churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, unread};
 
 /// The longest sleep without a look at whether to stop.
 const PAUSE_SLICE: Duration = Duration::from_millis(50);
@@ -80,6 +82,8 @@ enum Scenario {
     Hold(hold::Args),
     /// Many subscribers of one session: CPU time per delivery, and latency
     Fanout(fanout::Args),
+    /// Many sessions with one subscriber each: CPU time per publish with its delivery, and latency
+    Scatter(scatter::Args),
     /// Connections that come and go in every bad manner: what is left behind
     Churn(churn::Args),
     /// Subscribers that never read, beside others that do
@@ -88,11 +92,20 @@ enum Scenario {
     Storm(storm::Args),
     /// GET /stats with very many sessions
     Stats(stats::Args),
+    /// Answers that nobody takes: what they do to the hub's memory, and how long they are kept
+    Unread(unread::Args),
+    /// The hub's log in a pipe that nobody reads
+    Logs(logs::Args),
+    /// Steady readers while something bad happens beside them
+    Neighbours(neighbours::Args),
     /// All figures, each with what it must reach
     All(all::Args),
     /// The raw floor: sends what it is told to each of its connections
     #[command(hide = true)]
     FloorServer,
+    /// The raw floor of scatter: sends each event to the one subscriber of its session
+    #[command(hide = true)]
+    ScatterFloorServer,
 }
 
 /// What every scenario works with.
@@ -127,11 +140,15 @@ impl Bench {
 /// (a figure that misses its target is told, but no error); 64 if the options cannot work; 130 after a signal.
 pub(crate) fn run(args: BenchArgs) -> ExitCode {
     let BenchArgs { scenario, options } = args;
-    if matches!(scenario, Scenario::FloorServer) {
-        return match floor::serve() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&Failure::from(error)),
-        };
+    let floor = match scenario {
+        Scenario::FloorServer => Some(floor::serve()),
+        Scenario::ScatterFloorServer => Some(scatter_floor::serve()),
+        _ => None,
+    };
+    match floor {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => return fail(&Failure::from(error)),
+        None => {}
     }
     let clock = Clock::start();
     let interrupt = match Interrupt::listen() {
@@ -155,11 +172,15 @@ fn measure(bench: &Bench, scenario: &Scenario) -> Outcome<Vec<Report>> {
         Scenario::All(args) => return all::run(bench, args),
         Scenario::Hold(args) => hold::run(bench, args),
         Scenario::Fanout(args) => fanout::run(bench, args),
+        Scenario::Scatter(args) => scatter::run(bench, args),
         Scenario::Churn(args) => churn::run(bench, args),
         Scenario::Stalled(args) => stalled::run(bench, args),
         Scenario::Storm(args) => storm::run(bench, args),
         Scenario::Stats(args) => stats::run(bench, args),
-        Scenario::FloorServer => Ok(Report::default()),
+        Scenario::Unread(args) => unread::run(bench, args),
+        Scenario::Logs(args) => logs::run(bench, args),
+        Scenario::Neighbours(args) => neighbours::run(bench, args),
+        Scenario::FloorServer | Scenario::ScatterFloorServer => Ok(Report::default()),
     };
     Ok(vec![report?])
 }

@@ -84,6 +84,11 @@ pub(super) fn allow_connections(count: u64) -> Outcome<()> {
     }
 }
 
+/// How many files this process may have open.
+pub(super) fn files_allowed() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,8 +51,20 @@ pub(super) struct Plan {
 
 /// Where events go.
 pub(super) trait Outlet: Send + 'static {
-    /// Publishes events of these data, in order. Returns once they are taken.
-    fn publish(&mut self, data: &[String]) -> Outcome<()>;
+    /// Publishes events of these data, in order. `None` once they are taken; where there is no room for them now,
+    /// how long to wait before they are offered again.
+    fn offer(&mut self, data: &[String]) -> Outcome<Option<Duration>>;
+
+    /// Offers them until they are taken. `data` is asked for each time: it says when they were offered.
+    fn publish(&mut self, mut data: impl FnMut() -> Vec<String>) -> Outcome<()> {
+        for _ in 0..BUSY_RETRIES_MAX {
+            match self.offer(&data())? {
+                None => return Ok(()),
+                Some(pause) => std::thread::sleep(pause),
+            }
+        }
+        broken("the hub stays too busy to take events")
+    }
 }
 
 /// A session of a hub.
@@ -69,21 +81,18 @@ impl HubOutlet {
 }
 
 impl Outlet for HubOutlet {
-    fn publish(&mut self, data: &[String]) -> Outcome<()> {
+    fn offer(&mut self, data: &[String]) -> Outcome<Option<Duration>> {
         self.body.clear();
         for data in data {
             self.body.extend_from_slice(b"{\"data\":");
             self.body.extend_from_slice(data.as_bytes());
             self.body.extend_from_slice(b"}\n");
         }
-        for _ in 0..BUSY_RETRIES_MAX {
-            let answer = self.client.post(&self.path, "application/x-ndjson", &self.body)?;
-            if !matches!(answer.status, 429 | 503) {
-                return answer.json("a publish").map(|_| ());
-            }
-            std::thread::sleep(answer.retry_after.unwrap_or(BUSY_PAUSE));
+        let answer = self.client.post(&self.path, "application/x-ndjson", &self.body)?;
+        if matches!(answer.status, 429 | 503) {
+            return Ok(Some(answer.retry_after.unwrap_or(BUSY_PAUSE)));
         }
-        broken("the hub stays too busy to take events")
+        answer.json("a publish").map(|_| None)
     }
 }
 
@@ -176,10 +185,11 @@ impl<O: Outlet> Worker<O> {
 
     fn publish(&mut self, count: usize) -> Outcome<()> {
         let next = self.plan.first + self.published.load(Ordering::Relaxed);
-        let stamp = self.clock.micros();
-        let data: Vec<_> =
-            (next..).take(count).map(|number| event_data(number, stamp, self.plan.data_bytes)).collect();
-        self.outlet.publish(&data)?;
+        let (clock, bytes) = (self.clock, self.plan.data_bytes);
+        self.outlet.publish(|| {
+            let stamp = clock.micros();
+            (next..).take(count).map(|number| event_data(number, stamp, bytes)).collect()
+        })?;
         self.published.fetch_add(count as u64, Ordering::Release);
         Ok(())
     }

@@ -5,10 +5,17 @@ pub(super) mod all;
 pub(super) mod churn;
 pub(super) mod fanout;
 pub(super) mod hold;
+pub(super) mod logs;
+pub(super) mod neighbours;
+mod readers;
+pub(super) mod scatter;
 mod side;
+mod silent;
 pub(super) mod stalled;
 pub(super) mod stats;
 pub(super) mod storm;
+pub(super) mod unread;
+mod visitors;
 
 use std::net::SocketAddr;
 use std::time::Duration;

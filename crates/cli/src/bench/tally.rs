@@ -103,6 +103,25 @@ impl Tally {
         true
     }
 
+    /// Adds what was counted of other subscribers.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.deliveries += other.deliveries;
+        self.gaps += other.gaps;
+        self.missed += other.missed;
+        self.lost += other.lost;
+        self.duplicates += other.duplicates;
+        self.out_of_order += other.out_of_order;
+        self.malformed += other.malformed;
+        self.ended += other.ended;
+        for (status, count) in &other.refused {
+            *self.refused.entry(*status).or_default() += count;
+        }
+        for (code, count) in &other.goodbyes {
+            *self.goodbyes.entry(code.clone()).or_default() += count;
+        }
+    }
+
     /// Counts an answer.
     pub(super) fn head(&mut self, status: u16) {
         if status == 200 {

@@ -4,7 +4,7 @@ use super::super::Bench;
 use super::super::failure::{Failure, Outcome};
 use super::super::publisher::Rate;
 use super::super::report::{Figure, Report, table};
-use super::{churn, fanout, hold, stalled, stats, storm};
+use super::{churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, unread};
 
 #[derive(clap::Args, Debug)]
 pub(in crate::bench) struct Args {
@@ -31,15 +31,36 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
     let stalled = stalled::Args { subscribers, stalled, rate: Rate::Max, seconds, data_bytes: 100 };
     let storm = storm::Args { subscribers: 10_000 / scale, events: 256, data_bytes: 10_240 };
     let stats = stats::Args { sessions: 100_000 / scale, calls: 10_000 / scale as u64 };
+    let scatter = scatter::Args {
+        sessions: 1000 / scale as u64,
+        publishers: None,
+        seconds: 2 * seconds,
+        data_bytes: 100,
+        compare_floor: true,
+        rounds: if args.quick { 1 } else { 5 },
+    };
+    let unread = unread::Args { http1: 300 / scale, http2: 200 / scale };
+    let logs = logs::Args { subscribers: 200 / scale, rate: 100, seconds: seconds.div_ceil(2) };
+    let neighbours = neighbours::Args {
+        subscribers: 100 / scale,
+        rate: 100,
+        seconds: seconds.div_ceil(2),
+        sockets: 10_000 / scale as u64,
+        only: None,
+    };
     let mut reports = Reports::default();
     reports.add("hold", hold::run(bench, &hold(hold::Sessions::Own)))?;
     reports.add("hold", hold::run(bench, &hold(hold::Sessions::One)))?;
     reports.add("fanout", fanout::run(bench, &fanout(Rate::Max, seconds, false)))?;
     reports.add("fanout", fanout::run(bench, &fanout(Rate::PerSecond(50), 2 * seconds, true)))?;
+    reports.add("scatter", scatter::run(bench, &scatter))?;
     reports.add("churn", churn::run(bench, &churn))?;
     reports.add("stalled", stalled::run(bench, &stalled))?;
     reports.add("storm", storm::run(bench, &storm))?;
     reports.add("stats", stats::run(bench, &stats))?;
+    reports.add("unread", unread::run(bench, &unread))?;
+    reports.add("logs", logs::run(bench, &logs))?;
+    reports.add("neighbours", neighbours::run(bench, &neighbours))?;
     Ok(reports.0)
 }
 

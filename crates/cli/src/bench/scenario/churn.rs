@@ -96,11 +96,11 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
 fn prepare(hub: &Hub) -> Outcome<()> {
     for index in 0..SESSIONS {
         HubOutlet::new(HttpClient::connect(hub.address)?, &session(index))
-            .publish(&[event_data(0, 0, 16)])?;
+            .publish(|| vec![event_data(0, 0, 16)])?;
     }
     let mut outlet = HubOutlet::new(HttpClient::connect(hub.address)?, HISTORY_SESSION);
     for number in 1..=HISTORY_EVENTS {
-        outlet.publish(&[event_data(number, 0, HISTORY_DATA_BYTES)])?;
+        outlet.publish(|| vec![event_data(number, 0, HISTORY_DATA_BYTES)])?;
     }
     Ok(())
 }

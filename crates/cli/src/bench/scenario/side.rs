@@ -21,9 +21,9 @@ pub(super) struct Side {
 /// What a round took of the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Spent {
-    cpu: Duration,
-    elapsed: Duration,
-    deliveries: u64,
+    pub(super) cpu: Duration,
+    pub(super) elapsed: Duration,
+    pub(super) deliveries: u64,
 }
 
 impl Side {

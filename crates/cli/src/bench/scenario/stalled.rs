@@ -1,27 +1,18 @@
 //! Subscribers that never read, beside others that do: nobody else may notice, and the hub must end them.
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
-
 use super::super::Bench;
-use super::super::crowd::Crowd;
-use super::super::failure::{Outcome, While};
-use super::super::histogram::Histogram;
-use super::super::http::HttpClient;
+use super::super::failure::Outcome;
 use super::super::hub::{Hub, subscribe_request};
 use super::super::process::allow_connections;
-use super::super::publisher::{HubOutlet, Plan, Publishing, Rate, parse_rate};
+use super::super::publisher::{Rate, parse_rate};
 use super::super::report::{Figure, Report};
 use super::super::sampler::Sampler;
-use super::{gather, receive, undelivered};
+use super::readers::{Readers, p99};
+use super::silent;
 
 const SESSION: &str = "stalled";
-
-/// The kernel doubles it and takes no less.
-const RECEIVE_BUFFER_BYTES: usize = 1024;
 
 /// The hub's write deadline is 30 s: all must be ended within twice that.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,8 +45,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     let mut hub = Hub::obtain(bench, &[])?;
     let before_all = hub.stats()?.live("subscription")?;
     bench.progress.step(format!("{good} subscribers that read"));
-    let crowd = gather(bench, hub.address, good, 1, |_| subscribe_request(SESSION, "", None))?;
-    let mut readers = Readers { crowd, address: hub.address, data_bytes: args.data_bytes, next: 1 };
+    let mut readers = Readers::gather(bench, hub.address, good, SESSION, args.data_bytes)?;
     let lasting = Duration::from_secs(args.seconds);
     readers.publish(bench, args.rate, Duration::from_secs(1))?;
 
@@ -64,7 +54,9 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     let before = hub.process.memory()?;
     bench.progress.step(format!("{} subscribers that never read", args.stalled));
     let sampler = Sampler::watch(hub.process)?;
-    let stalled = stall(hub.address, args.stalled)?;
+    let request = subscribe_request(SESSION, "", None);
+    let stalled =
+        (0..args.stalled).map(|_| silent::ask(hub.address, &request)).collect::<Outcome<Vec<_>>>()?;
     let all = before_all + args.subscribers as u64;
     hub.wait_for_live(bench, "subscription", |live| live >= all, END_TIMEOUT)?;
     bench.progress.step("publishing to all");
@@ -85,7 +77,6 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
 
     let mut without = alone.clone();
     without.merge(&after);
-    let p99 = |latency: &Histogram| latency.quantile(0.99) as f64 / 1000.0;
     let mut report = Report::new("stalled");
     let ratio = p99(&beside) / p99(&without).max(0.001);
     let name = format!("p99 of {good} readers beside {} that never read, over that without", args.stalled);
@@ -109,40 +100,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     ));
     let gaps = readers.crowd.tally.gaps as f64;
     report.figure(Figure::new("gaps told to subscribers that keep reading", gaps, "").at_most(0.0));
-    report.undelivered = undelivered(&readers.crowd, readers.next - 1);
+    report.undelivered = readers.undelivered();
     report.tally = Some(readers.crowd.tally.clone());
     Ok(report)
-}
-
-/// Those that read.
-struct Readers {
-    crowd: Crowd,
-    address: SocketAddr,
-    data_bytes: usize,
-    next: u64,
-}
-
-impl Readers {
-    /// Publishes and receives; answers with the latencies.
-    fn publish(&mut self, bench: &Bench, rate: Rate, lasting: Duration) -> Outcome<Histogram> {
-        self.crowd.latency = Histogram::default();
-        let outlet = HubOutlet::new(HttpClient::connect(self.address)?, SESSION);
-        let plan = Plan { rate, lasting, data_bytes: self.data_bytes, batch: 100, first: self.next };
-        let publishing = Publishing::start(bench.clock, outlet, plan)?;
-        self.next += receive(bench, &mut self.crowd, publishing, self.next)?;
-        Ok(std::mem::take(&mut self.crowd.latency))
-    }
-}
-
-/// Subscribes with tiny receive buffers, and never reads.
-fn stall(address: SocketAddr, count: usize) -> Outcome<Vec<TcpStream>> {
-    let one = || -> std::io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-        socket.connect(&address.into())?;
-        let mut stream = TcpStream::from(socket);
-        stream.write_all(&subscribe_request(SESSION, "", None))?;
-        Ok(stream)
-    };
-    (0..count).map(|_| one().during("connecting")).collect()
 }

@@ -92,9 +92,10 @@ fn history(bench: &Bench, hub: &Hub, args: &Args) -> Outcome<String> {
     let numbers: Vec<u64> = (1..=args.events).collect();
     let mut outlet = HubOutlet::new(client, SESSION);
     for numbers in numbers.chunks(PUBLISH_AT_ONCE) {
-        let stamp = bench.clock.micros();
-        let data: Vec<_> = numbers.iter().map(|number| event_data(*number, stamp, args.data_bytes)).collect();
-        outlet.publish(&data)?;
+        outlet.publish(|| {
+            let stamp = bench.clock.micros();
+            numbers.iter().map(|number| event_data(*number, stamp, args.data_bytes)).collect()
+        })?;
     }
     Ok(last_seen.to_owned())
 }
