@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::task::TaskTracker;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
@@ -17,8 +16,6 @@ pub struct App {
     pub(crate) gate: Gate,
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Arc<Metrics>,
-    /// Publishes that must be finished although their requester left. Waited for at shutdown.
-    pub(crate) tasks: TaskTracker,
 }
 
 impl App {
@@ -27,19 +24,13 @@ impl App {
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let metrics = Arc::new(Metrics::new(&hub, &gate));
-        App { hub, config, gate, keys, metrics, tasks: TaskTracker::new() }
+        App { hub, config, gate, keys, metrics }
     }
 
     /// The hub.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
-    }
-
-    /// Publishes that go on although their requester may have left.
-    #[must_use]
-    pub fn tasks(&self) -> &TaskTracker {
-        &self.tasks
     }
 
     /// Idempotency keys, for their regular sweep.

@@ -96,7 +96,7 @@ fn braces(path: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_route_is_described_and_nothing_else() {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/app.rs")).unwrap();
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/router.rs")).unwrap();
     let routes: BTreeSet<(String, String)> = source
         .split(".route(\"")
         .skip(1)

@@ -102,7 +102,7 @@ impl State {
 
     fn opening(&mut self) -> Bytes {
         let retry = self.subscription.hub().inner.retry_hint();
-        let (start, gap) = (self.subscription.start(), self.subscription.gap());
+        let (start, gap) = (self.subscription.start(), self.subscription.gaps().first());
         let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);
         Bytes::copy_from_slice(unchunk(&opening))
     }

@@ -171,8 +171,8 @@ pub struct Subscription {
     membership: Membership,
     cursor: Cursor,
     start: Position,
-    /// What was missed before the first event; told first.
-    gap: Option<Gap>,
+    /// What was missed before the first event, oldest first; told first.
+    gaps: Vec<Gap>,
     /// An event that a gap came before.
     held: Option<Piece>,
     terms: Terms,
@@ -186,7 +186,7 @@ pub(crate) struct Parts {
     pub(crate) membership: Membership,
     pub(crate) cursor: Cursor,
     pub(crate) start: Position,
-    pub(crate) gap: Option<Gap>,
+    pub(crate) gaps: Vec<Gap>,
     pub(crate) terms: Terms,
 }
 
@@ -196,10 +196,10 @@ impl Subscription {
         membership: Membership,
         cursor: Cursor,
         start: Position,
-        gap: Option<Gap>,
+        gaps: Vec<Gap>,
         terms: Terms,
     ) -> Subscription {
-        Subscription { task: None, membership, cursor, start, gap, held: None, terms, ended: false, hub }
+        Subscription { task: None, membership, cursor, start, gaps, held: None, terms, ended: false, hub }
     }
 
     /// The session that is read.
@@ -214,15 +214,20 @@ impl Subscription {
         self.start
     }
 
-    /// What was missed before the first event, if it has not been read yet.
+    /// What was missed before the first event and has not been read yet, oldest first: one gap for each reason.
     #[must_use]
-    pub fn gap(&self) -> Option<&Gap> {
-        self.gap.as_ref()
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
     /// The position after what was read last; resuming from it repeats nothing.
     #[must_use]
     pub fn position(&self) -> Position {
+        // A gap that has not been read is told again, if it is known where it begins.
+        let untold = self.gaps.first().filter(|gap| gap.missed.is_some()).and_then(|gap| gap.from);
+        if let Some(Position { epoch, sequence }) = untold {
+            return Position { epoch, sequence: sequence - 1 };
+        }
         let read = match self.held {
             Some(Piece::Event(sequence, _)) => sequence - 1,
             _ => self.cursor.next - 1,
@@ -249,7 +254,7 @@ impl Subscription {
             membership: self.membership,
             cursor: self.cursor,
             start: self.start,
-            gap: self.gap,
+            gaps: self.gaps,
             terms: self.terms,
         }
     }
@@ -264,8 +269,8 @@ impl Subscription {
     /// What comes next, without decoding it. `None` after the end. Never waits longer than for the next
     /// event; dropping the caller's future loses nothing.
     pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, CloseReason>> {
-        if let Some(gap) = self.gap.take() {
-            return Poll::Ready(Ok(Piece::Gap(gap)));
+        if !self.gaps.is_empty() {
+            return Poll::Ready(Ok(Piece::Gap(self.gaps.remove(0))));
         }
         self.record();
         let Some(task) = &self.task else { return Poll::Pending };

@@ -153,9 +153,8 @@ pub(super) fn clean_up(inner: &Arc<HubState>) {
         let now = inner.clock.now();
         let idle = |session: &Session| now.since(session.last_activity()) > ttl;
         let swept = inner.registry.slice(at, idle, |session| {
-            freed += session.with_log(|log| log.expire(now));
+            freed += session.with_log(|log| log.expire(now, session.oldest_needed()));
         });
-        inner.counters.events_held.fetch_sub(swept.events, Ordering::Relaxed);
         sessions += swept.sessions;
         place = swept.next;
         std::thread::yield_now();

@@ -67,9 +67,9 @@ impl Shard<'_> {
     fn opening(&mut self, head: Vec<u8>, parts: &Parts) -> Frame {
         let mut bytes = head;
         let retry = self.inner.retry_hint();
-        let opening = crate::wire::opening(&mut self.encoder, retry, parts.start, parts.gap.as_ref());
+        let opening = crate::wire::opening(&mut self.encoder, retry, parts.start, parts.gaps.first());
         bytes.extend_from_slice(&opening);
-        if let Some(gap) = &parts.gap {
+        for gap in &parts.gaps {
             bytes.extend_from_slice(crate::wire::gap_block(&mut self.encoder, gap));
         }
         Frame::new(&bytes, None)

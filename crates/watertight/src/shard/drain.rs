@@ -112,10 +112,12 @@ impl Shard<'_> {
         let result = if pieces.is_empty() {
             conn.cursor = cursor;
             conn.cold.held_ms = 0;
+            let group = conn.cold.group;
             if ended {
                 conn.closing = Some(CloseReason::SessionEnded);
                 Ok(Some(0))
             } else {
+                self.queue_look(group);
                 Ok(None)
             }
         } else {

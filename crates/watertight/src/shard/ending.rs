@@ -135,6 +135,8 @@ impl Shard<'_> {
             let session = Arc::clone(&group.session);
             self.groups.remove(key as usize);
             self.wake_paced(&session);
+        } else {
+            self.queue_look(key);
         }
         if let Some(slot) = moved {
             if let Some(conn) = self.conns.get_mut(slot as usize) {

@@ -26,6 +26,8 @@ pub(super) struct Group {
     pub(super) pumped: u64,
     /// Waits for, or is in the middle of, a pass.
     pub(super) queued: bool,
+    /// A member caught up or left by itself: the pass in progress may have met it before that.
+    again: bool,
     /// Next member of the pass in progress; 0 between passes.
     pub(super) at: usize,
     /// Where the pass in progress ends.
@@ -61,6 +63,7 @@ impl Group {
             members: Vec::new(),
             pumped,
             queued: false,
+            again: false,
             at: 0,
             upto: 0,
             slowest: Slowest::NONE,
@@ -102,6 +105,15 @@ impl Shard<'_> {
             group.queued = true;
             self.passes.push_back(key);
         }
+    }
+
+    /// Queues a pass because a member caught up or left by itself: how far behind the others are is to be said
+    /// anew, or memory pressure would spare history that nobody needs.
+    pub(super) fn queue_look(&mut self, key: u32) {
+        if let Some(group) = self.groups.get_mut(key as usize) {
+            group.again |= group.at > 0;
+        }
+        self.queue_pass(key);
     }
 
     /// Runs slices of passes until about `budget` sockets were looked at.
@@ -150,7 +162,7 @@ impl Shard<'_> {
         group.at = 0;
         group.pumped = group.pumped.max(group.upto);
         group.publish_slowest(group.slowest);
-        if group.session.head() > group.pumped {
+        if group.session.head() > group.pumped || std::mem::take(&mut group.again) {
             self.passes.push_back(key);
         } else {
             group.queued = false;
