@@ -148,8 +148,9 @@ impl TaskSubscriber {
 #[derive(Debug, Default)]
 struct Tasks {
     subscribers: Slab<StdArc<TaskSubscriber>>,
-    /// Publishers that wait for the pump. Bounded by the requests in flight.
-    paced: Slab<StdArc<AtomicWaker>>,
+    /// Publishers that wait for the pump, and how far behind each lets readers be. Bounded by the requests in
+    /// flight.
+    paced: Slab<(StdArc<AtomicWaker>, u64)>,
 }
 
 /// A named, ordered stream of events.
@@ -328,9 +329,9 @@ impl Session {
         shards || self.tasks.lock().subscribers.iter().any(|(_, task)| task.position() >= next)
     }
 
-    /// Adds a publisher that waits for the pump; the key takes it out again.
-    pub fn add_paced(&self, waker: StdArc<AtomicWaker>) -> usize {
-        let key = self.tasks.lock().paced.insert(waker);
+    /// Adds a publisher that waits until no reader is further behind than `near`; the key takes it out again.
+    pub fn add_paced(&self, waker: StdArc<AtomicWaker>, near: u64) -> usize {
+        let key = self.tasks.lock().paced.insert((waker, near));
         self.paced.fetch_add(1, Ordering::SeqCst);
         key
     }
@@ -351,8 +352,13 @@ impl Session {
         self.paced.load(Ordering::SeqCst) > 0
     }
 
+    /// How far behind readers may be without holding any waiting publisher back; `None`: none waits.
+    pub fn near(&self) -> Option<u64> {
+        self.tasks.lock().paced.iter().map(|(_, (_, near))| *near).min()
+    }
+
     /// Copies the waiting publishers' wakers out, so that they can be woken without the lock.
     pub fn paced(&self, into: &mut Vec<StdArc<AtomicWaker>>) {
-        into.extend(self.tasks.lock().paced.iter().map(|(_, waker)| StdArc::clone(waker)));
+        into.extend(self.tasks.lock().paced.iter().map(|(_, (waker, _))| StdArc::clone(waker)));
     }
 }

@@ -52,7 +52,7 @@ impl HubState {
         }
         let near = self.near(session);
         if backlog > near {
-            self.wait_for_readers(session, begun, |now| session.backlog(now) <= near).await;
+            self.wait_for_readers(session, begun, near, |now| session.backlog(now) <= near).await;
         }
     }
 
@@ -66,7 +66,10 @@ impl HubState {
     ) {
         let fits = |now| session.with_log(|log| has_room(session, log, now, (events, bytes)));
         if !fits(self.clock.now()) {
-            self.wait_for_readers(session, begun, fits).await;
+            // By count; how many of the unread may stay if bytes are the closer limit, nobody knows before.
+            let by_count = self.config.max_queue_size.saturating_sub(events) as u64;
+            let near = if bytes > self.config.max_history_bytes_per_session / 2 { 0 } else { by_count };
+            self.wait_for_readers(session, begun, near, fits).await;
         }
     }
 
@@ -75,9 +78,16 @@ impl HubState {
         self.clock.now() >= begun.after(WAIT_MAX) || self.is_stopping()
     }
 
-    async fn wait_for_readers(&self, session: &Arc<Session>, begun: Tick, enough: impl Fn(Tick) -> bool) {
+    /// Waits until it is `enough`; whoever is further behind than `near` meanwhile is held to be in the way.
+    async fn wait_for_readers(
+        &self,
+        session: &Arc<Session>,
+        begun: Tick,
+        near: u64,
+        enough: impl Fn(Tick) -> bool,
+    ) {
         let waker = Arc::new(AtomicWaker::new());
-        let _guard = PacedGuard { session, key: session.add_paced(Arc::clone(&waker)) };
+        let _guard = PacedGuard { session, key: session.add_paced(Arc::clone(&waker), near) };
         // The pumps look after those who wait: they wake them from time to time, so that a reader who stalls
         // is noticed, and whenever readers have come closer.
         for (slot, shard) in session.slots().iter().zip(&self.shards) {

@@ -222,7 +222,8 @@ impl Shard<'_> {
     /// may hold them back.
     pub(super) fn look_at_group(&mut self, key: u32, waited_ms: u64) {
         let Some(group) = self.groups.get(key as usize) else { return };
-        let limit = group.session.head().saturating_sub(self.inner.near(&group.session));
+        let near = group.session.near().unwrap_or_else(|| self.inner.near(&group.session));
+        let limit = group.session.head().saturating_sub(near);
         let nexts = group.members.iter().filter_map(|slot| self.conns.get(*slot as usize));
         let some_are_level = nexts.map(|conn| conn.cursor.next).any(|next| next >= limit);
         if waited_ms > 0 && (some_are_level || group.session.others_have(group.shard, limit)) {
