@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use watertight_testkit::{ConnectOptions, HubProcess, RawConnection, Response, SseReader, eventually};
+use watertight_testkit::http2::Frame;
+use watertight_testkit::{ConnectOptions, Http2, HubProcess, RawConnection, Response, SseReader, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -118,43 +119,159 @@ fn what_cannot_be_a_key_is_refused() {
     assert_eq!(published(&hub), 1);
 }
 
-#[test]
-fn a_publisher_that_leaves_in_the_middle_of_a_batch_finds_all_of_it_once() {
-    // A reader that stops makes the batch wait for it: time to leave in the middle.
-    let hub = HubProcess::builder(WATERTIGHT)
-        .flag("--max-queue-size", 40)
+/// A hub on which a batch of [`batch`] waits for a reader that takes nothing.
+fn hub_that_waits() -> HubProcess {
+    HubProcess::builder(WATERTIGHT)
+        .flag("--max-queue-size", 400)
         .flag("--max-history-per-session", 1000)
         .flag("--send-buffer-bytes", "16KiB")
-        .start();
-    let options = ConnectOptions::small_window();
-    let mut reader = SseReader::open_with(hub.address(), EVENTS, &[], &options).unwrap();
+        .start()
+}
+
+/// 400 events of 2 KB.
+fn batch(name: &str) -> String {
     let filler = "x".repeat(2000);
-    let events: Vec<Value> = (0..400).map(|n| json!({"data": format!("{n} {filler}")})).collect();
-    let body = json!(events).to_string();
+    json!((0..400).map(|n| json!({"data": format!("{name} {n} {filler}")})).collect::<Vec<_>>()).to_string()
+}
+
+fn ids(answer: &Value) -> Vec<&str> {
+    answer["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
+}
+
+/// Begins a publish on a connection of its own, and does not wait for its answer.
+fn begin(hub: &HubProcess, key: &str, body: &str) -> RawConnection {
     let request = hub.client().request("POST", EVENTS).header("Content-Type", "application/json");
-    let bytes = request.header("Idempotency-Key", "k").body(&body).bytes();
-    let mut leaver = RawConnection::connect(hub.address());
-    leaver.send(&bytes);
-    eventually!(published(&hub), |count| *count > 0);
+    let bytes = request.header("Idempotency-Key", key).body(body).bytes();
+    let mut connection = RawConnection::connect(hub.address());
+    connection.send(&bytes);
+    connection
+}
+
+#[test]
+fn a_publisher_that_leaves_while_it_waits_for_readers_finds_all_of_its_batch_once() {
+    let hub = hub_that_waits();
+    let options = ConnectOptions::small_window();
+    let reader = SseReader::open_with(hub.address(), EVENTS, &[], &options).unwrap();
+    let body = batch("b");
+    let leaver = begin(&hub, "k", &body);
+    // All of it at once, never a part.
+    assert_eq!(eventually!(published(&hub), |count| *count > 0), 400);
     leaver.reset();
 
     let answer = post(&hub, EVENTS, "k", "application/json", &body).expect(202).json();
-    let ids: Vec<&str> = answer["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 400);
-    assert_eq!(published(&hub), 400);
-    for (n, id) in ids.iter().enumerate() {
-        let event = reader.next_event();
-        if event.event_type == "gap" {
-            // It stalled for longer than publishers wait for it. What matters here is what is in the log.
-            break;
+    assert_eq!((ids(&answer).len(), published(&hub)), (400, 400));
+    let replay = hub.subscribe_with("demo", "replay=all", &[]);
+    for mut reader in [replay, reader] {
+        for (n, id) in ids(&answer).iter().enumerate() {
+            let event = reader.next_event();
+            assert_eq!(event.id, *id);
+            assert!(event.data.starts_with(&format!("\"b {n} ")), "{n}");
         }
-        assert_eq!((event.id.as_str(), event.data), (*id, format!("\"{n} {filler}\"")));
     }
-    let mut replay = hub.subscribe_with("demo", "replay=all", &[]);
-    for (n, id) in ids.iter().enumerate() {
-        let event = replay.next_event();
-        assert_eq!((event.id.as_str(), event.data), (*id, format!("\"{n} {filler}\"")));
+}
+
+#[test]
+fn a_publisher_that_leaves_while_its_batch_waits_for_room_leaves_nothing_and_its_key_is_free() {
+    let hub = hub_that_waits();
+    let options = ConnectOptions::small_window();
+    let mut reader = SseReader::open_with(hub.address(), EVENTS, &[], &options).unwrap();
+    let first = begin(&hub, "first", &batch("first"));
+    assert_eq!(eventually!(published(&hub), |count| *count > 0), 400);
+    // The reader has not read the first: there is no room for a second behind it.
+    let second = begin(&hub, "second", &batch("second"));
+    eventually!(hub.stats().number("budget.owners.requests") > 800_000);
+    second.reset();
+    eventually!(hub.stats().number("budget.owners.requests") < 400_000);
+    assert_eq!(published(&hub), 400, "no part of it");
+    let reads = std::thread::spawn(move || (0..800).map(|_| reader.next_event().data).collect::<Vec<_>>());
+    let answer = post(&hub, EVENTS, "second", "application/json", &batch("second")).expect(202).json();
+    assert_eq!((ids(&answer).len(), published(&hub)), (400, 800), "it was free, and published once");
+    let seen = reads.join().unwrap();
+    for (n, data) in seen.iter().enumerate() {
+        let expected = if n < 400 { format!("\"first {n} ") } else { format!("\"second {} ", n - 400) };
+        assert!(data.starts_with(&expected), "event {n}: {}", &data[..20]);
     }
+    drop(first);
+}
+
+#[test]
+fn a_batch_whose_http2_stream_is_reset_is_there_whole_or_not_at_all() {
+    let hub = hub_that_waits();
+    let options = ConnectOptions::small_window();
+    let _reader = SseReader::open_with(hub.address(), EVENTS, &[], &options).unwrap();
+    let first = begin(&hub, "first", &batch("first"));
+    assert_eq!(eventually!(published(&hub), |count| *count > 0), 400);
+    let caches = || hub.stats().number("budget.owners.caches");
+    let before = caches();
+    let mut http2 = Http2::connect(hub.address(), &[]);
+    let fields = [("content-type", "application/json"), ("idempotency-key", "second")];
+    // A few large events: within the stream's first window.
+    let events: Vec<Value> = (0..20).map(|n| json!({"data": format!("{n} {}", "x".repeat(1000))})).collect();
+    let body = json!(events).to_string();
+    http2.send(&[Frame::post(1, EVENTS, &fields)]).unwrap();
+    let parts = body.as_bytes().chunks(16_000).map(|part| Frame::data(1, part));
+    http2.send(&parts.collect::<Vec<_>>()).unwrap();
+    http2.send(&[Frame::end(1)]).unwrap();
+    eventually!(caches() > before);
+    http2.send(&[Frame::cancel(1)]).unwrap();
+    eventually!(caches() == before);
+    assert_eq!(published(&hub), 400, "no part of it");
+    drop(first);
+}
+
+#[test]
+fn refused_keys_leave_nothing() {
+    const REQUESTS: usize = 30_000;
+    let hub = HubProcess::start(WATERTIGHT);
+    post(&hub, EVENTS, "kept", "text/plain", "x").expect(202);
+    let refused = |from: usize, to: usize| {
+        let mut connection = RawConnection::connect(hub.address());
+        for numbers in (from..to).collect::<Vec<_>>().chunks(100) {
+            let requests = numbers.iter().map(|n| {
+                let body = r#"{"type":"gap","data":1}"#;
+                format!(
+                    "POST {EVENTS} HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n\
+                     Idempotency-Key: {n:0>255}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            });
+            connection.send(requests.collect::<String>());
+            for _ in numbers {
+                connection.read_response("POST").expect_problem(403, "RESERVED_EVENT_TYPE");
+            }
+        }
+    };
+    let caches = || hub.stats().number("budget.owners.caches");
+    let before = caches();
+    refused(0, 2_000);
+    let resident = hub.process().anon();
+    refused(2_000, REQUESTS);
+    assert_eq!(caches(), before);
+    let grown = hub.process().anon().saturating_sub(resident);
+    assert!(grown < 3 << 20, "{REQUESTS} refused keys left {grown} bytes");
+    post(&hub, EVENTS, "kept", "text/plain", "x").expect(202);
+    assert_eq!(published(&hub), 1);
+}
+
+#[test]
+fn keys_never_take_the_room_of_history() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--memory-warning-threshold-mb", 12)
+        .flag("--memory-critical-threshold-mb", 16)
+        .flag("--max-history-bytes-per-session", "4MiB")
+        .flag("--max-body-bytes", "1MiB")
+        .start();
+    hub.publish_text("other", "history");
+    let body = json!((0..1000).map(|n| json!({"data": n})).collect::<Vec<_>>()).to_string();
+    let caches = || hub.stats().number("budget.owners.caches");
+    for n in 0..1_500 {
+        post(&hub, EVENTS, &format!("key {n}"), "application/json", &body).expect(202);
+        if n % 100 == 0 {
+            assert!(caches() <= (16 << 20) / 32, "{}", caches());
+        }
+    }
+    assert_eq!(hub.stats().number("metrics.eventsShed"), 0, "no history went for them");
+    assert_eq!(hub.subscribe_with("other", "replay=all", &[]).next_event().data, "history");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Long-poll: the same cursors as streams, one answer at a time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use watertight_testkit::{HubProcess, RawConnection, Response, eventually, timed};
@@ -44,9 +45,56 @@ fn an_answer_has_events_and_a_cursor_and_says_that_nothing_is_missing() {
     let hub = HubProcess::start(WATERTIGHT);
     let event = json!({"type": "tick", "data": {"a": 1}});
     let id = hub.publish_json("demo", &event).remove(0);
-    let answer = poll(&hub, "replay=all&wait=0");
+    let mut answer = poll(&hub, "replay=all&wait=0");
     let told = json!({"id": id, "type": "tick", "data": "{\"a\":1}"});
+    answer["events"][0].as_object_mut().unwrap().remove("created_at").unwrap();
     assert_eq!(answer, json!({"events": [told], "next": id, "gap": null}));
+}
+
+#[test]
+fn an_answer_says_when_each_event_was_published_to_the_millisecond() {
+    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let hub = HubProcess::start(WATERTIGHT);
+    let before = since_epoch();
+    hub.publish_text("demo", "one");
+    let between = since_epoch();
+    hub.publish_json("demo", &json!([{"data": 2}, {"data": 3}]));
+    let after = since_epoch();
+    let answer = poll(&hub, "replay=all&wait=0");
+    let created_at = |n: usize| answer["events"][n]["created_at"].as_f64().unwrap();
+    // Cut to the millisecond.
+    assert!(before - 0.001 <= created_at(0) && created_at(0) <= between, "{answer}");
+    assert!(between - 0.001 <= created_at(1) && created_at(1) <= after, "{answer}");
+    assert_eq!(created_at(1), created_at(2), "a batch is published at once");
+    for n in 0..3 {
+        let millis = created_at(n) * 1000.0;
+        assert!((millis - millis.round()).abs() < 0.01, "{millis}");
+    }
+}
+
+#[test]
+fn two_reasons_are_two_gaps_and_each_answer_tells_one() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--max-history-per-session", 3)
+        .flag("--max-queue-size", 3)
+        .start();
+    let start = publish_numbers(&hub, 0..1).remove(0);
+    let evicted = publish_numbers(&hub, 1..4);
+    let expired = hub.publish_json("demo", &json!({"data": 4, "ttl": 0.001})).remove(0);
+    publish_numbers(&hub, 5..7);
+    eventually!(data(&poll(&hub, "replay=all&wait=0")) == ["5", "6"]);
+    let answer = poll(&hub, &format!("after={start}&wait=0"));
+    let gap = json!({"from": evicted[0], "to": evicted[2], "missed": 3, "reason": "evicted"});
+    assert_eq!((&answer["gap"], data(&answer).len()), (&gap, 0), "{answer}");
+    let answer = poll(&hub, &format!("after={}&wait=0", next(&answer)));
+    let gap = json!({"from": expired, "to": expired, "missed": 1, "reason": "expired"});
+    assert_eq!((&answer["gap"], data(&answer)), (&gap, vec!["5", "6"]), "{answer}");
+    // A stream tells both, one after the other.
+    let mut stream = hub.resume("demo", &start);
+    let (first, second) = (stream.expect_gap(), stream.expect_gap());
+    assert_eq!((first.reason.as_str(), first.missed), ("evicted", Some(3)));
+    assert_eq!((second.reason.as_str(), second.missed), ("expired", Some(1)));
+    assert_eq!(stream.next_data(2), ["5", "6"]);
 }
 
 #[test]

@@ -150,6 +150,25 @@ fn a_refused_batch_names_the_event_that_spoilt_it() {
 }
 
 #[test]
+fn a_batch_that_a_session_could_not_hold_at_once_is_refused_whole() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--max-queue-size", 50)
+        .flag("--max-history-bytes-per-session", "64KiB")
+        .flag("--max-event-bytes", "16KiB")
+        .start();
+    let batch = |events: usize, bytes: usize| {
+        let event = format!("{{\"data\":\"{}\"}}\n", "x".repeat(bytes));
+        hub.client().post(EVENTS, NDJSON, event.repeat(events))
+    };
+    batch(51, 10).expect_problem(413, "TOO_MANY_EVENTS");
+    let refused = batch(5, 14_000).expect_problem(413, "BATCH_TOO_LARGE");
+    assert_eq!(refused.get("index"), None, "no single event is wrong");
+    assert_eq!(hub.stats().number("metrics.eventsPublished"), 0);
+    assert_eq!(batch(50, 10).expect(202).json()["ids"].as_array().map(Vec::len), Some(50));
+    assert_eq!(batch(4, 14_000).expect(202).json()["ids"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
 fn a_body_is_taken_as_it_is_and_never_unpacked() {
     let hub = strict_hub();
     for encoding in ["gzip", "br", "deflate", "zstd", "identity, gzip"] {

@@ -184,6 +184,52 @@ fn threat_34_the_ladder_is_climbed_rung_by_rung_up_to_the_laggards_and_left_agai
 }
 
 #[test]
+fn threat_34_history_that_many_readers_once_replayed_is_let_go_and_newcomers_are_taken_again() {
+    const SESSIONS: usize = 100;
+    const EVENTS: usize = 15;
+    let hub = hub().flag("--event-ttl", 0).start();
+    let data = "x".repeat(10_000);
+    let history = (0..SESSIONS * EVENTS).map(|n| (format!("read-{}", n % SESSIONS), data.clone()));
+    let statuses = Pipeline::connect(hub.address()).publish(history);
+    assert!(statuses.iter().all(|status| *status == 202));
+    // Each replays all there is, catches up, and stays.
+    let mut readers: Vec<_> = (0..SESSIONS)
+        .map(|n| {
+            let mut reader = hub.subscribe_with(&format!("read-{n}"), "replay=all", &[]);
+            assert_eq!(reader.next_data(EVENTS).len(), EVENTS);
+            reader
+        })
+        .collect();
+    // Half of them in company: the others of the group have caught up, too, when one leaves.
+    for n in 0..SESSIONS / 2 {
+        hub.subscribe_with(&format!("read-{n}"), "replay=all", &[]).next_data(1);
+    }
+    assert!(hub.stats().used_bytes() > 14 * MIB, "{}", hub.stats().used_bytes());
+    let go_on = AtomicBool::new(true);
+    let mut seen = Seen::default();
+    std::thread::scope(|scope| {
+        let stop = Stop(&go_on);
+        let floods = ["a", "b"].map(|name| scope.spawn(|| flood(&hub, name, 30, &go_on)));
+        eventually!({
+            seen.look(&hub);
+            let shed = hub.stats().number("metrics.eventsShed") as usize;
+            shed > SESSIONS * EVENTS && seen.rungs.iter().any(|rung| *rung >= 2)
+        });
+        drop(stop);
+        let figures = floods.map(|flood| flood.join().unwrap());
+        println!("taken and refused: {figures:?}; {seen:?}");
+    });
+    assert!(seen.used_max <= CRITICAL, "{seen:?}");
+    assert_recovered(&hub);
+    assert_eq!(hub.stats().number("metrics.slowConsumers"), 0, "nobody was behind");
+    // They are there still, and have missed nothing.
+    for (n, reader) in readers.iter_mut().enumerate() {
+        let id = hub.publish_text(&format!("read-{n}"), "after");
+        assert_eq!((reader.next_event().id, reader.last_event_id()), (id.clone(), id.as_str()));
+    }
+}
+
+#[test]
 fn threat_34_a_laggard_that_is_no_plain_socket_holds_no_memory_either() {
     let hub = hub().flag("--write-deadline", "10m").flag("--half-open-timeout", "10m").start();
     // Streams of HTTP/2 without a window, each at the beginning of 19 MB.

@@ -149,6 +149,36 @@ fn threat_18_a_body_without_a_length_is_refused_at_its_limit_and_never_held() {
 }
 
 #[test]
+fn threat_18_a_body_on_its_way_is_charged_what_it_holds_and_no_more_than_it_has_sent() {
+    const BODIES: usize = 14;
+    const BYTES: usize = 8 << 20;
+    let hub = HubProcess::builder(WATERTIGHT).flag("--body-timeout", "60s").start();
+    let charged = || hub.stats().number("budget.owners.requests") as usize;
+    let head = format!("POST {EVENTS} HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n");
+    let mut connections: Vec<_> = (0..BODIES).map(|_| RawConnection::connect(hub.address())).collect();
+    for connection in &mut connections {
+        connection.send(format!("{head}Content-Length: {BYTES}\r\n\r\n{{\"data\":\""));
+    }
+    eventually!(hub.stats().live("request") >= BODIES as u64);
+    // What was declared and not sent is not charged.
+    eventually!(charged() > 0);
+    assert!(charged() < BODIES * 256 * 1024, "{} for {BODIES} heads", charged());
+    let before = hub.process().anon() as usize;
+    let filler = vec![b'x'; BYTES - 10];
+    for connection in &mut connections {
+        connection.send(&filler);
+    }
+    eventually!(charged() >= BODIES * BYTES);
+    let held = (hub.process().anon() as usize).saturating_sub(before);
+    println!("{} charged, {held} held", charged());
+    assert!(held < charged() * 5 / 4, "{held} held, {} charged", charged());
+    for connection in connections {
+        connection.reset();
+    }
+    eventually!(charged() == 0);
+}
+
+#[test]
 fn threat_18_a_compressed_body_is_refused_unread() {
     let hub = HubProcess::start(WATERTIGHT);
     // The head of a bomb; what follows is of no interest.

@@ -186,6 +186,37 @@ fn threat_08_a_dripper_that_is_never_quite_stalled_does_not_hold_up_the_others()
 }
 
 #[test]
+fn threat_08_a_dripper_does_not_hold_up_whole_batches_either() {
+    const BATCHES: usize = 6;
+    let hub = hub("10s").flag("--max-queue-size", 100).flag("--max-history-per-session", 100).start();
+    let mut good = hub.subscribe("demo");
+    let small = ConnectOptions::small_window();
+    let dripper = SseReader::open_with(hub.address(), PATH, &[], &small).unwrap();
+    let filler = "x".repeat(2_000);
+    let batches = (0..BATCHES).map(|batch| {
+        let lines = (0..100).map(|n| format!("{{\"data\":\"{} {filler}\"}}\n", 100 * batch + n));
+        lines.collect::<String>()
+    });
+    let batches: Vec<String> = batches.collect();
+    let go_on = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let stop = Stop(&go_on);
+        scope.spawn(|| drip(dripper, 4000, Duration::from_millis(100), &go_on));
+        let publishing = scope.spawn(|| {
+            let publish = |body: &String| hub.client().post(PATH, "application/x-ndjson", body).expect(202);
+            timed(|| batches.iter().for_each(|body| drop(publish(body)))).1
+        });
+        for n in 0..100 * BATCHES {
+            assert!(good.next_event().data.starts_with(&format!("\"{n} ")), "event {n}");
+        }
+        drop(stop);
+        let took = publishing.join().unwrap();
+        println!("{BATCHES} batches beside a dripper took {took:?}");
+        assert!(took < Duration::from_secs(10), "one dripper slowed {BATCHES} batches down to {took:?}");
+    });
+}
+
+#[test]
 fn threat_08_whoever_reads_again_after_dripping_is_told_what_it_missed() {
     const EVENTS: usize = 2000;
     let hub = hub("20s").flag("--max-queue-size", 100).flag("--max-history-per-session", 50).start();

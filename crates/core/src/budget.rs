@@ -174,6 +174,13 @@ impl Permit {
     pub fn bytes(&self) -> usize {
         self.bytes as usize
     }
+
+    /// Takes up to `bytes` of it out, as a permit of their own. What is charged in all stays the same.
+    pub fn split(&mut self, bytes: usize) -> Permit {
+        let taken = self.bytes.min(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.bytes -= taken;
+        Permit { budget: Arc::clone(&self.budget), owner: self.owner, bytes: taken }
+    }
 }
 
 impl Drop for Permit {

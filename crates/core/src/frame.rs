@@ -5,8 +5,9 @@
 //! its last byte is freed.
 
 use std::fmt;
+use std::time::Duration;
 
-use triomphe::ThinArc;
+use triomphe::{Arc, ThinArc};
 use watertight_wire::unchunk;
 
 use crate::budget::Permit;
@@ -14,18 +15,54 @@ use crate::budget::Permit;
 struct Head {
     /// Gives the frame's bytes back to the budget when the last reader lets go; `None` for frames that live
     /// only for one write (gaps).
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
+    /// When it was published, milliseconds since the Unix epoch. Wall time: for people, not for deadlines.
+    created_at_ms: u64,
 }
+
+/// What a frame keeps beside its bytes and their count.
+#[cfg(test)]
+pub(crate) const HEAD_BYTES: usize = size_of::<Head>();
 
 /// One encoded event. Cloning shares it.
 #[derive(Clone)]
 pub struct Frame(ThinArc<Head, u8>);
 
 impl Frame {
-    /// Copies one HTTP/1.1 chunk, as `watertight_wire::Encoder` makes it, into a frame of its exact size.
+    /// Copies one HTTP/1.1 chunk, as `watertight_wire::Encoder` makes it, into a frame of its exact size. One of
+    /// the hub's own words: for an event, see [`Frame::published`].
     #[must_use]
     pub fn new(chunk: &[u8], permit: Option<Permit>) -> Frame {
-        Frame(ThinArc::from_header_and_slice(Head { _permit: permit }, chunk))
+        Frame(ThinArc::from_header_and_slice(Head { permit, created_at_ms: 0 }, chunk))
+    }
+
+    /// The same for an event that is published at `created_at`, wall time since the Unix epoch.
+    #[must_use]
+    pub fn published(chunk: &[u8], permit: Option<Permit>, created_at: Duration) -> Frame {
+        let created_at_ms = u64::try_from(created_at.as_millis()).unwrap_or(u64::MAX);
+        Frame(ThinArc::from_header_and_slice(Head { permit, created_at_ms }, chunk))
+    }
+
+    /// Charges the frame with `permit` from here on. Only before it is shared; later the permit is given back at
+    /// once.
+    pub fn charge(&mut self, permit: Permit) {
+        self.0.with_arc_mut(|frame| {
+            if let Some(frame) = Arc::get_mut(frame) {
+                frame.header_mut().permit = Some(permit);
+            }
+        });
+    }
+
+    /// When it was published, since the Unix epoch, in whole milliseconds; zero for the hub's own words.
+    #[must_use]
+    pub fn created_at(&self) -> Duration {
+        Duration::from_millis(self.0.header.header.created_at_ms)
+    }
+
+    /// Bytes it is charged.
+    #[must_use]
+    pub fn charged(&self) -> usize {
+        self.0.header.header.permit.as_ref().map_or(0, Permit::bytes)
     }
 
     /// The whole chunk: size line, event, line end.
@@ -78,5 +115,26 @@ mod tests {
         assert_eq!(slow_reader.chunk(), CHUNK);
         drop(slow_reader);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_frame_that_is_charged_later_gives_the_same_back_and_a_shared_one_is_not_charged_twice() {
+        let budget = Budget::new(1000, 1000);
+        let mut permit = budget.charge(Owner::Frames, 100);
+        let mut frame = Frame::new(CHUNK, None);
+        frame.charge(permit.split(30));
+        let reader = frame.clone();
+        frame.charge(permit.split(30));
+        assert_eq!((frame.charged(), reader.charged(), budget.used()), (30, 30, 70));
+        drop((frame, reader, permit));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_frame_knows_when_it_was_published_to_the_millisecond() {
+        let at = Duration::from_micros(1_764_150_000_123_456);
+        let frame = Frame::published(CHUNK, None, at);
+        assert_eq!(frame.created_at(), Duration::from_millis(1_764_150_000_123));
+        assert_eq!(frame.chunk(), CHUNK, "it is not on the wire");
     }
 }

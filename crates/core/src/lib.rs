@@ -13,6 +13,7 @@
 //! | [`frame`] | [`Frame`]: one encoded event, shared by all who read it |
 //! | [`log`] | [`Log`]: the bounded ring, and [`Cursor`]: a position in it |
 //! | [`gap`] | [`Gap`]: what a subscriber missed, and why |
+//! | [`gate`] | [`PublishGate`]: nothing is published once the hub has looked for the last time |
 //! | [`session`] | [`Session`]: a named log and who reads it |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
@@ -26,6 +27,7 @@ pub mod budget;
 pub mod dirty;
 pub mod frame;
 pub mod gap;
+pub mod gate;
 pub mod id;
 pub mod ledger;
 pub mod life;
@@ -43,10 +45,11 @@ pub use budget::{Budget, Exhausted, Ladder, Owner, Permit, Rung};
 pub use dirty::DirtyQueue;
 pub use frame::Frame;
 pub use gap::{Gap, GapReason};
+pub use gate::PublishGate;
 pub use id::{Epoch, Position};
 pub use ledger::{Entry, Kind, Ledger};
 pub use life::{Access, CloseReason, ConnectionState, Delivery, Due, End, Finish, Life, Policy};
-pub use log::{Cursor, Log, LogLimits, Piece, Resume};
+pub use log::{Cursor, EventCount, Log, LogLimits, Piece, Resume};
 pub use name::{InvalidSessionName, SessionName};
 pub use registry::{Registry, RegistryError};
 pub use session::{Session, TaskSubscriber};

@@ -13,12 +13,12 @@ pub const ID_TEXT_BYTES_MAX: usize = 12 + 1 + 16;
 /// Longest `Last-Event-ID` that is looked at at all, bytes. Anything longer is no id of ours.
 pub const RESUME_TEXT_BYTES_MAX: usize = 128;
 
-/// What a frame costs beside its bytes: the shared count, the permit, the allocator's rounding, the ring's slot.
+/// What a frame costs beside its bytes: the shared count, the permit, the allocator's rounding, what the ring keeps of it.
 pub const FRAME_OVERHEAD_BYTES: usize = 64;
 
 /// What a session costs beside its frames, its name and its shards' slots: the struct, its places in the
 /// registry.
-pub const SESSION_OVERHEAD_BYTES: usize = 448;
+pub const SESSION_OVERHEAD_BYTES: usize = 544;
 
 /// What a subscriber costs: its record in a shard, its timer, its membership.
 pub const SUBSCRIBER_OVERHEAD_BYTES: usize = 384;

@@ -3,8 +3,13 @@
 //! A cursor is a number. Reading copies nothing but shared frames; whatever a cursor cannot be given any more
 //! becomes a [`Gap`] before anything newer. Resuming is arithmetic, never a search for an id; only what expired
 //! since the last cleanup is stepped over. The log knows no subscribers, no locks and no clock.
+//!
+//! Expiry is for history: who replays passes over what expired, who is live gets every event that is still held.
 
+mod count;
+mod gone;
 mod read;
+mod release;
 
 use std::collections::VecDeque;
 
@@ -12,12 +17,14 @@ use crate::frame::Frame;
 use crate::gap::{Gap, GapReason};
 use crate::id::{Epoch, Position};
 use crate::limits::{FRAME_OVERHEAD_BYTES, SEQUENCE_MAX};
+use crate::sync::Arc;
 use crate::time::Tick;
 
+use self::count::Counted;
+pub use self::count::EventCount;
+use self::gone::Gone;
 pub use self::read::ReadLimit;
-
-/// A ring of this many slots is kept as it is: too little memory to be worth the copying.
-const SPARE_SLOTS: usize = 64;
+pub use self::release::Freed;
 
 /// How much a log keeps, and for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,39 +77,18 @@ pub enum Piece {
     Gap(Gap),
 }
 
+/// What the ring keeps of an event.
 #[derive(Debug)]
-struct Slot {
+struct Kept {
     /// `None` once it expired in the middle of the ring: its bytes are free, its number is not.
     frame: Option<Frame>,
     expires: Tick,
 }
 
-impl Slot {
-    fn alive(&self, now: Tick) -> Option<&Frame> {
+impl Kept {
+    /// The event for who replays.
+    fn unexpired(&self, now: Tick) -> Option<&Frame> {
         self.frame.as_ref().filter(|_| now < self.expires)
-    }
-}
-
-/// What an eviction freed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Freed {
-    /// Events let go.
-    pub events: usize,
-    /// Their bytes, overhead included.
-    pub bytes: usize,
-}
-
-impl Freed {
-    fn add(&mut self, frame: &Frame) {
-        self.events += 1;
-        self.bytes += cost(frame);
-    }
-}
-
-impl std::ops::AddAssign for Freed {
-    fn add_assign(&mut self, other: Freed) {
-        self.events += other.events;
-        self.bytes += other.bytes;
     }
 }
 
@@ -111,17 +97,19 @@ impl std::ops::AddAssign for Freed {
 pub struct Log {
     epoch: Epoch,
     limits: LogLimits,
-    slots: VecDeque<Slot>,
-    /// Number of the oldest slot; equals `next` when the ring is empty.
+    /// The oldest always has its frame.
+    kept: VecDeque<Kept>,
+    /// Number of the oldest event kept; equals `next` when the ring is empty.
     first: u64,
-    /// Why the event before `first` is gone.
-    lost: GapReason,
+    /// Why the events before `first` are gone.
+    gone: Gone,
     bytes: usize,
     /// Events that still have their frame.
     events: usize,
     /// No event expires before this: spares the walk.
     earliest_expiry: Tick,
     ended: bool,
+    counted: Counted,
 }
 
 impl Log {
@@ -131,14 +119,22 @@ impl Log {
         Log {
             epoch,
             limits,
-            slots: VecDeque::new(),
+            kept: VecDeque::new(),
             first: 1,
-            lost: GapReason::Evicted,
+            gone: Gone::default(),
             bytes: 0,
             events: 0,
             earliest_expiry: Tick::NEVER,
             ended: false,
+            counted: Counted::default(),
         }
+    }
+
+    /// The same log, with its events counted in `count` as long as it is there and has not ended.
+    #[must_use]
+    pub fn counted_in(mut self, count: Arc<EventCount>) -> Log {
+        self.counted = Counted::among(count);
+        self
     }
 
     /// This life of the log.
@@ -150,7 +146,7 @@ impl Log {
     /// Number that the next event will get.
     #[must_use]
     pub fn next(&self) -> u64 {
-        self.first + self.slots.len() as u64
+        self.first + self.kept.len() as u64
     }
 
     /// Number of the oldest event kept (or of the next event, if none is).
@@ -180,6 +176,7 @@ impl Log {
     /// Ends the log for good: from now on nothing is appended or let go, what is there can still be read.
     /// Returns how many events it held; 0 if it had ended before.
     pub fn end(&mut self) -> usize {
+        self.counted.set(0);
         if std::mem::replace(&mut self.ended, true) { 0 } else { self.events }
     }
 
@@ -192,87 +189,42 @@ impl Log {
     /// Appends an event that expires at `expires`, and lets the oldest go until count and bytes are within
     /// bounds again. Returns what was let go.
     pub fn append(&mut self, frame: Frame, expires: Tick) -> Freed {
+        self.append_all([(frame, expires)])
+    }
+
+    /// Appends events one after the other: whoever reads the log sees all of them or none.
+    pub fn append_all(&mut self, events: impl IntoIterator<Item = (Frame, Tick)>) -> Freed {
         debug_assert!(!self.ended, "an ended log takes no events");
-        debug_assert!(self.next() <= SEQUENCE_MAX, "2^53 events in one life of a log");
-        self.bytes += cost(&frame);
-        self.events += 1;
-        self.earliest_expiry = self.earliest_expiry.min(expires);
-        self.slots.push_back(Slot { frame: Some(frame), expires });
         let mut freed = Freed::default();
-        while self.slots.len() > self.limits.capacity().max(1)
-            || (self.bytes > self.limits.max_bytes && self.slots.len() > 1)
-        {
-            self.pop_front(GapReason::Evicted, &mut freed);
-        }
-        self.give_back_room();
-        freed
-    }
-
-    /// Lets go of what expired by `now`: whole slots at the front, only the frames elsewhere. A walk over the
-    /// ring at most, and none at all before the earliest expiry.
-    pub fn expire(&mut self, now: Tick) -> Freed {
-        let mut freed = Freed::default();
-        if now < self.earliest_expiry || self.ended {
-            return freed;
-        }
-        while self.slots.front().is_some_and(|slot| slot.alive(now).is_none()) {
-            self.pop_front(GapReason::Expired, &mut freed);
-        }
-        let mut earliest = Tick::NEVER;
-        for slot in &mut self.slots {
-            if slot.expires > now {
-                earliest = earliest.min(slot.expires);
-            } else if let Some(frame) = slot.frame.take() {
-                freed.add(&frame);
-                self.events -= 1;
-                self.bytes -= cost(&frame);
+        for (frame, expires) in events {
+            debug_assert!(self.next() <= SEQUENCE_MAX, "2^53 events in one life of a log");
+            self.bytes += cost(&frame);
+            self.events += 1;
+            self.earliest_expiry = self.earliest_expiry.min(expires);
+            self.kept.push_back(Kept { frame: Some(frame), expires });
+            while self.kept.len() > self.limits.capacity().max(1)
+                || (self.bytes > self.limits.max_bytes && self.events > 1)
+            {
+                self.pop_front(GapReason::Evicted, &mut freed);
             }
         }
-        self.earliest_expiry = earliest;
-        self.give_back_room();
+        self.after_letting_go();
         freed
     }
 
-    /// Lets go of everything before `sequence` (memory pressure).
-    pub fn shed_before(&mut self, sequence: u64) -> Freed {
-        let mut freed = Freed::default();
-        while self.first < sequence && !self.slots.is_empty() && !self.ended {
-            self.pop_front(GapReason::Evicted, &mut freed);
+    /// Whether `events` more, of `bytes` in all, can be appended without taking anything from a live reader
+    /// that has read up to `sequence` (exclusive): neither pushed out nor put further back than it may lag.
+    #[must_use]
+    pub fn has_room_behind(&self, sequence: u64, events: usize, bytes: usize) -> bool {
+        let unread = usize::try_from(self.next().saturating_sub(sequence)).unwrap_or(usize::MAX);
+        if unread.saturating_add(events) > self.limits.max_queue_size {
+            return false;
         }
-        self.give_back_room();
-        freed
-    }
-
-    /// Lets go of the oldest events until `bytes` are free or the log is empty.
-    pub fn shed_bytes(&mut self, bytes: usize) -> Freed {
-        let mut freed = Freed::default();
-        while freed.bytes < bytes && !self.slots.is_empty() && !self.ended {
-            self.pop_front(GapReason::Evicted, &mut freed);
+        if self.bytes.saturating_add(bytes) <= self.limits.max_bytes {
+            return true;
         }
-        self.give_back_room();
-        freed
-    }
-
-    /// Gives back the ring's own memory after a burst: its slots are charged with the events that fill them,
-    /// so empty ones must stay few.
-    fn give_back_room(&mut self) {
-        let spacious = self.slots.capacity() > SPARE_SLOTS && self.slots.len() < self.slots.capacity() / 4;
-        if spacious || self.slots.is_empty() {
-            self.slots.shrink_to_fit();
-        }
-    }
-
-    fn pop_front(&mut self, why: GapReason, freed: &mut Freed) {
-        if let Some(slot) = self.slots.pop_front() {
-            self.first += 1;
-            // A slot whose frame had expired before is gone because of that, whatever pushes it out now.
-            self.lost = if slot.frame.is_some() { why } else { GapReason::Expired };
-            if let Some(frame) = slot.frame {
-                freed.add(&frame);
-                self.events -= 1;
-                self.bytes -= cost(&frame);
-            }
-        }
+        let needed = self.kept.iter().rev().take(unread).filter_map(|kept| kept.frame.as_ref());
+        needed.map(cost).sum::<usize>().saturating_add(bytes) <= self.limits.max_bytes
     }
 }
 
@@ -284,6 +236,7 @@ pub fn cost(frame: &Frame) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::release::SPARE_EVENTS;
     use super::*;
 
     fn log_of(events: usize, expires: impl Fn(usize) -> Tick) -> Log {
@@ -297,31 +250,32 @@ mod tests {
 
     #[test]
     fn an_empty_log_has_allocated_nothing() {
-        assert_eq!(log_of(0, |_| Tick::NEVER).slots.capacity(), 0);
+        assert_eq!(log_of(0, |_| Tick::NEVER).kept.capacity(), 0);
     }
 
     #[test]
     fn leak_class_f_a_ring_gives_its_room_back_after_a_burst_however_it_was_emptied() {
-        let few = |log: &Log| log.slots.capacity() <= SPARE_SLOTS;
+        let few = |log: &Log| log.kept.capacity() <= SPARE_EVENTS;
         let mut expired = log_of(10_000, |number| if number < 9_990 { Tick(1) } else { Tick::NEVER });
-        expired.expire(Tick(1));
-        assert!(expired.events() == 10 && few(&expired), "{}", expired.slots.capacity());
+        expired.expire(Tick(1), u64::MAX);
+        assert!(expired.events() == 10 && few(&expired), "{}", expired.kept.capacity());
         let mut shed = log_of(10_000, |_| Tick::NEVER);
         shed.shed_before(9_991);
-        assert!(shed.events() == 10 && few(&shed), "{}", shed.slots.capacity());
+        assert!(shed.events() == 10 && few(&shed), "{}", shed.kept.capacity());
         let mut shed = log_of(10_000, |_| Tick::NEVER);
-        shed.shed_bytes(shed.bytes() - 1);
-        assert!(shed.events() == 0 && shed.slots.capacity() == 0, "{}", shed.slots.capacity());
+        shed.shed(shed.bytes() - 1, u64::MAX);
+        assert!(shed.events() == 0 && shed.kept.capacity() == 0, "{}", shed.kept.capacity());
         let mut pushed_out = log_of(10_000, |_| Tick::NEVER);
         pushed_out.limits.max_bytes = 1000;
         pushed_out.append(Frame::new(b"0\r\n\r\n", None), Tick::NEVER);
-        assert!(pushed_out.events() > 0 && few(&pushed_out), "{}", pushed_out.slots.capacity());
+        assert!(pushed_out.events() > 0 && few(&pushed_out), "{}", pushed_out.kept.capacity());
     }
 
     #[test]
-    fn a_slot_of_the_ring_is_within_what_a_frame_is_charged_beside_its_bytes() {
+    fn what_the_ring_keeps_of_an_event_is_within_what_it_is_charged_beside_its_bytes() {
         let shared_count_and_length = 2 * size_of::<usize>();
-        let permit = size_of::<Option<crate::budget::Permit>>();
-        assert!(size_of::<Slot>() + shared_count_and_length + permit <= FRAME_OVERHEAD_BYTES);
+        assert!(
+            size_of::<Kept>() + shared_count_and_length + crate::frame::HEAD_BYTES <= FRAME_OVERHEAD_BYTES
+        );
     }
 }

@@ -188,8 +188,9 @@ impl TaskSubscriber {
 #[derive(Debug, Default)]
 struct Tasks {
     subscribers: Table<StdArc<TaskSubscriber>>,
-    /// Publishers that wait for the pump. Bounded by the requests in flight.
-    paced: Slab<StdArc<AtomicWaker>>,
+    /// Publishers that wait for the pump, and how far behind each lets readers be. Bounded by the requests in
+    /// flight.
+    paced: Slab<(StdArc<AtomicWaker>, u64)>,
 }
 
 /// A named, ordered stream of events.
@@ -387,9 +388,9 @@ impl Session {
         shards || self.fold_tasks(false, |any, task| any || (next..u64::MAX).contains(&task.position()))
     }
 
-    /// Adds a publisher that waits for the pump; the key takes it out again.
-    pub fn add_paced(&self, waker: StdArc<AtomicWaker>) -> usize {
-        let key = self.with_tasks(|tasks| tasks.paced.insert(waker));
+    /// Adds a publisher that waits until no reader is further behind than `near`; the key takes it out again.
+    pub fn add_paced(&self, waker: StdArc<AtomicWaker>, near: u64) -> usize {
+        let key = self.with_tasks(|tasks| tasks.paced.insert((waker, near)));
         self.paced.fetch_add(1, Ordering::SeqCst);
         key
     }
@@ -407,10 +408,23 @@ impl Session {
         self.paced.load(Ordering::SeqCst) > 0
     }
 
+    /// How far behind readers may be without holding any waiting publisher back; `None`: none waits.
+    pub fn near(&self) -> Option<u64> {
+        self.tasks.lock().as_ref()?.paced.iter().map(|(_, (_, near))| *near).min()
+    }
+
+    /// Whether a waiting publisher may have waited enough where no reader is further behind than `backlog`. One that
+    /// waits for bytes (`near` is 0) does not know before how many events those are.
+    pub fn is_near_enough(&self, backlog: u64) -> bool {
+        let tasks = self.tasks.lock();
+        let mut paced = tasks.iter().flat_map(|tasks| tasks.paced.iter());
+        paced.any(|(_, (_, near))| *near == 0 || backlog <= *near)
+    }
+
     /// Copies the waiting publishers' wakers out, so that they can be woken without the lock.
     pub fn paced(&self, into: &mut Vec<StdArc<AtomicWaker>>) {
         let tasks = self.tasks.lock();
         let paced = tasks.iter().flat_map(|tasks| tasks.paced.iter());
-        into.extend(paced.map(|(_, waker)| StdArc::clone(waker)));
+        into.extend(paced.map(|(_, (waker, _))| StdArc::clone(waker)));
     }
 }

@@ -252,3 +252,17 @@ fn names_in_json_are_stable() {
     assert!(rungs.iter().all(|(rung, name)| rung.name() == *name));
     assert!(rungs.is_sorted_by_key(|(rung, _)| *rung), "each rung includes those below it");
 }
+
+#[test]
+fn a_permit_that_is_split_gives_the_same_back_in_parts() {
+    let budget = Budget::new(1000, 1000);
+    let mut whole = budget.charge(Owner::Frames, 100);
+    let part = whole.split(30);
+    assert_eq!((whole.bytes(), part.bytes(), budget.used()), (70, 30, 100));
+    drop(part);
+    assert_eq!((budget.used(), budget.used_by(Owner::Frames)), (70, 70));
+    let rest = whole.split(usize::MAX);
+    assert_eq!((whole.bytes(), rest.bytes()), (0, 70), "no more than there is");
+    drop((whole, rest));
+    assert_eq!((budget.used(), budget.used_by(Owner::Frames)), (0, 0));
+}

@@ -19,8 +19,8 @@ fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<Told> {
 
 /// Everything that a subscriber is told who comes with `resume`: the gap first.
 fn told(log: &Log, resume: Resume) -> Vec<Told> {
-    let (mut cursor, gap) = log.locate(resume, true, NOW);
-    let mut told: Vec<Told> = gap.map(Told::Gap).into_iter().collect();
+    let (mut cursor, gaps) = log.locate(resume, true, NOW);
+    let mut told: Vec<Told> = gaps.into_iter().map(Told::Gap).collect();
     told.extend(read_all(log, &mut cursor, NOW));
     told
 }
@@ -81,7 +81,7 @@ fn what_expired_is_a_gap_that_says_so_whether_cleanup_came_by_or_not() {
         (0..3).for_each(|_| append_until(&mut log, Tick(500)));
         append(&mut log);
         if cleaned {
-            assert_eq!(log.expire(NOW).events, 3);
+            assert_eq!(log.expire(NOW, u64::MAX).events, 3);
         }
         let mut expected = events(1..=2);
         expected.push(Told::Gap(gap(&log, 3, 5, GapReason::Expired)));
@@ -94,16 +94,16 @@ fn what_expired_is_a_gap_that_says_so_whether_cleanup_came_by_or_not() {
 fn an_event_lives_until_its_time_to_live_ends_and_not_a_millisecond_longer() {
     let mut log = log_of(0, limits(10, 10));
     append_until(&mut log, Tick(500));
-    let at_the_start = Cursor { next: 1, live: true };
+    let at_the_start = Cursor { next: 1, live: false };
     assert_eq!(read_all(&log, &mut at_the_start.clone(), Tick(499)), events([1]));
     let expired = [Told::Gap(gap(&log, 1, 1, GapReason::Expired))];
     assert_eq!(read_all(&log, &mut at_the_start.clone(), Tick(500)), expired);
-    assert_eq!(log.expire(Tick(499)), Freed::default());
-    assert_eq!(log.expire(Tick(500)).events, 1);
+    assert_eq!(log.expire(Tick(499), u64::MAX), Freed::default());
+    assert_eq!(log.expire(Tick(500), u64::MAX).events, 1);
 }
 
 #[test]
-fn a_read_of_one_event_tells_one_gap_and_one_event_at_most() {
+fn a_read_of_one_piece_tells_one_gap_or_one_event() {
     let mut log = log_of(0, limits(10, 10));
     for number in 1..=8 {
         append_until(&mut log, if number % 2 == 1 { Tick(500) } else { Tick::NEVER });
@@ -111,9 +111,80 @@ fn a_read_of_one_event_tells_one_gap_and_one_event_at_most() {
     let (mut cursor, _) = log.locate(Resume::After(log.position(0)), true, Tick::ZERO);
     for number in [2, 4, 6, 8] {
         let missed = Told::Gap(gap(&log, number - 1, number - 1, GapReason::Expired));
-        assert_eq!(read(&log, &mut cursor, NOW, 1, AMPLE), [missed, Told::Event(number)]);
-        assert_eq!(cursor.next, number + 1, "what was not told is not passed over");
+        assert_eq!(read(&log, &mut cursor, NOW, 1, AMPLE), [missed]);
+        assert_eq!(read(&log, &mut cursor, NOW, 1, AMPLE), [Told::Event(number)]);
     }
+    assert_eq!(read(&log, &mut cursor, NOW, 1, AMPLE), []);
+}
+
+#[test]
+fn a_gap_tells_the_reason_of_what_it_tells_and_two_reasons_are_two_gaps() {
+    // Three are kept: 1 to 3 are pushed out, 4 expires, 5 and 6 stay.
+    let mut log = log_of(3, limits(3, 3));
+    append_until(&mut log, Tick(500));
+    (0..2).for_each(|_| append(&mut log));
+    for cleaned in [false, true] {
+        if cleaned {
+            assert_eq!(log.expire(NOW, u64::MAX).events, 1);
+        }
+        let missed = [gap(&log, 1, 3, GapReason::Evicted), gap(&log, 4, 4, GapReason::Expired)];
+        let mut expected: Vec<_> = missed.into_iter().map(Told::Gap).collect();
+        expected.extend(events(5..=6));
+        let after = |sequence| Resume::After(log.position(sequence));
+        assert_eq!(told(&log, after(0)), expected, "who comes back; cleaned: {cleaned}");
+        expected.remove(0);
+        assert_eq!(told(&log, after(3)), expected, "who knows of the first gap; cleaned: {cleaned}");
+        let replaying = &mut Cursor { next: 1, live: false };
+        assert_eq!(read_all(&log, replaying, NOW)[..2], missed.map(Told::Gap), "who is there already");
+    }
+}
+
+#[test]
+fn what_a_live_reader_lagged_behind_and_what_was_shed_since_are_two_gaps() {
+    let mut log = log_of(8, limits(5, 100));
+    log.shed_before(7);
+    let mut late = Cursor { next: 1, live: true };
+    let mut expected =
+        vec![Told::Gap(gap(&log, 1, 3, GapReason::Lagged)), Told::Gap(gap(&log, 4, 6, GapReason::Evicted))];
+    expected.extend(events(7..=8));
+    assert_eq!(read_all(&log, &mut late, NOW), expected);
+}
+
+#[test]
+fn however_often_reasons_alternate_few_are_remembered_and_nothing_is_left_untold() {
+    let mut log = log_of(0, limits(4, 4));
+    for turn in 0..500 {
+        append_until(&mut log, if turn % 2 == 0 { Tick(500) } else { Tick::NEVER });
+        log.expire(NOW, u64::MAX);
+    }
+    let (cursor, gaps) = log.locate(Resume::After(log.position(0)), true, NOW);
+    assert_eq!(gaps.len(), 8, "{gaps:?}");
+    assert_eq!(gaps[0].from, Some(log.position(1)));
+    assert_eq!(gaps.iter().map(|gap| gap.missed.unwrap()).sum::<u64>(), cursor.next - 1);
+}
+
+#[test]
+fn who_is_live_gets_every_event_that_is_held_expired_or_not_and_cleanup_leaves_it_to_him() {
+    let mut log = log_of(0, limits(10, 10));
+    let (mut live, _) = log.locate(Resume::Live, true, NOW);
+    (0..4).for_each(|_| append_until(&mut log, Tick(500)));
+    assert_eq!(read(&log, &mut live, NOW, 1, AMPLE), events([1]));
+    assert_eq!(log.expire(NOW, live.next).events, 1, "the one that was read");
+    assert_eq!(told(&log, Resume::After(log.position(0))).len(), 1, "history is over for everybody else");
+    assert_eq!(read_all(&log, &mut live, NOW), events(2..=4));
+    assert_eq!(log.expire(NOW, live.next).events, 3, "and goes when nobody needs it");
+}
+
+#[test]
+fn there_is_room_for_more_while_nothing_that_a_reader_needs_would_be_pushed_out() {
+    let log = log_of(6, limits(10, 4));
+    assert!(log.has_room_behind(7, 10, 0) && !log.has_room_behind(7, 11, 0), "who has caught up");
+    assert!(log.has_room_behind(4, 7, 0) && !log.has_room_behind(4, 8, 0), "who is three behind");
+    let each = log.bytes() / 6;
+    let mut log = Log::new(epoch(), LogLimits { max_queue_size: 10, max_history: 4, max_bytes: 7 * each });
+    (0..6).for_each(|_| append(&mut log));
+    assert!(log.has_room_behind(7, 7, 7 * each), "what has been read may go");
+    assert!(log.has_room_behind(5, 5, 5 * each) && !log.has_room_behind(5, 5, 5 * each + 1));
 }
 
 #[test]
@@ -130,13 +201,13 @@ fn under_memory_pressure_a_newcomer_gets_live_events_only_and_a_gap_for_what_it_
     let log = log_of(6, limits(10, 4));
     let pressed = |resume| log.locate(resume, false, NOW);
     let live = Cursor { next: 7, live: true };
-    assert_eq!(pressed(Resume::Live), (live, None));
-    assert_eq!(pressed(Resume::All), (live, Some(gap(&log, 3, 6, GapReason::Evicted))));
-    assert_eq!(pressed(Resume::Last(2)), (live, Some(gap(&log, 5, 6, GapReason::Evicted))));
-    assert_eq!(pressed(Resume::Last(0)), (live, None));
+    assert_eq!(pressed(Resume::Live), (live, Vec::new()));
+    assert_eq!(pressed(Resume::All), (live, vec![gap(&log, 3, 6, GapReason::Evicted)]));
+    assert_eq!(pressed(Resume::Last(2)), (live, vec![gap(&log, 5, 6, GapReason::Evicted)]));
+    assert_eq!(pressed(Resume::Last(0)), (live, Vec::new()));
     let after = |sequence| pressed(Resume::After(log.position(sequence)));
-    assert_eq!(after(1), (live, Some(gap(&log, 2, 6, GapReason::Evicted))));
-    assert_eq!(after(6), (live, None));
+    assert_eq!(after(1), (live, vec![gap(&log, 2, 6, GapReason::Evicted)]));
+    assert_eq!(after(6), (live, Vec::new()));
 }
 
 #[test]
@@ -185,7 +256,7 @@ fn leak_class_f_a_log_published_to_once_and_never_again_is_empty_after_its_ttl()
     let mut log = log_of(0, limits(1000, 500));
     (0..1000).for_each(|_| append_until(&mut log, Tick(300)));
     let held = log.bytes();
-    assert_eq!(log.expire(Tick(300)), Freed { events: 1000, bytes: held });
+    assert_eq!(log.expire(Tick(300), u64::MAX), Freed { events: 1000, bytes: held });
     assert_eq!((log.events(), log.bytes(), log.first()), (0, 0, log.next()));
     assert_eq!(told(&log, Resume::All), []);
 }
@@ -210,9 +281,9 @@ fn an_ended_log_can_be_read_to_its_end_and_lets_nothing_go() {
     (0..3).for_each(|_| append_until(&mut log, Tick(2000)));
     assert_eq!(log.end(), 3);
     assert_eq!(log.end(), 0, "it ends once");
-    assert_eq!(log.expire(Tick(3000)), Freed::default());
+    assert_eq!(log.expire(Tick(3000), u64::MAX), Freed::default());
     assert_eq!(log.shed_before(u64::MAX), Freed::default());
-    assert_eq!(log.shed_bytes(usize::MAX), Freed::default());
+    assert_eq!(log.shed_before(u64::MAX), Freed::default());
     assert_eq!(told(&log, Resume::All), events(1..=3));
 }
 
@@ -222,10 +293,10 @@ fn what_is_let_go_is_told_to_the_byte() {
     let before = (log.events(), log.bytes());
     let shed = log.shed_before(4);
     assert_eq!(shed.events, 3);
-    let more = log.shed_bytes(1);
+    let more = log.shed(1, u64::MAX);
     assert_eq!(more.events, 1, "no more than asked for");
     assert_eq!((log.events(), log.bytes()), (before.0 - 4, before.1 - shed.bytes - more.bytes));
-    assert_eq!(log.shed_bytes(usize::MAX).events, 6);
+    assert_eq!(log.shed_before(u64::MAX).events, 6);
     assert_eq!((log.events(), log.bytes(), log.first()), (0, 0, 11));
     append(&mut log);
     assert_eq!(log.first(), 11, "numbers go on");

@@ -4,9 +4,11 @@
 mod model;
 mod support;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use watertight_core::log::{Cursor, LogLimits, ReadLimit, Resume};
-use watertight_core::{Epoch, Log, Position, Tick};
+use watertight_core::{Epoch, EventCount, Log, Position, Tick};
 
 use crate::model::Model;
 use crate::support::{Told, cases, epoch, frame_with, read, read_all};
@@ -15,9 +17,10 @@ use crate::support::{Told, cases, epoch, frame_with, read, read_all};
 enum Step {
     Append { data_bytes: usize, ttl_ms: Option<u64> },
     Pass { ms: u64 },
-    Expire,
+    Expire { spare_readers: bool },
     ShedBefore { back: u64 },
-    ShedBytes { bytes: usize },
+    Shed { bytes: usize, back: u64 },
+    HasRoom { back: u64, events: usize, bytes: usize },
     Subscribe { ask: Ask, replay: bool },
     Read { reader: usize, events: usize, bytes: usize },
     Reconnect { reader: usize, replay: bool },
@@ -62,15 +65,17 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (data, ttl).prop_map(|(data_bytes, ttl_ms)| Step::Append { data_bytes, ttl_ms }),
         3 => (0u64..40).prop_map(|ms| Step::Pass { ms }),
-        2 => Just(Step::Expire),
+        2 => any::<bool>().prop_map(|spare_readers| Step::Expire { spare_readers }),
         1 => (0u64..8).prop_map(|back| Step::ShedBefore { back }),
-        1 => (0usize..500).prop_map(|bytes| Step::ShedBytes { bytes }),
+        1 => (0usize..500, 0u64..8).prop_map(|(bytes, back)| Step::Shed { bytes, back }),
+        1 => (0u64..12, 1usize..6, 0usize..2000)
+            .prop_map(|(back, events, bytes)| Step::HasRoom { back, events, bytes }),
         3 => (ask(), prop::bool::weighted(0.8)).prop_map(|(ask, replay)| Step::Subscribe { ask, replay }),
         6 => (any::<usize>(), 1usize..6, bytes)
             .prop_map(|(reader, events, bytes)| Step::Read { reader, events, bytes }),
         1 => (any::<usize>(), any::<bool>())
             .prop_map(|(reader, replay)| Step::Reconnect { reader, replay }),
-        1 => prop::bool::weighted(0.1).prop_map(|end| if end { Step::End } else { Step::Expire }),
+        1 => prop::bool::weighted(0.1).prop_map(|end| if end { Step::End } else { Step::Expire { spare_readers: true } }),
     ]
 }
 
@@ -130,25 +135,37 @@ struct Pair {
     model: Model,
     now: Tick,
     readers: Vec<Reader>,
+    count: Arc<EventCount>,
 }
 
 impl Pair {
     fn new(limits: LogLimits) -> Pair {
-        let (log, model) = (Log::new(epoch(), limits), Model::new(epoch(), limits));
-        Pair { log, model, now: Tick::ZERO, readers: Vec::new() }
+        let count = Arc::new(EventCount::default());
+        let log = Log::new(epoch(), limits).counted_in(Arc::clone(&count));
+        Pair { log, model: Model::new(epoch(), limits), now: Tick::ZERO, readers: Vec::new(), count }
     }
 
     fn take(&mut self, step: &Step) {
         match step {
             Step::Append { data_bytes, ttl_ms } => self.append(*data_bytes, *ttl_ms),
             Step::Pass { ms } => self.now = Tick(self.now.0 + ms),
-            Step::Expire => assert_eq!(self.log.expire(self.now), self.model.expire(self.now)),
+            Step::Expire { spare_readers } => {
+                let needed = self.readers.iter().map(|reader| reader.hears_next).min();
+                let needed = needed.filter(|_| *spare_readers).unwrap_or(u64::MAX);
+                assert_eq!(self.log.expire(self.now, needed), self.model.expire(self.now, needed));
+            }
             Step::ShedBefore { back } => {
                 let number = self.log.next().saturating_sub(*back);
                 assert_eq!(self.log.shed_before(number), self.model.shed_before(number));
             }
-            Step::ShedBytes { bytes } => {
-                assert_eq!(self.log.shed_bytes(*bytes), self.model.shed_bytes(*bytes));
+            Step::Shed { bytes, back } => {
+                let needed = self.log.next().saturating_sub(*back);
+                assert_eq!(self.log.shed(*bytes, needed), self.model.shed(*bytes, needed));
+            }
+            Step::HasRoom { back, events, bytes } => {
+                let sequence = self.log.next().saturating_sub(*back).max(1);
+                let room = self.log.has_room_behind(sequence, *events, *bytes);
+                assert_eq!(room, self.model.has_room_behind(sequence, *events, *bytes));
             }
             Step::Subscribe { ask, replay } => self.subscribe(ask.resume(&self.log), *replay),
             Step::Read { reader, events, bytes } => self.read(*reader, *events, *bytes),
@@ -169,15 +186,20 @@ impl Pair {
     }
 
     fn subscribe(&mut self, resume: Resume, replay: bool) {
-        let (cursor, gap) = self.log.locate(resume, replay, self.now);
-        assert_eq!((cursor, gap), self.model.locate(resume, replay, self.now), "{resume:?}");
-        if let Some(gap) = gap {
-            assert_eq!(gap.to.sequence + 1, cursor.next, "a gap ends where reading begins");
+        let (cursor, gaps) = self.log.locate(resume, replay, self.now);
+        let expected = self.model.locate(resume, replay, self.now);
+        assert_eq!((cursor, &gaps), (expected.0, &expected.1), "{resume:?}");
+        if let Some(last) = gaps.last() {
+            assert_eq!(last.to.sequence + 1, cursor.next, "the last gap ends where reading begins");
         }
-        if let (Resume::After(id), Some(gap)) = (resume, gap)
-            && gap.missed.is_some()
+        if let (Resume::After(id), Some(first)) = (resume, gaps.first())
+            && first.missed.is_some()
         {
-            assert_eq!(gap.from.unwrap().sequence, id.sequence + 1, "a gap begins where the id ends");
+            assert_eq!(first.from.unwrap().sequence, id.sequence + 1, "a gap begins where the id ends");
+        }
+        for pair in gaps.windows(2) {
+            assert_eq!(pair[0].to.sequence + 1, pair[1].from.unwrap().sequence, "without a hole: {gaps:?}");
+            assert_ne!(pair[0].reason, pair[1].reason, "one gap for one reason: {gaps:?}");
         }
         self.readers.push(Reader { cursor, hears_next: cursor.next });
     }
@@ -208,7 +230,8 @@ impl Pair {
         let (log, model) = (&self.log, &self.model);
         assert_eq!((log.next(), log.ended()), (model.next(), model.ended()));
         assert_eq!((log.events(), log.bytes()), (model.kept_events(), model.kept_bytes()));
-        assert!(log.first() <= model.oldest_kept().unwrap_or(model.next()));
+        assert_eq!(log.first(), model.oldest_kept().unwrap_or(model.next()));
+        assert_eq!(self.count.get(), if log.ended() { 0 } else { log.events() }, "counted to the event");
         let limits = model.limits;
         let capacity = limits.max_queue_size.max(limits.max_history) as u64;
         assert!(log.next() - log.first() <= capacity, "bounded by count");
@@ -223,6 +246,8 @@ impl Pair {
             assert_eq!(reader.hears_next, self.log.next(), "nothing is left untold");
             assert!(reader.cursor.live);
         }
+        drop(self.log);
+        assert_eq!(self.count.get(), 0, "a log that is gone holds nothing");
     }
 }
 

@@ -7,6 +7,8 @@
 
 #[path = "loom/books.rs"]
 mod books;
+#[path = "loom/gate.rs"]
+mod gate;
 #[path = "loom/log.rs"]
 mod log;
 #[path = "loom/pump.rs"]

@@ -153,7 +153,12 @@ fn waiting_publishers_come_and_go_by_their_keys() {
     let (bell, waker) = bell();
     let cell = Arc::new(AtomicWaker::new());
     cell.register(&waker);
-    let key = session.add_paced(cell);
+    assert_eq!(session.near(), None);
+    let key = session.add_paced(cell, 7);
+    let stricter = session.add_paced(Arc::new(AtomicWaker::new()), 3);
+    assert_eq!(session.near(), Some(3));
+    session.remove_paced(stricter);
+    assert_eq!(session.near(), Some(7));
     let mut paced = Vec::new();
     session.paced(&mut paced);
     paced.drain(..).for_each(|waker| waker.wake());

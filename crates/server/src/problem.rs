@@ -91,6 +91,7 @@ impl From<PublishError> for Problem {
         match error {
             PublishError::Name(_) => Problem::bad_request("INVALID_SESSION_NAME", detail),
             PublishError::TooLarge { .. } => Problem::too_large("EVENT_TOO_LARGE", detail),
+            PublishError::BatchTooLarge { .. } => Problem::too_large("BATCH_TOO_LARGE", detail),
             PublishError::Reserved(_) => Problem::new(StatusCode::FORBIDDEN, "RESERVED_EVENT_TYPE", detail),
             PublishError::Sessions(_) => unavailable("TOO_MANY_SESSIONS", detail),
             PublishError::Memory(_) => unavailable("OVERLOADED", detail),

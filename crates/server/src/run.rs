@@ -96,8 +96,6 @@ pub async fn run(
     info!(%address, tls = is_tls, max_connections, "listening");
     started(address, is_tls);
     serve_until_stopped(server, listener, stop).await;
-    app.tasks().close();
-    app.tasks().wait().await;
     keepers.shutdown().await;
     info!("stopped");
     Ok(())

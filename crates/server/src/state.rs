@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::task::TaskTracker;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
@@ -19,8 +18,6 @@ pub struct App {
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) dropped_lines: DroppedLines,
-    /// Publishes that must be finished although their requester left. Waited for at shutdown.
-    pub(crate) tasks: TaskTracker,
 }
 
 impl App {
@@ -29,19 +26,13 @@ impl App {
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let metrics = Arc::new(Metrics::new(&hub, &gate, dropped_lines.clone()));
-        App { hub, config, gate, keys, metrics, dropped_lines, tasks: TaskTracker::new() }
+        App { hub, config, gate, keys, metrics, dropped_lines }
     }
 
     /// The hub.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
-    }
-
-    /// Publishes that go on although their requester may have left.
-    #[must_use]
-    pub fn tasks(&self) -> &TaskTracker {
-        &self.tasks
     }
 
     /// Idempotency keys, for their regular sweep.

@@ -103,6 +103,12 @@ impl Frame {
         Frame::new(kind::DATA, 0, stream, bytes)
     }
 
+    /// The end of a body.
+    #[must_use]
+    pub fn end(stream: u32) -> Frame {
+        Frame::new(kind::DATA, END_STREAM, stream, [])
+    }
+
     /// The end of a stream (`CANCEL`).
     #[must_use]
     pub fn cancel(stream: u32) -> Frame {

@@ -92,7 +92,7 @@ impl Reading {
     fn opening(&mut self) -> Bytes {
         self.subscription.record().start_reading();
         let retry = self.subscription.hub().inner.retry_hint();
-        let (start, gap) = (self.subscription.start(), self.subscription.gap());
+        let (start, gap) = (self.subscription.start(), self.subscription.gaps().next());
         let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);
         Bytes::copy_from_slice(unchunk(&opening))
     }

@@ -29,6 +29,21 @@ pub enum PublishError {
         /// The limit in force.
         max_bytes: usize,
     },
+    /// The batch is more than the session's log could hold at once.
+    #[error(
+        "a batch may have at most {max_events} events and {max_bytes} bytes once encoded, this one has {events} \
+         events and {bytes} bytes"
+    )]
+    BatchTooLarge {
+        /// Events in it.
+        events: usize,
+        /// `max_queue_size`.
+        max_events: usize,
+        /// Bytes that it would be charged.
+        bytes: usize,
+        /// `max_history_bytes_per_session`.
+        max_bytes: usize,
+    },
     /// The type is one of the hub's own (`gap`, `error`), which a publisher must not forge.
     #[error("the event type {0:?} is the hub's own")]
     Reserved(String),
@@ -44,6 +59,22 @@ pub enum PublishError {
     /// The operating system gave no randomness for a new session's epoch.
     #[error("no randomness for a new session: {0}")]
     Randomness(String),
+}
+
+/// Why a batch was not taken. Nothing of it is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct BatchError {
+    /// The event that was refused; `None`: the batch as a whole.
+    pub index: Option<usize>,
+    /// Why.
+    pub error: PublishError,
+}
+
+impl From<PublishError> for BatchError {
+    fn from(error: PublishError) -> Self {
+        BatchError { index: None, error }
+    }
 }
 
 /// Why a subscription was refused.

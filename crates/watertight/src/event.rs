@@ -48,18 +48,24 @@ pub struct Received {
     pub event_type: String,
     /// Its text; line ends are LF.
     pub data: String,
+    /// When it was published, since the Unix epoch, to the millisecond. The hub's wall clock: it may have been set
+    /// between two events, so their order is that of their ids.
+    pub created_at: Duration,
 }
 
 impl Received {
     /// Reads a frame back. A frame holds exactly one event.
     pub(crate) fn from_frame(frame: &Frame) -> Received {
-        let mut received = Received { id: String::new(), event_type: String::new(), data: String::new() };
+        let created_at = frame.created_at();
+        let mut received =
+            Received { id: String::new(), event_type: String::new(), data: String::new(), created_at };
         let limit = frame.event().len() + 1;
         let mut parser = Parser::new(Limits { max_event_bytes: limit });
         let fed = parser.feed(frame.event(), &mut |item| {
             if let Item::Event { id, event_type, data } = item {
-                received =
-                    Received { id: id.to_owned(), event_type: event_type.to_owned(), data: data.to_owned() };
+                received.id = id.to_owned();
+                received.event_type = event_type.to_owned();
+                received.data = data.to_owned();
             }
             ControlFlow::Continue(())
         });

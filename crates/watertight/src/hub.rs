@@ -3,9 +3,12 @@
 //! Knows nothing of HTTP. Owns its threads: one pump per shard and one keeper (cleanup and memory ladder);
 //! dropping the last handle ends them and waits for them.
 
+mod append;
 mod keeper;
 mod pace;
+mod positions;
 mod publish;
+mod room;
 mod stats;
 mod subscribe;
 mod tasks;
@@ -16,9 +19,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use watertight_core::{
-    Budget, CloseReason, Epoch, Finish, Kind, Ledger, Log, Owner, Policy, Registry, Session, SessionName,
+    Budget, CloseReason, Epoch, EventCount, Finish, Kind, Ledger, Log, Owner, Policy, PublishGate, Registry,
+    Session, SessionName,
 };
 
+pub use self::positions::Positions;
+pub use self::publish::Appended;
 pub(crate) use self::publish::id_of;
 pub use self::stats::{Counters, Stats};
 pub use self::subscribe::SubscribeOptions;
@@ -51,7 +57,11 @@ pub(crate) struct HubState {
     /// Streams without a socket of their own.
     pub(crate) tasks: Tasks,
     pub(crate) counters: Counters,
+    /// Events in the logs of all sessions.
+    pub(crate) events_held: Arc<EventCount>,
     pub(crate) stopping: AtomicBool,
+    /// Every publish passes it; closed when the hub stops.
+    pub(crate) publish_gate: PublishGate,
     /// Round robin over shards for adopted sockets.
     next_shard: AtomicUsize,
     /// Numbers of connections; none is given twice.
@@ -62,6 +72,8 @@ pub(crate) struct HubState {
     pub(crate) keeper_panic: AtomicBool,
     /// Where the next shedding begins, so that all sessions take their turn.
     shed_place: Mutex<watertight_core::registry::ScanPoint>,
+    /// Until when no room is looked for in others' history, milliseconds: there was none.
+    nothing_to_shed_until: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -83,6 +95,7 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
+        self.inner.publish_gate.close();
         drop(self.keeper.get_mut().take());
         // Each thread is told to end, then waited for.
         self.shards.get_mut().clear();
@@ -117,13 +130,16 @@ impl Hub {
             shards: shards.into_boxed_slice(),
             tasks: Tasks::new(clock.now()),
             counters: Counters::default(),
+            events_held: Arc::default(),
             stopping: AtomicBool::new(false),
+            publish_gate: PublishGate::default(),
             next_shard: AtomicUsize::new(0),
             next_number: AtomicU64::new(1),
             keeper_turn: AtomicU64::new(clock.now().0),
             #[cfg(feature = "testing")]
             keeper_panic: AtomicBool::new(false),
             shed_place: Mutex::default(),
+            nothing_to_shed_until: AtomicU64::new(0),
             clock,
             config,
         });
@@ -199,9 +215,6 @@ impl Hub {
     pub fn end_session(&self, name: &str) -> bool {
         let Some(session) = self.inner.registry.get(name) else { return false };
         let removed = self.inner.registry.remove(&session);
-        if let Some(events) = removed {
-            self.inner.counters.events_held.fetch_sub(events, Ordering::Relaxed);
-        }
         self.inner.announce(&session);
         removed.is_some()
     }
@@ -254,6 +267,9 @@ impl Hub {
     /// Dropping the future leaves the hub stopping.
     pub async fn shutdown(&self, grace: Duration) {
         self.inner.stopping.store(true, Ordering::SeqCst);
+        // Whatever was taken is in its log, and announced, before any pump looks for the last time.
+        self.inner.publish_gate.close();
+        std::future::poll_fn(|context| self.inner.publish_gate.poll_left(context.waker())).await;
         let now = self.inner.clock.now();
         let finish = Finish {
             reason: CloseReason::ShuttingDown,
@@ -321,6 +337,7 @@ impl HubState {
             let permit = self.budget.try_charge(Owner::Sessions, bytes).map_err(SessionError::Memory)?;
             let epoch = Epoch::random().map_err(|error| SessionError::Randomness(error.to_string()))?;
             let log = Log::new(epoch, self.config.log_limits());
+            let log = log.counted_in(Arc::clone(&self.events_held));
             let entry = self.ledger.open(Kind::Session);
             Ok(Session::new(name.clone(), log, self.shards.len(), now, entry, permit))
         })

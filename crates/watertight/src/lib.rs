@@ -49,11 +49,11 @@ pub use watertight_core::{
 pub use self::body::{SseBody, StreamHandle};
 pub use self::clock::Clock;
 pub use self::config::HubConfig;
-pub use self::error::{PublishError, StartError, SubscribeError};
+pub use self::error::{BatchError, PublishError, StartError, SubscribeError};
 pub use self::event::{Event, EventType, Message, Received};
 pub use self::gate::Gate;
 pub use self::guarded::GuardedListener;
-pub use self::hub::{Hub, Stats, SubscribeOptions};
+pub use self::hub::{Appended, Hub, Positions, Stats, SubscribeOptions};
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};
 pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionScanPoint};

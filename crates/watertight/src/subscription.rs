@@ -149,13 +149,12 @@ impl Subscription {
         self.start
     }
 
-    /// What was missed before the first event, if it has not been read yet.
-    #[must_use]
-    pub fn gap(&self) -> Option<&Gap> {
-        match self.pending.front() {
-            Some(Piece::Gap(gap)) => Some(gap),
-            _ => None,
-        }
+    /// What is missing before the next event and has not been read yet, oldest first: one gap for each reason.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.pending.iter().filter_map(|piece| match piece {
+            Piece::Gap(gap) => Some(gap),
+            Piece::Event(..) => None,
+        })
     }
 
     /// The position after what was read last; resuming from it repeats nothing.
@@ -199,17 +198,13 @@ impl Subscription {
     /// Takes it apart for a pump. `None`: it has ended meanwhile.
     pub(crate) fn into_parts(self) -> Option<Parts> {
         let (life, holdings) = self.record.take_over()?;
-        let gaps = self.pending.iter().filter_map(|piece| match piece {
-            Piece::Gap(gap) => Some(*gap),
-            Piece::Event(..) => None,
-        });
         Some(Parts {
             life,
             holdings,
             number: self.record.number(),
             cursor: self.cursor,
             start: self.start,
-            gaps: gaps.collect(),
+            gaps: self.gaps().copied().collect(),
         })
     }
 

@@ -110,15 +110,69 @@ async fn a_live_subscriber_that_lags_too_far_gets_a_gap_and_then_the_rest() {
 }
 
 #[tokio::test]
-async fn an_event_that_expired_before_it_was_read_becomes_a_gap() {
+async fn expiry_is_for_history_and_whoever_is_there_gets_every_event() {
     let hub = TestHub::new(HubConfig::default());
-    let mut late = hub.subscribe("s", Resume::Live).unwrap();
-    hub.publish("s", Event::new("short").with_ttl(Duration::from_secs(1))).await.unwrap();
+    let before = hub.publish("s", Event::new("before")).await.unwrap();
+    let mut slow = hub.subscribe("s", Resume::Live).unwrap();
+    assert!(slow.next().now_or_never().is_none(), "it reads, and has caught up");
+    hub.publish("s", Event::new("short").with_ttl(Duration::from_millis(1))).await.unwrap();
     hub.publish("s", Event::new("long")).await.unwrap();
     hub.advance(Duration::from_secs(2));
-    let Message::Gap(gap) = next(&mut late).await else { panic!("expected a gap") };
+    hub.clean_up();
+    assert_eq!(next_data(&mut slow).await, "short", "cleanup leaves it to who still needs it");
+    assert_eq!(next_data(&mut slow).await, "long");
+    let mut back = hub.subscribe("s", Resume::After(before)).unwrap();
+    let Message::Gap(gap) = next(&mut back).await else { panic!("expected a gap") };
     assert_eq!((gap.missed, gap.reason), (Some(1), GapReason::Expired));
-    assert_eq!(next_data(&mut late).await, "long");
+    assert_eq!(next_data(&mut back).await, "long");
+    assert!(slow.next().now_or_never().is_none());
+    hub.clean_up();
+    assert_eq!(hub.stats().events, 2, "nobody needs it any more");
+}
+
+#[tokio::test]
+async fn an_event_says_when_it_was_published() {
+    let hub = TestHub::new(HubConfig::default());
+    let before = watertight::clock::wall_clock();
+    hub.publish("s", Event::new("one")).await.unwrap();
+    hub.publish_batch("s", &[Event::new("two"), Event::new("three")]).await.unwrap();
+    let after = watertight::clock::wall_clock();
+    let mut reader = hub.subscribe("s", Resume::All).unwrap();
+    for data in ["one", "two", "three"] {
+        let Message::Event(event) = next(&mut reader).await else { panic!("expected an event") };
+        assert_eq!(event.data, data);
+        let millisecond = Duration::from_millis(1);
+        assert!(before < event.created_at + millisecond && event.created_at <= after, "{event:?}");
+        assert_eq!(event.created_at.subsec_micros() % 1000, 0, "whole milliseconds");
+    }
+}
+
+#[tokio::test]
+async fn two_reasons_are_two_gaps_and_a_position_between_them_resumes_at_the_second() {
+    let hub =
+        TestHub::new(HubConfig { max_queue_size: 3, max_history_per_session: 3, ..HubConfig::default() });
+    let start = hub.publish("s", Event::new("0")).await.unwrap();
+    for number in 1..=3 {
+        hub.publish("s", Event::new(number.to_string())).await.unwrap();
+    }
+    hub.publish("s", Event::new("short").with_ttl(Duration::from_millis(1))).await.unwrap();
+    hub.publish("s", Event::new("5")).await.unwrap();
+    hub.publish("s", Event::new("6")).await.unwrap();
+    hub.advance(Duration::from_secs(1));
+    let mut back = hub.subscribe("s", Resume::After(start)).unwrap();
+    let gaps: Vec<_> = back.gaps().map(|gap| (gap.missed, gap.reason)).collect();
+    let (evicted, expired) = ((Some(3), GapReason::Evicted), (Some(1), GapReason::Expired));
+    assert_eq!(gaps, [evicted, expired]);
+    assert_eq!(back.position(), start, "nothing was told yet");
+    let Message::Gap(gap) = next(&mut back).await else { panic!("expected a gap") };
+    assert_eq!((gap.missed, gap.reason), evicted);
+    let mut between = hub.subscribe("s", Resume::After(back.position())).unwrap();
+    for reader in [&mut back, &mut between] {
+        let Message::Gap(gap) = next(reader).await else { panic!("expected a gap") };
+        assert_eq!((gap.missed, gap.reason), expired);
+        assert_eq!(next_data(reader).await, "5");
+        assert_eq!(next_data(reader).await, "6");
+    }
 }
 
 #[tokio::test]

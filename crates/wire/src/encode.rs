@@ -110,14 +110,29 @@ impl<'a> Draft<'a> {
         self.scratch[event_start..id_start].copy_from_slice(ID_FIELD);
         finish_chunk(self.scratch, event_start)
     }
+}
 
-    /// How long the chunk will be with an id of `id_bytes`, bytes: for asking whether there is room for it.
-    #[must_use]
-    pub fn encoded_len(&self, id_bytes: usize) -> usize {
-        let id_line = ID_FIELD.len() + id_bytes + 1;
-        let event = id_line + self.scratch.len() - HEAD_ROOM - CRLF.len();
-        size_digits(event) + CRLF.len() + event + CRLF.len()
-    }
+/// How long the chunk of an event will be with an id of `id_bytes`, bytes: for asking whether there is room for
+/// it before it is encoded.
+#[must_use]
+pub fn encoded_len(event_type: &EventType, data: &str, id_bytes: usize) -> usize {
+    let type_line =
+        if event_type.is_message() { 0 } else { EVENT_FIELD.len() + event_type.as_str().len() + 1 };
+    let event = ID_FIELD.len() + id_bytes + 1 + type_line + data_len(data) + 1;
+    size_digits(event) + CRLF.len() + event + CRLF.len()
+}
+
+/// What [`write_data`] writes, bytes. Each line break is one byte less for the break (two for CRLF) and one
+/// line more.
+fn data_len(data: &str) -> usize {
+    let bytes = data.as_bytes();
+    let line = DATA_FIELD.len() + 1;
+    let breaks = memchr::memchr2_iter(b'\r', b'\n', bytes);
+    // The second byte of a CRLF ends no line of its own.
+    breaks.fold(line + bytes.len(), |len, at| {
+        let is_second = at > 0 && bytes[at] == b'\n' && bytes[at - 1] == b'\r';
+        len - 1 + if is_second { 0 } else { line }
+    })
 }
 
 /// Writes the size line before `content_start` and gives the chunk. The line end after it is already there.

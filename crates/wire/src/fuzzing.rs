@@ -7,7 +7,7 @@ pub mod reference;
 
 use std::ops::ControlFlow;
 
-use crate::{Encoder, EventId, EventType, Item, Limits, ParseError, Parser, unchunk};
+use crate::{Encoder, EventId, EventType, Item, Limits, ParseError, Parser, encoded_len, unchunk};
 use item::{Outcome, OwnedItem};
 
 /// Checks that a stream parses the same however it is cut, and as the reference parser has it.
@@ -54,9 +54,8 @@ pub fn fuzz_roundtrip(input: &[u8]) {
 /// Encodes and parses one event.
 fn check_event(event_type: &EventType, id: EventId<'_>, data: &str) {
     let mut encoder = Encoder::new();
-    let draft = encoder.event(event_type, data);
-    let promised = draft.encoded_len(id.as_str().len());
-    let chunk = draft.finish(id);
+    let promised = encoded_len(event_type, data, id.as_str().len());
+    let chunk = encoder.event(event_type, data).finish(id);
     assert_eq!(chunk.len(), promised, "the promised length");
     let event = OwnedItem::Event {
         id: id.as_str().to_owned(),

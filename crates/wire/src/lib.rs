@@ -48,7 +48,7 @@ pub mod parse;
 
 pub use block::Block;
 pub use chunk::{HEARTBEAT, HEARTBEAT_CHUNK, LAST_CHUNK, unchunk};
-pub use encode::{Draft, Encoder};
+pub use encode::{Draft, Encoder, encoded_len};
 pub use field::{EventId, EventType, Field, InvalidField, Problem};
 pub use limits::{MAX_EVENT_ID_BYTES, MAX_EVENT_TYPE_BYTES};
 pub use parse::{Fed, Item, Limits, ParseError, Parser};

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 use watertight_wire::limits::MAX_EVENT_ID_BYTES;
-use watertight_wire::{Encoder, EventId, EventType, unchunk};
+use watertight_wire::{Encoder, EventId, EventType, encoded_len, unchunk};
 
 fn id(text: &str) -> EventId<'_> {
     EventId::new(text).unwrap()
@@ -62,19 +62,35 @@ fn a_space_at_the_start_of_a_value_is_not_lost() {
 }
 
 #[test]
-fn a_draft_knows_the_length_of_its_chunk_for_ids_of_every_length() {
+fn the_length_of_a_chunk_is_known_before_it_is_encoded_for_ids_of_every_length() {
     let mut encoder = Encoder::new();
     for id_bytes in 0..=MAX_EVENT_ID_BYTES {
         let text = "x".repeat(id_bytes);
         // Lengths around those at which the size line gains a digit.
         for data_bytes in [0, 1, 8, 200, 240, 3_900, 4_090, 65_400, 65_530] {
             let data = "y".repeat(data_bytes);
-            let draft = encoder.event(&EventType::default(), &data);
-            let promised = draft.encoded_len(id_bytes);
-            let chunk = draft.finish(id(&text));
+            let promised = encoded_len(&EventType::default(), &data, id_bytes);
+            let chunk = encoder.event(&EventType::default(), &data).finish(id(&text));
             assert_eq!(chunk.len(), promised);
             let content = format!("id: {text}\ndata: {data}\n\n");
             assert_eq!(chunk, format!("{:x}\r\n{content}\r\n", content.len()).as_bytes());
+        }
+    }
+}
+
+#[test]
+fn the_length_of_a_chunk_is_known_before_it_is_encoded_whatever_its_line_ends() {
+    let mut encoder = Encoder::new();
+    // Every text of up to six characters that is made of line ends and something else.
+    for number in 0..3u32.pow(6) {
+        let data: String =
+            (0..6).map(|digit| ['x', '\r', '\n'][(number / 3u32.pow(digit) % 3) as usize]).collect();
+        for length in 0..=data.len() {
+            for event_type in [EventType::default(), event_type("tick")] {
+                let promised = encoded_len(&event_type, &data[..length], 1);
+                let chunk = encoder.event(&event_type, &data[..length]).finish(id("i"));
+                assert_eq!(chunk.len(), promised, "{:?}", &data[..length]);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use watertight_core::{Cursor, Frame, Owner, Resume, Tick};
+use watertight_core::{Cursor, Epoch, EventCount, Frame, Log, LogLimits, Owner, Resume, Tick};
 
 use crate::world::{Reader, append, check, session};
 
@@ -17,9 +17,9 @@ fn between_replay_and_live_there_is_no_seam() {
                 let session = Arc::clone(&session);
                 move || (0..2).for_each(|_| session.with_log(append))
             });
-            let (cursor, gap) = session.with_log(|log| log.locate(resume, true, Tick::ZERO));
+            let (cursor, gaps) = session.with_log(|log| log.locate(resume, true, Tick::ZERO));
             let (start, mut reader) = (cursor.next, Reader::at(cursor));
-            assert_eq!(gap, None);
+            assert_eq!(gaps, []);
             session.with_log(|log| reader.read(log));
             publisher.join().unwrap();
             session.with_log(|log| reader.read(log));
@@ -121,5 +121,32 @@ fn leak_class_a_a_frame_is_charged_until_the_last_of_log_and_readers_lets_go() {
         assert!(books.budget.used_by(Owner::Frames) > 0);
         drop(pinned);
         books.assert_balanced();
+    });
+}
+
+#[test]
+fn the_events_of_all_logs_are_counted_right_at_every_instant() {
+    check(4, || {
+        let count = Arc::new(EventCount::default());
+        let log = || {
+            let limits = LogLimits { max_queue_size: 1, max_history: 1, max_bytes: usize::MAX };
+            Log::new(Epoch::from_bits(1), limits).counted_in(Arc::clone(&count))
+        };
+        // A full log that recycles, and one that is given up.
+        let (mut full, mut other) = (log(), log());
+        append(&mut full);
+        append(&mut other);
+        let recycler = thread::spawn(move || {
+            append(&mut full);
+            full
+        });
+        let ender = thread::spawn(move || drop(other));
+        let seen = count.get();
+        assert!((1..=2).contains(&seen), "{seen}");
+        let full = recycler.join().unwrap();
+        ender.join().unwrap();
+        assert_eq!(count.get(), 1);
+        drop(full);
+        assert_eq!(count.get(), 0);
     });
 }

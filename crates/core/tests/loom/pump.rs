@@ -175,7 +175,7 @@ fn leak_class_h_a_publisher_that_waits_for_the_pump_is_woken_when_it_has_come_cl
         });
         let bell = Bell::new();
         let waker = Arc::new(atomic_waker::AtomicWaker::new());
-        let key = session.add_paced(Arc::clone(&waker));
+        let key = session.add_paced(Arc::clone(&waker), 1);
         loop {
             waker.register(&bell.waker());
             if session.backlog(Tick::ZERO) <= 1 {

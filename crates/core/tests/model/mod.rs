@@ -67,21 +67,29 @@ impl Model {
         freed
     }
 
-    pub(crate) fn expire(&mut self, now: Tick) -> Freed {
-        self.let_go(GapReason::Expired, |event| event.expires <= now)
+    pub(crate) fn expire(&mut self, now: Tick, needed: u64) -> Freed {
+        self.let_go(GapReason::Expired, |event| event.expires <= now && event.number < needed)
     }
 
     pub(crate) fn shed_before(&mut self, number: u64) -> Freed {
         self.let_go(GapReason::Evicted, |event| event.number < number)
     }
 
-    pub(crate) fn shed_bytes(&mut self, bytes: usize) -> Freed {
+    pub(crate) fn shed(&mut self, bytes: usize, needed: u64) -> Freed {
         let mut freed = Freed::default();
-        while freed.bytes < bytes && self.kept_events() > 0 && !self.ended {
-            let oldest = self.oldest_kept();
-            freed += self.let_go(GapReason::Evicted, |event| Some(event.number) == oldest);
+        while freed.bytes < bytes && !self.ended {
+            let Some(oldest) = self.oldest_kept().filter(|oldest| *oldest < needed) else { break };
+            freed += self.let_go(GapReason::Evicted, |event| event.number == oldest);
         }
         freed
+    }
+
+    /// Whether the events from `sequence` on would all be there, and near enough, after so many more.
+    pub(crate) fn has_room_behind(&self, sequence: u64, events: usize, bytes: usize) -> bool {
+        let needed = self.events.iter().filter(|event| event.number >= sequence);
+        let held = needed.clone().filter(|event| event.gone.is_none()).map(|event| event.bytes);
+        needed.count() + events <= self.limits.max_queue_size
+            && held.sum::<usize>().saturating_add(bytes) <= self.limits.max_bytes
     }
 
     pub(crate) fn end(&mut self) -> usize {
@@ -107,63 +115,57 @@ impl Model {
         if cursor.live && lag > self.limits.max_queue_size as u64 {
             Some(GapReason::Lagged)
         } else if event.gone.is_some() {
-            event.gone
+            Some(self.remembered(event))
         } else {
-            (event.expires <= now).then_some(GapReason::Expired)
+            // Expiry is for history: who is live gets what is there.
+            (!cursor.live && event.expires <= now).then_some(GapReason::Expired)
         }
     }
 
-    /// Every event from the cursor on, given or named in a gap. A gap's reason is that of its newest event.
+    /// Why an event is gone, as far as that is remembered: of all that went before the oldest event kept, the
+    /// newest eight runs of one reason; whatever is older goes with the oldest of them.
+    fn remembered(&self, event: &Event) -> GapReason {
+        let oldest_kept = self.oldest_kept().unwrap_or(self.next());
+        let before = self.events.iter().filter(|event| event.number < oldest_kept);
+        let fates: Vec<_> = before.map(|event| (event.number, event.gone.unwrap())).collect();
+        let mut runs: Vec<&[(u64, GapReason)]> = fates.chunk_by(|one, next| one.1 == next.1).collect();
+        runs.drain(..runs.len().saturating_sub(8));
+        match runs.first() {
+            Some(run) if event.number < run[0].0 => run[0].1,
+            _ => event.gone.unwrap(),
+        }
+    }
+
+    /// Every event from the cursor on, given or named in a gap of just its reason.
     fn everything_for(&self, cursor: Cursor, now: Tick) -> Vec<Told> {
-        let mut told: Vec<Told> = Vec::new();
-        for event in self.events.iter().filter(|event| event.number >= cursor.next) {
-            match (self.missing(event, cursor, now), told.last_mut()) {
-                (None, _) => told.push(Told::Event(event.number)),
-                (Some(reason), Some(Told::Gap(gap))) => {
-                    *gap = Gap {
-                        to: self.position(event.number),
-                        missed: gap.missed.map(|missed| missed + 1),
-                        reason,
-                        ..*gap
-                    };
-                }
-                (Some(reason), _) => told.push(Told::Gap(self.gap(event.number, event.number, reason))),
-            }
-        }
-        told
+        let events = self.events.iter().filter(|event| event.number >= cursor.next);
+        in_gaps(self, events.map(|event| (event.number, self.missing(event, cursor, now))))
     }
 
-    /// As much of it as the limit lets through. A gap is told with what follows it, or at the end of all.
+    /// As much of it as the limit lets through.
     pub(crate) fn read(&self, cursor: &mut Cursor, now: Tick, limit: ReadLimit) -> Vec<Told> {
-        let everything = self.everything_for(*cursor, now);
-        let (mut told, mut waiting) = (Vec::new(), Vec::new());
+        let mut told = Vec::new();
         let (mut events, mut bytes) = (0, 0);
-        let mut cut_short = false;
-        for piece in everything {
-            waiting.push(piece);
-            let Told::Event(number) = piece else { continue };
-            bytes += self.event(number).bytes;
-            cut_short = events == limit.events || (events > 0 && bytes > limit.bytes);
-            if cut_short {
-                break;
-            }
-            events += 1;
-            told.append(&mut waiting);
-        }
-        if !cut_short && events < limit.events {
-            told.append(&mut waiting);
-        }
-        match told.last() {
-            Some(Told::Event(number)) => cursor.next = number + 1,
-            Some(Told::Gap(gap)) => cursor.next = gap.to.sequence + 1,
-            None => {}
+        for piece in self.everything_for(*cursor, now).into_iter().take(limit.events) {
+            cursor.next = match piece {
+                Told::Event(number) => {
+                    bytes += self.event(number).bytes;
+                    if events > 0 && bytes > limit.bytes {
+                        break;
+                    }
+                    events += 1;
+                    number + 1
+                }
+                Told::Gap(gap) => gap.to.sequence + 1,
+            };
+            told.push(piece);
         }
         cursor.live |= cursor.next == self.next();
         told
     }
 
     /// Where a newcomer starts and what it is told first.
-    pub(crate) fn locate(&self, resume: Resume, replay: bool, now: Tick) -> (Cursor, Option<Gap>) {
+    pub(crate) fn locate(&self, resume: Resume, replay: bool, now: Tick) -> (Cursor, Vec<Gap>) {
         let next = self.next();
         let history = self.events.iter().filter(|event| {
             next - event.number <= self.limits.max_history as u64
@@ -179,23 +181,40 @@ impl Model {
             Resume::All => oldest,
             Resume::Last(count) => oldest.max(next.saturating_sub(count)),
             Resume::Unknown => {
-                return (self.cursor(given), Some(unknown(None, GapReason::UnknownId)));
+                return (self.cursor(given), vec![unknown(None, GapReason::UnknownId)]);
             }
             Resume::After(id) if id.epoch != self.epoch => {
-                return (self.cursor(given), Some(unknown(Some(id), GapReason::Epoch)));
+                return (self.cursor(given), vec![unknown(Some(id), GapReason::Epoch)]);
             }
             Resume::After(id) if id.sequence >= next => {
-                return (self.cursor(given), Some(unknown(Some(id), GapReason::UnknownId)));
+                return (self.cursor(given), vec![unknown(Some(id), GapReason::UnknownId)]);
             }
             Resume::After(id) => id.sequence + 1,
         };
         if wanted >= given {
-            return (self.cursor(wanted), None);
+            return (self.cursor(wanted), Vec::new());
         }
-        let newest_missing = self.event(given - 1);
-        let expired = (newest_missing.expires <= now).then_some(GapReason::Expired);
-        let reason = newest_missing.gone.or(expired).unwrap_or(GapReason::Evicted);
-        (self.cursor(given), Some(self.gap(wanted, given - 1, reason)))
+        let fate = |event: &Event| match event.gone {
+            Some(_) => self.remembered(event),
+            None if event.expires <= now => GapReason::Expired,
+            None => GapReason::Evicted,
+        };
+        let missed = self.events.iter().filter(|event| (wanted..given).contains(&event.number));
+        let told = in_gaps(self, missed.map(|event| (event.number, Some(fate(event)))));
+        let mut gaps: Vec<Gap> = told
+            .into_iter()
+            .map(|told| match told {
+                Told::Gap(gap) => gap,
+                Told::Event(number) => unreachable!("event {number} is missed"),
+            })
+            .collect();
+        // Eight are told at most: the oldest of more become one, with the reason of its newest event.
+        if let Some(more) = gaps.len().checked_sub(8) {
+            let begin = gaps[0].from.unwrap().sequence;
+            gaps.drain(..more);
+            gaps[0] = self.gap(begin, gaps[0].to.sequence, gaps[0].reason);
+        }
+        (self.cursor(given), gaps)
     }
 
     fn cursor(&self, next: u64) -> Cursor {
@@ -214,4 +233,19 @@ impl Model {
         let missed = Some(to - from + 1);
         Gap { from: Some(self.position(from)), to: self.position(to), missed, reason }
     }
+}
+
+/// What is told of events that are given (`None`) or missing: neighbours with one reason share a gap.
+fn in_gaps(model: &Model, events: impl Iterator<Item = (u64, Option<GapReason>)>) -> Vec<Told> {
+    let mut told: Vec<Told> = Vec::new();
+    for (number, missing) in events {
+        match (missing, told.last_mut()) {
+            (None, _) => told.push(Told::Event(number)),
+            (Some(reason), Some(Told::Gap(gap))) if gap.reason == reason => {
+                *gap = model.gap(gap.from.unwrap().sequence, number, reason);
+            }
+            (Some(reason), _) => told.push(Told::Gap(model.gap(number, number, reason))),
+        }
+    }
+    told
 }

@@ -88,7 +88,7 @@ settings! {
         min 64 => "not even a short JSON object would pass",
         max 16 * MIB => "an event is held whole and written whole to each subscriber";
 
-    /// How many events one request may publish.
+    /// How many events one request may publish; never more than `max_queue_size`.
     max_batch_events: usize as Count = 1_000,
         min 1 => "nothing could be published",
         max 100_000 => "one request would hold up all others";
@@ -98,7 +98,8 @@ settings! {
         min 256 => "not even one event would pass",
         max GIB => "a body is held in memory until it is read to its end";
 
-    /// How many answers to an `Idempotency-Key` are remembered; the oldest are forgotten first.
+    /// How many answers to an `Idempotency-Key` are remembered, within a 32nd of
+    /// `memory_critical_threshold_mb`; the oldest are forgotten first.
     max_idempotency_keys: usize as Count = 100_000,
         min 1 => "a retry would never be recognised",
         max 10_000_000 => "they would take more memory than the events";

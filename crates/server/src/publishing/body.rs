@@ -1,25 +1,28 @@
-//! A request's body: bounded in bytes, in time, and charged to the budget while it is held.
+//! A request's body: bounded in bytes, in time, and charged to the budget at what is allocated for it, before it
+//! is allocated.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use watertight::Budget;
-use watertight_core::{Owner, Permit};
+use watertight::Hub;
+use watertight_core::{Exhausted, Owner, Permit};
 
 use crate::problem::{Problem, unavailable};
 
-/// Bytes charged at a time while a body grows.
-const CHARGE_BYTES: usize = 64 * 1024;
+/// Taken at first of what a body says it will be, bytes. More is taken only as it comes: a head that declares
+/// megabytes and sends nothing must not hold them.
+const FIRST_BYTES: usize = 64 * 1024;
+/// Taken at first for a body that does not say how long it will be.
+const FIRST_BYTES_UNDECLARED: usize = 4 * 1024;
 
 /// A body that was read, and its charge.
 #[derive(Debug)]
 pub(crate) struct ReadBody {
-    pub(crate) bytes: Bytes,
-    _charged: Vec<Permit>,
+    pub(crate) bytes: Vec<u8>,
+    /// For `bytes`' capacity; `None` for an empty body.
+    _charged: Option<Permit>,
 }
 
 /// What a body may be.
@@ -36,7 +39,7 @@ pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
     limits: BodyLimits,
-    budget: &Arc<Budget>,
+    hub: &Hub,
 ) -> Result<ReadBody, Problem> {
     refuse_encodings(headers)?;
     // Refused before a byte of it is read, if it says so itself.
@@ -44,7 +47,7 @@ pub(crate) async fn read(
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(too_large(limits));
     }
-    match tokio::time::timeout(limits.timeout, collect(body, limits, budget)).await {
+    match tokio::time::timeout(limits.timeout, collect(body, declared, limits, hub)).await {
         Ok(read) => read,
         Err(_) => {
             let detail = format!("the body was not complete within {} s", limits.timeout.as_secs_f64());
@@ -53,22 +56,49 @@ pub(crate) async fn read(
     }
 }
 
-async fn collect(mut body: Body, limits: BodyLimits, budget: &Arc<Budget>) -> Result<ReadBody, Problem> {
-    let mut bytes = BytesMut::new();
-    let mut charged = Vec::new();
+async fn collect(
+    mut body: Body,
+    declared: Option<usize>,
+    limits: BodyLimits,
+    hub: &Hub,
+) -> Result<ReadBody, Problem> {
+    let mut read = ReadBody { bytes: Vec::new(), _charged: None };
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Problem::bad_request("MALFORMED_BODY", error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > limits.max_bytes {
+        let needed = read.bytes.len() + data.len();
+        if needed > limits.max_bytes {
             return Err(too_large(limits));
         }
-        while charged.len() * CHARGE_BYTES < bytes.len() + data.len() {
-            let permit = budget.try_charge(Owner::Requests, CHARGE_BYTES);
-            charged.push(permit.map_err(|error| unavailable("OVERLOADED", error.to_string()))?);
+        if needed > read.bytes.capacity() {
+            let capacity = capacity_for(needed, read.bytes.capacity(), declared, limits.max_bytes);
+            read.grow(capacity, hub).map_err(|error| unavailable("OVERLOADED", error.to_string()))?;
         }
-        bytes.extend_from_slice(&data);
+        read.bytes.extend_from_slice(&data);
     }
-    Ok(ReadBody { bytes: bytes.freeze(), _charged: charged })
+    Ok(read)
+}
+
+/// How much is taken when `needed` do not fit `capacity`: twice as much as before, but not beyond what the body
+/// says it will be, or may be.
+fn capacity_for(needed: usize, capacity: usize, declared: Option<usize>, max_bytes: usize) -> usize {
+    let (most, first) = match declared {
+        Some(declared) => (declared, FIRST_BYTES),
+        None => (max_bytes, FIRST_BYTES_UNDECLARED),
+    };
+    first.max(2 * capacity).min(most).max(needed)
+}
+
+impl ReadBody {
+    /// Makes room for `capacity` bytes in all. What was taken before is charged, too, until it is copied.
+    fn grow(&mut self, capacity: usize, hub: &Hub) -> Result<(), Exhausted> {
+        let charged = hub.charge(Owner::Requests, capacity)?;
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend_from_slice(&self.bytes);
+        self.bytes = bytes;
+        self._charged = Some(charged);
+        Ok(())
+    }
 }
 
 fn too_large(limits: BodyLimits) -> Problem {
@@ -84,5 +114,22 @@ fn refuse_encodings(headers: &HeaderMap) -> Result<(), Problem> {
             "send the body as it is, without Content-Encoding",
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::capacity_for;
+
+    #[test]
+    fn a_body_takes_what_it_declares_once_most_of_it_came_and_never_more() {
+        const MIB: usize = 1 << 20;
+        assert_eq!(capacity_for(100, 0, Some(100), 8 * MIB), 100, "a small one fits at once");
+        assert_eq!(capacity_for(1, 0, Some(8 * MIB), 8 * MIB), 64 * 1024, "a large one shows itself first");
+        assert_eq!(capacity_for(5 * MIB, 4 * MIB, Some(8 * MIB), 8 * MIB), 8 * MIB);
+        assert_eq!(capacity_for(5 * MIB, 4 * MIB, Some(6 * MIB), 8 * MIB), 6 * MIB, "no more than declared");
+        assert_eq!(capacity_for(1, 0, None, 8 * MIB), 4 * 1024);
+        assert_eq!(capacity_for(5 * MIB, 4 * MIB, None, 6 * MIB), 6 * MIB, "no more than allowed");
+        assert_eq!(capacity_for(MIB, 0, None, 8 * MIB), MIB, "what came has to fit");
     }
 }

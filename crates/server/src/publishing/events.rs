@@ -1,4 +1,4 @@
-//! From a body to events: JSON (one or an array), NDJSON, plain text.
+//! From a body to events: JSON (one or an array), NDJSON, plain text. Charged while they are held.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,13 +8,56 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use watertight::Event;
 use watertight::event::EventType;
+use watertight::{Event, Hub};
+use watertight_core::{Owner, Permit};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, unavailable};
 
 /// A TTL above this is no TTL: a hundred years, in seconds.
 const TTL_SECONDS_MAX: f64 = 100.0 * 365.0 * 86_400.0;
+
+/// The shortest event that a body can hold, bytes: `{"data":1}`.
+const SHORTEST_EVENT: usize = 10;
+/// What an event costs beside its text while it is parsed and held: twice in a vector that may be half empty, and
+/// the allocations of its type and its data.
+const EVENT_BYTES: usize = 2 * (size_of::<JsonEvent<'_>>() + size_of::<Event>()) + 2 * 16;
+
+/// The events of a body, and their charge.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) posted: Posted,
+    _charged: Permit,
+}
+
+impl Parsed {
+    /// Charges what up to `max_events` of a body of `bytes` can come to, parses them, and gives back what they do
+    /// not need.
+    pub(crate) fn charged(
+        hub: &Hub,
+        bytes: usize,
+        max_events: usize,
+        parse: impl FnOnce() -> Result<Posted, Problem>,
+    ) -> Result<Parsed, Problem> {
+        let charged = hub.charge(Owner::Requests, bytes + max_events * EVENT_BYTES);
+        let mut charged = charged.map_err(|error| unavailable("OVERLOADED", error.to_string()))?;
+        let posted = parse()?;
+        let text = |event: &Event| event.data.len() + event.event_type.as_str().len();
+        let held: usize = posted.events().iter().map(|event| EVENT_BYTES + text(event)).sum();
+        drop(charged.split(charged.bytes().saturating_sub(held)));
+        Ok(Parsed { posted, _charged: charged })
+    }
+}
+
+/// How many events a body of `bytes` can hold.
+pub(crate) fn most_events(bytes: usize) -> usize {
+    bytes / SHORTEST_EVENT + 1
+}
+
+/// Whether a JSON body is an array of events.
+pub(crate) fn is_array(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
 
 /// What a body held.
 #[derive(Debug)]
@@ -93,9 +136,8 @@ pub(crate) fn ttl(seconds: f64) -> Result<Duration, Problem> {
 
 /// `application/json`: one event, or an array of at most `max_events`.
 pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
-    let is_array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    if !is_array {
+    if !is_array(bytes) {
         let Object(event) = Object::deserialize(&mut reader).map_err(malformed)?;
         reader.end().map_err(malformed)?;
         return Ok(Posted::One(event.into_event()?));

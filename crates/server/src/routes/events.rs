@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use watertight::body::stream_headers;
-use watertight::{Event, Hub, Position, PublishError, Resume, resume};
+use watertight::event::EventType;
+use watertight::{Appended, Event, Hub, Positions, PublishError, Resume, resume};
 
 use super::query::{PathText, Query, invalid};
-use crate::problem::{Problem, internal};
+use crate::problem::{Problem, unavailable};
 use crate::publishing::body::{self, BodyLimits};
-use crate::publishing::events::{self as posted, Posted};
+use crate::publishing::events::{self as posted, Parsed, Posted};
 use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX};
 use crate::state::App;
 
@@ -102,65 +103,86 @@ pub(crate) async fn publish(
     // Everything that can be refused is refused before the body is read.
     let name = app.hub.name(&session).map_err(PublishError::from)?;
     let format = Format::of(&headers)?;
-    let key = key_of(&headers)?.map(str::to_owned);
+    let key = key_of(&headers)?;
     let event_type = posted::event_type(query.first(&["type"]))?;
     let limits = body_limits(&app, &format);
-    let read = body::read(&headers, request_body, limits, app.hub.budget()).await?;
-    let max_events = app.config.max_batch_events;
-    let events = match format {
-        Format::Json => posted::from_json(&read.bytes, max_events)?,
-        Format::Ndjson => posted::from_ndjson(&read.bytes, max_events)?,
+    let read = body::read(&headers, request_body, limits, &app.hub).await?;
+    let events = parse(&app, &read.bytes, format, &query, event_type)?;
+    let key = key.map(|key| {
+        let request = (format as u8, query.first(&["type"]), query.first(&["ttl"]), &read.bytes);
+        (key, app.keys.fingerprint(&request))
+    });
+    // The body goes before anything waits.
+    drop(read);
+    let is_one = matches!(events.posted, Posted::One(_));
+    let claim = match key {
+        None => None,
+        Some((key, fingerprint)) => {
+            let claim = app.keys.claim(&name, key, fingerprint).await;
+            match claim.map_err(|error| unavailable("OVERLOADED", error.to_string()))? {
+                Claim::First(claim) => Some(claim),
+                Claim::Known(positions) => return Ok(accepted_as(positions, is_one)),
+                Claim::Reused => return Err(reused()),
+            }
+        }
+    };
+    // If the publisher leaves before this returns, nothing is in the log and the key is free again; after it, all
+    // is in the log and the key says so, because nothing waits in between.
+    let appended = append(&app.hub, name.as_str(), events.posted.events()).await?;
+    if let Some(claim) = claim {
+        claim.settle(appended.positions());
+    }
+    drop(events);
+    Ok(accepted_as(appended.paced().await, is_one))
+}
+
+/// The events of a body, charged as long as they are held.
+fn parse(
+    app: &App,
+    bytes: &[u8],
+    format: Format,
+    query: &Query,
+    event_type: EventType,
+) -> Result<Parsed, Problem> {
+    // What a session could not hold at once could not be appended whole.
+    let max_events = app.config.max_batch_events.min(app.config.max_queue_size);
+    Parsed::charged(&app.hub, bytes.len(), format.most_events(bytes, max_events), || match format {
+        Format::Json => posted::from_json(bytes, max_events),
+        Format::Ndjson => posted::from_ndjson(bytes, max_events),
         Format::Text => {
             let seconds = query.parse("ttl", "a number of seconds")?;
-            let mut one = posted::from_text(&read.bytes, event_type)?;
+            let mut one = posted::from_text(bytes, event_type)?;
             if let (Posted::One(event), Some(seconds)) = (&mut one, seconds) {
                 event.ttl = Some(posted::ttl(seconds)?);
             }
-            one
+            Ok(one)
         }
-    };
-    let is_one = matches!(events, Posted::One(_));
-    let Some(key) = key else {
-        let positions = append(&app.hub, name.as_str(), events.events()).await?;
-        return Ok(accepted_as(&positions, is_one));
-    };
-    let fingerprint = (format as u8, query.first(&["type"]), query.first(&["ttl"]), &read.bytes);
-    match app.keys.claim(&name, &key, &fingerprint).await {
-        Claim::Known(positions) => Ok(accepted_as(&positions, is_one)),
-        Claim::Reused => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "IDEMPOTENCY_KEY_REUSED",
-            "this Idempotency-Key was used for another request",
-        )),
-        Claim::First(claim) => {
-            // Owned by the hub, not by the request: a publisher that leaves in the middle and comes back with
-            // the same key must find all of it, once.
-            let hub = app.hub.clone();
-            let entry = hub.ledger().open(watertight_core::Kind::Task);
-            let published = app.tasks.spawn(async move {
-                let _entry = entry;
-                let positions = append(&hub, name.as_str(), events.events()).await?;
-                claim.settle(positions.clone());
-                Ok::<_, Problem>(positions)
-            });
-            let positions = published.await.map_err(internal)??;
-            Ok(accepted_as(&positions, is_one))
-        }
-    }
-}
-
-async fn append(hub: &Hub, session: &str, events: &[Event]) -> Result<Vec<Position>, Problem> {
-    let published = hub.publish_batch(session, events).await;
-    published.map_err(|(index, error)| {
-        let problem = Problem::from(error);
-        if events.len() > 1 { problem.at(index) } else { problem }
     })
 }
 
-fn accepted_as(positions: &[Position], is_one: bool) -> Response {
-    let body = match positions {
-        [position] if is_one => json!({ "id": position.to_string() }),
-        positions => json!({ "ids": positions.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+async fn append(hub: &Hub, session: &str, events: &[Event]) -> Result<Appended, Problem> {
+    let appended = hub.append_batch(session, events).await;
+    appended.map_err(|refused| {
+        let problem = Problem::from(refused.error);
+        match refused.index {
+            Some(index) if events.len() > 1 => problem.at(index),
+            _ => problem,
+        }
+    })
+}
+
+fn reused() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "IDEMPOTENCY_KEY_REUSED",
+        "this Idempotency-Key was used for another request",
+    )
+}
+
+fn accepted_as(positions: Positions, is_one: bool) -> Response {
+    let body = match positions.first() {
+        Some(position) if is_one => json!({ "id": position.to_string() }),
+        _ => json!({ "ids": positions.iter().map(|position| position.to_string()).collect::<Vec<_>>() }),
     };
     (StatusCode::ACCEPTED, axum::Json(body)).into_response()
 }
@@ -187,6 +209,15 @@ impl Format {
                 "set Content-Type to application/json (an event or an array), application/x-ndjson \
                  (an event per line) or text/plain (the body is the data)",
             )),
+        }
+    }
+
+    /// How many events such a body can be, at most.
+    fn most_events(self, bytes: &[u8], max_events: usize) -> usize {
+        match self {
+            Format::Json if posted::is_array(bytes) => posted::most_events(bytes.len()).min(max_events),
+            Format::Ndjson => posted::most_events(bytes.len()).min(max_events),
+            Format::Json | Format::Text => 1,
         }
     }
 }

@@ -24,6 +24,8 @@ struct PolledEvent {
     #[serde(rename = "type")]
     event_type: String,
     data: String,
+    /// Seconds since the Unix epoch.
+    created_at: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,6 +98,7 @@ async fn collect(subscription: &mut Subscription, limit: usize, answer: &mut Ans
                     id: event.id,
                     event_type: event.event_type,
                     data: event.data,
+                    created_at: event.created_at.as_secs_f64(),
                 });
                 if answer.events.len() >= limit || answer.bytes >= MAX_ANSWER_BYTES {
                     return None;

@@ -222,9 +222,8 @@ pub(super) fn clean_up(hub: &Arc<HubState>) {
         let now = hub.clock.now();
         let idle = |session: &Session| now.since(session.last_activity()) > ttl;
         let swept = hub.registry.slice(at, idle, |session| {
-            freed += session.with_log(|log| log.expire(now));
+            freed += session.with_log(|log| log.expire(now, session.oldest_needed()));
         });
-        hub.counters.events_held.fetch_sub(swept.events, Ordering::Relaxed);
         hub.counters.sessions_expired.fetch_add(swept.sessions as u64, Ordering::Relaxed);
         sessions += swept.sessions;
         place = swept.next;

@@ -1,13 +1,13 @@
 //! Figures of the hub: a handful of counters, read in O(1), never by walking sessions.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use watertight_core::log::Freed;
 use watertight_core::{Kind, Owner, Piece, Rung};
 
 use super::Hub;
 
-/// Counters that only rise, but for `events_held`.
+/// Counters that only rise.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Events appended to logs.
@@ -32,16 +32,9 @@ pub struct Counters {
     pub pump_restarts: AtomicU64,
     /// Keepers that panicked and were started again.
     pub keeper_restarts: AtomicU64,
-    /// Events in logs now.
-    pub events_held: AtomicUsize,
 }
 
 impl Counters {
-    pub(crate) fn note_appended(&self, freed: Freed) {
-        self.events_held.fetch_add(1, Ordering::Relaxed);
-        self.events_held.fetch_sub(freed.events, Ordering::Relaxed);
-    }
-
     pub(crate) fn note_delivered(&self, piece: &Piece) {
         match piece {
             Piece::Event(..) => self.events_delivered.fetch_add(1, Ordering::Relaxed),
@@ -50,12 +43,10 @@ impl Counters {
     }
 
     pub(crate) fn note_shed(&self, freed: Freed) {
-        self.events_held.fetch_sub(freed.events, Ordering::Relaxed);
         self.events_shed.fetch_add(freed.events as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn note_expired(&self, freed: Freed) {
-        self.events_held.fetch_sub(freed.events, Ordering::Relaxed);
         self.events_expired.fetch_add(freed.events as u64, Ordering::Relaxed);
     }
 }
@@ -90,7 +81,7 @@ impl Hub {
         let inner = &self.inner;
         Stats {
             sessions: inner.registry.len(),
-            events: inner.counters.events_held.load(Ordering::Relaxed),
+            events: inner.events_held.get(),
             subscribers: inner.ledger.live(Kind::Subscription),
             used_bytes: inner.budget.used(),
             observed_bytes: inner.budget.observed(),

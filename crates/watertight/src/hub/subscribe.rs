@@ -44,23 +44,21 @@ impl Hub {
     ) -> Result<Subscription, SubscribeError> {
         let name = self.name(session)?;
         self.inner.admit()?;
-        let permit = self.inner.budget.try_charge(Owner::Subscribers, SUBSCRIBER_OVERHEAD_BYTES)?;
+        let permit = self.inner.charge(Owner::Subscribers, SUBSCRIBER_OVERHEAD_BYTES, None)?;
         let now = self.inner.clock.now();
         let replay = self.inner.budget.rung() < Rung::NoReplay;
         loop {
-            let joined = self.inner.session(&name, true)?;
+            let joined = self.inner.session_with_room(&name, true)?;
             let membership = Membership::new(&self.inner, joined);
             let located = membership.session().with_log(|log| {
                 (!log.ended()).then(|| {
-                    let (cursor, gap) = log.locate(resume, replay, now);
-                    (cursor, gap, log.position(cursor.next - 1))
+                    let (cursor, gaps) = log.locate(resume, replay, now);
+                    (cursor, gaps, log.position(cursor.next - 1))
                 })
             });
             // Ended between look-up and lock: leave it and make a new one.
-            let Some((cursor, gap, start)) = located else { continue };
-            if gap.is_some() {
-                self.inner.counters.gaps.fetch_add(1, Ordering::Relaxed);
-            }
+            let Some((cursor, gaps, start)) = located else { continue };
+            self.inner.counters.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
             let holdings = Holdings {
                 _timer: self.inner.ledger.open(Kind::Timer),
                 membership,
@@ -68,7 +66,6 @@ impl Hub {
                 _permit: permit,
             };
             let life = self.inner.begin_life(options, now);
-            let gaps = gap.into_iter().collect();
             let subscription = Subscription::new(self.clone(), life, holdings, (cursor, start), gaps);
             // Looked at again behind the registration: a stop that has told everybody would not tell this one.
             if self.inner.is_stopping() {

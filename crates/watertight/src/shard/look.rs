@@ -128,7 +128,8 @@ impl Shard<'_> {
     fn look_on(&mut self, key: u32, most: usize) -> (usize, bool) {
         let now = self.now;
         let Some(group) = self.groups.get_mut(key) else { return (0, true) };
-        let limit = group.session.head().saturating_sub(self.hub.near(&group.session));
+        let near = group.session.near().unwrap_or_else(|| self.hub.near(&group.session));
+        let limit = group.session.head().saturating_sub(near);
         let is_held_up = group.look.waited_ms > 0 && (group.look.some_were_near || group.others_have(limit));
         let begun = group.look.walk.take().map(|walk| *walk);
         let mut walk = begun.unwrap_or(Walk { at: 0, slowest: Slowest::NONE, some_are_near: false });

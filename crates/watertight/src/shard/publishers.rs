@@ -59,7 +59,7 @@ impl Shard<'_> {
 
     /// Wakes publishers that wait for this session's readers, if those are near enough by now.
     pub(super) fn readers_came_nearer(&mut self, session: &Session) {
-        if session.has_paced() && session.backlog(self.now) <= self.hub.near(session) {
+        if session.has_paced() && session.is_near_enough(session.backlog(self.now)) {
             self.publishers.wake(session);
         }
     }

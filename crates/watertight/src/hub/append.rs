@@ -1,0 +1,188 @@
+//! Appending: charge, encode once, append, tell the pumps. Nothing here waits.
+//!
+//! Text is encoded before the log's lock is taken. Of a single event, the id is written in front under the lock
+//! and the frame copied to its exact size. Of a batch, whole frames are made for the positions that it will have
+//! if nobody is faster; under one hold of the lock they are appended, all of them, or made again.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use watertight_core::limits::{FRAME_OVERHEAD_BYTES, ID_TEXT_BYTES_MAX};
+use watertight_core::log::cost;
+use watertight_core::{Epoch, Frame, Log, Owner, Permit, Position, Session, SessionName, Tick};
+use watertight_wire::{Draft, Encoder, encoded_len};
+
+use super::pace::has_room;
+use super::publish::id_of;
+use super::{HubState, Positions};
+use crate::clock::wall_clock;
+use crate::error::{BatchError, PublishError};
+use crate::event::Event;
+
+/// How often a batch is encoded again because others were faster, before it is encoded under the log's lock.
+const ENCODED_AHEAD_MAX: usize = 4;
+
+thread_local! {
+    /// Scratch space of this thread's publishing; the encoder bounds what it keeps.
+    static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
+}
+
+/// What became of an attempt to append a batch.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// All of it is in the log.
+    Appended(Positions),
+    /// The session was ended meanwhile; nothing is in the log.
+    Ended,
+    /// Readers need what it would push out; nothing is in the log.
+    NoRoom,
+}
+
+impl HubState {
+    /// Appends a checked event. Tries again if the session is ended under its hands (the next look-up makes a new
+    /// one), or if its id became longer.
+    pub(super) fn append_one(
+        &self,
+        name: &SessionName,
+        event: &Event,
+    ) -> Result<(Position, Arc<Session>), PublishError> {
+        let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
+        let mut session = self.session_with_room(name, false)?;
+        let mut id_bytes = id_bytes(&session);
+        let mut permit = self.charge(Owner::Frames, frame_bytes(event, id_bytes), Some(&session))?;
+        let (expires, created_at) = (self.expiry(event), wall_clock());
+        let (position, session) = ENCODER.with_borrow_mut(|encoder| {
+            let mut draft = encoder.event(&event.event_type, &event.data);
+            loop {
+                match append_draft(&session, draft, permit, id_bytes, (expires, created_at)) {
+                    Ok(position) => return Ok::<_, PublishError>((position, session)),
+                    Err(again) => (draft, permit) = again,
+                }
+                session = self.session_with_room(name, false)?;
+                if id_bytes != self::id_bytes(&session) {
+                    drop(permit);
+                    id_bytes = self::id_bytes(&session);
+                    permit = self.charge(Owner::Frames, frame_bytes(event, id_bytes), Some(&session))?;
+                }
+            }
+        })?;
+        self.counters.events_published.fetch_add(1, Ordering::Relaxed);
+        self.announce(&session);
+        Ok((position, session))
+    }
+
+    /// What a checked batch of more than one event will be charged, bytes. (A single event is held whatever its
+    /// size.)
+    pub(super) fn batch_bytes(&self, events: &[Event]) -> Result<usize, BatchError> {
+        let bytes = events.iter().map(|event| frame_bytes(event, ID_TEXT_BYTES_MAX)).sum();
+        let (max_events, max_bytes) = (self.config.max_queue_size, self.config.max_history_bytes_per_session);
+        if events.len() > max_events || bytes > max_bytes {
+            let events = events.len();
+            return Err(PublishError::BatchTooLarge { events, max_events, bytes, max_bytes }.into());
+        }
+        Ok(bytes)
+    }
+
+    /// Appends a checked batch of `bytes` under one hold of the log's lock, if it takes nothing from a reader
+    /// who keeps reading, or the publisher has waited long enough.
+    pub(super) fn append_whole(
+        &self,
+        session: &Arc<Session>,
+        events: &[Event],
+        bytes: usize,
+        begun: Tick,
+    ) -> Result<Attempt, BatchError> {
+        let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
+        let mut permit = self.charge(Owner::Frames, bytes, Some(session)).map_err(PublishError::from)?;
+        let (now, created_at) = (self.clock.now(), wall_clock());
+        let is_patience_over = self.is_patience_over(begun);
+        let mut tried = 0;
+        let attempt = loop {
+            let under_the_lock = tried == ENCODED_AHEAD_MAX;
+            let expected = session.with_log(|log| log.position(log.next()));
+            let ahead = if under_the_lock { Vec::new() } else { encode(events, expected, created_at) };
+            let attempt = session.with_log(|log| {
+                if log.ended() {
+                    return Some(Attempt::Ended);
+                }
+                if !is_patience_over && !has_room(session, log, now, (events.len(), bytes)) {
+                    return Some(Attempt::NoRoom);
+                }
+                let first = log.position(log.next());
+                let frames = match first == expected {
+                    _ if under_the_lock => encode(events, first, created_at),
+                    true => ahead,
+                    false => return None,
+                };
+                self.append_frames(log, frames, events, &mut permit);
+                Some(Attempt::Appended(Positions::new(first, events.len())))
+            });
+            match attempt {
+                Some(attempt) => break attempt,
+                None => tried += 1,
+            }
+        };
+        if let Attempt::Appended(_) = attempt {
+            self.counters.events_published.fetch_add(events.len() as u64, Ordering::Relaxed);
+            self.announce(session);
+        }
+        Ok(attempt)
+    }
+
+    /// Appends the frames of `events`, each charged with its part of `permit`.
+    fn append_frames(&self, log: &mut Log, frames: Vec<Frame>, events: &[Event], permit: &mut Permit) {
+        log.append_all(frames.into_iter().zip(events).map(|(mut frame, event)| {
+            frame.charge(permit.split(cost(&frame)));
+            (frame, self.expiry(event))
+        }));
+    }
+
+    fn expiry(&self, event: &Event) -> Tick {
+        event.ttl.or(self.config.event_ttl).map_or(Tick::NEVER, |ttl| self.clock.now().after(ttl))
+    }
+}
+
+/// What the frame of an event is charged, bytes.
+fn frame_bytes(event: &Event, id_bytes: usize) -> usize {
+    encoded_len(&event.event_type, &event.data, id_bytes) + FRAME_OVERHEAD_BYTES
+}
+
+/// How long the next id of a session is, if nobody is faster.
+fn id_bytes(session: &Session) -> usize {
+    Position { epoch: Epoch::from_bits(0), sequence: session.head() }.text().as_str().len()
+}
+
+/// Appends an encoded event; gives it back if the log has ended, or others were faster and its id is longer than
+/// it was charged for.
+fn append_draft<'a>(
+    session: &Session,
+    draft: Draft<'a>,
+    permit: Permit,
+    id_bytes: usize,
+    (expires, created_at): (Tick, Duration),
+) -> Result<Position, (Draft<'a>, Permit)> {
+    session.with_log(|log| {
+        let position = log.position(log.next());
+        let text = position.text();
+        if log.ended() || text.as_str().len() != id_bytes {
+            return Err((draft, permit));
+        }
+        log.append(Frame::published(draft.finish(id_of(&text)), Some(permit), created_at), expires);
+        Ok(position)
+    })
+}
+
+/// The frames of events that stand side by side from `first` on; not charged yet.
+fn encode(events: &[Event], first: Position, created_at: Duration) -> Vec<Frame> {
+    let positions = Positions::new(first, events.len());
+    ENCODER.with_borrow_mut(|encoder| {
+        let frames = events.iter().zip(positions.iter()).map(|(event, position)| {
+            let text = position.text();
+            let chunk = encoder.event(&event.event_type, &event.data).finish(id_of(&text));
+            Frame::published(chunk, None, created_at)
+        });
+        frames.collect()
+    })
+}
