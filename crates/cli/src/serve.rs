@@ -1,12 +1,11 @@
 //! `watertight serve`: the hub.
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
-use watertight_server::RunError;
 use watertight_server::config::{Config, ConfigArgs, ConfigError, LogFormat, load};
+use watertight_server::{Listening, RunError};
 
 use crate::{exit, memory};
 
@@ -54,14 +53,19 @@ fn start_log(config: &Config) -> Result<(), String> {
 }
 
 /// Says where to publish, watch and look. The first line is for programs, the rest for people.
-fn announce(address: SocketAddr, is_tls: bool) {
-    let scheme = if is_tls { "https" } else { "http" };
-    let url = format!("{scheme}://{address}");
+fn announce(listening: Listening) {
+    let scheme = if listening.is_tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listening.address);
+    let admin = listening.admin.map(|address| format!("http://{address}"));
+    let operators = admin.as_ref().map_or_else(String::new, |admin| {
+        format!("\n  operate  {admin}/stats, /metrics, /connections and /sessions")
+    });
+    let look = admin.as_ref().unwrap_or(&url);
     let text = format!(
         "watertight: listening on {url}\n\
          \n  watch    curl -N {url}/sessions/demo/events\
          \n  publish  curl -d hello -H 'content-type: text/plain' {url}/sessions/demo/events\
-         \n  look     {url}/ in a browser, or {url}/stats\n\n"
+         \n  look     {url}/ in a browser, or {look}/stats{operators}\n\n"
     );
     let mut out = std::io::stdout().lock();
     // Whoever closed standard output does not want to know.

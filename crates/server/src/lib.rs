@@ -24,6 +24,6 @@ pub mod run;
 pub mod state;
 mod tls;
 
-pub use self::router::router;
-pub use self::run::{Observer, RunError, run};
+pub use self::router::{admin_router, public_router, router};
+pub use self::run::{Listening, Observer, RunError, run};
 pub use self::state::App;

@@ -263,7 +263,10 @@ impl Subscription {
 
     /// What comes next, without decoding it. `None` after the end. Never waits longer than for the next
     /// event; dropping the caller's future loses nothing.
-    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, CloseReason>> {
+    ///
+    /// # Errors
+    /// Why the hub ends the subscription.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, CloseReason>> {
         if let Some(gap) = self.gap.take() {
             return Poll::Ready(Ok(Piece::Gap(gap)));
         }

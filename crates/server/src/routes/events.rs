@@ -1,11 +1,13 @@
 //! `/sessions/{session}/events`: publish and subscribe.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use watertight::body::stream_headers;
+use watertight::serve::InFlight;
 use watertight::{Event, Hub, Position, PublishError, Resume, resume};
 
 use super::query::{PathText, Query, invalid};
@@ -24,10 +26,14 @@ pub(crate) async fn read(
     PathText(session): PathText,
     method: Method,
     query: Query,
+    in_flight: Option<Extension<InFlight>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let resume = resume_of(&headers, &query)?;
-    match accepted(&headers) {
+    let accepted = accepted(&headers);
+    // A poll may wait for long: nothing of its head is held meanwhile.
+    drop(headers);
+    match accepted {
         Accepted::Stream if method == Method::HEAD => {
             Ok((stream_headers(app.config.heartbeat_interval), Body::empty()).into_response())
         }
@@ -36,7 +42,7 @@ pub(crate) async fn read(
             Ok(([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response())
         }
         Accepted::Stream => Ok(app.hub.subscribe(&session, resume)?.into_response()),
-        Accepted::Json => super::poll::poll(&app, &session, resume, &query).await,
+        Accepted::Json => super::poll::poll(&app, session, resume, query, in_flight.map(|it| it.0)).await,
         Accepted::Neither => Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             "NOT_ACCEPTABLE",

@@ -92,25 +92,30 @@ impl HeadClock {
 
 /// Finds where a head ends: at an empty line (RFC 9112, section 2.2: a bare LF ends a line too).
 #[derive(Debug, Default)]
-struct HeadEnd {
+pub(super) struct HeadEnd {
     line_is_empty: bool,
 }
 
 impl HeadEnd {
-    /// How many of these bytes belong to the head that is being read: all, unless it ends among them.
-    fn cut(&mut self, bytes: &[u8]) -> usize {
+    /// How many of these bytes belong to the head that is being read, if it ends among them.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
                 b'\n' if self.line_is_empty => {
                     self.line_is_empty = false;
-                    return at + 1;
+                    return Some(at + 1);
                 }
                 b'\n' => self.line_is_empty = true,
                 b'\r' => {}
                 _ => self.line_is_empty = false,
             }
         }
-        bytes.len()
+        None
+    }
+
+    /// How many of these bytes belong to the head that is being read: all, unless it ends among them.
+    fn cut(&mut self, bytes: &[u8]) -> usize {
+        self.find(bytes).unwrap_or(bytes.len())
     }
 }
 
@@ -145,8 +150,10 @@ impl<S> HttpIo<S> {
         self.clock.clone()
     }
 
-    pub(super) fn into_inner(self) -> S {
-        self.stream
+    /// The stream, and what was read of it but not given yet.
+    pub(super) fn into_parts(mut self) -> (S, Vec<u8>) {
+        self.read_ahead.drain(..self.at);
+        (self.stream, self.read_ahead)
     }
 }
 
