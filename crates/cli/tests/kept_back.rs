@@ -202,7 +202,7 @@ fn at_no_newcomers_a_tls_connection_is_refused_before_its_handshake() {
 fn handshakes_that_stay_silent_are_charged_what_they_hold() {
     const SILENT: u64 = 300;
     let hub = HubProcess::builder(WATERTIGHT).tls().flag("--first-byte-timeout", "10m").start();
-    let asking = hub.stats().request_bytes();
+    let asking = hub.asking_bytes();
     let mut silent: Vec<_> = hold(&hub, hub.client().options(), usize::try_from(SILENT).unwrap());
     for connection in &mut silent {
         // The handshake, and nothing after it.

@@ -118,7 +118,7 @@ fn threat_42_connections_that_only_might_ask_keep_nobody_out() {
 fn threat_42_a_crowd_of_pollers_leaves_nothing_however_it_leaves() {
     let hub = HubProcess::start(WATERTIGHT);
     let before = hub.process().anon();
-    let asking = hub.stats().request_bytes();
+    let asking = hub.asking_bytes();
     for round in 0..4 {
         let mut pollers: Vec<_> = (0..200).map(|_| waiting(&hub, "25")).collect();
         eventually!(hub.stats().live("subscription"), |live| *live == 200);
@@ -131,6 +131,7 @@ fn threat_42_a_crowd_of_pollers_leaves_nothing_however_it_leaves() {
                     let answer = poller.read_response("GET").expect(200);
                     assert_eq!(answer.json()["events"][0]["data"], "for all");
                 }
+                drop(pollers);
             }
             _ => {
                 hub.client().delete("/sessions/demo").expect(204);
@@ -138,6 +139,7 @@ fn threat_42_a_crowd_of_pollers_leaves_nothing_however_it_leaves() {
                     let answer = poller.read_response("GET").expect(200).json();
                     assert_eq!(answer["end"]["code"], "SESSION_ENDED", "{answer}");
                 }
+                drop(pollers);
             }
         }
         let stats = eventually!(hub.stats(), |stats| stats.live("subscription") == 0);

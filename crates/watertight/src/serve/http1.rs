@@ -70,7 +70,7 @@ impl Deadline {
 /// How a time with hyper ended.
 enum End<S> {
     /// A stream is to leave HTTP with this socket.
-    Leaves(Decision, S),
+    Leaves(Box<Decision>, S),
     /// The connection rests: its stream, and what was read of the next head.
     Rests(S, Vec<u8>),
     /// Its last answer was given.
@@ -105,7 +105,7 @@ where
         let io = HttpIo::new(stream, bytes, shared.limits.head_timeout);
         let handover = leaves.then(Handover::default);
         match Box::pin(drive(shared, io, &caller, handover, stop)).await {
-            End::Leaves(decision, stream) => return Some((decision, stream)),
+            End::Leaves(decision, stream) => return Some((*decision, stream)),
             End::Rests(rested, bytes) => {
                 drop((charge, kept_back));
                 stream = rested;
@@ -199,7 +199,7 @@ where
     let parts = connection.into_parts();
     let (stream, ahead) = parts.io.into_inner().into_parts();
     match (how, decision) {
-        (How::Leaves, Some(decision)) => End::Leaves(decision, stream),
+        (How::Leaves, Some(decision)) => End::Leaves(Box::new(decision), stream),
         (How::Rests, _) => End::Rests(stream, [&parts.read_buf[..], &ahead].concat()),
         _ => End::Closes(stream),
     }
