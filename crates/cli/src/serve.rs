@@ -1,10 +1,9 @@
 //! `watertight serve`: the hub.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use watertight_server::RunError;
 use watertight_server::config::{Config, ConfigArgs, ConfigError, load};
+use watertight_server::{Listening, RunError};
 
 use crate::log::Log;
 use crate::{exit, memory};
@@ -40,7 +39,7 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
 fn serve(config: Config, log: &Log) -> Result<(), (u8, String)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| (1, format!("cannot start a runtime: {error}")))?;
-    let started = |address, is_tls| log.announce(&announcement(address, is_tls));
+    let started = |listening| log.announce(&announcement(listening));
     let served = watertight_server::run(config, memory::observed_bytes, log.dropped(), started);
     runtime.block_on(served).map_err(|error| match error {
         RunError::Tls(_) => (ConfigError::EXIT_CODE, error.to_string()),
@@ -49,13 +48,18 @@ fn serve(config: Config, log: &Log) -> Result<(), (u8, String)> {
 }
 
 /// Says where to publish, watch and look. The first line is for programs, the rest for people.
-fn announcement(address: SocketAddr, is_tls: bool) -> String {
-    let scheme = if is_tls { "https" } else { "http" };
-    let url = format!("{scheme}://{address}");
+fn announcement(listening: Listening) -> String {
+    let scheme = if listening.is_tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listening.address);
+    let admin = listening.admin.map(|address| format!("http://{address}"));
+    let operators = admin.as_ref().map_or_else(String::new, |admin| {
+        format!("\n  operate  {admin}/stats, /metrics, /connections and /sessions")
+    });
+    let look = admin.as_ref().unwrap_or(&url);
     format!(
         "watertight: listening on {url}\n\
          \n  watch    curl -N {url}/sessions/demo/events\
          \n  publish  curl -d hello -H 'content-type: text/plain' {url}/sessions/demo/events\
-         \n  look     {url}/ in a browser, or {url}/stats\n\n"
+         \n  look     {url}/ in a browser, or {look}/stats{operators}\n\n"
     )
 }

@@ -52,7 +52,7 @@ fn ten_thousand_idle_subscribers_in_sessions_of_their_own_cost_1500_bytes_each_a
     }
     drop(crowd);
     eventually!(hub.stats().live("session") == 0);
-    assert_eq!(hub.stats().used_bytes(), 0);
+    assert_eq!(hub.stats().kept_bytes(), 0);
     eventually!(hub.process().anon(), |anon| *anon < before + 2 * MIB, Duration::from_secs(40));
 }
 

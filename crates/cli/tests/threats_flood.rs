@@ -48,7 +48,7 @@ fn hold(hub: &HubProcess, options: &ConnectOptions, count: usize) -> Vec<RawConn
 
 /// Connects and asks; the answer, if there is one.
 fn ask(hub: &HubProcess, options: &ConnectOptions) -> std::io::Result<Response> {
-    Client::with_options(hub.address(), options.clone()).request("GET", "/health/live").try_send()
+    Client::with_options(hub.address(), options.clone()).request("GET", "/stats").try_send()
 }
 
 fn refused_politely(hub: &HubProcess, options: &ConnectOptions) {

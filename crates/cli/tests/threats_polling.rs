@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use watertight_testkit::{HubProcess, PATIENCE, RawConnection, Response, eventually, timed};
+use watertight_testkit::{HubProcess, RawConnection, Response, eventually, timed};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -71,62 +71,46 @@ fn threat_42_nobody_waits_longer_than_the_maximum() {
 }
 
 #[test]
-fn threat_42_pollers_have_so_many_places_and_streams_take_none_of_them() {
-    const PLACES: usize = 8;
+fn threat_42_pollers_that_wait_keep_nobody_out_and_streams_do_not_either() {
+    const PERMITS: usize = 8;
     let hub = HubProcess::builder(WATERTIGHT)
-        .flag("--max-requests-in-flight", PLACES)
-        .flag("--head-timeout", "500ms")
+        .flag("--max-requests-in-flight", PERMITS)
         .flag("--long-poll-max-wait", "10m")
         .start();
-    // Streams take no place, however many.
-    let mut streams: Vec<_> = (0..2 * PLACES).map(|_| hub.subscribe("demo")).collect();
-    let pollers: Vec<_> = (0..PLACES).map(|_| waiting(&hub, "600")).collect();
-    let waiters = (3 * PLACES) as u64;
-    // Nobody can ask for figures now: they are requests, too.
-    let refused = || waiting(&hub, "0").read_response("GET");
-    let answer = eventually!(refused(), |answer| answer.status == 503);
-    answer.expect_problem(503, "OVERLOADED");
-    for _ in 0..2 {
-        let (answer, took) = timed(refused);
-        answer.expect_problem(503, "OVERLOADED");
-        assert!(took < SOON, "refused after {took:?}");
-    }
-    // One place is freed, and the next request has it: the event that ends every poll.
-    drop(pollers.into_iter().next_back());
+    let mut streams: Vec<_> = (0..2 * PERMITS).map(|_| hub.subscribe("demo")).collect();
+    let mut pollers: Vec<_> = (0..5 * PERMITS).map(|_| waiting(&hub, "600")).collect();
+    let waiters = (7 * PERMITS) as u64;
+    let (_, took) = timed(|| eventually!(hub.stats().live("subscription"), |live| *live == waiters));
+    assert!(took < SOON, "they waited for permits: {took:?}");
     hub.publish_text("demo", "for all");
     for stream in &mut streams {
         assert_eq!(stream.next_event().data, "for all");
     }
-    eventually!(hub.stats().live("subscription"), |live| *live == waiters - PLACES as u64);
+    // Each takes a permit again to answer; those that find none free wait for their turn.
+    for poller in &mut pollers {
+        let answer = poller.read_response("GET").expect(200).json();
+        assert_eq!(answer["events"][0]["data"], "for all");
+    }
 }
 
 #[test]
 fn threat_42_connections_that_only_might_ask_keep_nobody_out() {
-    const PLACES: usize = 8;
-    let hub = HubProcess::builder(WATERTIGHT)
-        .flag("--max-requests-in-flight", PLACES)
-        .flag("--head-timeout", "500ms")
-        .start();
-    // Many more than there are places ask once and stay; where places are scarce they are told to close.
-    let (mut kept, mut closed) = (Vec::new(), Vec::new());
-    for _ in 0..5 * PLACES {
+    const PERMITS: usize = 8;
+    let hub = HubProcess::builder(WATERTIGHT).flag("--max-requests-in-flight", PERMITS).start();
+    // Many more than there are permits ask once and stay.
+    let mut kept = Vec::new();
+    for _ in 0..5 * PERMITS {
         let mut connection = RawConnection::connect(hub.address());
-        connection.send_get("/health/live", &[]);
+        connection.send_get("/stats", &[]);
         let answer = connection.read_response("GET").expect(200);
-        if answer.header("connection") == Some("close") {
-            closed.push(connection)
-        } else {
-            kept.push(connection)
-        }
+        assert_eq!(answer.header("connection"), None);
+        kept.push(connection);
     }
-    assert!(kept.len() < PLACES, "{} keep a place that they do not use", kept.len());
-    hub.get("/health/live").expect(200);
-    for mut connection in kept {
-        connection.send_get("/health/live", &[]);
+    let (_, took) = timed(|| hub.get("/stats").expect(200));
+    assert!(took < SOON, "{took:?}");
+    for connection in &mut kept {
+        connection.send_get("/stats", &[]);
         let _ = connection.read_response("GET").expect(200);
-    }
-    for mut connection in closed {
-        assert_eq!(connection.expect_closed(PATIENCE), "");
     }
 }
 
@@ -134,6 +118,7 @@ fn threat_42_connections_that_only_might_ask_keep_nobody_out() {
 fn threat_42_a_crowd_of_pollers_leaves_nothing_however_it_leaves() {
     let hub = HubProcess::start(WATERTIGHT);
     let before = hub.process().anon();
+    let asking = hub.asking_bytes();
     for round in 0..4 {
         let mut pollers: Vec<_> = (0..200).map(|_| waiting(&hub, "25")).collect();
         eventually!(hub.stats().live("subscription"), |live| *live == 200);
@@ -146,6 +131,7 @@ fn threat_42_a_crowd_of_pollers_leaves_nothing_however_it_leaves() {
                     let answer = poller.read_response("GET").expect(200);
                     assert_eq!(answer.json()["events"][0]["data"], "for all");
                 }
+                drop(pollers);
             }
             _ => {
                 hub.client().delete("/sessions/demo").expect(204);
@@ -153,11 +139,12 @@ fn threat_42_a_crowd_of_pollers_leaves_nothing_however_it_leaves() {
                     let answer = poller.read_response("GET").expect(200).json();
                     assert_eq!(answer["end"]["code"], "SESSION_ENDED", "{answer}");
                 }
+                drop(pollers);
             }
         }
         let stats = eventually!(hub.stats(), |stats| stats.live("subscription") == 0);
         assert_eq!(stats.number("budget.owners.subscribers"), 0);
-        assert_eq!(stats.number("budget.owners.requests"), 0);
+        eventually!(hub.stats().request_bytes(), |bytes| *bytes == asking);
     }
     let grown = hub.process().anon().saturating_sub(before);
     assert!(grown < 32 << 20, "800 polls left {grown} bytes");

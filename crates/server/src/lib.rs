@@ -27,6 +27,6 @@ pub mod state;
 mod tls;
 
 pub use self::dropped_lines::DroppedLines;
-pub use self::router::router;
-pub use self::run::{Observer, RunError, run};
+pub use self::router::{admin_router, public_router, router};
+pub use self::run::{Listening, Observer, RunError, run};
 pub use self::state::App;

@@ -1,32 +1,63 @@
-//! Every route of the API, behind what every request passes.
+//! Every route of the API, behind what every request passes: those for everybody, and those for operators, which
+//! `admin_listen` takes off the public address.
 
 use axum::Router;
 use axum::routing::{delete, get, post};
+use http::Method;
 
 use crate::middleware;
 use crate::routes::{connections, events, fallback, health, landing, metrics, openapi, sessions, stats};
 use crate::state::App;
 
-/// Every route of the API, behind what every request passes.
+/// Every route of the API, for a hub with one listener.
 pub fn router(app: App) -> Router {
-    let routes = Router::new()
+    finish(public_routes().merge(admin_routes()).merge(health_routes()), app)
+}
+
+/// What is served on the public address of a hub with an `admin_listen`.
+pub fn public_router(app: App) -> Router {
+    finish(public_routes().merge(health_routes()), app)
+}
+
+/// What is served on `admin_listen`.
+pub fn admin_router(app: App) -> Router {
+    finish(admin_routes().merge(health_routes()), app)
+}
+
+/// Whether a request is answered whatever is full: an orchestrator must not kill a hub that is only busy.
+pub(crate) fn is_always_answered(method: &Method, path: &str) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && matches!(path, "/health/live" | "/health/ready")
+}
+
+fn public_routes() -> Router<App> {
+    Router::new()
         .route("/", get(landing::page))
         .route("/page.js", get(landing::script))
         .route("/page.css", get(landing::style))
-        .route("/sessions", get(sessions::list))
-        .route("/sessions/{session}", get(sessions::inspect).delete(sessions::end))
         .route("/sessions/{session}/events", get(events::read).post(events::publish))
-        .route("/connections", get(connections::list))
-        .route("/connections/{id}", delete(connections::close))
-        .route("/stats", get(stats::stats))
-        .route("/metrics", get(metrics::metrics))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
         .route("/openapi.json", get(openapi::document))
         .route("/services/metrics/stream", get(fallback::not_implemented))
         .route("/deployments/{id}/logs/stream", get(fallback::not_implemented))
         .route("/deployments/{id}/logs", post(fallback::not_implemented))
+}
+
+fn admin_routes() -> Router<App> {
+    Router::new()
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{session}", get(sessions::inspect).delete(sessions::end))
+        .route("/connections", get(connections::list))
+        .route("/connections/{id}", delete(connections::close))
+        .route("/stats", get(stats::stats))
+        .route("/metrics", get(metrics::metrics))
         .route("/tokens/revoke", post(fallback::not_implemented))
+}
+
+fn health_routes() -> Router<App> {
+    Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready))
+}
+
+fn finish(routes: Router<App>, app: App) -> Router {
+    let routes = routes
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .with_state(app.clone());

@@ -9,19 +9,23 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
 use watertight_core::Kind;
 
 use crate::config::Config;
 use crate::dropped_lines::DroppedLines;
+use crate::router::{admin_router, is_always_answered, public_router, router};
+use crate::state::App;
 use crate::tls::{self, TlsError};
-use crate::{router::router, state::App};
 
 /// Connections the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
-/// Files kept back for everything that is not a connection: pollers, logs, certificates, a scrape.
+/// Files kept back for everything that is no ordinary connection: pollers, logs, certificates, operators, health.
 const RESERVED_FILES: u64 = 256;
+/// Connections of the listener for operators. Its own, so that a full public side never blocks it.
+const ADMIN_CONNECTIONS: usize = 64;
 /// How often memory is looked at and old idempotency keys are forgotten.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -38,10 +42,12 @@ pub enum RunError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    #[error("cannot listen on {address}: {source}; choose another address with {flag}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What sets it.
+        flag: &'static str,
         /// What the operating system said.
         source: std::io::Error,
     },
@@ -55,6 +61,17 @@ pub enum RunError {
     },
 }
 
+/// Where a service listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Listening {
+    /// For everybody.
+    pub address: SocketAddr,
+    /// Whether that speaks TLS.
+    pub is_tls: bool,
+    /// For operators, if they have a listener of their own.
+    pub admin: Option<SocketAddr>,
+}
+
 /// Runs the service until SIGTERM or SIGINT. `started` is told where it listens.
 ///
 /// # Errors
@@ -63,7 +80,7 @@ pub async fn run(
     config: Config,
     observe: Observer,
     dropped_lines: DroppedLines,
-    started: impl FnOnce(SocketAddr, bool),
+    started: impl FnOnce(Listening),
 ) -> Result<(), RunError> {
     let config = Arc::new(config);
     let files = raise_file_limit();
@@ -82,38 +99,55 @@ pub async fn run(
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
-    let listener = listen(config.listen)?;
-    let address = listener.local_addr().map_err(|source| system("learn the address", source))?;
+    let public = Listener::open(config.listen, "--listen")?;
+    let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
     let app = App::new(hub.clone(), Arc::clone(&config), gate.clone(), dropped_lines);
     let mut keepers = JoinSet::new();
     keepers.spawn(look(app.clone(), observe));
-    let is_tls = tls.is_some();
-    let mut server = Server::new(hub.clone(), router(app.clone()), gate).limits(serve_limits(&config));
+    let listening = Listening {
+        address: public.address,
+        is_tls: tls.is_some(),
+        admin: admin.as_ref().map(|it| it.address),
+    };
+    let routes = if admin.is_some() { public_router(app.clone()) } else { router(app.clone()) };
+    let server = |routes, gate| {
+        Server::new(hub.clone(), routes, gate).limits(serve_limits(&config)).always_answer(is_always_answered)
+    };
+    let mut public_server = server(routes, gate);
     if let Some(tls) = tls {
-        server = server.tls(tls);
+        public_server = public_server.tls(tls);
     }
-    info!(%address, tls = is_tls, max_connections, "listening");
-    started(address, is_tls);
-    serve_until_stopped(server, listener, stop).await;
+    let mut serves = vec![(public_server, public)];
+    if let Some(admin) = admin {
+        let gate = Gate::new(Arc::clone(hub.ledger()), ADMIN_CONNECTIONS, ADMIN_CONNECTIONS);
+        info!(address = %admin.address, "listening for operators");
+        serves.push((server(admin_router(app.clone()), gate), admin));
+    }
+    info!(address = %listening.address, tls = listening.is_tls, max_connections, "listening");
+    started(listening);
+    serve_until_stopped(serves, stop).await;
     keepers.shutdown().await;
     info!("stopped");
     Ok(())
 }
 
-/// The first signal lets everybody go in peace; a second one does not wait.
-async fn serve_until_stopped(server: Server, listener: TcpListener, mut stop: Stop) {
-    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+/// The first signal lets everybody go in peace, on all listeners; a second one does not wait.
+async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop) {
+    let told = CancellationToken::new();
+    let tell = told.clone();
     let signals = async {
         let name = stop.requested().await;
         info!(signal = name, "stopping; every reader is told");
-        // The server may have ended by itself.
-        let _ = tell.send(());
+        tell.cancel();
         let name = stop.requested().await;
         warn!(signal = name, "stopping at once");
     };
+    let serving = serves
+        .into_iter()
+        .map(|(server, listener)| server.serve(listener.socket, told.clone().cancelled_owned()));
     tokio::select! {
-        () = server.serve(listener, async { drop(told.await) }) => {}
+        _ = futures_util::future::join_all(serving) => {}
         () = signals => {}
     }
 }
@@ -152,16 +186,26 @@ impl Stop {
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    let bind = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    bind().map_err(|source| RunError::Listen { address, source })
+/// A socket that listens.
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    fn open(address: SocketAddr, flag: &'static str) -> Result<Listener, RunError> {
+        let bind = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            TcpListener::from_std(socket.into())
+        };
+        let socket = bind().map_err(|source| RunError::Listen { address, flag, source })?;
+        let address = socket.local_addr().map_err(|source| system("learn the address", source))?;
+        Ok(Listener { socket, address })
+    }
 }
 
 /// Raises the limit on open files as far as it goes, and says how far that is.

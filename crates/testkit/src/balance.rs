@@ -107,7 +107,11 @@ fn look(process: Process, address: SocketAddr, client: &Client) -> std::io::Resu
     let mut ask = || {
         connection.try_send("GET /stats HTTP/1.1\r\nHost: hub\r\n\r\n")?;
         let answer = Response::read_from(&mut connection, "GET", Instant::now() + PATIENCE)?;
-        Ok::<_, std::io::Error>(Stats::new(answer.expect(200).json()).ledger())
+        if answer.status != 200 {
+            // It may not have noticed yet that those who filled it have left.
+            return Err(std::io::Error::other(format!("{}: {}", answer.status, answer.text())));
+        }
+        Ok::<_, std::io::Error>(Stats::new(answer.json()).ledger())
     };
     ask()?;
     let (fds, sockets) = (process.fds(), process.sockets(address));

@@ -77,6 +77,12 @@ impl Frame {
         Frame::new(kind::HEADERS, END_STREAM | END_HEADERS, stream, header_block("GET", path, &[]))
     }
 
+    /// The same with further headers.
+    #[must_use]
+    pub fn get_with(stream: u32, path: &str, headers: &[(&str, &str)]) -> Frame {
+        Frame::new(kind::HEADERS, END_STREAM | END_HEADERS, stream, header_block("GET", path, headers))
+    }
+
     /// The head of a request with a body still to come.
     #[must_use]
     pub fn post(stream: u32, path: &str, headers: &[(&str, &str)]) -> Frame {

@@ -290,6 +290,17 @@ impl HubProcess {
         Stats::new(self.get("/stats").expect(200).json())
     }
 
+    /// What is charged for the connection and request that ask for the figures, once nobody else is there.
+    ///
+    /// # Panics
+    /// When somebody else stays.
+    #[must_use]
+    pub fn asking_bytes(&self) -> u64 {
+        let alone = |stats: &Stats| stats.live("connection") == 1 && stats.live("request") == 1;
+        crate::eventually::wait_until("nobody else is connected", PATIENCE, || self.stats(), alone)
+            .request_bytes()
+    }
+
     /// Publishes text to a session, and returns the event's id.
     ///
     /// # Panics

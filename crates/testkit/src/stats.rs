@@ -101,9 +101,21 @@ impl Stats {
         self.ledger().live(kind)
     }
 
-    /// Bytes charged to the budget.
+    /// Bytes charged to the budget, those of the request that asks included.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
         self.number("budget.usedBytes")
+    }
+
+    /// Bytes charged for anything but connections and requests.
+    #[must_use]
+    pub fn kept_bytes(&self) -> u64 {
+        self.used_bytes() - self.request_bytes()
+    }
+
+    /// Bytes charged for connections and requests, those of the request that asks included.
+    #[must_use]
+    pub fn request_bytes(&self) -> u64 {
+        self.number("budget.owners.requests")
     }
 }

@@ -50,19 +50,25 @@ impl Gate {
         }))
     }
 
-    /// Lets a connection from `address` in, until its guard is dropped.
+    /// Lets a connection from `address` in, until its guard is dropped; counts a refusal.
     ///
     /// # Errors
     /// When there is no room.
     pub fn admit(&self, address: IpAddr) -> Result<ConnectionGuard, Refused> {
+        self.try_admit(address).inspect_err(|_| self.count_refusal())
+    }
+
+    /// Counts a connection that was refused.
+    pub(crate) fn count_refusal(&self) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets a connection in; what becomes of one that is not is for the caller to count.
+    pub(crate) fn try_admit(&self, address: IpAddr) -> Result<ConnectionGuard, Refused> {
         let room = |live: usize| (live < self.0.max_connections).then_some(live + 1);
         let counted = self.0.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
-        let refused = |why| {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
-            Err(why)
-        };
         if counted.is_err() {
-            return refused(Refused::Full);
+            return Err(Refused::Full);
         }
         {
             let mut addresses = self.0.addresses.lock();
@@ -74,7 +80,7 @@ impl Gate {
             }
         }
         self.0.live.fetch_sub(1, Ordering::Relaxed);
-        refused(Refused::Address)
+        Err(Refused::Address)
     }
 
     /// Connections there are.
@@ -96,9 +102,9 @@ impl Gate {
     }
 }
 
-/// One connection's place; dropping it frees the place.
+/// One admitted connection; dropping it makes room for another.
 #[derive(Debug)]
-#[must_use = "dropping the guard frees the place at once"]
+#[must_use = "dropping the guard makes room for another connection at once"]
 pub struct ConnectionGuard {
     gate: Arc<GateState>,
     address: IpAddr,

@@ -1,7 +1,6 @@
 //! A listener for those who stay with `axum::serve` (or another server): counted connections, dead peers
 //! noticed, and a write deadline that holds although nobody polls the body.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,11 +11,11 @@ use pin_project_lite::pin_project;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Sleep;
 use tracing::warn;
 
 use crate::config::HubConfig;
 use crate::gate::{ConnectionGuard, Gate};
+use crate::stall::Stall;
 
 /// First pause after the operating system refused a socket; doubled up to [`ACCEPT_PAUSE_MAX`].
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -116,7 +115,7 @@ impl axum::serve::Listener for GuardedListener {
 
 pin_project! {
     /// A stream with a write deadline: if the peer accepts no byte of what waits for it for that long, writing
-    /// fails with `TimedOut`. The timer belongs to the stream, so it fires whoever polls or does not poll the
+    /// fails with `TimedOut` (after a pause of the whole process the socket is tried once more before). The timer belongs to the stream, so it fires whoever polls or does not poll the
     /// body behind it.
     #[derive(Debug)]
     pub struct GuardedStream<S>
@@ -127,7 +126,7 @@ pin_project! {
         inner: S,
         deadlines: (Duration, Duration),
         // Armed while a write waits; allocated only then.
-        stalled: Option<Pin<Box<Sleep>>>,
+        stalled: Option<Stall>,
         guard: Option<ConnectionGuard>,
     }
 }
@@ -145,6 +144,11 @@ impl<S: Transport> GuardedStream<S> {
     pub fn holding(mut self, guard: ConnectionGuard) -> GuardedStream<S> {
         self.guard = Some(guard);
         self
+    }
+
+    /// The stream itself.
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.inner
     }
 
     /// The stream itself and its place at the gate.
@@ -182,7 +186,7 @@ impl Transport for tokio::io::DuplexStream {}
 fn guard_write<T, S: Transport>(
     inner: &S,
     wrote: Poll<io::Result<T>>,
-    stalled: &mut Option<Pin<Box<Sleep>>>,
+    stalled: &mut Option<Stall>,
     (deadline, half_open): (Duration, Duration),
     context: &mut Context<'_>,
 ) -> Poll<io::Result<T>> {
@@ -195,9 +199,9 @@ fn guard_write<T, S: Transport>(
     }
     let timer = stalled.get_or_insert_with(|| {
         inner.set_kernel_patience(deadline + MARGIN);
-        Box::pin(tokio::time::sleep(deadline))
+        Stall::begin(deadline)
     });
-    match timer.as_mut().poll(context) {
+    match timer.poll_over(context) {
         Poll::Ready(()) => {
             // What waits for a peer that takes nothing is of no use to anybody.
             inner.set_hard_close();

@@ -39,6 +39,7 @@ pub mod resume;
 #[cfg(feature = "axum")]
 pub mod serve;
 mod shard;
+mod stall;
 pub mod subscription;
 mod wire;
 

@@ -6,21 +6,30 @@
 //!
 //! | file | phase |
 //! |---|---|
-//! | `accept.rs` | accepting, refusing, stopping |
-//! | `sniff.rs` | the first bytes: HTTP/1.1 or HTTP/2? |
+//! | `accept.rs` | accepting, what is kept back, TLS |
+//! | `heads.rs` | the first head, before hyper; HTTP/1.1 or HTTP/2? |
 //! | `io.rs` | what hyper reads from: bytes read ahead, the head's clock |
 //! | `http1.rs`, `lean.rs` | HTTP/1.1, and how a socket leaves it |
-//! | `http2.rs` | HTTP/2 |
+//! | `http2.rs` | HTTP/2, and the reset of streams that nobody takes |
+//! | `service.rs`, `in_flight.rs` | each request: its permit, its charges, the router |
+//! | `answer.rs` | each answer: in pieces, until the last byte was taken |
+//! | `permits.rs`, `charge.rs`, `refusal.rs` | permits shared by address, what things hold, 503 |
 //! | `watch.rs`, `activity.rs` | streams whose reader stalls, connections without requests |
 
 mod accept;
 mod activity;
+mod answer;
+mod charge;
 mod head;
+mod heads;
 mod http1;
 mod http2;
+mod in_flight;
 mod io;
 mod lean;
-mod sniff;
+mod permits;
+mod refusal;
+mod service;
 mod watch;
 
 use std::future::Future;
@@ -28,14 +37,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Method;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::answer::MadeInPieces;
+use self::charge::SPARE_CONNECTIONS;
+pub use self::in_flight::{InFlight, NoPermit};
+use self::permits::FairPermits;
 use crate::gate::Gate;
 use crate::hub::Hub;
+
+/// Connections kept back for health and for refusals while there is no room for others.
+const KEPT_BACK_CONNECTIONS: usize = 128;
+
+/// Says whether a request is answered whatever is full: short work, such as health.
+pub type AlwaysAnswered = fn(&Method, &str) -> bool;
 
 /// A time limit for each phase of a request, and a size for each thing that is held meanwhile.
 #[derive(Debug, Clone)]
@@ -52,7 +71,8 @@ pub struct ServeLimits {
     pub max_head_bytes: usize,
     /// Headers of a request.
     pub max_headers: usize,
-    /// Connections that may be in a request at once; a stream that a pump took over is not.
+    /// Requests that may be in flight at once, over all protocols. A stream is none, nor is a request that
+    /// waits as an [`InFlight`] that has paused. An address takes what is free down to the last quarter.
     pub max_requests_in_flight: usize,
     /// Streams of one HTTP/2 connection.
     pub max_http2_streams: u32,
@@ -83,6 +103,7 @@ pub struct Server {
     gate: Gate,
     limits: ServeLimits,
     tls: Option<TlsAcceptor>,
+    always_answered: AlwaysAnswered,
 }
 
 /// What the connections of a server share.
@@ -92,10 +113,13 @@ struct Shared {
     gate: Gate,
     limits: ServeLimits,
     tls: Option<TlsAcceptor>,
-    /// Places in the phase that holds hyper's buffers.
-    requests: Semaphore,
-    /// Connections that are being refused politely; beyond these they are just closed.
-    refusals: Semaphore,
+    always_answered: AlwaysAnswered,
+    /// Requests in flight.
+    requests: FairPermits,
+    /// Connections beyond those that there may be: for health and for refusals. Beyond these they are closed.
+    reserve: FairPermits,
+    /// Connections that are served although the budget is full.
+    spare: FairPermits,
     /// Cancelled when the server stops: connections end as soon as they may.
     stop: CancellationToken,
     /// Cancelled when the grace is over, or when serving is given up: connections end at once.
@@ -104,24 +128,24 @@ struct Shared {
     tasks: TaskTracker,
 }
 
-impl Shared {
-    /// Whether places among the requests in flight are scarce: then nobody keeps one between two requests.
-    fn is_crowded(&self) -> bool {
-        self.requests.available_permits() < self.limits.max_requests_in_flight / 4
-    }
-}
-
 impl Server {
     /// A server for `router` that admits connections through `gate`.
     #[must_use]
     pub fn new(hub: Hub, router: Router, gate: Gate) -> Server {
-        Server { hub, router, gate, limits: ServeLimits::default(), tls: None }
+        Server { hub, router, gate, limits: ServeLimits::default(), tls: None, always_answered: |_, _| false }
     }
 
     /// Other limits.
     #[must_use]
     pub fn limits(mut self, limits: ServeLimits) -> Server {
         self.limits = limits;
+        self
+    }
+
+    /// Answers these requests whatever is full: connections, requests or memory.
+    #[must_use]
+    pub fn always_answer(mut self, requests: AlwaysAnswered) -> Server {
+        self.always_answered = requests;
         self
     }
 
@@ -137,8 +161,10 @@ impl Server {
     /// streams that a pump has taken over belong to the hub and end with [`Hub::shutdown`].
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let shared = Arc::new(Shared {
-            requests: Semaphore::new(self.limits.max_requests_in_flight),
-            refusals: Semaphore::new(64),
+            always_answered: self.always_answered,
+            requests: FairPermits::new(self.limits.max_requests_in_flight),
+            reserve: FairPermits::new(KEPT_BACK_CONNECTIONS),
+            spare: FairPermits::new(SPARE_CONNECTIONS),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -188,11 +188,15 @@ impl Subscription {
         self
     }
 
-    /// The same subscription as a long-poll's: it is answered rather than dropped, and a reader that takes nothing
-    /// has the write deadline.
+    /// The same subscription as a long-poll's: whoever drops it before it is answered has left.
     #[must_use]
     pub fn for_poll(self) -> Subscription {
-        self.delivered_by(Delivery::Poll, End::Answered)
+        self.delivered_by(Delivery::Poll, End::PeerClosed)
+    }
+
+    /// Ends a long-poll's subscription: it has its answer.
+    pub fn answered(mut self) {
+        self.end_if_dropped = End::Answered;
     }
 
     /// Takes it apart for a pump. `None`: it has ended meanwhile.
@@ -240,6 +244,24 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// What comes next, without decoding it. Never waits longer than for the next event; dropping the caller's
+    /// future loses nothing.
+    ///
+    /// # Errors
+    /// Why the hub ends the subscription.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, CloseReason>> {
+        loop {
+            match ready!(self.poll_step(context)) {
+                Step::Piece(piece) => return Poll::Ready(Ok(piece)),
+                Step::Closed(reason) => return Poll::Ready(Err(reason)),
+                // For those who have a line to keep open.
+                Step::Heartbeat => {}
+            }
+        }
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.record.end(self.end_if_dropped);
@@ -253,16 +275,12 @@ impl Stream for Subscription {
         if self.ended {
             return Poll::Ready(None);
         }
-        Poll::Ready(Some(loop {
-            match ready!(self.poll_step(context)) {
-                Step::Piece(Piece::Event(_, frame)) => break Message::Event(Received::from_frame(&frame)),
-                Step::Piece(Piece::Gap(gap)) => break Message::Gap(gap),
-                Step::Closed(reason) => {
-                    self.ended = true;
-                    break Message::Closed(reason);
-                }
-                // For those who have a line to keep open.
-                Step::Heartbeat => {}
+        Poll::Ready(Some(match ready!(self.poll_piece(context)) {
+            Ok(Piece::Event(_, frame)) => Message::Event(Received::from_frame(&frame)),
+            Ok(Piece::Gap(gap)) => Message::Gap(gap),
+            Err(reason) => {
+                self.ended = true;
+                Message::Closed(reason)
             }
         }))
     }

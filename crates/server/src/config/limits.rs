@@ -16,7 +16,8 @@ use super::kind::{Bounds, Kind};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
 use super::setting::{Setting, settings};
 use super::words::{
-    Address, Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, Switch, SystemWord, ZeroWord,
+    Address, Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, OptionalAddress, Switch, SystemWord,
+    ZeroWord,
 };
 
 /// A default size, which has to fit the smallest machine.
@@ -29,6 +30,10 @@ settings! {
 "Listening" {
     /// The address and port the hub listens on. Port 0 takes a free one.
     listen: SocketAddr as Address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+    /// The address and port of a second listener, for operators: figures, listings, closing and ending are served
+    /// there and no longer on `listen`; health on both. Plain HTTP, also where `listen` speaks TLS.
+    admin_listen: Option<SocketAddr> as OptionalAddress = None;
 
     /// Lets a hub that asks nobody who they are listen on an address that other machines reach.
     insecure_open: bool as Switch = false;
@@ -134,7 +139,8 @@ settings! {
         min 1 => "nobody could connect",
         max 10_000_000 => "no system has so many open files";
 
-    /// How many requests other than streams may be worked on at once.
+    /// How many requests may be worked on at once, over all protocols; streams and waiting long-polls are
+    /// none. One address takes what is free down to the last quarter.
     max_requests_in_flight: usize as Count = 1_024,
         min 1 => "nothing would be answered",
         max 1_000_000 => "requests alone would take more memory than a machine has";

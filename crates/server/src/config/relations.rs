@@ -3,6 +3,8 @@
 //! Checked last, on the merged configuration, and only where every key of a rule was taken: a rule
 //! says nothing about a value that is refused anyway.
 
+use std::net::SocketAddr;
+
 use super::cross_origin::AllowedOrigins;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::limits::{Config, SETTINGS};
@@ -36,6 +38,28 @@ pub(super) static RELATIONS: &[Relation] = &[
             advice: "listen on 127.0.0.1, or set insecure_open = true (--insecure-open) to mean it",
         },
         why: "an open hub lets whoever reaches it read, publish and end every session",
+    },
+    Relation {
+        keys: ["admin_listen", "insecure_open"],
+        rule: Rule::Other {
+            holds: |config| {
+                let is_loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+                config.insecure_open || config.admin_listen.is_none_or(is_loopback)
+            },
+            says: "must be a loopback address with",
+            advice: "listen on 127.0.0.1, or set insecure_open = true (--insecure-open) to mean it",
+        },
+        why: "whoever reaches it sees every reader and may close and end what they like",
+    },
+    Relation {
+        keys: ["admin_listen", "listen"],
+        rule: Rule::Other {
+            // Port 0 takes a free one each time.
+            holds: |config| config.listen.port() == 0 || config.admin_listen != Some(config.listen),
+            says: "must be another address than",
+            advice: "give admin_listen a port of its own",
+        },
+        why: "what is for operators alone needs a listener of its own",
     },
     Relation {
         keys: ["tls_cert", "tls_key"],

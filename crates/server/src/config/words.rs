@@ -147,6 +147,26 @@ impl Kind for Address {
     }
 }
 
+/// An IP address and a port, or none.
+pub(super) enum OptionalAddress {}
+
+impl Kind for OptionalAddress {
+    type Value = Option<SocketAddr>;
+    const FORM: Form = Form { words: "\"none\"", ..Address::FORM };
+
+    fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<Option<SocketAddr>, Refusal> {
+        let text = raw.scalar().unwrap_or_default().trim();
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(None);
+        }
+        Address::read(raw, bounds).map(Some)
+    }
+
+    fn plain(value: &Option<SocketAddr>) -> Plain {
+        Plain::Text(value.map_or_else(|| "none".to_owned(), |address| address.to_string()))
+    }
+}
+
 /// The path of a file, or none.
 pub(super) enum File {}
 

@@ -1,5 +1,6 @@
 //! `/sessions/{session}/events`: publish and subscribe.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -7,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use watertight::body::stream_headers;
 use watertight::event::EventType;
+use watertight::serve::InFlight;
 use watertight::{Appended, Event, Hub, Positions, PublishError, Resume, resume};
 
 use super::query::{PathText, Query, invalid};
@@ -25,10 +27,14 @@ pub(crate) async fn read(
     PathText(session): PathText,
     method: Method,
     query: Query,
+    in_flight: Option<Extension<InFlight>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let resume = resume_of(&headers, &query)?;
-    match accepted(&headers) {
+    let accepted = accepted(&headers);
+    // A poll may wait for long: nothing of its head is held meanwhile.
+    drop(headers);
+    match accepted {
         Accepted::Stream if method == Method::HEAD => {
             Ok((stream_headers(app.config.heartbeat_interval), Body::empty()).into_response())
         }
@@ -37,7 +43,7 @@ pub(crate) async fn read(
             Ok(([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response())
         }
         Accepted::Stream => Ok(app.hub.subscribe(&session, resume)?.into_response()),
-        Accepted::Json => super::poll::poll(&app, &session, resume, &query).await,
+        Accepted::Json => super::poll::poll(&app, session, resume, query, in_flight.map(|it| it.0)).await,
         Accepted::Neither => Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             "NOT_ACCEPTABLE",

@@ -1,119 +1,96 @@
 //! Long-poll: the same cursor as a stream, one answer at a time.
 
+mod answer;
+
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
-use serde::Serialize;
-use serde_json::value::RawValue;
-use watertight::{CloseReason, Message, Subscription};
-use watertight_core::{Owner, Resume};
+use axum::response::Response;
+use watertight::serve::InFlight;
+use watertight::{CloseReason, Position, Subscription};
+use watertight_core::{Piece, Resume};
 
+use self::answer::PollAnswer;
 use super::query::{Query, invalid};
-use crate::problem::{Problem, internal, unavailable};
+use crate::problem::{Problem, unavailable};
 use crate::state::App;
 
-/// Bytes of data that one answer carries at most, but for a single larger event. Charged while the answer is built.
+/// Bytes of events that one answer carries at most, but for a single larger event.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-#[derive(Debug, Serialize)]
-struct PolledEvent {
-    id: String,
-    #[serde(rename = "type")]
-    event_type: String,
-    data: String,
-    /// Seconds since the Unix epoch.
-    created_at: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct End {
-    error: &'static str,
-    code: &'static str,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Answer {
-    events: Vec<PolledEvent>,
-    next: String,
-    gap: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<End>,
-    #[serde(skip)]
-    bytes: usize,
-}
-
-/// Waits for events after `resume`, at most `wait`, and answers with at most `limit`.
+/// Waits for events after `resume`, at most as long as `query` says, and answers with at most as many. Nothing of
+/// the request is held meanwhile, and it is none of the requests in flight.
 pub(crate) async fn poll(
     app: &App,
-    session: &str,
+    session: String,
     resume: Resume,
-    query: &Query,
+    query: Query,
+    in_flight: Option<InFlight>,
 ) -> Result<Response, Problem> {
-    let (wait, limit) = (wait_of(app, query)?, limit_of(app, query)?);
-    let mut subscription = app.hub.subscribe(session, resume)?.for_poll();
-    let mut answer = Answer::default();
+    let (wait, limit) = (wait_of(app, &query)?, limit_of(app, &query)?);
+    let mut subscription = app.hub.subscribe(&session, resume)?.for_poll();
+    drop((session, query));
+    if let Some(in_flight) = &in_flight {
+        in_flight.pause();
+    }
+    let mut answer = PollAnswer::default();
     // Dropping the future (the peer left) drops the subscription.
     let waited = tokio::time::timeout(wait, collect(&mut subscription, limit, &mut answer)).await;
     match waited {
-        Ok(Some(CloseReason::ShuttingDown)) if answer.events.is_empty() && answer.gap.is_none() => {
+        Ok(Some(CloseReason::ShuttingDown)) if answer.is_empty() => {
             return Err(unavailable("SHUTTING_DOWN", CloseReason::ShuttingDown.message()));
         }
-        Ok(Some(reason)) if answer.events.is_empty() => {
-            answer.end = Some(End { error: reason.message(), code: reason.code() });
-        }
+        Ok(Some(reason)) if answer.events.is_empty() => answer.end = Some(reason),
         Ok(_) | Err(_) => {}
     }
     if answer.next.is_empty() {
         answer.next = subscription.position().to_string();
     }
-    // The events are there already; what is charged is that they and their JSON are held meanwhile.
-    let _charge = app.hub.budget().charge(Owner::Requests, 2 * answer.bytes);
-    let body = serde_json::to_vec(&answer).map_err(internal)?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    Ok((headers, body).into_response())
+    subscription.answered();
+    if let Some(in_flight) = &in_flight {
+        in_flight.resume().await.map_err(|full| unavailable("OVERLOADED", full.to_string()))?;
+    }
+    Ok(answer.into_response())
 }
 
 /// Takes what is there; waits only for the first. A gap behind events is left for the next poll: its id
 /// brings it back.
-async fn collect(subscription: &mut Subscription, limit: usize, answer: &mut Answer) -> Option<CloseReason> {
-    use futures_util::Stream;
+async fn collect(
+    subscription: &mut Subscription,
+    limit: usize,
+    answer: &mut PollAnswer,
+) -> Option<CloseReason> {
+    let epoch = subscription.start().epoch;
+    let mut bytes = 0;
     loop {
         let has_some = !answer.events.is_empty();
-        let message = poll_fn(|context| match std::pin::Pin::new(&mut *subscription).poll_next(context) {
+        let piece = poll_fn(|context| match subscription.poll_piece(context) {
             Poll::Pending if has_some => Poll::Ready(None),
-            other => other,
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(piece) => Poll::Ready(Some(piece)),
         })
         .await?;
-        match message {
-            Message::Event(event) => {
-                answer.bytes += event.data.len();
-                answer.next.clone_from(&event.id);
-                answer.events.push(PolledEvent {
-                    id: event.id,
-                    event_type: event.event_type,
-                    data: event.data,
-                    created_at: event.created_at.as_secs_f64(),
-                });
-                if answer.events.len() >= limit || answer.bytes >= MAX_ANSWER_BYTES {
+        match piece {
+            Ok(Piece::Event(sequence, frame)) => {
+                bytes += frame.event().len();
+                answer.next = Position { epoch, sequence }.to_string();
+                answer.events.push(frame);
+                if answer.events.len() >= limit || bytes >= MAX_ANSWER_BYTES {
                     return None;
                 }
             }
-            Message::Gap(_) if has_some || answer.gap.is_some() => return None,
-            Message::Gap(gap) => {
+            Ok(Piece::Gap(_)) if has_some || answer.gap.is_some() => return None,
+            Ok(Piece::Gap(gap)) => {
                 answer.next = gap.to.to_string();
-                answer.gap = RawValue::from_string(gap.to_json()).ok();
                 // What follows the gap is told with it, if it is there; nobody waits with a gap in hand.
-                if subscription.session().head() <= gap.to.sequence + 1 {
+                let is_last = subscription.session().head() <= gap.to.sequence + 1;
+                answer.gap = Some(gap);
+                if is_last {
                     return None;
                 }
             }
-            Message::Closed(reason) => return Some(reason),
+            Err(reason) => return Some(reason),
         }
     }
 }

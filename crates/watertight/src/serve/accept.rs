@@ -1,4 +1,7 @@
 //! Accepting, refusing and the phases before HTTP.
+//!
+//! A connection that finds no room is not closed over unread bytes: a bounded number of them is kept back, goes
+//! the same way as any other, and is answered with a refusal, or with what is always answered (health).
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -6,24 +9,36 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use watertight_core::{Kind, Owner};
+use watertight_core::{Entry, Kind, Rung};
 
+use super::charge::{Allowance, CONNECTION_BYTES, Charge, HTTP2_BYTES, TLS_BYTES};
+use super::heads::{HeadBuffer, HeadPatience, Protocol};
 use super::io::HttpIo;
-use super::sniff::{Protocol, sniff};
+use super::lean::{self, Decision};
+use super::permits::FairPermit;
+use super::refusal::Refusal;
+use super::service::Caller;
 use super::{Shared, http1, http2};
-use crate::gate::{ConnectionGuard, Refused};
+use crate::gate::ConnectionGuard;
 use crate::guarded::{GuardedStream, accept, watch_peer};
 
-/// What a TLS connection holds: session, record buffers, hyper's buffers. Measured: 37 to 44 KB.
-const TLS_CONNECTION_BYTES: usize = 48 * 1024;
-/// What an HTTP/2 connection holds beside its streams.
-const HTTP2_CONNECTION_BYTES: usize = 32 * 1024;
-/// How long a refused peer is given to take its answer.
-const REFUSAL_LINGER: Duration = Duration::from_secs(1);
+/// How long a connection from what is kept back may stay, and how long its head may take.
+const KEPT_BACK_FOR: Duration = Duration::from_secs(5);
+const KEPT_BACK_HEAD: Duration = Duration::from_secs(2);
+
+/// How a connection was let in.
+enum Admission {
+    /// As one of those that there may be.
+    Admitted(ConnectionGuard),
+    /// As one of the few that are kept back for health and refusals.
+    KeptBack(Refusal, FairPermit, Entry),
+}
 
 /// Accepts until told to stop.
 pub(super) async fn run(shared: &Arc<Shared>, listener: &TcpListener, stop: impl Future<Output = ()>) {
@@ -34,22 +49,44 @@ pub(super) async fn run(shared: &Arc<Shared>, listener: &TcpListener, stop: impl
             () = &mut stop => return,
             accepted = accept(listener) => accepted,
         };
-        match shared.gate.admit(peer.ip()) {
-            Ok(guard) => {
-                let shared = Arc::clone(shared);
-                let entry = shared.hub.ledger().open(Kind::Task);
-                shared.tasks.clone().spawn(async move {
-                    let _entry = entry;
-                    let (stop, abort) = (shared.stop.clone(), shared.abort.clone());
-                    tokio::select! {
-                        () = abort.cancelled() => {}
-                        () = connection(&shared, stream, peer, guard, stop) => {}
-                    }
-                });
+        let Some((admission, allowance, charge)) = admit(shared, peer) else { continue };
+        let shared = Arc::clone(shared);
+        let entry = shared.hub.ledger().open(Kind::Task);
+        shared.tasks.clone().spawn(async move {
+            let _held = (entry, charge);
+            let (stop, abort) = (shared.stop.clone(), shared.abort.clone());
+            tokio::select! {
+                () = abort.cancelled() => {}
+                () = connection(&shared, stream, peer, admission, allowance, stop) => {}
             }
-            Err(why) => refuse(shared, stream, why),
-        }
+        });
     }
+}
+
+/// Finds room for a newcomer. `None`: there is none at all, it is closed.
+fn admit(shared: &Shared, peer: SocketAddr) -> Option<(Admission, Allowance, Option<Charge>)> {
+    let address = peer.ip();
+    let allowance = Allowance::new(address);
+    if shared.tls.is_some() && shared.hub.budget().rung() >= Rung::NoNewcomers {
+        // Before the handshake: that is where the work and the memory are.
+        shared.gate.count_refusal();
+        debug!(%peer, "no newcomers over TLS at this memory pressure");
+        return None;
+    }
+    let why = match shared.gate.try_admit(address) {
+        Ok(guard) => match allowance.charge(shared, CONNECTION_BYTES) {
+            Some(charge) => return Some((Admission::Admitted(guard), allowance, Some(charge))),
+            None => Refusal::Memory,
+        },
+        Err(why) => Refusal::Connection(why),
+    };
+    let Some(permit) = shared.reserve.try_acquire(address) else {
+        shared.gate.count_refusal();
+        debug!(%peer, ?why, "connection closed unanswered");
+        return None;
+    };
+    let entry = shared.hub.ledger().open(Kind::Connection);
+    Some((Admission::KeptBack(why, permit, entry), allowance, None))
 }
 
 /// One connection, from its first byte to its last (or until a pump takes it over).
@@ -57,17 +94,72 @@ async fn connection(
     shared: &Arc<Shared>,
     stream: TcpStream,
     peer: SocketAddr,
-    guard: ConnectionGuard,
-    stop: tokio_util::sync::CancellationToken,
+    admission: Admission,
+    allowance: Allowance,
+    stop: CancellationToken,
 ) {
     if let Err(error) = watch_peer(&stream, shared.hub.config()) {
         debug!(%error, %peer, "the peer was gone before it was heard");
         return;
     }
     let config = shared.hub.config();
-    let stream = GuardedStream::new(stream, config.write_deadline, config.half_open_timeout).holding(guard);
+    let stream = GuardedStream::new(stream, config.write_deadline, config.half_open_timeout);
+    let mut caller = Caller { address: peer, refusal: None, allowance };
+    match admission {
+        Admission::Admitted(guard) => phases(shared, stream.holding(guard), caller, stop).await,
+        Admission::KeptBack(why, permit, entry) => {
+            let _held = (permit, entry);
+            caller.refusal = Some(why);
+            if timeout(KEPT_BACK_FOR, phases(shared, stream, caller, stop)).await.is_err() {
+                debug!(%peer, "a connection that found no room took too long");
+            }
+        }
+    }
+}
+
+async fn phases(
+    shared: &Arc<Shared>,
+    stream: GuardedStream<TcpStream>,
+    caller: Caller,
+    stop: CancellationToken,
+) {
     let Some(tls) = &shared.tls else {
-        return plain(shared, stream, peer, stop).await;
+        let peer = caller.address;
+        let leaves = caller.refusal.is_none();
+        if let Some((decision, stream)) = http(shared, stream, caller, leaves, None, &stop).await {
+            hand_over(decision, stream, peer);
+        }
+        return;
+    };
+    Box::pin(over_tls(shared, tls, stream, caller, &stop)).await;
+}
+
+fn hand_over(decision: Decision, stream: GuardedStream<TcpStream>, peer: SocketAddr) {
+    let (stream, guard) = stream.into_parts();
+    if let Some(guard) = guard {
+        lean::adopt(decision, stream, guard, peer);
+    }
+}
+
+async fn over_tls(
+    shared: &Arc<Shared>,
+    tls: &TlsAcceptor,
+    stream: GuardedStream<TcpStream>,
+    caller: Caller,
+    stop: &CancellationToken,
+) {
+    let peer = caller.address;
+    let first_byte = patience(shared, &caller).first_byte;
+    // A peer that says nothing at all holds no TLS state.
+    let spoke = tokio::select! {
+        () = stop.cancelled() => return,
+        spoke = timeout(first_byte, stream.get_ref().readable()) => spoke,
+    };
+    if !matches!(spoke, Ok(Ok(()))) {
+        return debug!(%peer, reason = "head_timeout", "the peer asked nothing");
+    }
+    let Some(charge) = caller.allowance.charge(shared, TLS_BYTES) else {
+        return debug!(%peer, "no memory for another TLS connection");
     };
     let handshake = timeout(shared.limits.tls_handshake_timeout, tls.accept(stream));
     let mut stream = tokio::select! {
@@ -79,100 +171,65 @@ async fn connection(
         },
     };
     stream.get_mut().1.set_buffer_limit(Some(16 * 1024));
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    // A handshake is not a request: hyper waits for ever for a preface, and long for a first head.
-    let Some((_, read_ahead)) = first_bytes(shared, &mut stream, peer, &stop).await else { return };
-    // What a connection holds that no pump takes over is charged instead of counted: it may live for long.
-    let Ok(_charge) = shared.hub.budget().try_charge(Owner::Requests, TLS_CONNECTION_BYTES) else {
-        return debug!(%peer, "no memory for another TLS connection");
+    let alpn = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
     };
-    let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
-    if is_http2 {
-        http2::serve(shared, io, peer, &stop).await;
-    } else {
-        http1::serve_bodies(shared, io, peer, &stop).await;
+    http(shared, stream, caller, false, Some(alpn), stop).await;
+    drop(charge);
+}
+
+fn patience(shared: &Shared, caller: &Caller) -> HeadPatience {
+    let limits = &shared.limits;
+    let patience = HeadPatience { first_byte: limits.first_byte_timeout, head: limits.head_timeout };
+    if caller.refusal.is_none() {
+        return patience;
+    }
+    HeadPatience {
+        first_byte: patience.first_byte.min(KEPT_BACK_HEAD),
+        head: patience.head.min(KEPT_BACK_HEAD),
     }
 }
 
-async fn plain(
+/// Reads the first head and brings hyper in. `alpn`: what TLS has settled.
+async fn http<S>(
     shared: &Arc<Shared>,
-    mut stream: GuardedStream<TcpStream>,
-    peer: SocketAddr,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    // Costs next to nothing until the first byte: hyper's buffers come after.
-    let Some((protocol, read_ahead)) = first_bytes(shared, &mut stream, peer, &stop).await else { return };
-    if protocol == Protocol::Http2 {
-        let Ok(_charge) = shared.hub.budget().try_charge(Owner::Requests, HTTP2_CONNECTION_BYTES) else {
-            return debug!(%peer, "no memory for another HTTP/2 connection");
-        };
-        let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
-        return http2::serve(shared, io, peer, &stop).await;
-    }
-    let Some(place) = place(shared).await else {
-        let answer = super::head::refusal("OVERLOADED", "the hub works on as many requests as it may");
-        // A peer that does not take its answer is simply closed.
-        let _ = timeout(REFUSAL_LINGER, stream.write_all(&answer)).await;
-        return;
-    };
-    let io = HttpIo::new(stream, read_ahead, shared.limits.head_timeout);
-    http1::serve_lean(shared, io, peer, &stop).await;
-    drop(place);
-}
-
-/// The first bytes of a peer and what they say it speaks. `None`: it said nothing in time, or the server stops.
-async fn first_bytes(
-    shared: &Shared,
-    stream: &mut (impl AsyncRead + Unpin),
-    peer: SocketAddr,
-    stop: &tokio_util::sync::CancellationToken,
-) -> Option<(Protocol, Vec<u8>)> {
-    let sniffed = tokio::select! {
+    mut stream: S,
+    caller: Caller,
+    leaves: bool,
+    alpn: Option<Protocol>,
+    stop: &CancellationToken,
+) -> Option<(Decision, S)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = caller.address;
+    let mut head = HeadBuffer::default();
+    // A handshake is not a request: hyper waits for ever for a preface, and long for a first head.
+    let filled = tokio::select! {
         () = stop.cancelled() => return None,
-        sniffed = timeout(shared.limits.first_byte_timeout, sniff(stream)) => sniffed,
+        filled = head.fill(&mut stream, patience(shared, &caller), &caller.allowance, shared) => filled,
     };
-    match sniffed {
-        Ok(Ok(sniffed)) => return Some(sniffed),
-        Ok(Err(error)) => debug!(%error, %peer, "the peer left before it asked"),
-        Err(_) => debug!(%peer, reason = "head_timeout", "the peer asked nothing"),
+    let protocol = match filled {
+        Ok(protocol) => protocol,
+        Err(error) => {
+            debug!(%error, %peer, reason = error.reason(), "the peer did not ask");
+            return None;
+        }
+    };
+    if alpn.is_some_and(|alpn| alpn != protocol) {
+        debug!(%peer, ?protocol, "the peer speaks another protocol than it has settled on");
+        return None;
     }
+    if protocol == Protocol::Http1 {
+        return Box::pin(http1::serve(shared, stream, head, caller, leaves, stop)).await;
+    }
+    let Some(charge) = caller.allowance.charge(shared, HTTP2_BYTES) else {
+        debug!(%peer, "no memory for another HTTP/2 connection");
+        return None;
+    };
+    let io = HttpIo::new(stream, head.into_bytes(), shared.limits.head_timeout);
+    Box::pin(http2::serve(shared, io, caller, stop)).await;
+    drop(charge);
     None
-}
-
-/// A place among the requests in flight. `None`: none came free in time, or the server stops.
-async fn place(shared: &Shared) -> Option<tokio::sync::SemaphorePermit<'_>> {
-    match timeout(shared.limits.head_timeout, shared.requests.acquire()).await {
-        Ok(Ok(permit)) => Some(permit),
-        Ok(Err(_)) | Err(_) => None,
-    }
-}
-
-/// Tells a refused peer why, if that can be done without waiting for it; a crowd is just closed.
-fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, why: Refused) {
-    debug!(reason = %why, "connection refused");
-    let shared = Arc::clone(shared);
-    if shared.tls.is_some() || shared.refusals.available_permits() == 0 {
-        return;
-    }
-    let entry = shared.hub.ledger().open(Kind::Task);
-    shared.tasks.clone().spawn(async move {
-        let _entry = entry;
-        let Ok(_place) = shared.refusals.try_acquire() else { return };
-        let answer = super::head::refusal("TOO_MANY_CONNECTIONS", &why.to_string());
-        let polite = async {
-            stream.write_all(&answer).await?;
-            stream.shutdown().await?;
-            // Read what was sent, a little of it: closing on unread bytes would reset the connection and
-            // take the answer with it.
-            let mut scratch = [0; 4096];
-            for _ in 0..4 {
-                if stream.read(&mut scratch).await? == 0 {
-                    break;
-                }
-            }
-            std::io::Result::Ok(())
-        };
-        // A peer that does not take its answer is simply closed.
-        let _ = timeout(REFUSAL_LINGER, polite).await;
-    });
 }

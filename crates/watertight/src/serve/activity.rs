@@ -1,5 +1,5 @@
-//! What a connection is busy with: how many requests, or since when with none. HTTP/2 has no head to wait for,
-//! so this is its patience between two requests.
+//! What a connection is busy with: how many requests, or since when with none. A request counts until the last
+//! byte of its answer was taken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 struct State {
     active: usize,
+    begun: u64,
     idle_since: Instant,
 }
 
@@ -19,7 +20,7 @@ pub(super) struct Activity(Arc<Mutex<State>>);
 
 impl Default for Activity {
     fn default() -> Self {
-        Activity(Arc::new(Mutex::new(State { active: 0, idle_since: Instant::now() })))
+        Activity(Arc::new(Mutex::new(State { active: 0, begun: 0, idle_since: Instant::now() })))
     }
 }
 
@@ -30,8 +31,17 @@ pub(super) struct ActiveRequest(Activity);
 impl Activity {
     /// Counts a request in.
     pub(super) fn begin(&self) -> ActiveRequest {
-        self.0.lock().active += 1;
+        let mut state = self.0.lock();
+        state.active += 1;
+        state.begun += 1;
+        drop(state);
         ActiveRequest(self.clone())
+    }
+
+    /// Since when there is no request any more. `None`: there is one, or there was none yet.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.0.lock();
+        (state.active == 0 && state.begun > 0).then_some(state.idle_since)
     }
 
     /// Completes when there has been no request for `patience`.

@@ -1,4 +1,4 @@
-//! Response heads that are written without hyper: of a stream that a pump takes over, and of a refusal.
+//! The response head that is written without hyper: of a stream that a pump takes over.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -37,21 +37,4 @@ pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap, framing: Framin
     }
     head.extend_from_slice(b"\r\n");
     head
-}
-
-/// A whole `503` for a connection that finds no room, with a jittered `Retry-After` so that a refused crowd
-/// does not come back at once.
-pub(super) fn refusal(code: &str, detail: &str) -> Vec<u8> {
-    let body = format!(
-        "{{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
-         \"detail\":\"{detail}\",\"code\":\"{code}\"}}"
-    );
-    let retry_after = fastrand::u8(1..=5);
-    format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-         retry-after: {retry_after}\r\ncache-control: no-store\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }

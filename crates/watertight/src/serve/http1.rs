@@ -1,110 +1,34 @@
-//! HTTP/1.1 by hyper, until a stream leaves it.
+//! HTTP/1 by hyper, until a stream leaves it or the connection rests: between two requests hyper's buffers are
+//! given back, and the next head is awaited in ours.
 
-use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use http::{HeaderValue, Request, Response, Version, header};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, Sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tower_service::Service as _;
 use tracing::debug;
-use watertight_core::{Entry, Kind};
 
-use super::activity::{ActiveRequest, Activity};
-use super::io::{HeadClock, HttpIo};
-use super::lean::{self, Decision, Handover};
+use super::activity::Activity;
+use super::charge::{HTTP1_TASK_BYTES, http1_bytes};
+use super::heads::{HeadBuffer, HeadPatience, Protocol};
+use super::io::HttpIo;
+use super::lean::{Decision, Handover};
+use super::service::{Caller, RouterService};
 use super::watch::StreamWatch;
 use super::{ServeLimits, Shared};
-use crate::body::StreamHandle;
-use crate::guarded::GuardedStream;
 
-/// Calls the router for one connection.
-pub(super) struct RouterService {
-    shared: Arc<Shared>,
-    peer: SocketAddr,
-    clock: HeadClock,
-    /// Where streams leave HTTP; `None` where they cannot.
-    handover: Option<Handover>,
-    watch: StreamWatch,
-    activity: Activity,
-}
-
-impl Service<Request<Incoming>> for RouterService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.clock.head_ended();
-        let entry = self.shared.hub.ledger().open(Kind::Request);
-        let mut router = self.shared.router.clone();
-        let (clock, watch) = (self.clock.clone(), self.watch.clone());
-        let handover = self.handover.clone();
-        let (peer, shared) = (self.peer, Arc::clone(&self.shared));
-        let active = self.activity.begin();
-        Box::pin(async move {
-            let version = request.version();
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let Ok(mut response) = router.call(request).await;
-            let is_stream = response.extensions().get::<StreamHandle>().is_some();
-            if !is_stream {
-                clock.answered();
-            } else if version != Version::HTTP_2 {
-                // While a stream goes on, what the peer sends is no next head, and behind it there is none.
-                clock.streams();
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            if let Some(handover) = handover
-                && clock.is_flushed()
-                && handover.take_from(&response, version)
-            {
-                drop((response, entry, active));
-                // The connection's task takes the socket now and drops this future.
-                return pending().await;
-            }
-            watch.note(&response);
-            if version == Version::HTTP_11 && shared.is_crowded() {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response.map(|body| counted(body, (entry, active))))
-        })
-    }
-}
-
-/// The body, with the request counted as open until it is sent or dropped.
-fn counted(body: Body, open: (Entry, ActiveRequest)) -> Body {
-    Body::new(body.map_frame(move |frame| {
-        // Moved into the closure: dropped with the body.
-        let _ = &open;
-        frame
-    }))
-}
-
-/// One service for one connection.
-pub(super) fn service(
-    shared: &Arc<Shared>,
-    peer: SocketAddr,
-    clock: HeadClock,
-    handover: Option<Handover>,
-    watch: StreamWatch,
-    activity: Activity,
-) -> RouterService {
-    RouterService { shared: Arc::clone(shared), peer, clock, handover, watch, activity }
-}
+/// How long hyper stays without a request: a peer that asks one thing after the other keeps it.
+const RESTING_AFTER: Duration = Duration::from_millis(250);
+/// What is still read of a peer after the connection's last answer, and for how long: closing on unread bytes
+/// would reset the connection and take the answer with it.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
 
 fn builder(limits: &ServeLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
@@ -118,98 +42,189 @@ fn builder(limits: &ServeLimits) -> http1::Builder {
     builder
 }
 
-/// Waits for the deadline of the head that is being read, if one is.
-struct HeadDeadline {
-    clock: HeadClock,
+/// Waits for a deadline that may move or not be there.
+#[derive(Default)]
+struct Deadline {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl HeadDeadline {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.clock.deadline() else { return Poll::Pending };
+impl Deadline {
+    fn poll(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = deadline else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() != deadline {
+        // One that fires too early looks again: so it need not be moved with every request.
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
             timer.as_mut().reset(deadline);
         }
-        timer.as_mut().poll(context)
-    }
-}
-
-/// Serves a plain connection; a stream leaves to a pump.
-pub(super) async fn serve_lean(
-    shared: &Arc<Shared>,
-    io: HttpIo<GuardedStream<TcpStream>>,
-    peer: SocketAddr,
-    stop: &CancellationToken,
-) {
-    let handover = Handover::default();
-    if let Some((decision, io)) = drive(shared, io, peer, Some(handover), stop).await {
-        let (stream, guard) = io.into_inner().into_parts();
-        if let Some(guard) = guard {
-            lean::adopt(decision, stream, guard, peer);
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+            return timer.as_mut().poll(context);
         }
+        Poll::Pending
     }
 }
 
-/// Serves a connection whose streams stay bodies.
-pub(super) async fn serve_bodies<S>(
-    shared: &Arc<Shared>,
-    io: HttpIo<S>,
-    peer: SocketAddr,
-    stop: &CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    drive(shared, io, peer, None, stop).await;
+/// How a time with hyper ended.
+enum End<S> {
+    /// A stream is to leave HTTP with this socket.
+    Leaves(Box<Decision>, S),
+    /// The connection rests: its stream, and what was read of the next head.
+    Rests(S, Vec<u8>),
+    /// Its last answer was given.
+    Closes(S),
+    /// Nothing is to be done any more.
+    Over,
 }
 
-/// Drives hyper until the connection is over, or until a stream is to leave HTTP: then the decision and the
+/// Serves a connection whose first head is there. With `leaves`, a stream leaves it: then the decision and the
 /// stream it was read from.
-async fn drive<S>(
+pub(super) async fn serve<S>(
     shared: &Arc<Shared>,
-    io: HttpIo<S>,
-    peer: SocketAddr,
-    handover: Option<Handover>,
+    mut stream: S,
+    mut head: HeadBuffer,
+    mut caller: Caller,
+    leaves: bool,
     stop: &CancellationToken,
-) -> Option<(Decision, HttpIo<S>)>
+) -> Option<(Decision, S)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let own = caller.allowance.charge(shared, HTTP1_TASK_BYTES);
+    loop {
+        let bytes = head.into_bytes();
+        let charge = own.as_ref().and_then(|_| caller.allowance.charge(shared, http1_bytes(bytes.len())));
+        let mut kept_back = None;
+        if charge.is_none() && caller.refusal.is_none() {
+            // Not even a refusal could be given without hyper: one of the few kept back is good for that.
+            kept_back = Some(shared.reserve.try_acquire(caller.address.ip())?);
+            caller.refusal = Some(super::refusal::Refusal::Memory);
+        }
+        let io = HttpIo::new(stream, bytes, shared.limits.head_timeout);
+        let handover = leaves.then(Handover::default);
+        match Box::pin(drive(shared, io, &caller, handover, stop)).await {
+            End::Leaves(decision, stream) => return Some((*decision, stream)),
+            End::Rests(rested, bytes) => {
+                drop((charge, kept_back));
+                stream = rested;
+                head = HeadBuffer::with(bytes);
+            }
+            End::Closes(stream) => {
+                Box::pin(linger(stream)).await;
+                return None;
+            }
+            End::Over => return None,
+        }
+        let keep_alive = shared.limits.keep_alive_timeout.saturating_sub(RESTING_AFTER);
+        let patience = HeadPatience { first_byte: keep_alive, head: shared.limits.head_timeout };
+        let filled = tokio::select! {
+            () = stop.cancelled() => return None,
+            filled = head.fill(&mut stream, patience, &caller.allowance, shared) => filled,
+        };
+        match filled {
+            Ok(Protocol::Http1) => {}
+            Ok(Protocol::Http2) => return None,
+            Err(error) => {
+                debug!(%error, peer = %caller.address, reason = error.reason(), "a resting connection ends");
+                return None;
+            }
+        }
+    }
+}
+
+/// Drives hyper until one of the ends.
+async fn drive<S>(
+    shared: &Arc<Shared>,
+    io: HttpIo<S>,
+    caller: &Caller,
+    handover: Option<Handover>,
+    stop: &CancellationToken,
+) -> End<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let peer = caller.address;
     let io = io.by_heads();
-    let mut head = HeadDeadline { clock: io.clock(), timer: None };
+    let (clock, activity) = (io.clock(), Activity::default());
+    let (mut head, mut rest) = (Deadline::default(), Deadline::default());
     let watch = StreamWatch::of_http1(&shared.hub);
-    let service = service(shared, peer, io.clock(), handover.clone(), watch.clone(), Activity::default());
+    let service = RouterService {
+        shared: Arc::clone(shared),
+        caller: caller.clone(),
+        clock: clock.clone(),
+        handover: handover.clone(),
+        watch: watch.clone(),
+        activity: activity.clone(),
+    };
     let mut connection = builder(&shared.limits).serve_connection(TokioIo::new(io), service);
     let mut stopped = pin!(stop.cancelled());
     let mut stopping = false;
     let mut stalled = pin!(watch.stalled());
-    let decision = poll_fn(|context| {
+    let mut decision = None;
+    let how = poll_fn(|context| {
         if !stopping && stopped.as_mut().poll(context).is_ready() {
             stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = Pin::new(&mut connection).poll(context);
-        if let Some(decision) = handover.as_ref().and_then(Handover::decision) {
-            return Poll::Ready(Some(decision));
+        decision = handover.as_ref().and_then(Handover::decision);
+        if decision.is_some() {
+            return Poll::Ready(How::Leaves);
         }
         if let Poll::Ready(result) = polled {
-            if let Err(error) = result {
-                watch.note_failure(&error);
-                debug!(%error, %peer, "connection ended with an error");
-            }
-            return Poll::Ready(None);
+            let Err(error) = result else { return Poll::Ready(How::Closes) };
+            watch.note_failure(&error);
+            debug!(%error, %peer, "connection ended with an error");
+            // What hyper could not read was answered with 400.
+            return Poll::Ready(if error.is_parse() { How::Closes } else { How::Over });
         }
-        if head.poll(context).is_ready() {
+        if head.poll(clock.deadline(), context).is_ready() {
             debug!(%peer, reason = "head_timeout", "the head took too long");
-            return Poll::Ready(None);
+            return Poll::Ready(How::Over);
         }
         if stalled.as_mut().poll(context).is_ready() {
             debug!(%peer, "a stream's reader stalls");
-            return Poll::Ready(None);
+            return Poll::Ready(How::Over);
         }
-        Poll::Pending
+        let rests = activity.idle_since().filter(|_| clock.is_flushed());
+        rest.poll(rests.map(|since| since + RESTING_AFTER), context).map(|()| How::Rests)
     })
     .await;
-    // What hyper read behind the request is thrown away, as the pump does with what comes later.
-    Some((decision?, connection.into_parts().io.into_inner()))
+    if matches!(how, How::Over) {
+        return End::Over;
+    }
+    // What hyper read behind a request for a stream is thrown away, as the pump does with what comes later.
+    let parts = connection.into_parts();
+    let (stream, ahead) = parts.io.into_inner().into_parts();
+    match (how, decision) {
+        (How::Leaves, Some(decision)) => End::Leaves(Box::new(decision), stream),
+        (How::Rests, _) => End::Rests(stream, [&parts.read_buf[..], &ahead].concat()),
+        _ => End::Closes(stream),
+    }
+}
+
+/// How polling ended.
+enum How {
+    Leaves,
+    Rests,
+    Closes,
+    Over,
+}
+
+/// Reads what the peer still sends and throws it away, within bounds, until it has closed its side.
+async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
+    let read = async {
+        let mut scratch = [0; 1024];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match stream.read(&mut scratch).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => left = left.saturating_sub(read),
+            }
+        }
+    };
+    // Who keeps its side open is closed nevertheless.
+    let _ = timeout(LINGER, read).await;
 }

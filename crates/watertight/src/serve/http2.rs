@@ -1,33 +1,40 @@
-//! HTTP/2 by hyper: bounded in streams, buffers and patience. Each stream is an ordinary body.
+//! HTTP/2 by hyper: bounded in streams, buffers and patience. Each stream is an ordinary body, and each is watched
+//! by itself: what its peer does not take within the write deadline is reset, and the others go on.
+//!
+//! hyper polls no body while the peer's window is closed, so the watch stands around hyper's own future of the
+//! stream: dropping that resets the stream (RST_STREAM). A task-local ties the answer to it.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::debug;
-use watertight_core::{Kind, Ledger};
+use watertight_core::{CloseReason, End, Kind};
 
 use super::Shared;
 use super::activity::Activity;
-use super::http1::service;
+use super::answer::Taken;
 use super::io::HttpIo;
-use super::watch::StreamWatch;
+use super::service::{Caller, RequestGuards, RouterService};
+use super::watch::{StreamWatch, must_go};
+use crate::stall::Stall;
+use crate::subscription::TaskRecord;
 
 /// Bytes in flight per stream and per connection, and per frame. Small: events are.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// What unread bodies of one connection may fill; charged while a request waits for its permit.
+pub(super) const CONNECTION_WINDOW_BYTES: usize = 128 * 1024;
 const FRAME_BYTES: u32 = 16 * 1024;
-/// What hyper may hold for a stream whose peer does not read.
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What h2 may hold for a stream whose peer does not read: an answer gives it no more than that anyway.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// Streams reset before they were accepted, and resets we caused ourselves, before the connection is closed
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS_MAX: usize = 32;
@@ -35,41 +42,120 @@ const RESETS_MAX: usize = 32;
 /// How long a connection may stay after it was told to go.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
-/// Spawns a connection's streams so that the server owns them and the ledger counts them.
-#[derive(Clone)]
-struct OwnedTasks {
-    tasks: TaskTracker,
-    ledger: Arc<Ledger>,
+/// The answer of one stream, once there is one.
+type AnswerCell = Arc<Mutex<Option<Arc<Taken<RequestGuards>>>>>;
+
+tokio::task_local! {
+    /// The stream whose service is running.
+    static ANSWER: AnswerCell;
 }
 
-impl<F> Executor<F> for OwnedTasks
+/// Lets the stream that is being answered be watched until `taken` says that all was taken.
+pub(super) fn watch(taken: &Arc<Taken<RequestGuards>>) {
+    // Outside of a stream's task there is nothing to be watched.
+    let _ = ANSWER.try_with(|cell| *cell.lock() = Some(Arc::clone(taken)));
+}
+
+/// Spawns a connection's streams so that the server owns them, the ledger counts them, and a write deadline holds.
+#[derive(Clone)]
+struct OwnedStreams {
+    shared: Arc<Shared>,
+}
+
+impl<F> Executor<F> for OwnedStreams
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
     fn execute(&self, future: F) {
-        let entry = self.ledger.open(Kind::Task);
-        self.tasks.spawn(async move {
+        let entry = self.shared.hub.ledger().open(Kind::Task);
+        let config = self.shared.hub.config();
+        let (deadline, closing_grace) = (config.write_deadline, config.closing_grace);
+        self.shared.tasks.spawn(async move {
             let _entry = entry;
-            future.await;
+            let cell = AnswerCell::default();
+            let mut untaken =
+                Untaken { cell: Arc::clone(&cell), deadline, closing_grace, watch: None, life: None };
+            let mut stream = Box::pin(ANSWER.scope(cell, future));
+            let is_stalled = poll_fn(|context| match stream.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(false),
+                Poll::Pending => untaken.poll_stalled(context).map(|()| true),
+            })
+            .await;
+            if is_stalled {
+                untaken.end();
+            }
         });
     }
 }
 
+/// The watch over what one stream's peer does not take.
+struct Untaken {
+    cell: AnswerCell,
+    deadline: Duration,
+    closing_grace: Duration,
+    /// Runs while something waits: how much was taken when it began.
+    watch: Option<(u64, Stall)>,
+    /// Ready when the life of the subscriber behind it asks for the end of the stream.
+    life: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+}
+
+impl Untaken {
+    /// Ready when the stream is to be reset: bytes wait and none was taken for the whole write deadline, or the life
+    /// of the subscriber behind it has ended and its peer does not take the closing event.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.life.is_none()
+            && let Some(subscriber) = self.subscriber()
+        {
+            self.life = Some(Box::pin(must_go(subscriber, Some(self.closing_grace))));
+        }
+        // Once it is over by itself there is nothing to wait for; the body ends and the stream with it.
+        if let Some(life) = &mut self.life
+            && let Poll::Ready(must_go) = life.as_mut().poll(context)
+        {
+            if must_go {
+                return Poll::Ready(());
+            }
+            self.life = Some(Box::pin(std::future::pending()));
+        }
+        let Some(taken) = self.cell.lock().as_ref().and_then(|taken| taken.waiting_since()) else {
+            self.watch = None;
+            return Poll::Pending;
+        };
+        let watch = self.watch.get_or_insert_with(|| (taken, Stall::begin(self.deadline)));
+        if watch.0 != taken {
+            watch.0 = taken;
+            watch.1.restart(self.deadline);
+        }
+        watch.1.poll_over(context)
+    }
+
+    fn subscriber(&self) -> Option<Arc<TaskRecord>> {
+        self.cell.lock().as_ref().and_then(|taken| taken.guards().subscriber())
+    }
+
+    fn end(&self) {
+        debug!("a stream of HTTP/2 is reset: its peer takes nothing");
+        if let Some(subscriber) = self.subscriber() {
+            subscriber.end(End::CutOff(CloseReason::SlowConsumer));
+        }
+    }
+}
+
 /// Serves an HTTP/2 connection.
-pub(super) async fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, peer: SocketAddr, stop: &CancellationToken)
+pub(super) async fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, caller: Caller, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let tasks = OwnedTasks { tasks: shared.tasks.clone(), ledger: Arc::clone(shared.hub.ledger()) };
+    let peer = caller.address;
     let limits = &shared.limits;
     let head_bytes = u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(tasks);
+    let mut builder = http2::Builder::new(OwnedStreams { shared: Arc::clone(shared) });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_http2_streams)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(u32::try_from(CONNECTION_WINDOW_BYTES).unwrap_or(u32::MAX))
         .max_frame_size(FRAME_BYTES)
         .max_header_list_size(head_bytes)
         .max_send_buf_size(SEND_BUFFER_BYTES)
@@ -78,12 +164,17 @@ where
         .keep_alive_interval(Some(shared.hub.config().heartbeat_interval))
         .keep_alive_timeout(shared.hub.config().half_open_timeout);
     let watch = StreamWatch::of_http2();
-    let clock = io.clock();
     let activity = Activity::default();
-    let service = service(shared, peer, clock, None, watch.clone(), activity.clone());
+    let service = RouterService {
+        shared: Arc::clone(shared),
+        caller,
+        clock: io.clock(),
+        handover: None,
+        watch: watch.clone(),
+        activity: activity.clone(),
+    };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut stopped = pin!(stop.cancelled());
-    let mut stalled = pin!(watch.stalled());
     let patience = limits.keep_alive_timeout;
     // Told to go after a while without requests; who does not go is cut off.
     let mut idle = pin!(activity.idle_for(patience));
@@ -99,14 +190,12 @@ where
         if cut_off.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        if let Poll::Ready(result) = connection.as_mut().poll(context) {
+        connection.as_mut().poll(context).map(|result| {
             if let Err(error) = result {
                 watch.note_failure(&error);
                 debug!(%error, %peer, "connection ended with an error");
             }
-            return Poll::Ready(());
-        }
-        stalled.as_mut().poll(context)
+        })
     })
     .await;
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+use crate::subscription::TaskRecord;
 
 /// Where a connection stands between two requests.
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ struct Phase {
     answering: bool,
     /// The answer is a stream: whatever the peer sends from now on means nothing.
     streaming: bool,
+    stream: Option<Weak<TaskRecord>>,
     /// Everything that was written was flushed.
     flushed: bool,
 }
@@ -59,9 +62,19 @@ impl HeadClock {
         self.phase.lock().answering = false;
     }
 
-    /// The answer is a stream, and the connection's last.
-    pub(super) fn streams(&self) {
-        self.phase.lock().streaming = true;
+    /// The answer is a stream, and the connection's last. Its record counts what the peer still sends.
+    pub(super) fn streams(&self, record: Option<Arc<TaskRecord>>) {
+        let mut phase = self.phase.lock();
+        phase.streaming = true;
+        phase.stream = record.as_ref().map(Arc::downgrade);
+    }
+
+    /// The peer sent so many bytes behind its request.
+    fn received(&self, bytes: usize) {
+        let stream = self.phase.lock().stream.as_ref().and_then(Weak::upgrade);
+        if let Some(stream) = stream {
+            stream.with_life(|life| life.received(bytes));
+        }
     }
 
     fn is_streaming(&self) -> bool {
@@ -92,25 +105,30 @@ impl HeadClock {
 
 /// Finds where a head ends: at an empty line (RFC 9112, section 2.2: a bare LF ends a line too).
 #[derive(Debug, Default)]
-struct HeadEnd {
+pub(super) struct HeadEnd {
     line_is_empty: bool,
 }
 
 impl HeadEnd {
-    /// How many of these bytes belong to the head that is being read: all, unless it ends among them.
-    fn cut(&mut self, bytes: &[u8]) -> usize {
+    /// How many of these bytes belong to the head that is being read, if it ends among them.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
                 b'\n' if self.line_is_empty => {
                     self.line_is_empty = false;
-                    return at + 1;
+                    return Some(at + 1);
                 }
                 b'\n' => self.line_is_empty = true,
                 b'\r' => {}
                 _ => self.line_is_empty = false,
             }
         }
-        bytes.len()
+        None
+    }
+
+    /// How many of these bytes belong to the head that is being read: all, unless it ends among them.
+    fn cut(&mut self, bytes: &[u8]) -> usize {
+        self.find(bytes).unwrap_or(bytes.len())
     }
 }
 
@@ -145,8 +163,10 @@ impl<S> HttpIo<S> {
         self.clock.clone()
     }
 
-    pub(super) fn into_inner(self) -> S {
-        self.stream
+    /// The stream, and what was read of it but not given yet.
+    pub(super) fn into_parts(mut self) -> (S, Vec<u8>) {
+        self.read_ahead.drain(..self.at);
+        (self.stream, self.read_ahead)
     }
 }
 
@@ -184,6 +204,7 @@ impl<S: AsyncRead> HttpIo<S> {
             }
             let this = self.as_mut().project();
             *this.thrown_away += read;
+            this.clock.received(read);
             if *this.thrown_away > THROWN_AWAY_MAX {
                 return Poll::Ready(Err(io::Error::other("the peer kept talking behind its request")));
             }
@@ -297,11 +318,11 @@ mod tests {
     #[tokio::test]
     async fn while_a_stream_goes_on_only_the_end_is_seen_and_no_more_than_so_much_is_read() {
         let mut io = HttpIo::new(TWO, TWO.to_vec(), Duration::from_secs(1)).by_heads();
-        io.clock().streams();
+        io.clock().streams(None);
         assert_eq!(read(&mut io).await, b"");
         let too_much = vec![b'x'; THROWN_AWAY_MAX + 1];
         let mut io = HttpIo::new(too_much.as_slice(), Vec::new(), Duration::from_secs(1)).by_heads();
-        io.clock().streams();
+        io.clock().streams(None);
         assert!(io.read(&mut [0; 256]).await.is_err());
     }
 }

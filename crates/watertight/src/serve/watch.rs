@@ -39,7 +39,7 @@ impl StreamWatch {
         StreamWatch { closing_grace: Some(hub.config().closing_grace), watched: Arc::default() }
     }
 
-    /// The watch over an HTTP/2 connection, which goes on after a stream.
+    /// The watch over an HTTP/2 connection, which goes on after a stream: each stream is watched by itself.
     pub(super) fn of_http2() -> StreamWatch {
         StreamWatch { closing_grace: None, watched: Arc::default() }
     }
@@ -50,8 +50,11 @@ impl StreamWatch {
             let mut all = self.watched.all.lock();
             all.retain(|record| record.strong_count() > 0);
             all.push(Arc::downgrade(&record));
-            self.watched.new.lock().push(record);
-            self.watched.came.notify_one();
+            drop(all);
+            if self.closing_grace.is_some() {
+                self.watched.new.lock().push(record);
+                self.watched.came.notify_one();
+            }
         }
     }
 
@@ -94,7 +97,7 @@ pub(super) fn record_of<B>(response: &Response<B>) -> Option<Arc<TaskRecord>> {
 }
 
 /// Waits for a stream's end; `true`: its connection has to go too, for its reader takes nothing.
-async fn must_go(record: Arc<TaskRecord>, closing_grace: Option<Duration>) -> bool {
+pub(super) async fn must_go(record: Arc<TaskRecord>, closing_grace: Option<Duration>) -> bool {
     let end = record.ended().await;
     drop(record);
     match (end, closing_grace) {

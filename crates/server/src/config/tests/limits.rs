@@ -13,6 +13,7 @@ use super::*;
 const WRONG_FORM: &[(&str, &str)] = &[
     ("listen", "somewhere"),
     ("insecure_open", "maybe"),
+    ("admin_listen", "9090"),
     ("tls_cert", ""),
     ("tls_key", ""),
     ("cors_origins", "example.com"),

@@ -14,6 +14,17 @@ const BROKEN: &[(&str, &str)] = &[
          (built-in default): an open hub lets whoever reaches it read, publish and end every session",
     ),
     (
+        "admin_listen = \"0.0.0.0:9090\"",
+        "hub.toml:1:16: admin_listen = \"0.0.0.0:9090\": must be a loopback address with insecure_open = false \
+         (built-in default): whoever reaches it sees every reader and may close and end what they like",
+    ),
+    (
+        "admin_listen = \"127.0.0.1:8080\"",
+        "hub.toml:1:16: admin_listen = \"127.0.0.1:8080\": must be another address than \
+         listen = \"127.0.0.1:8080\" (built-in default): \
+         what is for operators alone needs a listener of its own",
+    ),
+    (
         "tls_cert = \"a.pem\"",
         "hub.toml:1:12: tls_cert = \"a.pem\": does not go with tls_key = \"none\" (built-in default): \
          TLS takes a certificate and its key",
