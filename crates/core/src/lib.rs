@@ -16,6 +16,7 @@
 //! | [`session`] | [`Session`]: a named log and who reads it |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
+//! | [`mailbox`] | the steps of publisher and pump at their shared edge, in the order that matters |
 //! | [`lifecycle`] | [`Lifecycle`]: the one timer of a connection; [`CloseReason`] |
 //! | [`wheel`] | [`Wheel`]: that timer for many connections, O(1) each |
 //! | [`ledger`] | [`Ledger`]: opened, closed and live of each kind of resource |
@@ -30,6 +31,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod limits;
 pub mod log;
+pub mod mailbox;
 pub mod name;
 pub mod registry;
 pub mod session;
