@@ -19,6 +19,7 @@
 //! | `history`, `loss` | for the message of a failure; losing on purpose |
 
 mod history;
+mod known;
 mod line;
 mod loss;
 mod message;

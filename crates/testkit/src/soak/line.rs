@@ -69,7 +69,11 @@ enum Carrier {
 
 /// A connection with one request on it.
 #[derive(Debug)]
-pub(super) struct Line(Carrier);
+pub(super) struct Line {
+    carrier: Carrier,
+    /// Why it ended, if it was not by its rules.
+    error: Option<String>,
+}
 
 impl Line {
     /// Connects and sends. `part`: only that share of it, out of 1, and nothing that would end it.
@@ -102,7 +106,7 @@ impl Line {
             bytes.truncate(((bytes.len() as f64 * part) as usize).min(bytes.len() - 1));
         }
         connection.try_send(bytes)?;
-        Ok(Line(Carrier::Http1(connection)))
+        Ok(Line { carrier: Carrier::Http1(connection), error: None })
     }
 
     fn open_http2(
@@ -125,17 +129,21 @@ impl Line {
             frames.push(Frame::get_with(STREAM, &request.path, &headers));
         }
         connection.send(&frames)?;
-        Ok(Line(Carrier::Http2 { connection, untaken: 0, status: None, is_over: false }))
+        let carrier = Carrier::Http2 { connection, untaken: 0, status: None, is_over: false };
+        Ok(Line { carrier, error: None })
     }
 
     /// What is there, at most about `max` bytes.
     pub(super) fn read(&mut self, max: usize) -> Came {
-        match &mut self.0 {
+        match &mut self.carrier {
             Carrier::Http1(connection) => match connection.try_read(max) {
                 Ok(None) => Came::Nothing,
                 Ok(Some(bytes)) if bytes.is_empty() => Came::End(End::Closed),
                 Ok(Some(bytes)) => Came::Bytes(bytes),
-                Err(_) => Came::End(End::Reset),
+                Err(error) => {
+                    self.error = Some(error.to_string());
+                    Came::End(End::Reset)
+                }
             },
             Carrier::Http2 { is_over: true, .. } => Came::End(End::Complete),
             Carrier::Http2 { connection, untaken, status, is_over } => loop {
@@ -145,13 +153,20 @@ impl Line {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                         return Came::End(End::Closed);
                     }
-                    Err(_) => return Came::End(End::Reset),
+                    Err(error) => {
+                        self.error = Some(error.to_string());
+                        return Came::End(End::Reset);
+                    }
                 };
                 connection.acknowledge(&frame);
                 *status = status.or(frame.status());
                 *is_over |= frame.ends_stream();
                 match frame.kind {
-                    kind::RST_STREAM => return Came::End(End::Reset),
+                    kind::RST_STREAM => {
+                        self.error = Some(format!("RST_STREAM with code {:?}", frame.payload));
+                        return Came::End(End::Reset);
+                    }
+                    kind::GOAWAY => self.error = Some(format!("GOAWAY: {:?}", frame.payload)),
                     kind::DATA if !frame.payload.is_empty() => {
                         *untaken += u32::try_from(frame.payload.len()).unwrap();
                         if *untaken >= WINDOW_STEP {
@@ -172,19 +187,24 @@ impl Line {
 
     /// The status of an answer over HTTP/2, once it is there; over HTTP/1.x it is among the bytes.
     pub(super) fn status(&self) -> Option<u16> {
-        match &self.0 {
+        match &self.carrier {
             Carrier::Http1(_) => None,
             Carrier::Http2 { status, .. } => *status,
         }
     }
 
+    /// Why it ended, if it was not by its rules.
+    pub(super) fn error(&self) -> &str {
+        self.error.as_deref().unwrap_or("no error")
+    }
+
     pub(super) fn is_http2(&self) -> bool {
-        matches!(self.0, Carrier::Http2 { .. })
+        matches!(self.carrier, Carrier::Http2 { .. })
     }
 
     /// Leaves: with a reset, or by closing.
     pub(super) fn leave(self, with_reset: bool) {
-        match self.0 {
+        match self.carrier {
             Carrier::Http1(connection) if with_reset => connection.reset(),
             Carrier::Http2 { mut connection, .. } if with_reset => {
                 // A hub that has closed by now needs no word.
@@ -225,8 +245,11 @@ impl Answer {
             if self.line.is_http2() {
                 if let Some(end) = end {
                     let status = self.line.status().filter(|_| end == End::Complete);
+                    let what = || {
+                        format!("{end:?} over HTTP/2, {}, status {:?}", self.line.error(), self.line.status())
+                    };
                     let answer = status.map(|status| (status, std::mem::take(&mut self.bytes)));
-                    return Some(answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+                    return Some(answer.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, what())));
                 }
                 continue;
             }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use self::publication::{Publication, Standing};
 use self::session::SessionLog;
+use super::known;
 use super::message::{self, EventKey};
 use super::position::Position;
 use crate::Gap;
@@ -75,7 +76,8 @@ impl Model {
         }
         let positions = ids.iter().map(|id| Position::parse(id)).collect::<Result<Vec<_>, _>>()?;
         for pair in positions.windows(2) {
-            if pair[0].epoch != pair[1].epoch || pair[0].sequence >= pair[1].sequence {
+            let is_split = pair[0].epoch != pair[1].epoch;
+            if if is_split { !known::SPLIT_BATCHES } else { pair[0].sequence >= pair[1].sequence } {
                 return Err(format!("ids of one request that are not in order: {} {}", pair[0], pair[1]));
             }
         }

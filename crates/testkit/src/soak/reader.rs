@@ -153,7 +153,9 @@ impl Reader {
                     Ok(false)
                 }
                 Some(Ok((status, body))) => self.polled(status, &body, world).map(|()| true),
-                Some(Err(error)) => self.lost(&format!("a poll without an answer: {error}")).map(|()| true),
+                Some(Err(error)) => {
+                    self.lost(&format!("a poll without an answer: {error}"), world.terms).map(|()| true)
+                }
             },
             At::Stream { mut line, mut decoder, mut closing } => match line.read(max) {
                 Came::Nothing => {
@@ -167,7 +169,7 @@ impl Reader {
                         return self.refused(status, world.terms).map(|()| true);
                     }
                     if decoder.is_over() {
-                        return self.ended(End::Complete, closing).map(|()| true);
+                        return self.ended(End::Complete, closing, world.terms).map(|()| true);
                     }
                     self.at = At::Stream { line, decoder, closing };
                     Ok(true)
@@ -176,7 +178,8 @@ impl Reader {
                     if line.status().is_some_and(|status| status != 200) {
                         return self.refused(line.status(), world.terms).map(|()| true);
                     }
-                    self.ended(end, closing).map(|()| true)
+                    self.history.say(format!("the connection ends: {}", line.error()));
+                    self.ended(end, closing, world.terms).map(|()| true)
                 }
             },
         }
@@ -264,7 +267,7 @@ impl Reader {
     }
 
     /// The end of a stream.
-    fn ended(&mut self, end: End, closing: Option<String>) -> Result<(), String> {
+    fn ended(&mut self, end: End, closing: Option<String>, terms: Terms) -> Result<(), String> {
         match closing {
             // A body without chunks ends with its connection.
             Some(_) if end == End::Complete || self.delivery == Delivery::Stream(Protocol::Http10) => {
@@ -272,16 +275,20 @@ impl Reader {
                 self.sequence.gives_up();
                 Ok(())
             }
-            Some(code) => self.lost(&format!("after {code} the stream ended with {end:?}")),
-            None => self.lost(&format!("the stream ended with {end:?} and without a closing event")),
+            Some(code) => self.lost(&format!("after {code} the stream ended with {end:?}"), terms),
+            None => self.lost(&format!("the stream ended with {end:?} and without a closing event"), terms),
         }
     }
 
-    /// An end that only a slow reader may have.
-    fn lost(&mut self, what: &str) -> Result<(), String> {
+    /// An end that only a slow reader may have, or one that is behind while memory is short.
+    fn lost(&mut self, what: &str, terms: Terms) -> Result<(), String> {
         self.history.say(what);
         self.sequence.gives_up();
-        if self.was_slow { Ok(()) } else { Err(format!("{what}, although its reader reads")) }
+        if self.was_slow || terms.is_short {
+            Ok(())
+        } else {
+            Err(format!("{what}, although its reader reads"))
+        }
     }
 
     fn refused(&mut self, status: Option<u16>, terms: Terms) -> Result<(), String> {
