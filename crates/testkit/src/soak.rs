@@ -31,6 +31,8 @@ mod reader;
 mod round;
 mod sequence;
 mod setting;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::Path;

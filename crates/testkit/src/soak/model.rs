@@ -104,9 +104,9 @@ impl Model {
             return Ok(());
         }
         book.standing = Standing::Unsent;
-        let events = book.order.events as u64;
+        let unseen = book.events.iter().filter(|at| at.is_none()).count() as u64;
         if let Some(log) = self.sessions.get_mut(&book.order.session) {
-            log.outstanding -= events;
+            log.outstanding -= unseen;
         }
         match book.events.iter().flatten().next() {
             None => Ok(()),

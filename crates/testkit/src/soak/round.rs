@@ -22,6 +22,8 @@ use crate::{HubProcess, PATIENCE, Signal};
 const SESSIONS: usize = 5;
 /// Readers of a round.
 const READERS: usize = 30;
+/// Those of them that seldom leave.
+const STEADY: usize = 12;
 /// Requests that publish under way at once, and of them in one session.
 const TRIES: usize = 16;
 const TRIES_PER_SESSION: usize = 5;
@@ -262,6 +264,10 @@ impl Round {
 
     fn send_away(&mut self) {
         let reader = self.random.usize(0..self.readers.len());
+        // Some stay for long.
+        if reader < STEADY && self.random.u8(0..30) > 0 {
+            return;
+        }
         if !self.readers[reader].is_away() {
             self.readers[reader].leave(self.random.bool());
         }
