@@ -96,6 +96,14 @@ pub(super) struct Try {
     leaves_at: Option<Instant>,
 }
 
+/// What a try is at first.
+#[derive(Debug)]
+pub(super) enum Begun {
+    UnderWay(Try),
+    /// It did not get through, or broke off as it was to.
+    Over(Publication),
+}
+
 /// What became of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tried {
@@ -105,7 +113,7 @@ pub(super) enum Tried {
 }
 
 impl Try {
-    /// Begins. `None`: it did not get through, or broke off at once.
+    /// Begins.
     pub(super) fn begin(
         mut publication: Publication,
         manner: Manner,
@@ -113,7 +121,7 @@ impl Try {
         to: &Target,
         model: &mut Model,
         now: Instant,
-    ) -> Result<Try, Publication> {
+    ) -> Begun {
         let part = if let Manner::Breaks(part) = manner { Some(part) } else { None };
         if part.is_none() {
             // Whatever becomes of the connection: from here on it may be published.
@@ -122,15 +130,15 @@ impl Try {
         }
         let line = match Line::open(to, protocol, &publication.request, false, part) {
             Ok(line) => line,
-            Err(_) => return Err(publication),
+            Err(_) => return Begun::Over(publication),
         };
         let answer = Answer::over(line, "POST");
         if part.is_some() {
             answer.leave(publication.number.is_multiple_of(2));
-            return Err(publication);
+            return Begun::Over(publication);
         }
         let leaves_at = if let Manner::Leaves(after) = manner { Some(now + after) } else { None };
-        Ok(Try { publication, answer, leaves_at })
+        Begun::UnderWay(Try { publication, answer, leaves_at })
     }
 
     /// Looks for the answer. `None`: it goes on.

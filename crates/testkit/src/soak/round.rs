@@ -10,7 +10,7 @@ use super::line::{Answer, Line, Protocol, Request, Target};
 use super::loss::Loss;
 use super::model::{Model, Order};
 use super::position::Position;
-use super::publisher::{Form, Manner, Publication, Tried, Try};
+use super::publisher::{Begun, Form, Manner, Publication, Tried, Try};
 use super::reader::{Delivery, Pace, Reader, World};
 use super::sequence::Ask;
 use super::setting::{KEY_TTL, RETRY_WITHIN, Setting};
@@ -204,8 +204,8 @@ impl Round {
         let is_small = publication.body_bytes() <= HTTP2_BODY;
         let protocol = if is_small && random.u8(0..4) == 0 { Protocol::Http2 } else { Protocol::Http11 };
         match Try::begin(publication, manner, protocol, &self.target, &mut self.model, now()) {
-            Ok(one) => self.tries.push(one),
-            Err(publication) => self.keep(publication),
+            Begun::UnderWay(one) => self.tries.push(one),
+            Begun::Over(publication) => self.keep(publication),
         }
     }
 
@@ -458,14 +458,10 @@ impl Round {
                 let publication = Publication::new(order, Form::Text, None, &mut round.model);
                 number = Some(publication.number);
                 let (to, model) = (&round.target, &mut round.model);
-                round.tries.extend(Try::begin(
-                    publication,
-                    Manner::Waits,
-                    Protocol::Http11,
-                    to,
-                    model,
-                    now(),
-                ));
+                let begun = Try::begin(publication, Manner::Waits, Protocol::Http11, to, model, now());
+                if let Begun::UnderWay(one) = begun {
+                    round.tries.push(one);
+                }
             }
             Ok(last.is_some())
         })?;
