@@ -111,7 +111,7 @@ fn ending_a_session_delivers_what_is_in_it_and_says_so() {
             assert_eq!(goodbye.retry, None, "there is nothing to come back for");
         }
         hub.client().delete("/sessions/demo").expect_problem(404, "SESSION_NOT_FOUND");
-        assert_eq!(hub.stats().live("session"), 0);
+        eventually!(hub.stats().live("session") == 0);
         // The name is free, and begins anew.
         let mut anew = hub.subscribe_with("demo", "replay=all", &[]);
         hub.publish_text("demo", "three");

@@ -19,7 +19,9 @@ fn every_reader_is_told_everything_once_in_order_whatever_happens() {
     let summary = summary.unwrap_or_else(|failure| panic!("{failure}"));
     println!("soak: {summary}");
     assert!(summary.acknowledged > 1000 && summary.delivered > 5000, "too little to mean much: {summary}");
-    assert!(summary.gaps > 10, "nobody missed anything: {summary}");
+    for what in ["evicted", "expired", "unknown_id"] {
+        assert!(summary.told.contains_key(what), "nobody was told {what}: {summary}");
+    }
 }
 
 #[test]

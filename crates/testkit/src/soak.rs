@@ -34,6 +34,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +50,7 @@ const CHUNK: u64 = 200;
 const PROGRESS: Duration = Duration::from_secs(10);
 
 /// What a run did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Rounds that were settled.
     pub rounds: u64,
@@ -59,17 +60,18 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Events that readers got.
     pub delivered: u64,
-    /// Gaps that readers were told of.
-    pub gaps: u64,
+    /// Gaps by their reason, and ends by their code, that readers were told of.
+    pub told: BTreeMap<String, u64>,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { rounds, steps, acknowledged, delivered, gaps } = self;
+        let Summary { rounds, steps, acknowledged, delivered, told } = self;
         write!(
             f,
-            "{rounds} rounds, {steps} steps, {acknowledged} events acknowledged, {delivered} delivered, {gaps} gaps"
-        )
+            "{rounds} rounds, {steps} steps, {acknowledged} events acknowledged, {delivered} delivered"
+        )?;
+        told.iter().try_for_each(|(what, count)| write!(f, ", {count} {what}"))
     }
 }
 
@@ -127,7 +129,9 @@ pub fn run(binary: &Path, options: &Options, stop: &AtomicBool) -> Result<Summar
         summary.steps += round.step;
         summary.delivered += round.delivered();
         summary.acknowledged += round.model.acknowledged_events;
-        summary.gaps += round.model.gaps;
+        for (what, count) in &round.model.told {
+            *summary.told.entry(what.clone()).or_default() += count;
+        }
         if let Err(trouble) = outcome {
             let reader =
                 trouble.reader.map(|reader| format!("reader {reader}, {}\n", round.describe(reader)));

@@ -4,7 +4,7 @@
 mod publication;
 mod session;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use self::publication::{Publication, Standing};
@@ -34,13 +34,19 @@ pub(super) struct Model {
     publications: Vec<Publication>,
     /// Events that were acknowledged, each once.
     pub(super) acknowledged_events: u64,
-    /// Gaps that readers were told of.
-    pub(super) gaps: u64,
+    /// Gaps by their reason, and ends by their code, that readers were told of.
+    pub(super) told: BTreeMap<String, u64>,
 }
 
 impl Model {
     pub(super) fn new(limits: Limits) -> Model {
-        Model { limits, sessions: HashMap::new(), publications: Vec::new(), acknowledged_events: 0, gaps: 0 }
+        Model {
+            limits,
+            sessions: HashMap::new(),
+            publications: Vec::new(),
+            acknowledged_events: 0,
+            told: BTreeMap::new(),
+        }
     }
 
     /// Notes a request that is about to be sent for the first time; its number.
@@ -258,6 +264,11 @@ impl Model {
             }
         }
         false
+    }
+
+    /// Counts what a reader was told: a gap's reason, or an end's code.
+    pub(super) fn note_told(&mut self, what: &str) {
+        *self.told.entry(what.to_owned()).or_default() += 1;
     }
 
     pub(super) fn limits(&self) -> Limits {

@@ -66,6 +66,8 @@ pub(super) struct Reader {
     pace: Pace,
     /// It was slow at some time since it came: the hub may have ended it for that.
     was_slow: bool,
+    /// It was told that its session ended: it may come as a newcomer, or with its old id.
+    pub(super) was_ended: bool,
     at: At,
 }
 
@@ -73,7 +75,15 @@ impl Reader {
     pub(super) fn new(session: &str, delivery: Delivery, pace: Pace) -> Reader {
         let mut history = History::default();
         history.say(format!("a reader of {session}: {delivery:?}, {pace:?}"));
-        Reader { sequence: Sequence::new(session), delivery, history, pace, was_slow: false, at: At::Away }
+        Reader {
+            sequence: Sequence::new(session),
+            delivery,
+            history,
+            pace,
+            was_slow: false,
+            was_ended: false,
+            at: At::Away,
+        }
     }
 
     pub(super) fn is_away(&self) -> bool {
@@ -108,6 +118,7 @@ impl Reader {
         request.headers.extend(header);
         self.history.say(format!("asks for {ask:?}"));
         self.was_slow = self.pace != Pace::Eager;
+        self.was_ended = false;
         let is_small = matches!(self.pace, Pace::Slow(_));
         let Ok(line) = Line::open(to, protocol, &request, is_small, None) else {
             self.history.say("does not get through");
@@ -253,6 +264,8 @@ impl Reader {
             .ok_or_else(|| format!("a closing event without a code: {data}"))?
             .to_owned();
         self.history.say(format!("is told {code}"));
+        world.model.note_told(&code);
+        self.was_ended |= code == "SESSION_ENDED";
         let is_allowed = match code.as_str() {
             "SESSION_ENDED" => {
                 self.sequence.session_ended(world.model)?;

@@ -235,6 +235,9 @@ impl Round {
 
     /// What a reader that comes asks for: mostly what follows its last event, sometimes with an id that is wrong.
     fn ask_of(&mut self, reader: usize) -> Ask {
+        if self.readers[reader].was_ended && self.random.bool() {
+            self.readers[reader].sequence.forget();
+        }
         let session = self.readers[reader].sequence.session.clone();
         let wrong = self.random.u8(0..40);
         if wrong == 0 {
@@ -480,6 +483,9 @@ impl Round {
                 }
                 behind = Some(number);
                 if reader.is_away() {
+                    if reader.was_ended {
+                        reader.sequence.forget();
+                    }
                     let last = reader.sequence.last().map(ToString::to_string);
                     reader.come(&round.target, last.map_or(Ask::All, Ask::After), &round.model);
                 }

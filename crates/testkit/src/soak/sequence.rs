@@ -124,7 +124,7 @@ impl Sequence {
             return Err(format!("whoever comes back after this gap would miss or repeat something: {gap:?}"));
         }
         model.lives(&self.session, &to.epoch)?;
-        model.gaps += 1;
+        model.note_told(&gap.reason);
         let asked = self.asked.take();
         if matches!(gap.reason.as_str(), "epoch" | "unknown_id") {
             self.unknown(gap, &to, asked.map(|(ask, _)| ask))?;
