@@ -1,6 +1,8 @@
 //! The classes of leaks that other servers had, one test each: A queues, B disconnects, C half-open
 //! connections, D helpers that outlive their connection, E names, F history, H deadlocks. (Class G is the
 //! backplane's.) Each ends, as every test here, with the ledger, the descriptors and `/proc` back at the start.
+//!
+//! Long because the classes are read side by side.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]

@@ -11,11 +11,12 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `setting` | a hub with limits drawn at random |
-//! | `round` | the random actions against it, and the settling at the end |
+//! | `round` | the random actions against it; `round/settle`: the end, when all must be back |
 //! | `reader`, `publisher` | who acts; `line`: their connections |
 //! | `sequence` | what one reader was told, and what must come next |
 //! | `model` | what was published and acknowledged, and where each event stands |
 //! | `message`, `position` | events that name themselves; ids taken apart |
+//! | `known` | faults of the hub that are passed over until they are mended |
 //! | `history`, `loss` | for the message of a failure; losing on purpose |
 
 mod history;
