@@ -5,6 +5,7 @@ mod setup;
 mod step;
 mod tidy;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
 use step::{Outcome, cargo, run};
@@ -18,9 +19,10 @@ cargo xtask COMMAND
   setup           install what the tests need (a browser, curl, iproute2) if it is missing
   tidy            formatting, lints, documents and code agree
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
-  soak [ARGS]     the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
+  soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)
+  soak churn      the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
   fuzz [SECONDS]  each fuzz target for so long (default 60); installs cargo-fuzz if it is missing
-  loom            the model checker alone
+  loom            the model checker of what threads share alone
 ";
 
 fn main() -> ExitCode {
@@ -32,7 +34,10 @@ fn main() -> ExitCode {
         Some("setup") => setup::run(),
         Some("tidy") => tidy::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
-        Some("soak") => bench(&[&["churn", "--cycles", "200000"], rest.as_slice()].concat()),
+        Some("soak") if rest.first() == Some(&"churn") => {
+            bench(&[&["churn", "--cycles", "200000"], &rest[1..]].concat())
+        }
+        Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
         Some("help" | "--help" | "-h") => {
@@ -96,6 +101,17 @@ fn bench(arguments: &[&str]) -> Outcome {
     let mut command = std::process::Command::new("target/release/watertight");
     command.arg("bench").args(arguments);
     run("bench", command)
+}
+
+/// The checker takes our place, so that an interrupt reaches it, and it can settle its round.
+fn soak(arguments: &[&str]) -> Outcome {
+    for (package, name) in [("watertight-cli", "watertight"), ("watertight-testkit", "soak")] {
+        let build = cargo(&["build", "--release", "--package", package, "--bin", name]);
+        run(&format!("release build of {name}"), build)?;
+    }
+    let mut command = std::process::Command::new("target/release/soak");
+    command.arg("target/release/watertight").args(arguments).current_dir(step::root());
+    Err(format!("soak: {}", command.exec()))
 }
 
 fn fuzz(seconds: &str) -> Outcome {

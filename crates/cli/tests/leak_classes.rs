@@ -1,6 +1,8 @@
 //! The classes of leaks that other servers had, one test each: A queues, B disconnects, C half-open
 //! connections, D helpers that outlive their connection, E names, F history, H deadlocks. (Class G is the
 //! backplane's.) Each ends, as every test here, with the ledger, the descriptors and `/proc` back at the start.
+//!
+//! Long because the classes are read side by side.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
@@ -272,6 +274,8 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
     let series = |text: String| text.lines().filter(|line| !line.starts_with('#')).count();
     let known = series(hub.get("/metrics").text());
     let (mut sessions_max, mut caches_max) = (0, 0);
+    // What the process holds and what it says that it holds, where they are furthest apart.
+    let mut uncharged_max = 0;
     std::thread::scope(|scope| {
         let floods: Vec<_> = (0..2)
             .map(|half| {
@@ -291,6 +295,8 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
             let stats = hub.stats();
             sessions_max = sessions_max.max(stats.number("totalSessions"));
             caches_max = caches_max.max(stats.number("budget.owners.caches"));
+            let grown = hub.process().anon().saturating_sub(before);
+            uncharged_max = uncharged_max.max(grown.saturating_sub(stats.used_bytes()));
             assert_eq!(series(hub.get("/metrics").text()), known);
         }
         let taken: usize = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
@@ -299,6 +305,9 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
     assert!(sessions_max <= SESSIONS, "{sessions_max} sessions");
     // An entry is less than a KiB.
     assert!(caches_max <= 1024 * KEYS as u64, "{caches_max} bytes of keys");
+    println!("{caches_max} bytes of keys; at most {uncharged_max} bytes that nobody is charged for");
+    // The requests under way, and what the allocator keeps.
+    assert!(uncharged_max < 20 << 20, "{uncharged_max} bytes that nobody is charged for");
     let stats = eventually!(hub.stats(), |stats| {
         stats.number("totalSessions") == 0 && stats.number("budget.owners.caches") == 0
     });
@@ -306,6 +315,31 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
     // The allocator gives pages back in the background.
     let grown = || hub.process().anon().saturating_sub(before);
     eventually!(grown(), |bytes| *bytes < 8 << 20);
+}
+
+#[test]
+fn leak_class_e_the_process_holds_no_more_keys_than_are_remembered_whatever_is_charged_for_them() {
+    const REMEMBERED: usize = 5_000;
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--max-idempotency-keys", REMEMBERED)
+        .flag("--idempotency-ttl", "10m")
+        .flag("--log-level", "warn")
+        .start();
+    let mut pipeline = Pipeline::connect(hub.address());
+    // Keys as long as they may be.
+    let mut flood = |keys: std::ops::Range<usize>| {
+        let keys =
+            keys.map(|n| ("demo".to_owned(), "x".to_owned(), format!("Idempotency-Key: {n:0>255}\r\n")));
+        assert!(pipeline.publish_with(keys).iter().all(|status| *status == 202));
+        (hub.process().anon(), hub.stats().number("budget.owners.caches"))
+    };
+    let (full, charged) = flood(0..2 * REMEMBERED);
+    let (flooded, still_charged) = flood(2 * REMEMBERED..12 * REMEMBERED);
+    let grown = flooded.saturating_sub(full);
+    println!("{charged} bytes charged for {REMEMBERED} keys; ten times as many more: {grown} bytes more");
+    // All of them would be 25 MB and more.
+    assert!(grown < 6 << 20, "keys that are not remembered any more hold {grown} bytes");
+    assert!(charged > 255 * REMEMBERED as u64 && still_charged <= charged, "{charged}, then {still_charged}");
 }
 
 #[test]

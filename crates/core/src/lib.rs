@@ -17,6 +17,7 @@
 //! | [`session`] | [`Session`]: a named log and who reads it |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
+//! | [`mailbox`] | the steps of publisher and pump at their shared edge, in the order that matters |
 //! | [`life`] | [`Life`]: what is due for a stream, what ends it, how it ended |
 //! | [`wheel`] | [`Wheel`]: the timers of many streams, O(1) each |
 //! | [`table`] | [`Table`]: values by number, whose memory follows how many there are |
@@ -33,6 +34,7 @@ pub mod ledger;
 pub mod life;
 pub mod limits;
 pub mod log;
+pub mod mailbox;
 pub mod name;
 pub mod registry;
 pub mod session;

@@ -19,8 +19,11 @@ fn opened_minus_closed_is_live_and_each_kind_counts_for_itself() {
     let connections = ledger.counts(Kind::Connection);
     assert_eq!((connections.opened, connections.closed, connections.live()), (2, 1, 1));
     assert_eq!((ledger.live(Kind::Task), ledger.live(Kind::Session)), (1, 0));
+    assert!(Kind::ALL.iter().all(|kind| ledger.counts(*kind).adds_up()));
     drop((two, task));
-    assert_eq!(ledger.counts(Kind::Connection).closed, 2);
+    let connections = ledger.counts(Kind::Connection);
+    assert_eq!((connections.opened, connections.closed, connections.live()), (2, 2, 0));
+    assert_eq!((ledger.live(Kind::Task), ledger.live(Kind::Connection)), (0, 0));
 }
 
 #[test]
@@ -50,10 +53,11 @@ fn live_is_never_negative_while_threads_open_and_close() {
             let counts = ledger.counts(Kind::Subscription);
             // Between the two looks others may have opened and closed; never closed what was not opened.
             assert!(counts.opened >= counts.closed, "{counts:?}");
+            assert!(ledger.live(Kind::Subscription) <= 3, "as many as there are threads, never below zero");
         }
     });
     let counts = ledger.counts(Kind::Subscription);
-    assert_eq!((counts.opened, counts.closed), (60_000, 60_000));
+    assert_eq!((counts.opened, counts.closed, counts.live()), (60_000, 60_000, 0));
 }
 
 #[test]

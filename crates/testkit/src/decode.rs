@@ -64,6 +64,12 @@ impl Default for StreamDecoder {
 }
 
 impl StreamDecoder {
+    /// A decoder for a body whose head and framing others took away.
+    #[must_use]
+    pub fn of_body() -> StreamDecoder {
+        StreamDecoder { state: State::Plain, ..StreamDecoder::default() }
+    }
+
     /// The head, once it is complete.
     #[must_use]
     pub fn head(&self) -> Option<&Head> {

@@ -167,56 +167,43 @@ impl Response {
         deadline: Instant,
     ) -> io::Result<Response> {
         let mut bytes = Vec::new();
-        let head_end = loop {
-            if let Some(at) = find(&bytes, b"\r\n\r\n") {
-                break at + 4;
-            }
+        loop {
             let more = connection.read_some(deadline)?;
-            if more.is_empty() {
-                return Err(bad("the connection ended in the head", &bytes));
-            }
+            let is_end = more.is_empty();
             bytes.extend_from_slice(&more);
-        };
-        let mut rest = bytes.split_off(head_end);
-        let (status, headers) = parse_head(&bytes).ok_or_else(|| bad("no head", &bytes))?;
-        let mut response = Response { status, headers, body: Vec::new() };
-        let is_bodiless = method == "HEAD" || matches!(status, 100..=199 | 204 | 304);
-        if !is_bodiless {
-            response.read_body(connection, &mut rest, deadline)?;
+            if let Some((response, used)) = Response::parse(method, &bytes, is_end)? {
+                connection.unread(&bytes[used..]);
+                return Ok(response);
+            }
         }
-        connection.unread(&rest);
-        Ok(response)
     }
 
-    fn read_body(
-        &mut self,
-        connection: &mut RawConnection,
-        rest: &mut Vec<u8>,
-        deadline: Instant,
-    ) -> io::Result<()> {
-        let length: Option<usize> = self.header("content-length").and_then(|text| text.parse().ok());
-        let is_chunked = self.header("transfer-encoding").is_some_and(|text| text.contains("chunked"));
-        loop {
-            let done = match (is_chunked, length) {
-                (true, _) => unchunk_all(rest),
-                (false, Some(length)) if rest.len() >= length => Some((rest[..length].to_vec(), length)),
-                _ => None,
-            };
-            if let Some((body, used)) = done {
-                self.body = body;
-                rest.drain(..used);
-                return Ok(());
-            }
-            let more = connection.read_some(deadline)?;
-            if more.is_empty() {
-                if is_chunked || length.is_some() {
-                    return Err(bad("the connection ended in the body", rest));
-                }
-                self.body = std::mem::take(rest);
-                return Ok(());
-            }
-            rest.extend_from_slice(&more);
+    /// The response to a request of `method` that `bytes` begin with, and how many of them it took. `None`: it
+    /// is not complete. `is_end`: no more bytes come.
+    ///
+    /// # Errors
+    /// `InvalidData` for bytes that are no response, or end in the middle of one.
+    pub fn parse(method: &str, bytes: &[u8], is_end: bool) -> io::Result<Option<(Response, usize)>> {
+        let missing = |what: &str| if is_end { Err(bad(what, bytes)) } else { Ok(None) };
+        let Some(at) = find(bytes, b"\r\n\r\n") else {
+            return missing("the connection ended in the head");
+        };
+        let (head, rest) = bytes.split_at(at + 4);
+        let (status, headers) = parse_head(head).ok_or_else(|| bad("no head", head))?;
+        let mut response = Response { status, headers, body: Vec::new() };
+        if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) {
+            return Ok(Some((response, head.len())));
         }
+        let length: Option<usize> = response.header("content-length").and_then(|text| text.parse().ok());
+        let is_chunked = response.header("transfer-encoding").is_some_and(|text| text.contains("chunked"));
+        let body = match (is_chunked, length) {
+            (true, _) => unchunk_all(rest),
+            (false, Some(length)) => rest.get(..length).map(|body| (body.to_vec(), length)),
+            (false, None) => is_end.then(|| (rest.to_vec(), rest.len())),
+        };
+        let Some((body, used)) = body else { return missing("the connection ended in the body") };
+        response.body = body;
+        Ok(Some((response, head.len() + used)))
     }
 
     /// A header's value; the first if there are several.

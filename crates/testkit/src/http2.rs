@@ -112,7 +112,13 @@ impl Frame {
     /// The end of a body.
     #[must_use]
     pub fn end(stream: u32) -> Frame {
-        Frame::new(kind::DATA, END_STREAM, stream, [])
+        Frame::last_data(stream, &[])
+    }
+
+    /// The last bytes of a body.
+    #[must_use]
+    pub fn last_data(stream: u32, bytes: &[u8]) -> Frame {
+        Frame::new(kind::DATA, END_STREAM, stream, bytes)
     }
 
     /// The end of a stream (`CANCEL`).
@@ -138,6 +144,30 @@ impl Frame {
     pub fn ends_stream(&self) -> bool {
         let has_flag = matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0;
         has_flag || self.kind == kind::RST_STREAM
+    }
+
+    /// The status in the first answer on a connection: its header block begins with it, and there is no table
+    /// yet that it could refer to. `None`: this is no such block.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+        if self.kind != kind::HEADERS {
+            return None;
+        }
+        match *self.payload.first()? {
+            index @ 0x88..=0x8e => Some(INDEXED[usize::from(index - 0x88)]),
+            // A literal, with or without indexing, whose name is number 8: `:status`.
+            0x48 | 0x08 | 0x18 => {
+                let length = *self.payload.get(1)?;
+                let text = self.payload.get(2..2 + usize::from(length & 0x7f))?;
+                if length & 0x80 == 0 {
+                    str::from_utf8(text).ok()?.parse().ok()
+                } else {
+                    huffman_digits(text)
+                }
+            }
+            _ => None,
+        }
     }
 
     /// The frame as it goes over the line.
@@ -176,9 +206,21 @@ impl Http2 {
     /// When it cannot connect.
     #[must_use]
     pub fn connect_with(to: SocketAddr, settings: &[(u16, u32)], options: &ConnectOptions) -> Http2 {
-        let mut connection = RawConnection::connect_with(to, options).expect("a connection");
-        connection.send([PREFACE.as_slice(), &Frame::settings(settings).bytes()].concat());
-        Http2 { connection, buffer: Vec::new() }
+        Http2::try_connect(to, settings, options).expect("a connection")
+    }
+
+    /// The same, to a server that may refuse.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn try_connect(
+        to: SocketAddr,
+        settings: &[(u16, u32)],
+        options: &ConnectOptions,
+    ) -> io::Result<Http2> {
+        let mut connection = RawConnection::connect_with(to, options)?;
+        connection.try_send([PREFACE.as_slice(), &Frame::settings(settings).bytes()].concat())?;
+        Ok(Http2 { connection, buffer: Vec::new() })
     }
 
     /// The socket underneath.
@@ -214,6 +256,33 @@ impl Http2 {
         }
     }
 
+    /// The next frame that is there, without waiting; reads at most `max` bytes for it. `None`: none is.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the connection ended, or what the kernel says.
+    pub fn try_frame(&mut self, max: usize) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some((frame, length)) = parse(&self.buffer) {
+                self.buffer.drain(..length);
+                return Ok(Some(frame));
+            }
+            match self.connection.try_read(max)? {
+                None => return Ok(None),
+                Some(bytes) if bytes.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(bytes) => self.buffer.extend_from_slice(&bytes),
+            }
+        }
+    }
+
+    /// Answers a ping or settings, as an honest client does; anything else is left alone.
+    pub fn acknowledge(&mut self, frame: &Frame) {
+        if matches!(frame.kind, kind::SETTINGS | kind::PING) && !frame.is_ack() {
+            let payload = if frame.kind == kind::PING { frame.payload.clone() } else { Vec::new() };
+            // Whoever closes meanwhile is noticed by the next read.
+            let _ = self.send(&[Frame::new(frame.kind, ACK, 0, payload)]);
+        }
+    }
+
     /// Reads frames until `see` breaks, answering pings and settings as an honest client does. `false`: the
     /// connection ended before.
     ///
@@ -227,11 +296,7 @@ impl Http2 {
             if see(&frame).is_break() {
                 return true;
             }
-            if matches!(frame.kind, kind::SETTINGS | kind::PING) && !frame.is_ack() {
-                let payload = if frame.kind == kind::PING { frame.payload } else { Vec::new() };
-                // Whoever closes meanwhile is noticed by the next read.
-                let _ = self.send(&[Frame::new(frame.kind, ACK, 0, payload)]);
-            }
+            self.acknowledge(&frame);
         }
     }
 
@@ -264,6 +329,21 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     Some((Frame { kind: head[3], flags: head[4], stream, payload }, 9 + length))
 }
 
+/// Three digits in the code of RFC 7541, appendix B: `0` to `2` are the numbers 0 to 2 in five bits, `3` to `9`
+/// the numbers 25 to 31 in six.
+fn huffman_digits(text: &[u8]) -> Option<u16> {
+    let bits = text.iter().fold(0u32, |bits, byte| (bits << 8) | u32::from(*byte));
+    let (mut left, mut number) = (8 * u32::try_from(text.len()).ok()?, 0);
+    for _ in 0..3 {
+        let five = (bits >> left.checked_sub(5)?) & 31;
+        let (digit, length) =
+            if five < 3 { (five, 5) } else { (((bits >> left.checked_sub(6)?) & 63) - 22, 6) };
+        left -= length;
+        number = 10 * number + u16::try_from(digit).ok().filter(|digit| *digit < 10)?;
+    }
+    Some(number)
+}
+
 fn header_block(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     let pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "hub")];
@@ -292,4 +372,21 @@ fn integer(block: &mut Vec<u8>, mut number: usize) {
         number /= 128;
     }
     block.push(u8::try_from(number).unwrap());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_an_answer_is_read_however_it_is_written() {
+        let head = |payload: &[u8]| Frame::new(kind::HEADERS, END_HEADERS, 1, payload).status();
+        assert_eq!(head(&[0x88, 0x5f]), Some(200));
+        assert_eq!(head(&[0x8d]), Some(404));
+        assert_eq!(head(b"\x48\x03503"), Some(503));
+        // RFC 7541, C.6.1 and C.6.2: "302" and "307".
+        assert_eq!(head(&[0x48, 0x82, 0x64, 0x02]), Some(302));
+        assert_eq!(head(&[0x48, 0x83, 0x64, 0x0e, 0xff]), Some(307));
+        assert_eq!(Frame::data(1, b"x").status(), None);
+    }
 }

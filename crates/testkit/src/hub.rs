@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::sync_channel;
@@ -30,6 +31,7 @@ pub struct HubBuilder {
     open_files: Option<u64>,
     tls: bool,
     balanced: bool,
+    own_group: bool,
 }
 
 /// A running hub. Dropping it asserts that everything came back (unless the test panics already), then stops
@@ -88,6 +90,13 @@ impl HubBuilder {
     #[must_use]
     pub fn unbalanced(mut self) -> Self {
         self.balanced = false;
+        self
+    }
+
+    /// Puts it into a process group of its own: an interrupt of the terminal reaches the test and not the hub.
+    #[must_use]
+    pub fn own_group(mut self) -> Self {
+        self.own_group = true;
         self
     }
 
@@ -180,6 +189,9 @@ impl HubBuilder {
             }
         }
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if self.own_group {
+            command.process_group(0);
+        }
         command.stdin(Stdio::null()).stderr(std::fs::File::create(dir.join("log")).unwrap());
         command
     }
@@ -196,6 +208,7 @@ impl HubProcess {
             open_files: None,
             tls: false,
             balanced: true,
+            own_group: false,
         }
     }
 
@@ -367,6 +380,11 @@ impl HubProcess {
             self.status = wait(&mut self.child, within);
         }
         self.status.unwrap_or_else(|| panic!("the hub still runs after {within:?}; its log:\n{}", self.log()))
+    }
+
+    /// From now on asserts nothing about what came back: the test has failed, and says so itself.
+    pub fn assert_nothing(&mut self) {
+        self.balance = None;
     }
 
     /// Asserts that everything came back: ledger, descriptors and `/proc` are as they were at the start. Done

@@ -34,6 +34,7 @@
 //! | [`program`] | [`Program`]: another program, its output, its end |
 //! | [`token_server`] | [`TokenServer`]: lets in whoever has a token that is good at the moment |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
+//! | [`soak`] | the model checker: all of it at random, held against a model |
 //! | [`random`] | random numbers that can be had again |
 //! | [`eventually`](mod@eventually) | [`eventually!`]: wait for a condition, never sleep |
 
@@ -58,6 +59,7 @@ pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod soak;
 pub mod sse;
 pub mod stats;
 pub mod tls;

@@ -77,6 +77,8 @@ pub struct RawConnection {
     transport: Transport,
     /// Read, but not taken yet.
     buffer: Vec<u8>,
+    /// How the socket is set.
+    blocks: bool,
 }
 
 impl RawConnection {
@@ -103,7 +105,7 @@ impl RawConnection {
                 Transport::Tls(Box::new(StreamOwned::new(client, socket)))
             }
         };
-        Ok(RawConnection { transport, buffer: Vec::new() })
+        Ok(RawConnection { transport, buffer: Vec::new(), blocks: true })
     }
 
     /// The socket underneath.
@@ -128,6 +130,7 @@ impl RawConnection {
     /// # Errors
     /// What the kernel says: `WouldBlock` when the peer took nothing for [`PATIENCE`].
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.set_blocks(true)?;
         self.socket().set_write_timeout(Some(PATIENCE))?;
         match &mut self.transport {
             Transport::Plain(socket) => socket.write_all(bytes.as_ref()),
@@ -153,6 +156,7 @@ impl RawConnection {
         if !self.buffer.is_empty() {
             return Ok(std::mem::take(&mut self.buffer));
         }
+        self.set_blocks(true)?;
         let mut bytes = vec![0; 64 * 1024];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -160,11 +164,7 @@ impl RawConnection {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came in time"));
             }
             self.socket().set_read_timeout(Some(left))?;
-            let read = match &mut self.transport {
-                Transport::Plain(socket) => socket.read(&mut bytes),
-                Transport::Tls(stream) => stream.read(&mut bytes),
-            };
-            match read {
+            match self.read_once(&mut bytes) {
                 Ok(count) => {
                     bytes.truncate(count);
                     return Ok(bytes);
@@ -177,6 +177,45 @@ impl RawConnection {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// At most `max` bytes of what is there, without waiting. `None`: nothing is. Empty at the end.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn try_read(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        if !self.buffer.is_empty() {
+            let some = self.buffer.len().min(max);
+            return Ok(Some(self.buffer.drain(..some).collect()));
+        }
+        self.set_blocks(false)?;
+        let mut bytes = vec![0; max];
+        match self.read_once(&mut bytes) {
+            Ok(count) => {
+                bytes.truncate(count);
+                Ok(Some(bytes))
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Ok(None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Some(Vec::new())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_once(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match &mut self.transport {
+            Transport::Plain(socket) => socket.read(bytes),
+            Transport::Tls(stream) => stream.read(bytes),
+        }
+    }
+
+    fn set_blocks(&mut self, blocks: bool) -> io::Result<()> {
+        if self.blocks != blocks {
+            self.socket().set_nonblocking(!blocks)?;
+            self.blocks = blocks;
+        }
+        Ok(())
     }
 
     /// Gives bytes back, to be read again first.

@@ -41,13 +41,25 @@ impl Ledger {
         self.0.iter().map(|(kind, counts)| (kind.as_str(), *counts))
     }
 
+    /// Whether in every row `opened - closed = live`. The hub counts the three apart.
+    ///
+    /// # Errors
+    /// The first row in which it is not so.
+    pub fn check(&self) -> Result<(), String> {
+        let adds_up = |counts: &Counts| counts.opened.checked_sub(counts.closed) == Some(counts.live);
+        match self.iter().find(|(_, counts)| !adds_up(counts)) {
+            None => Ok(()),
+            Some((kind, counts)) => Err(format!("the ledger does not add up: {kind}: {counts:?}")),
+        }
+    }
+
     /// Asserts that in every row `opened - closed = live`.
     ///
     /// # Panics
     /// When it is not so.
     pub fn assert_adds_up(&self) {
-        for (kind, counts) in self.iter() {
-            assert_eq!(counts.opened - counts.closed, counts.live, "{kind}: {counts:?}");
+        if let Err(wrong) = self.check() {
+            panic!("{wrong}");
         }
     }
 }
@@ -99,6 +111,16 @@ impl Stats {
     #[must_use]
     pub fn live(&self, kind: &str) -> u64 {
         self.ledger().live(kind)
+    }
+
+    /// Bytes charged to the budget, by owner.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn owners(&self) -> BTreeMap<String, u64> {
+        let owners = self.0["budget"]["owners"].as_object().expect("a budget");
+        owners.iter().map(|(owner, bytes)| (owner.clone(), bytes.as_u64().expect("bytes"))).collect()
     }
 
     /// Bytes charged to the budget, those of the request that asks included.

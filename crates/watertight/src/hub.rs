@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use watertight_core::mailbox;
 use watertight_core::{
     Budget, CloseReason, Epoch, EventCount, Finish, Kind, Ledger, Log, Owner, Policy, PublishGate, Registry,
     Session, SessionName,
@@ -345,12 +346,9 @@ impl HubState {
 
     /// Tells every pump that reads `session` that it has news.
     pub(crate) fn announce(&self, session: &Arc<Session>) {
-        let home = session.has_tasks().then(|| self.home_of(session).map(|shard| shard.index())).flatten();
-        for (slot, shard) in session.slots().iter().zip(&self.shards) {
-            let wanted = slot.group().is_some() || home == Some(shard.index());
-            if wanted && slot.mark() {
-                shard.send(crate::shard::Work::Dirty(Arc::clone(session)));
-            }
-        }
+        let home = || self.home_of(session).map(|shard| shard.index());
+        mailbox::announce(session, home, |shard| {
+            self.shards[shard].send(crate::shard::Work::Dirty(Arc::clone(session)));
+        });
     }
 }

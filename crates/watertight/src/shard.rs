@@ -123,9 +123,7 @@ impl ShardHandle {
 
     /// Hands work over; costs a system call only if the shard sleeps. A lost shard lets go of it at once.
     pub(crate) fn send(&self, work: Work) {
-        if self.queue.push(work) {
-            self.wake();
-        }
+        self.queue.send(work, || self.wake());
         if self.is_lost() {
             self.let_go_of_work();
         }

@@ -62,7 +62,8 @@ async fn replay_and_live_have_no_seam_under_a_concurrent_publisher() {
             }
         })
     };
-    let mut resume = Resume::All;
+    // From before the first event: what the reader misses at the start it misses for good.
+    let mut resume = Resume::After(hub.subscribe("s", Resume::Live).unwrap().position());
     let mut seen = Vec::new();
     while seen.last() != Some(&1999) {
         // Leaves after a few events, in the middle of the publishing, and comes back where it was.
@@ -76,8 +77,7 @@ async fn replay_and_live_have_no_seam_under_a_concurrent_publisher() {
         resume = Resume::After(subscription.position());
     }
     publisher.await.unwrap();
-    let first = seen[0];
-    assert_eq!(seen, (first..2000).collect::<Vec<_>>(), "every event once, in order");
+    assert_eq!(seen, (0..2000).collect::<Vec<_>>(), "every event once, in order, from the first on");
 }
 
 #[tokio::test]

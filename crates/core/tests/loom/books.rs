@@ -24,9 +24,10 @@ fn live_is_never_negative_at_any_instant() {
             .collect();
         let counts = ledger.counts(Kind::Task);
         assert!(counts.opened >= counts.closed, "{counts:?}");
+        assert!(counts.live() <= 2, "{counts:?}");
         workers.into_iter().for_each(|worker| worker.join().unwrap());
         let counts = ledger.counts(Kind::Task);
-        assert_eq!((counts.opened, counts.closed), (3, 3));
+        assert_eq!((counts.opened, counts.closed, counts.live()), (3, 3, 0));
     });
 }
 

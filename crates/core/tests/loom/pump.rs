@@ -1,8 +1,10 @@
-//! From a publisher to whoever reads: no news is slept over, none is told twice.
+//! From a publisher to whoever reads: no news is slept over, none is told twice. The steps on both sides are
+//! those of `mailbox.rs`, which the hub's threads call too; only the bell and the loop around them are a model's.
 
 use std::sync::Arc;
 
 use loom::thread;
+use watertight_core::mailbox::{announce, read_news, wake_paced, wake_tasks};
 use watertight_core::{DirtyQueue, Session, TaskSubscriber, Tick};
 
 use crate::world::{Bell, Reader, append, check, session};
@@ -21,24 +23,21 @@ impl Mailbox {
 
     fn publish(&self, session: &Arc<Session>) {
         session.with_log(append);
-        let slot = session.slot(0);
-        if slot.group().is_some() && slot.mark() && self.queue.push(Arc::clone(session)) {
-            self.bell.ring();
-        }
+        announce(session, || Some(0), |_| self.queue.send(Arc::clone(session), || self.bell.ring()));
     }
 
     /// Turns of a shard, until `reader` has come to event `upto`.
     fn pump(&self, reader: &mut Reader, upto: u64) {
         let mut work = Vec::new();
         while reader.cursor.next < upto {
-            if self.queue.park() {
-                self.bell.sleep();
-            }
-            self.queue.unpark();
+            self.queue.wait(false, |may_sleep| {
+                if may_sleep {
+                    self.bell.sleep();
+                }
+            });
             self.queue.drain(&mut work);
             for session in work.drain(..) {
-                session.slot(0).clear();
-                session.with_log(|log| reader.read(log));
+                read_news(&session, 0, |session| session.with_log(|log| reader.read(log)));
             }
         }
     }
@@ -91,7 +90,7 @@ fn no_event_falls_between_a_group_s_announcement_and_its_first_read() {
             let (mailbox, session) = (mailbox.clone(), Arc::clone(&session));
             move || (0..2).for_each(|_| mailbox.publish(&session))
         });
-        // Adoption: the group is announced first, then the newcomer draws level by itself.
+        // Adoption: the group is announced first, then the newcomer catches up by itself.
         let mut reader = Reader::new();
         session.slot(0).set_group(Some(0));
         session.with_log(|log| reader.read(log));
@@ -129,11 +128,7 @@ fn leak_class_h_a_task_that_registers_while_an_event_comes_in_is_woken_or_sees_i
             let session = Arc::clone(&session);
             move || {
                 session.with_log(append);
-                if session.has_tasks() {
-                    let mut tasks = Vec::new();
-                    session.tasks(&mut tasks);
-                    tasks.into_iter().for_each(|task| task.waker().wake());
-                }
+                wake_tasks(&session, Tick::ZERO, &mut Vec::new());
             }
         });
         let (bell, mut reader) = (Bell::new(), Reader::new());
@@ -166,11 +161,7 @@ fn leak_class_h_a_publisher_that_waits_for_the_pump_is_woken_when_it_has_come_cl
             let session = Arc::clone(&session);
             move || {
                 session.slot(0).set_served(session.head());
-                if session.has_paced() {
-                    let mut paced = Vec::new();
-                    session.paced(&mut paced);
-                    paced.into_iter().for_each(|waker| waker.wake());
-                }
+                wake_paced(&session, &mut Vec::new());
             }
         });
         let bell = Bell::new();

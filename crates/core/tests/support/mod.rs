@@ -118,6 +118,7 @@ impl Books {
         for kind in Kind::ALL {
             let counts = self.ledger.counts(kind);
             assert_eq!(counts.opened, counts.closed, "{} still open", kind.name());
+            assert_eq!(counts.live(), 0, "{} still live", kind.name());
         }
         for owner in Owner::ALL {
             assert_eq!(self.budget.used_by(owner), 0, "{} still charged", owner.name());

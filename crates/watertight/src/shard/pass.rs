@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use watertight_core::{Cursor, Session};
+use watertight_core::{Cursor, Session, mailbox};
 
 use super::batch::Batch;
 use super::conn::Wrote;
@@ -20,20 +20,15 @@ const SLICE: usize = 256;
 impl Shard<'_> {
     /// Queues a pass over the session's group, and wakes its tasks if this is their home.
     pub(super) fn session_has_news(&mut self, session: &Arc<Session>) {
-        // Clean before the log is read: whatever is published from here on marks it again.
-        session.slot(self.index()).clear();
-        if session.has_tasks() && self.is_home_of(session) {
-            session.tasks(&mut self.tasks);
-            for task in self.tasks.drain(..) {
-                task.offer(self.now);
+        let index = self.index();
+        mailbox::read_news(session, index, |session| {
+            if self.is_home_of(session) {
+                mailbox::wake_tasks(session, self.now, &mut self.tasks);
             }
-            if self.tasks.capacity() > 1024 {
-                self.tasks.shrink_to(64);
+            if let Some(key) = session.slot(index).group() {
+                self.groups.queue_pass(key);
             }
-        }
-        if let Some(key) = session.slot(self.index()).group() {
-            self.groups.queue_pass(key);
-        }
+        });
     }
 
     /// Runs slices of passes until about `budget` sockets were looked at.

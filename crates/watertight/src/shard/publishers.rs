@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
-use watertight_core::{Session, Tick};
+use watertight_core::{Session, Tick, mailbox};
 
 use super::look::LOOK_EVERY;
 use super::run::Shard;
@@ -34,13 +34,7 @@ impl Publishers {
 
     /// Wakes those that wait for a session.
     fn wake(&mut self, session: &Session) {
-        session.paced(&mut self.wakers);
-        for waker in self.wakers.drain(..) {
-            waker.wake();
-        }
-        if self.wakers.capacity() > 1024 {
-            self.wakers.shrink_to(64);
-        }
+        mailbox::wake_paced(session, &mut self.wakers);
     }
 }
 

@@ -103,13 +103,15 @@ impl<'a> Shard<'a> {
     pub(super) fn run(&mut self, poll: &mut Poll) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         while !self.handle.is_stopped() {
-            let timeout = self.sleep_for();
-            match poll.poll(&mut events, timeout) {
+            let waited = self.handle.queue.wait(self.is_busy(), |may_sleep| {
+                let timeout = if may_sleep { self.sleep_for() } else { Some(Duration::ZERO) };
+                poll.poll(&mut events, timeout)
+            });
+            match waited {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
             self.handle.injected_failure()?;
-            self.handle.queue.unpark();
             self.now = self.hub.clock.now();
             self.handle.last_turn.store(self.now.0, Ordering::Relaxed);
             for event in &events {
@@ -129,15 +131,16 @@ impl<'a> Shard<'a> {
         Ok(())
     }
 
-    /// How long to wait for the kernel: not at all while there is something to do.
-    fn sleep_for(&self) -> Option<Duration> {
-        let busy = self.sockets.ready_len() > 0
+    /// Whether something is left to do in the next turn.
+    fn is_busy(&self) -> bool {
+        self.sockets.ready_len() > 0
             || self.groups.has_passes()
             || self.timers.has_due()
-            || !self.questions.is_empty();
-        if busy || !self.handle.queue.park() {
-            return Some(Duration::ZERO);
-        }
+            || !self.questions.is_empty()
+    }
+
+    /// How long to wait for the kernel while there is nothing to do.
+    fn sleep_for(&self) -> Option<Duration> {
         let later = [self.publishers.next(), self.looks.next()].into_iter().flatten().min();
         if !self.hub.clock.runs() {
             return later.map(|_| super::look::LOOK_EVERY);

@@ -1,0 +1,79 @@
+//! What a publisher and a pump do at their shared edge: the order of a few steps on which it depends that no
+//! news is slept over. The hub's threads and the model checker call these very functions.
+//!
+//! A publisher appends first, then marks the session, pushes it, and wakes a reader that sleeps ([`announce`],
+//! [`DirtyQueue::send`]). A pump announces that it sleeps, looks once more ([`DirtyQueue::wait`]), takes what is
+//! there, and makes each session clean before it reads its log ([`read_news`]). Knows no thread and no poll:
+//! waking and sleeping are arguments.
+
+use std::sync::Arc as StdArc;
+
+use atomic_waker::AtomicWaker;
+
+use crate::dirty::DirtyQueue;
+use crate::session::{Session, TaskSubscriber};
+use crate::time::Tick;
+
+impl<T> DirtyQueue<T> {
+    /// Hands an item over, and wakes the reader if it sleeps.
+    pub fn send(&self, item: T, wake: impl FnOnce()) {
+        if self.push(item) {
+            wake();
+        }
+    }
+
+    /// One wait of the reader. `wait` is told whether it may sleep: not while the reader has work of its own
+    /// (`is_busy`), nor when something has come in meanwhile. Drain the queue after it, not before.
+    pub fn wait<R>(&self, is_busy: bool, wait: impl FnOnce(bool) -> R) -> R {
+        let may_sleep = !is_busy && self.park();
+        let waited = wait(may_sleep);
+        self.unpark();
+        waited
+    }
+}
+
+/// Tells each shard that reads `session` that it has news: `send` gets the indices of those that do not know
+/// yet. `home` says which shard looks after the session's tasks. Call after the event is in the log.
+pub fn announce(session: &Session, home: impl FnOnce() -> Option<usize>, mut send: impl FnMut(usize)) {
+    let home = if session.has_tasks() { home() } else { None };
+    for (shard, slot) in session.slots().iter().enumerate() {
+        let is_wanted = slot.group().is_some() || home == Some(shard);
+        if is_wanted && slot.mark() {
+            send(shard);
+        }
+    }
+}
+
+/// Runs `read` on a session that was queued for `shard`. It is clean before it is read: whatever is published
+/// from then on queues it again.
+pub fn read_news<R>(session: &Session, shard: usize, read: impl FnOnce(&Session) -> R) -> R {
+    session.slot(shard).clear();
+    read(session)
+}
+
+/// Wakes the subscribers that are tasks: something waits for them since `now`. `scratch` is kept between calls and
+/// left empty.
+pub fn wake_tasks(session: &Session, now: Tick, scratch: &mut Vec<StdArc<TaskSubscriber>>) {
+    if session.has_tasks() {
+        session.tasks(scratch);
+        scratch.drain(..).for_each(|task| task.offer(now));
+        give_back(scratch);
+    }
+}
+
+/// Wakes the publishers that wait for the readers. `scratch` is kept between calls and left empty.
+pub fn wake_paced(session: &Session, scratch: &mut Vec<StdArc<AtomicWaker>>) {
+    if session.has_paced() {
+        session.paced(scratch);
+        scratch.drain(..).for_each(|waker| waker.wake());
+        give_back(scratch);
+    }
+}
+
+/// Scratch space keeps no more than a small crowd needs.
+fn give_back<T>(scratch: &mut Vec<T>) {
+    const KEPT: usize = 1024;
+    if scratch.capacity() > KEPT {
+        scratch.shrink_to(KEPT / 2);
+    }
+}
