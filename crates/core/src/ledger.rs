@@ -109,10 +109,21 @@ impl Ledger {
 
     /// Counts one resource of `kind` until the entry is dropped.
     pub fn open(self: &Arc<Self>, kind: Kind) -> Entry {
+        self.opened(kind);
+        Entry { ledger: Arc::clone(self), kinds: 1 << kind as u16 }
+    }
+
+    fn opened(&self, kind: Kind) {
         let count = self.count(kind);
         count.opened.fetch_add(1, Ordering::Relaxed);
         count.live.fetch_add(1, Ordering::Relaxed);
-        Entry { ledger: Arc::clone(self), kind }
+    }
+
+    fn closed(&self, kind: Kind) {
+        let count = self.count(kind);
+        count.live.fetch_sub(1, Ordering::Relaxed);
+        // Release pairs with the acquire in `look`: whoever sees the close has seen the open.
+        count.closed.fetch_add(1, Ordering::Release);
     }
 
     /// What stands in the ledger for `kind`. Three counters cannot be read at one instant: it looks until they
@@ -148,19 +159,34 @@ impl Ledger {
     }
 }
 
-/// One counted resource; dropping it is the only way to close it.
+/// Counted resources that are given back together, one of each kind at most; dropping it is the only way to close
+/// them.
 #[derive(Debug)]
 #[must_use = "dropping the entry closes it at once"]
 pub struct Entry {
     ledger: Arc<Ledger>,
-    kind: Kind,
+    /// A bit for each kind.
+    kinds: u16,
+}
+
+const _: () = assert!(Kind::ALL.len() <= u16::BITS as usize);
+
+impl Entry {
+    /// Counts one resource of another kind with it.
+    pub fn and(mut self, kind: Kind) -> Entry {
+        let bit = 1 << kind as u16;
+        debug_assert!(self.kinds & bit == 0, "one of each kind");
+        if self.kinds & bit == 0 {
+            self.ledger.opened(kind);
+            self.kinds |= bit;
+        }
+        self
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let count = self.ledger.count(self.kind);
-        count.live.fetch_sub(1, Ordering::Relaxed);
-        // Release pairs with the acquire in `look`: whoever sees the close has seen the open.
-        count.closed.fetch_add(1, Ordering::Release);
+        let held = Kind::ALL.into_iter().filter(|kind| self.kinds & (1 << *kind as u16) != 0);
+        held.for_each(|kind| self.ledger.closed(kind));
     }
 }

@@ -84,6 +84,8 @@ enum Phase {
 /// What a stream is doing: one record, shown in listings and in the log.
 #[derive(Debug, Clone)]
 pub struct ConnectionState {
+    /// How it is delivered.
+    pub delivery: Delivery,
     /// Whose it is, if that is known.
     pub user: Option<Arc<str>>,
     /// When it began.
@@ -104,7 +106,6 @@ pub struct ConnectionState {
 #[derive(Debug)]
 pub struct Life {
     policy: Arc<Policy>,
-    delivery: Delivery,
     phase: Phase,
     state: ConnectionState,
     access: Access,
@@ -135,9 +136,9 @@ impl Life {
         let revalidate_at = policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
         Life {
             policy,
-            delivery,
             phase: Phase::Open,
             state: ConnectionState {
+                delivery,
                 user,
                 started: now,
                 sent: 0,
@@ -157,13 +158,13 @@ impl Life {
 
     /// Another delivery takes the stream over; its age and everything else go on.
     pub fn deliver_by(&mut self, delivery: Delivery) {
-        self.delivery = delivery;
+        self.state.delivery = delivery;
     }
 
     /// How it is delivered.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
-        self.delivery
+        self.state.delivery
     }
 
     /// The figures it lives under.
@@ -212,9 +213,9 @@ impl Life {
             Phase::Open => Tick::NEVER,
         };
         let silence = if self.stalled_since.is_set() {
-            let patience = self.policy.patience(self.delivery);
+            let patience = self.policy.patience(self.state.delivery);
             self.after_last_try(self.stalled_since.after(patience), patience)
-        } else if self.delivery.has_heartbeat() {
+        } else if self.state.delivery.has_heartbeat() {
             self.last_write.after(self.policy.heartbeat)
         } else {
             Tick::NEVER
@@ -239,7 +240,7 @@ impl Life {
             return self.closes(now, CloseReason::Timeout);
         }
         if self.stalled_since.is_set() {
-            let patience = self.policy.patience(self.delivery);
+            let patience = self.policy.patience(self.state.delivery);
             let over = self.stalled_since.after(patience);
             match self.at_last(now, over, patience, End::CutOff(CloseReason::SlowConsumer)) {
                 Due::Wait(_) => {}
@@ -251,7 +252,7 @@ impl Life {
             self.state.validations = self.state.validations.saturating_add(1);
             return Due::Revalidate;
         }
-        let is_silent = !self.stalled_since.is_set() && self.delivery.has_heartbeat();
+        let is_silent = !self.stalled_since.is_set() && self.state.delivery.has_heartbeat();
         if is_silent && now >= self.last_write.after(self.policy.heartbeat) {
             return Due::Heartbeat;
         }

@@ -72,3 +72,14 @@ fn names_in_json_are_stable() {
         assert_eq!(ledger.live(kind), 0);
     }
 }
+
+#[test]
+fn kinds_that_are_held_together_are_counted_and_closed_each() {
+    let ledger = Ledger::new();
+    let entry = ledger.open(Kind::Subscription).and(Kind::Timer);
+    let live = || [Kind::Subscription, Kind::Timer, Kind::Task].map(|kind| ledger.live(kind));
+    assert_eq!(live(), [1, 1, 0]);
+    drop(entry);
+    assert_eq!(live(), [0, 0, 0]);
+    assert_eq!(ledger.counts(Kind::Timer).opened, 1);
+}

@@ -235,7 +235,7 @@ fn ages_spread_over_the_whole_of_80_to_100_percent() {
 
 #[test]
 fn a_life_is_small() {
-    assert!(size_of::<Life>() <= 136, "{}", size_of::<Life>());
+    assert!(size_of::<Life>() <= 128, "{}", size_of::<Life>());
 }
 
 proptest! {

@@ -50,9 +50,9 @@ impl Drop for Membership {
 /// What a stream holds for as long as it lives, whoever delivers it. Given back in this order when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Holdings {
-    pub(crate) _timer: Entry,
+    /// Counted as a timer and as a subscription.
+    pub(crate) _entry: Entry,
     pub(crate) membership: Membership,
-    pub(crate) _subscription: Entry,
     pub(crate) _permit: Permit,
 }
 

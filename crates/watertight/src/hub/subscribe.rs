@@ -60,9 +60,8 @@ impl Hub {
             let Some((cursor, gaps, start)) = located else { continue };
             self.inner.counters.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
             let holdings = Holdings {
-                _timer: self.inner.ledger.open(Kind::Timer),
+                _entry: self.inner.ledger.open(Kind::Subscription).and(Kind::Timer),
                 membership,
-                _subscription: self.inner.ledger.open(Kind::Subscription),
                 _permit: permit,
             };
             let life = self.inner.begin_life(options, now);
