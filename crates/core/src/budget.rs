@@ -1,4 +1,4 @@
-//! The budget: every byte that can grow, charged to one process-wide book.
+//! The budget: every byte that can grow is charged to one process-wide account.
 //!
 //! A charge is a [`Permit`]; dropping it gives the bytes back. What is charged and what the allocator reports
 //! are both looked at, and the larger one counts as pressure. The [`Ladder`] turns pressure into [`Rung`]s.
@@ -41,7 +41,7 @@ impl Owner {
     }
 }
 
-/// The charge was refused: it would have taken the books above the critical threshold.
+/// The charge was refused: it would have taken the charged bytes above the critical threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the memory budget of {critical_bytes} bytes is exhausted")]
 pub struct Exhausted {
@@ -49,7 +49,7 @@ pub struct Exhausted {
     pub critical_bytes: usize,
 }
 
-/// The book of bytes.
+/// All bytes that are charged, in total and by owner.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
@@ -97,8 +97,8 @@ impl Budget {
         if let Some(bytes) = charged {
             return Ok(self.permit(owner, bytes));
         }
-        // Only what publishers were refused is pressure that shedding relieves; a crowd of refused newcomers
-        // must not climb the ladder over the heads of those who are in.
+        // Only bytes refused to publishers count as pressure, because shedding can make room for them. Refused
+        // newcomers must not count: a crowd of them would raise the rung and cost existing subscribers their history.
         if owner == Owner::Frames {
             self.refused.store(true, Ordering::Relaxed);
         }
@@ -240,8 +240,8 @@ impl Rung {
     }
 }
 
-/// Climbs one rung per step while pressure stays critical, so that each measure gets its chance before the
-/// next; comes down one rung per step once pressure is below the threshold by the hysteresis.
+/// Raises the rung by one per step while pressure stays critical, so that each measure can take effect before the
+/// next; lowers it by one per step once pressure is below the threshold by the hysteresis.
 #[derive(Debug)]
 pub struct Ladder {
     budget: Arc<Budget>,

@@ -2,7 +2,7 @@
 //!
 //! The pump announces that it is about to sleep, looks once more, and only then sleeps; the publisher pushes
 //! first and looks at the announcement after. One of the two always sees the other (loom checks it), so no
-//! news is slept over, and a busy pump costs the publisher no system call.
+//! notification is lost, and a busy pump costs the publisher no system call.
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};

@@ -41,8 +41,8 @@ impl Epoch {
 
     fn text(self) -> [u8; EPOCH_CHARS] {
         let mut text = [0; EPOCH_CHARS];
-        for (place, character) in text.iter_mut().rev().enumerate() {
-            let digit = (self.0 >> (5 * place)) & 31;
+        for (index, character) in text.iter_mut().rev().enumerate() {
+            let digit = (self.0 >> (5 * index)) & 31;
             *character = ALPHABET[usize::try_from(digit).unwrap_or(0)];
         }
         text
@@ -70,14 +70,14 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A place in a session's log: after event number `sequence` of `epoch`. Sequence 0 is before the first event.
+/// A position in a session's log: after event number `sequence` of `epoch`. Sequence 0 is before the first event.
 ///
 /// Its text, `EPOCH-SEQUENCE`, is the `id:` of the event that stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     /// Which life of the log.
     pub epoch: Epoch,
-    /// How many events of that life came up to and including this place; at most [`SEQUENCE_MAX`].
+    /// How many events of that life came up to and including this position; at most [`SEQUENCE_MAX`].
     pub sequence: u64,
 }
 

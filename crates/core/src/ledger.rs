@@ -2,7 +2,7 @@
 //!
 //! There is one way to be counted: [`Ledger::open`] gives an [`Entry`], and dropping the entry closes it. So
 //! `opened - closed = live` holds at every instant, on every path, panics included. The three are counted
-//! apart, so that a fault in the counting shows as a sum that is wrong.
+//! separately, so that a fault in the counting shows as a sum that is wrong.
 
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +77,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Entries open now, counted apart: it is `opened - closed` as long as the counting is right.
+    /// Entries open now, counted separately: it is `opened - closed` as long as the counting is right.
     #[must_use]
     pub fn live(self) -> u64 {
         self.live
@@ -90,11 +90,11 @@ impl Counts {
     }
 }
 
-/// How often [`Ledger::counts`] looks again while entries open and close under its eyes. Others may be between
-/// two of an entry's counters at one look, hardly at all of these.
+/// How often [`Ledger::counts`] reads the counters again while entries open and close at the same time. One read may
+/// fall between two counters of an entry; that all of these do is very unlikely.
 const LOOKS_MAX: usize = if cfg!(loom) { 2 } else { 64 };
 
-/// The book of resources. Three relaxed counters per kind; reading it never locks.
+/// Counts of all resources. Three relaxed counters per kind; reading it never locks.
 #[derive(Debug, Default)]
 pub struct Ledger {
     counts: [Count; Kind::ALL.len()],

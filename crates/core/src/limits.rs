@@ -16,7 +16,7 @@ pub const RESUME_TEXT_BYTES_MAX: usize = 128;
 /// What a frame costs beside its bytes: the shared count, the permit, the allocator's rounding, what the ring keeps of it.
 pub const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// What a session costs beside its frames, its name and its shards' slots: the struct, its places in the
+/// What a session costs beside its frames, its name and its shard views: the struct, its entries in the
 /// registry.
 pub const SESSION_OVERHEAD_BYTES: usize = 544;
 

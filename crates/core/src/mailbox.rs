@@ -36,9 +36,9 @@ impl<T> DirtyQueue<T> {
 /// yet. `home` says which shard looks after the session's tasks. Call after the event is in the log.
 pub fn announce(session: &Session, home: impl FnOnce() -> Option<usize>, mut send: impl FnMut(usize)) {
     let home = if session.has_tasks() { home() } else { None };
-    for (shard, slot) in session.slots().iter().enumerate() {
-        let is_wanted = slot.group().is_some() || home == Some(shard);
-        if is_wanted && slot.mark() {
+    for (shard, view) in session.views().iter().enumerate() {
+        let is_wanted = view.group().is_some() || home == Some(shard);
+        if is_wanted && view.mark() {
             send(shard);
         }
     }
@@ -47,7 +47,7 @@ pub fn announce(session: &Session, home: impl FnOnce() -> Option<usize>, mut sen
 /// Runs `read` on a session that was queued for `shard`. It is clean before it is read: whatever is published
 /// from then on queues it again.
 pub fn read_news<R>(session: &Session, shard: usize, read: impl FnOnce(&Session) -> R) -> R {
-    session.slot(shard).clear();
+    session.view(shard).clear();
     read(session)
 }
 

@@ -34,7 +34,7 @@ struct Stripe {
     sessions: Slab<Arc<Session>>,
 }
 
-/// A place in the registry's order, for paging and for cleanup that goes on where it stopped.
+/// A point in the registry's order, for paging and for cleanup that goes on where it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScanPoint {
     /// The stripe.
@@ -140,22 +140,22 @@ impl Registry {
         Some(events)
     }
 
-    /// Looks at up to [`CLEANUP_SLICE`] sessions from `place` on. `idle` says whether a session that has no
+    /// Looks at up to [`CLEANUP_SLICE`] sessions from `at` on. `idle` says whether a session that has no
     /// subscribers may go; those are ended and taken out. `visit` sees each that stays.
     pub fn slice(
         &self,
-        place: ScanPoint,
+        at: ScanPoint,
         idle: impl Fn(&Session) -> bool,
         mut visit: impl FnMut(&Arc<Session>),
     ) -> Swept {
         let mut swept = Swept::default();
-        let Some(stripe) = self.stripes.get(place.stripe) else { return swept };
+        let Some(stripe) = self.stripes.get(at.stripe) else { return swept };
         let (mut staying, mut gone) = (Vec::with_capacity(CLEANUP_SLICE), Vec::new());
         let next = {
             let mut stripe = stripe.lock();
             let last = stripe.sessions.capacity();
-            let end = last.min(place.key.saturating_add(CLEANUP_SLICE));
-            for key in place.key..end {
+            let end = last.min(at.key.saturating_add(CLEANUP_SLICE));
+            for key in at.key..end {
                 let Some(session) = stripe.sessions.get(key).map(Arc::clone) else { continue };
                 if session.subscribers() == 0 && idle(&session) {
                     swept.events += session.with_log(crate::log::Log::end);
@@ -167,7 +167,7 @@ impl Registry {
                 }
             }
             stripe.shrink(&self.hasher);
-            (end < last).then_some(ScanPoint { stripe: place.stripe, key: end })
+            (end < last).then_some(ScanPoint { stripe: at.stripe, key: end })
         };
         self.count.fetch_sub(gone.len(), Ordering::Relaxed);
         for session in &staying {
@@ -175,26 +175,26 @@ impl Registry {
         }
         swept.sessions = gone.len();
         swept.next = next.or_else(|| {
-            let stripe = place.stripe + 1;
+            let stripe = at.stripe + 1;
             (stripe < self.stripes.len()).then_some(ScanPoint { stripe, key: 0 })
         });
         swept
     }
 
-    /// Up to `limit` sessions from `place` on, and where the next page begins.
+    /// Up to `limit` sessions from `at` on, and where the next page begins.
     #[must_use]
-    pub fn page(&self, mut place: ScanPoint, limit: usize) -> (Vec<Arc<Session>>, Option<ScanPoint>) {
+    pub fn page(&self, mut at: ScanPoint, limit: usize) -> (Vec<Arc<Session>>, Option<ScanPoint>) {
         let mut page = Vec::new();
-        while let Some(stripe) = self.stripes.get(place.stripe) {
+        while let Some(stripe) = self.stripes.get(at.stripe) {
             let stripe = stripe.lock();
-            while place.key < stripe.sessions.capacity() {
+            while at.key < stripe.sessions.capacity() {
                 if page.len() == limit {
-                    return (page, Some(place));
+                    return (page, Some(at));
                 }
-                page.extend(stripe.sessions.get(place.key).map(Arc::clone));
-                place.key += 1;
+                page.extend(stripe.sessions.get(at.key).map(Arc::clone));
+                at.key += 1;
             }
-            place = ScanPoint { stripe: place.stripe + 1, key: 0 };
+            at = ScanPoint { stripe: at.stripe + 1, key: 0 };
         }
         (page, None)
     }
@@ -214,9 +214,9 @@ impl Registry {
     }
 }
 
-/// A place among the `max_sessions`; given back unless a session takes it, panics included.
+/// One of the `max_sessions`; given back unless a session takes it, panics included.
 struct CountGuard<'a> {
-    /// The registry's count; `None` once a session's removal will give the place back.
+    /// The registry's count; `None` once a session's removal will give it back.
     count: Option<&'a AtomicUsize>,
 }
 

@@ -21,9 +21,9 @@ use crate::time::Tick;
 /// No group of this session in that shard.
 pub const NO_GROUP: u32 = u32::MAX;
 
-/// What a shard keeps about a session, beside the session so that publishers find it without a look-up.
+/// What a shard knows about a session. It is kept in the session, so that publishers find it without a look-up.
 #[derive(Debug)]
-pub struct ShardSlot {
+pub struct ShardView {
     /// Set while the session stands in the shard's queue.
     dirty: AtomicBool,
     /// The shard's group of this session's sockets; [`NO_GROUP`] without any. Written by the shard only.
@@ -36,9 +36,9 @@ pub struct ShardSlot {
     paced: AtomicBool,
 }
 
-impl ShardSlot {
-    fn new() -> ShardSlot {
-        ShardSlot {
+impl ShardView {
+    fn new() -> ShardView {
+        ShardView {
             dirty: AtomicBool::new(false),
             group: AtomicU32::new(NO_GROUP),
             served: AtomicU64::new(u64::MAX),
@@ -86,8 +86,8 @@ impl ShardSlot {
         self.oldest.store(next, Ordering::SeqCst);
     }
 
-    /// Says that a socket joined that needs events from `next` on. One that is level with the log holds
-    /// publishers back from its first moment, not only after the first pass that met it.
+    /// A socket joined that needs events from `next` on. One that has caught up (`is_live`) slows publishers down
+    /// from the moment it joins, not only after the first pass over the group.
     pub fn joined(&self, next: u64, is_live: bool) {
         self.oldest.fetch_min(next, Ordering::SeqCst);
         if is_live {
@@ -95,8 +95,8 @@ impl ShardSlot {
         }
     }
 
-    /// Says up to which event number (exclusive) the shard's reading sockets were served; `u64::MAX`: nobody
-    /// holds publishers back.
+    /// Sets the event number (exclusive) up to which the shard's reading sockets were served; `u64::MAX`: no
+    /// socket slows publishers down.
     pub fn set_served(&self, next: u64) {
         self.served.store(next, Ordering::SeqCst);
     }
@@ -112,8 +112,8 @@ impl ShardSlot {
     }
 }
 
-/// A subscriber that is a task: an HTTP/2 body, a long-poll request, a Rust stream. What ends it is its life's
-/// to say; here stands what publishers and pumps look at.
+/// A subscriber that is a task: an HTTP/2 body, a long-poll request, a Rust stream. Its [`crate::Life`]
+/// decides when it ends; here is what publishers and pumps look at.
 #[derive(Debug)]
 pub struct TaskSubscriber {
     waker: AtomicWaker,
@@ -208,7 +208,7 @@ pub struct Session {
     task_count: AtomicU32,
     /// Publishers in `tasks.paced`: spares the pump the lock.
     paced: AtomicU32,
-    slots: Box<[ShardSlot]>,
+    views: Box<[ShardView]>,
     home: usize,
     /// Counted as open until the last reference goes.
     _entry: Entry,
@@ -237,7 +237,7 @@ impl Session {
             tasks: Mutex::new(None),
             task_count: AtomicU32::new(0),
             paced: AtomicU32::new(0),
-            slots: (0..shards).map(|_| ShardSlot::new()).collect(),
+            views: (0..shards).map(|_| ShardView::new()).collect(),
             _entry: entry,
             _permit: permit,
         })
@@ -246,7 +246,7 @@ impl Session {
     /// What such a session is charged beside its frames, bytes.
     #[must_use]
     pub fn cost(name: &SessionName, shards: usize) -> usize {
-        SESSION_OVERHEAD_BYTES + name.as_str().len() + shards * size_of::<ShardSlot>()
+        SESSION_OVERHEAD_BYTES + name.as_str().len() + shards * size_of::<ShardView>()
     }
 
     /// The session's name.
@@ -268,13 +268,13 @@ impl Session {
     }
 
     /// What shard `index` keeps here.
-    pub fn slot(&self, index: usize) -> &ShardSlot {
-        &self.slots[index]
+    pub fn view(&self, index: usize) -> &ShardView {
+        &self.views[index]
     }
 
-    /// All shards' slots, in order.
-    pub fn slots(&self) -> &[ShardSlot] {
-        &self.slots
+    /// All shards' views, in order.
+    pub fn views(&self) -> &[ShardView] {
+        &self.views
     }
 
     /// Notes that somebody published, came or went.
@@ -358,7 +358,7 @@ impl Session {
 
     /// The oldest event that any subscriber still needs; the head if all have caught up.
     pub fn oldest_needed(&self) -> u64 {
-        let sockets = self.slots.iter().map(|slot| slot.oldest.load(Ordering::SeqCst)).min();
+        let sockets = self.views.iter().map(|view| view.oldest.load(Ordering::SeqCst)).min();
         let tasks = self.fold_tasks(u64::MAX, |oldest, task| oldest.min(task.position()));
         self.head().min(sockets.unwrap_or(u64::MAX)).min(tasks)
     }
@@ -370,7 +370,7 @@ impl Session {
 
     /// How far the slowest subscriber that still reads is behind the head, events.
     pub fn backlog(&self, now: Tick) -> u64 {
-        let sockets = self.slots.iter().map(|slot| slot.served.load(Ordering::SeqCst)).min();
+        let sockets = self.views.iter().map(|view| view.served.load(Ordering::SeqCst)).min();
         let slowest = self.fold_tasks(sockets.unwrap_or(u64::MAX), |slowest, task| {
             let reading = now.0.saturating_sub(task.last_progress().0) < READING_PATIENCE_MS;
             if reading { slowest.min(task.position()) } else { slowest }
@@ -380,11 +380,11 @@ impl Session {
 
     /// Whether anybody's subscribers, of another shard or tasks, have been served up to `next`.
     pub fn others_have(&self, shard: usize, next: u64) -> bool {
-        let has = |slot: &ShardSlot| {
-            let served = slot.served.load(Ordering::SeqCst);
+        let has = |view: &ShardView| {
+            let served = view.served.load(Ordering::SeqCst);
             served >= next && served != u64::MAX
         };
-        let shards = self.slots.iter().enumerate().any(|(index, slot)| index != shard && has(slot));
+        let shards = self.views.iter().enumerate().any(|(index, view)| index != shard && has(view));
         shards || self.fold_tasks(false, |any, task| any || (next..u64::MAX).contains(&task.position()))
     }
 

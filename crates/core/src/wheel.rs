@@ -14,7 +14,7 @@ struct Node {
     at: Tick,
     previous: u32,
     next: u32,
-    /// Slot it hangs in; `NONE` when it is not armed.
+    /// Bucket it hangs in; `NONE` when it is not armed.
     bucket: u32,
 }
 

@@ -32,7 +32,7 @@ enum Holder {
     Frame(Frame),
 }
 
-/// A holder and what must stand in the books for it, until its last reader lets go.
+/// A holder and what must be charged for it, until its last reader lets go.
 struct Held {
     holder: Holder,
     owner: Owner,

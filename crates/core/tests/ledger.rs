@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use watertight_core::{Kind, Ledger};
 
-use crate::support::Books;
+use crate::support::Accounting;
 
 #[test]
 fn opened_minus_closed_is_live_and_each_kind_counts_for_itself() {
-    let books = Books::new();
-    let ledger = &books.ledger;
+    let accounting = Accounting::new();
+    let ledger = &accounting.ledger;
     let one = ledger.open(Kind::Connection);
     let two = ledger.open(Kind::Connection);
     let task = ledger.open(Kind::Task);
@@ -28,19 +28,19 @@ fn opened_minus_closed_is_live_and_each_kind_counts_for_itself() {
 
 #[test]
 fn a_panic_closes_what_it_held() {
-    let books = Books::new();
+    let accounting = Accounting::new();
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        let _entry = books.ledger.open(Kind::Request);
+        let _entry = accounting.ledger.open(Kind::Request);
         std::panic::resume_unwind(Box::new("the handler's fault"));
     }));
     assert!(panicked.is_err());
-    assert_eq!(books.ledger.counts(Kind::Request).closed, 1);
+    assert_eq!(accounting.ledger.counts(Kind::Request).closed, 1);
 }
 
 #[test]
 fn live_is_never_negative_while_threads_open_and_close() {
-    let books = Books::new();
-    let ledger = &books.ledger;
+    let accounting = Accounting::new();
+    let ledger = &accounting.ledger;
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -67,8 +67,8 @@ fn names_in_json_are_stable() {
         ["connection", "subscription", "session", "source", "timer", "redisSubscription", "task", "request"];
     assert_eq!(names, expected);
     let ledger = Ledger::new();
-    for (place, kind) in Kind::ALL.into_iter().enumerate() {
-        assert_eq!(kind as usize, place, "the order in which they are shown is the order of the book");
+    for (index, kind) in Kind::ALL.into_iter().enumerate() {
+        assert_eq!(kind as usize, index, "they are shown in the order of the ledger");
         assert_eq!(ledger.live(kind), 0);
     }
 }

@@ -5,8 +5,8 @@
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
-#[path = "loom/books.rs"]
-mod books;
+#[path = "loom/accounting.rs"]
+mod accounting;
 #[path = "loom/gate.rs"]
 mod gate;
 #[path = "loom/log.rs"]

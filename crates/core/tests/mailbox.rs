@@ -5,7 +5,7 @@ mod support;
 use watertight_core::mailbox::{announce, read_news};
 use watertight_core::{DirtyQueue, TaskSubscriber, Tick};
 
-use crate::support::{Books, append, limits};
+use crate::support::{Accounting, append, limits};
 
 /// The shards that are told of news now.
 fn told(session: &watertight_core::Session) -> Vec<usize> {
@@ -16,11 +16,11 @@ fn told(session: &watertight_core::Session) -> Vec<usize> {
 
 #[test]
 fn only_shards_that_read_a_session_are_told_and_each_once_until_it_has_read() {
-    let books = Books::new();
-    let session = books.session("a", limits(4, 4), 3);
+    let accounting = Accounting::new();
+    let session = accounting.session("a", limits(4, 4), 3);
     assert_eq!(told(&session), Vec::<usize>::new(), "nobody reads");
-    session.slot(0).set_group(Some(7));
-    session.slot(2).set_group(Some(9));
+    session.view(0).set_group(Some(7));
+    session.view(2).set_group(Some(9));
     session.with_log(append);
     assert_eq!(told(&session), [0, 2]);
     assert_eq!(told(&session), Vec::<usize>::new(), "both know already");
@@ -30,8 +30,8 @@ fn only_shards_that_read_a_session_are_told_and_each_once_until_it_has_read() {
 
 #[test]
 fn tasks_are_woken_by_the_home_shard_alone() {
-    let books = Books::new();
-    let session = books.session("a", limits(4, 4), 3);
+    let accounting = Accounting::new();
+    let session = accounting.session("a", limits(4, 4), 3);
     let task = TaskSubscriber::new(1, Tick::ZERO);
     session.add_task(task.clone());
     assert_eq!(told(&session), [session.home()]);
@@ -42,9 +42,9 @@ fn tasks_are_woken_by_the_home_shard_alone() {
 
 #[test]
 fn what_is_published_while_a_session_is_read_is_told_again() {
-    let books = Books::new();
-    let session = books.session("a", limits(4, 4), 1);
-    session.slot(0).set_group(Some(0));
+    let accounting = Accounting::new();
+    let session = accounting.session("a", limits(4, 4), 1);
+    session.view(0).set_group(Some(0));
     assert_eq!(told(&session), [0]);
     assert_eq!(read_news(&session, 0, told), [0]);
 }

@@ -10,10 +10,10 @@ use atomic_waker::AtomicWaker;
 use watertight_core::limits::READING_PATIENCE_MS;
 use watertight_core::{Kind, Session, TaskSubscriber, Tick};
 
-use crate::support::{Books, append, limits};
+use crate::support::{Accounting, append, limits};
 
-fn session(books: &Books, shards: usize) -> Arc<Session> {
-    books.session("demo", limits(10, 10), shards)
+fn session(accounting: &Accounting, shards: usize) -> Arc<Session> {
+    accounting.session("demo", limits(10, 10), shards)
 }
 
 fn publish(session: &Session, events: u64) {
@@ -37,8 +37,8 @@ impl Bell {
 
 #[test]
 fn the_head_is_the_log_s_without_its_lock() {
-    let books = Books::new();
-    let session = session(&books, 1);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
     assert_eq!(session.head(), 1);
     publish(&session, 3);
     assert_eq!(session.head(), 4);
@@ -48,26 +48,26 @@ fn the_head_is_the_log_s_without_its_lock() {
 
 #[test]
 fn a_session_is_queued_once_however_often_it_is_marked() {
-    let books = Books::new();
-    let session = session(&books, 2);
-    let slot = session.slot(0);
-    assert_eq!([slot.mark(), slot.mark(), slot.mark()], [true, false, false]);
-    assert!(session.slot(1).mark(), "each shard for itself");
-    slot.clear();
-    assert!(slot.mark());
+    let accounting = Accounting::new();
+    let session = session(&accounting, 2);
+    let view = session.view(0);
+    assert_eq!([view.mark(), view.mark(), view.mark()], [true, false, false]);
+    assert!(session.view(1).mark(), "each shard for itself");
+    view.clear();
+    assert!(view.mark());
 }
 
 #[test]
 fn the_oldest_event_needed_is_that_of_the_furthest_behind_socket_or_task() {
-    let books = Books::new();
-    let session = session(&books, 2);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 2);
     publish(&session, 8);
     assert_eq!(session.oldest_needed(), 9, "nobody needs anything");
-    session.slot(1).set_oldest(5);
+    session.view(1).set_oldest(5);
     assert_eq!(session.oldest_needed(), 5);
-    session.slot(1).joined(7, false);
+    session.view(1).joined(7, false);
     assert_eq!(session.oldest_needed(), 5, "who comes later does not hide who was there");
-    session.slot(0).joined(3, false);
+    session.view(0).joined(3, false);
     assert_eq!(session.oldest_needed(), 3);
     let task = TaskSubscriber::new(2, Tick::ZERO);
     session.add_task(Arc::clone(&task));
@@ -75,44 +75,44 @@ fn the_oldest_event_needed_is_that_of_the_furthest_behind_socket_or_task() {
     task.progress(9, false, Tick::ZERO);
     assert_eq!(session.oldest_needed(), 3);
     session.remove_task(&task);
-    session.slot(0).set_group(None);
-    session.slot(1).set_group(None);
+    session.view(0).set_group(None);
+    session.view(1).set_group(None);
     assert_eq!(session.oldest_needed(), 9, "a group that went needs nothing");
 }
 
 #[test]
 fn publishers_are_held_back_by_the_slowest_who_still_reads() {
-    let books = Books::new();
-    let session = session(&books, 2);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 2);
     publish(&session, 8);
     assert_eq!(session.backlog(Tick::ZERO), 0, "nobody reads");
-    session.slot(0).set_group(Some(1));
-    session.slot(0).set_served(7);
-    session.slot(1).set_served(4);
+    session.view(0).set_group(Some(1));
+    session.view(0).set_served(7);
+    session.view(1).set_served(4);
     assert_eq!(session.backlog(Tick::ZERO), 5);
-    session.slot(1).set_served(u64::MAX);
+    session.view(1).set_served(u64::MAX);
     assert_eq!(session.backlog(Tick::ZERO), 2);
-    session.slot(0).set_group(None);
-    assert_eq!((session.slot(0).group(), session.backlog(Tick::ZERO)), (None, 0));
+    session.view(0).set_group(None);
+    assert_eq!((session.view(0).group(), session.backlog(Tick::ZERO)), (None, 0));
 }
 
 #[test]
 fn a_socket_that_is_level_holds_publishers_back_from_its_first_moment() {
-    let books = Books::new();
-    let session = session(&books, 1);
-    session.slot(0).set_group(Some(1));
-    session.slot(0).joined(1, true);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
+    session.view(0).set_group(Some(1));
+    session.view(0).joined(1, true);
     publish(&session, 8);
     assert_eq!(session.backlog(Tick::ZERO), 8, "no pass has met it yet");
-    session.slot(0).set_group(None);
-    session.slot(0).joined(1, false);
+    session.view(0).set_group(None);
+    session.view(0).joined(1, false);
     assert_eq!(session.backlog(Tick::ZERO), 0, "one that replays holds nobody back");
 }
 
 #[test]
 fn a_task_that_stalls_holds_nobody_back_after_its_patience() {
-    let books = Books::new();
-    let session = session(&books, 1);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
     publish(&session, 8);
     let task = TaskSubscriber::new(1, Tick(1000));
     session.add_task(Arc::clone(&task));
@@ -126,8 +126,8 @@ fn a_task_that_stalls_holds_nobody_back_after_its_patience() {
 
 #[test]
 fn tasks_come_and_go_in_any_order() {
-    let books = Books::new();
-    let session = session(&books, 1);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
     assert!(!session.has_tasks());
     let tasks: Vec<_> = (0..300).map(|_| TaskSubscriber::new(1, Tick::ZERO)).collect();
     tasks.iter().for_each(|task| session.add_task(Arc::clone(task)));
@@ -148,8 +148,8 @@ fn tasks_come_and_go_in_any_order() {
 
 #[test]
 fn waiting_publishers_come_and_go_by_their_keys() {
-    let books = Books::new();
-    let session = session(&books, 1);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
     let (bell, waker) = bell();
     let cell = Arc::new(AtomicWaker::new());
     cell.register(&waker);
@@ -192,8 +192,8 @@ fn what_is_offered_to_a_task_wakes_it_and_is_remembered_until_it_is_taken() {
 
 #[test]
 fn activity_only_goes_forward() {
-    let books = Books::new();
-    let session = session(&books, 1);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
     session.touch(Tick(50));
     session.touch(Tick(20));
     assert_eq!(session.last_activity(), Tick(50));
@@ -201,22 +201,22 @@ fn activity_only_goes_forward() {
 
 #[test]
 fn every_session_has_a_home_among_its_shards() {
-    let books = Books::new();
+    let accounting = Accounting::new();
     for shards in 1..5 {
         let homes: std::collections::BTreeSet<_> =
-            (0..100).map(|_| books.session("demo", limits(1, 1), shards).home()).collect();
+            (0..100).map(|_| accounting.session("demo", limits(1, 1), shards).home()).collect();
         assert_eq!(homes, (0..shards).collect(), "no shard is left idle");
     }
 }
 
 #[test]
 fn a_session_is_counted_and_charged_until_its_last_reference_goes() {
-    let books = Books::new();
-    let session = session(&books, 1);
+    let accounting = Accounting::new();
+    let session = session(&accounting, 1);
     let reader = Arc::clone(&session);
     drop(session);
-    assert_eq!(books.ledger.live(Kind::Session), 1);
-    assert!(books.budget.used() > 0);
+    assert_eq!(accounting.ledger.live(Kind::Session), 1);
+    assert!(accounting.budget.used() > 0);
     drop(reader);
-    books.assert_balanced();
+    accounting.assert_balanced();
 }

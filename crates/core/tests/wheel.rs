@@ -92,7 +92,7 @@ impl Pair {
             assert!(timer.is_some_and(|timer| timer.at <= now), "{key} fired early or twice: {timer:?}");
         }
         let late = self.timers.iter().find(|(_, timer)| timer.latest <= now);
-        assert!(late.is_none(), "late by more than a slot at {now:?}: {late:?}");
+        assert!(late.is_none(), "late by more than a bucket at {now:?}: {late:?}");
         assert!(self.wheel.next().is_none_or(|next| next > now), "whoever sleeps now would not sleep");
     }
 
@@ -110,7 +110,7 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
-    fn a_timer_never_fires_early_and_one_slot_late_at_most(
+    fn a_timer_never_fires_early_and_one_bucket_late_at_most(
         start in prop_oneof![Just(0u64), 0u64..1 << 40],
         steps in prop::collection::vec(step(), 1..120),
     ) {
@@ -138,7 +138,7 @@ fn whoever_sleeps_until_next_meets_every_timer_in_time() {
 
 #[test]
 fn threat_31_a_long_jump_of_the_clock_fires_everything_once_and_costs_one_turn() {
-    // As long as the clock can jump: were it swept slot by slot, this would not end.
+    // As long as the clock can jump: were it swept bucket by bucket, this would not end.
     let far = Tick(u64::MAX - 1);
     let now = Tick(0);
     let mut pair = Pair { wheel: Wheel::new(now), timers: BTreeMap::new(), now };

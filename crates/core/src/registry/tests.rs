@@ -7,7 +7,7 @@ use crate::ledger::{Kind, Ledger};
 use crate::limits::{REGISTRY_STRIPES, SESSION_OVERHEAD_BYTES};
 use crate::log::{Log, LogLimits};
 use crate::name::SessionName;
-use crate::session::{Session, ShardSlot};
+use crate::session::{Session, ShardView};
 use crate::sync::Arc;
 use crate::time::Tick;
 
@@ -28,14 +28,14 @@ fn crowd(registry: &Registry, sessions: usize) -> Vec<Arc<Session>> {
 }
 
 fn sweep(registry: &Registry, idle: impl Fn(&Session) -> bool) {
-    let mut place = Some(ScanPoint::default());
-    while let Some(at) = place {
-        place = registry.slice(at, &idle, |_| {}).next;
+    let mut next = Some(ScanPoint::default());
+    while let Some(at) = next {
+        next = registry.slice(at, &idle, |_| {}).next;
     }
 }
 
-/// Places in the slabs and in the tables, used or not.
-fn room(registry: &Registry) -> (usize, usize) {
+/// Capacity of the slabs and of the tables.
+fn capacity(registry: &Registry) -> (usize, usize) {
     let stripes = registry.stripes.iter().map(|stripe| stripe.lock());
     stripes.fold((0, 0), |(sessions, table), stripe| {
         (sessions + stripe.sessions.capacity(), table + stripe.table.capacity())
@@ -47,14 +47,14 @@ fn leak_class_e_a_registry_gives_its_room_back_after_a_crowd() {
     for swept in [true, false] {
         let registry = Registry::new(usize::MAX);
         let sessions = crowd(&registry, 20_000);
-        assert!(room(&registry).0 >= 20_000);
+        assert!(capacity(&registry).0 >= 20_000);
         if !swept {
             for session in sessions {
                 assert!(registry.remove(&session).is_some());
             }
         }
         sweep(&registry, |_| true);
-        let (sessions, table) = room(&registry);
+        let (sessions, table) = capacity(&registry);
         assert!(sessions <= 64 * REGISTRY_STRIPES && table <= 64 * REGISTRY_STRIPES, "{sessions} {table}");
         assert!(registry.is_empty());
     }
@@ -68,7 +68,7 @@ fn who_was_there_before_the_crowd_is_still_found_after_it() {
     let is_early = |session: &Session| early.iter().any(|kept| std::ptr::eq(&raw const **kept, session));
     sweep(&registry, |session| !is_early(session));
     assert_eq!(registry.len(), 100);
-    assert!(room(&registry).0 < 20_000 / 4);
+    assert!(capacity(&registry).0 < 20_000 / 4);
     for session in early {
         assert!(Arc::ptr_eq(session, &registry.get(session.name().as_str()).unwrap()));
     }
@@ -86,9 +86,9 @@ fn stripes_share_the_sessions_among_them() {
 fn a_session_costs_no_more_than_it_is_charged() {
     let counts_of_arc = 2 * size_of::<usize>();
     // Slab and table may be twice as large as what stands in them.
-    let place = 2 * (2 * size_of::<usize>() + size_of::<u32>() + 1);
-    let bytes = size_of::<Session>() + counts_of_arc + place;
+    let in_registry = 2 * (2 * size_of::<usize>() + size_of::<u32>() + 1);
+    let bytes = size_of::<Session>() + counts_of_arc + in_registry;
     assert!(bytes <= SESSION_OVERHEAD_BYTES, "{bytes} bytes without its name and its shards");
     let name = SessionName::new("demo", 10).unwrap();
-    assert_eq!(Session::cost(&name, 3), SESSION_OVERHEAD_BYTES + 4 + 3 * size_of::<ShardSlot>());
+    assert_eq!(Session::cost(&name, 3), SESSION_OVERHEAD_BYTES + 4 + 3 * size_of::<ShardView>());
 }

@@ -12,7 +12,7 @@ use crate::world::{Bell, append, check, session};
 #[test]
 fn what_was_let_in_is_in_its_log_before_the_last_look_and_nothing_comes_after_it() {
     check(4, || {
-        let (_books, session) = session(4);
+        let (_accounting, session) = session(4);
         let gate = Arc::new(PublishGate::default());
         let taken = Arc::new(AtomicUsize::new(0));
         let publishers: Vec<_> = (0..2)

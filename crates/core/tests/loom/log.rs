@@ -11,7 +11,7 @@ use crate::world::{Reader, append, check, session};
 fn between_replay_and_live_there_is_no_seam() {
     for resume in [Resume::Live, Resume::All, Resume::Last(1)] {
         check(4, move || {
-            let (_books, session) = session(4);
+            let (_accounting, session) = session(4);
             session.with_log(append);
             let publisher = thread::spawn({
                 let session = Arc::clone(&session);
@@ -37,7 +37,7 @@ fn between_replay_and_live_there_is_no_seam() {
 #[test]
 fn the_head_seen_without_the_lock_is_never_ahead_of_the_log() {
     check(4, || {
-        let (_books, session) = session(4);
+        let (_accounting, session) = session(4);
         let publishers: Vec<_> = (0..2)
             .map(|_| {
                 let session = Arc::clone(&session);
@@ -54,7 +54,7 @@ fn the_head_seen_without_the_lock_is_never_ahead_of_the_log() {
 #[test]
 fn what_is_evicted_under_a_reader_s_hands_becomes_a_gap_and_nothing_else() {
     check(4, || {
-        let (_books, session) = session(2);
+        let (_accounting, session) = session(2);
         let publisher = thread::spawn({
             let session = Arc::clone(&session);
             move || (0..3).for_each(|_| session.with_log(append))
@@ -75,8 +75,8 @@ fn what_is_evicted_under_a_reader_s_hands_becomes_a_gap_and_nothing_else() {
 #[test]
 fn history_that_a_reader_still_needs_is_not_shed() {
     check(4, || {
-        let (_books, session) = session(4);
-        session.slot(0).joined(1, false);
+        let (_accounting, session) = session(4);
+        session.view(0).joined(1, false);
         let publisher = thread::spawn({
             let session = Arc::clone(&session);
             move || (0..2).for_each(|_| session.with_log(append))
@@ -90,7 +90,7 @@ fn history_that_a_reader_still_needs_is_not_shed() {
         });
         let mut reader = Reader::new();
         session.with_log(|log| reader.read(log));
-        session.slot(0).set_oldest(reader.cursor.next);
+        session.view(0).set_oldest(reader.cursor.next);
         publisher.join().unwrap();
         trimmer.join().unwrap();
         session.with_log(|log| reader.read(log));
@@ -101,14 +101,14 @@ fn history_that_a_reader_still_needs_is_not_shed() {
 #[test]
 fn leak_class_a_a_frame_is_charged_until_the_last_of_log_and_readers_lets_go() {
     check(4, || {
-        let (books, session) = session(1);
+        let (accounting, session) = session(1);
         let publish = |log: &mut watertight_core::Log, permit| {
             log.append(Frame::new(b"0\r\n\r\n", Some(permit)), Tick::NEVER)
         };
-        let permit = books.budget.charge(Owner::Frames, 10);
+        let permit = accounting.budget.charge(Owner::Frames, 10);
         session.with_log(|log| publish(log, permit));
         let publisher = thread::spawn({
-            let (budget, session) = (Arc::clone(&books.budget), Arc::clone(&session));
+            let (budget, session) = (Arc::clone(&accounting.budget), Arc::clone(&session));
             move || {
                 let permit = budget.charge(Owner::Frames, 100);
                 session.with_log(|log| publish(log, permit));
@@ -121,12 +121,12 @@ fn leak_class_a_a_frame_is_charged_until_the_last_of_log_and_readers_lets_go() {
             log.read(&mut cursor, Tick::ZERO, limit, |piece| pinned.push(piece));
         });
         publisher.join().unwrap();
-        let used = books.budget.used_by(Owner::Frames);
+        let used = accounting.budget.used_by(Owner::Frames);
         assert!(used == 110 || used == 100, "what is pinned and what is kept: {used}");
         drop(session);
-        assert!(books.budget.used_by(Owner::Frames) > 0);
+        assert!(accounting.budget.used_by(Owner::Frames) > 0);
         drop(pinned);
-        books.assert_balanced();
+        accounting.assert_balanced();
     });
 }
 

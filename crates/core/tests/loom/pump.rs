@@ -46,9 +46,9 @@ impl Mailbox {
 #[test]
 fn leak_class_h_no_news_is_slept_over_however_publishers_and_pump_meet() {
     check(4, || {
-        let (books, session) = session(4);
+        let (accounting, session) = session(4);
         let mailbox = Mailbox::new();
-        session.slot(0).set_group(Some(0));
+        session.view(0).set_group(Some(0));
         let publishers: Vec<_> = (0..2)
             .map(|_| {
                 let (mailbox, session) = (mailbox.clone(), Arc::clone(&session));
@@ -60,16 +60,16 @@ fn leak_class_h_no_news_is_slept_over_however_publishers_and_pump_meet() {
         assert_eq!((reader.events, reader.missed), (2, 0));
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         drop((session, mailbox));
-        books.assert_balanced();
+        accounting.assert_balanced();
     });
 }
 
 #[test]
 fn a_publisher_that_goes_on_while_the_pump_reads_is_heard_to_the_end() {
     check(4, || {
-        let (_books, session) = session(4);
+        let (_accounting, session) = session(4);
         let mailbox = Mailbox::new();
-        session.slot(0).set_group(Some(0));
+        session.view(0).set_group(Some(0));
         let publisher = thread::spawn({
             let (mailbox, session) = (mailbox.clone(), Arc::clone(&session));
             move || (0..3).for_each(|_| mailbox.publish(&session))
@@ -84,7 +84,7 @@ fn a_publisher_that_goes_on_while_the_pump_reads_is_heard_to_the_end() {
 #[test]
 fn no_event_falls_between_a_group_s_announcement_and_its_first_read() {
     check(4, || {
-        let (_books, session) = session(4);
+        let (_accounting, session) = session(4);
         let mailbox = Mailbox::new();
         let publisher = thread::spawn({
             let (mailbox, session) = (mailbox.clone(), Arc::clone(&session));
@@ -92,7 +92,7 @@ fn no_event_falls_between_a_group_s_announcement_and_its_first_read() {
         });
         // Adoption: the group is announced first, then the newcomer catches up by itself.
         let mut reader = Reader::new();
-        session.slot(0).set_group(Some(0));
+        session.view(0).set_group(Some(0));
         session.with_log(|log| reader.read(log));
         mailbox.pump(&mut reader, 3);
         assert_eq!((reader.events, reader.missed), (2, 0));
@@ -123,7 +123,7 @@ fn a_pump_is_woken_once_for_each_sleep() {
 #[test]
 fn leak_class_h_a_task_that_registers_while_an_event_comes_in_is_woken_or_sees_it() {
     check(4, || {
-        let (_books, session) = session(4);
+        let (_accounting, session) = session(4);
         let publisher = thread::spawn({
             let session = Arc::clone(&session);
             move || {
@@ -153,14 +153,14 @@ fn leak_class_h_a_task_that_registers_while_an_event_comes_in_is_woken_or_sees_i
 #[test]
 fn leak_class_h_a_publisher_that_waits_for_the_pump_is_woken_when_it_has_come_closer() {
     check(4, || {
-        let (_books, session) = session(4);
-        session.slot(0).set_group(Some(0));
-        session.slot(0).set_served(1);
+        let (_accounting, session) = session(4);
+        session.view(0).set_group(Some(0));
+        session.view(0).set_served(1);
         session.with_log(|log| (0..2).for_each(|_| append(log)));
         let pump = thread::spawn({
             let session = Arc::clone(&session);
             move || {
-                session.slot(0).set_served(session.head());
+                session.view(0).set_served(session.head());
                 wake_paced(&session, &mut Vec::new());
             }
         });

@@ -7,23 +7,23 @@ use watertight_core::limits::REGISTRY_STRIPES;
 use watertight_core::registry::{Registry, ScanPoint};
 use watertight_core::{RegistryError, Session, Tick};
 
-use crate::world::{Books, Reader, append, check, named};
+use crate::world::{Accounting, Reader, append, check, named};
 
 /// What a hub keeps about its sessions.
 #[derive(Clone)]
 struct Hub {
-    books: Books,
+    accounting: Accounting,
     registry: Arc<Registry>,
 }
 
 impl Hub {
     fn new(max_sessions: usize) -> Hub {
-        Hub { books: Books::new(), registry: Arc::new(Registry::new(max_sessions)) }
+        Hub { accounting: Accounting::new(), registry: Arc::new(Registry::new(max_sessions)) }
     }
 
     fn session(&self, name: &str, join: bool) -> Result<Arc<Session>, RegistryError> {
         let name = named(name);
-        let make = || Ok(self.books.session(&name, 1, 8));
+        let make = || Ok(self.accounting.session(&name, 1, 8));
         self.registry.get_or_create(&name, Tick::ZERO, join, make)
     }
 
@@ -46,11 +46,11 @@ impl Hub {
 
     /// One pass of cleanup that takes whatever nobody reads. Returns sessions and events.
     fn sweep(&self) -> (usize, usize) {
-        let (mut place, mut swept) = (Some(ScanPoint::default()), (0, 0));
-        while let Some(at) = place {
+        let (mut next, mut swept) = (Some(ScanPoint::default()), (0, 0));
+        while let Some(at) = next {
             let slice = self.registry.slice(at, |_| true, |_| {});
             swept = (swept.0 + slice.sessions, swept.1 + slice.events);
-            place = slice.next;
+            next = slice.next;
         }
         swept
     }
@@ -59,7 +59,7 @@ impl Hub {
         self.sweep();
         assert!(self.registry.is_empty());
         drop(self.registry);
-        self.books.assert_balanced();
+        self.accounting.assert_balanced();
     }
 }
 
@@ -160,7 +160,7 @@ fn two_who_ask_for_one_name_get_one_session() {
 }
 
 #[test]
-fn the_last_place_is_given_once_and_found_again_across_stripes() {
+fn the_last_session_allowed_is_given_once_and_found_again_across_stripes() {
     check(4, || {
         let hub = Hub::new(1);
         let (mine, theirs) = names_in_two_stripes(&hub);

@@ -16,16 +16,16 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     builder.check(model);
 }
 
-/// The books of one run. They balance when everything else is dropped.
+/// The ledger and the budget of one run. They balance when everything else is dropped.
 #[derive(Clone)]
-pub(crate) struct Books {
+pub(crate) struct Accounting {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) budget: Arc<Budget>,
 }
 
-impl Books {
-    pub(crate) fn new() -> Books {
-        Books { ledger: Ledger::new(), budget: Budget::new(1 << 20, 1 << 20) }
+impl Accounting {
+    pub(crate) fn new() -> Accounting {
+        Accounting { ledger: Ledger::new(), budget: Budget::new(1 << 20, 1 << 20) }
     }
 
     pub(crate) fn session(&self, name: &SessionName, epoch: u64, events: usize) -> Arc<Session> {
@@ -48,10 +48,10 @@ pub(crate) fn named(name: &str) -> SessionName {
 }
 
 /// A session of `events` that nobody else knows.
-pub(crate) fn session(events: usize) -> (Books, Arc<Session>) {
-    let books = Books::new();
-    let session = books.session(&named("a"), 1, events);
-    (books, session)
+pub(crate) fn session(events: usize) -> (Accounting, Arc<Session>) {
+    let accounting = Accounting::new();
+    let session = accounting.session(&named("a"), 1, events);
+    (accounting, session)
 }
 
 pub(crate) fn append(log: &mut Log) {

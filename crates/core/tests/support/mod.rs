@@ -1,4 +1,4 @@
-//! Books that balance, frames with a number in them, and sessions made of both.
+//! A ledger and a budget that must balance, frames with a number in them, and sessions made of both.
 #![allow(dead_code, reason = "each test file uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
@@ -84,14 +84,14 @@ pub(crate) fn read_all(log: &Log, cursor: &mut Cursor, now: Tick) -> Vec<Told> {
 
 /// A ledger and a budget that must be back at nothing when the test ends. Make them first: they are dropped,
 /// and looked at, last.
-pub(crate) struct Books {
+pub(crate) struct Accounting {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) budget: Arc<Budget>,
 }
 
-impl Books {
-    pub(crate) fn new() -> Books {
-        Books { ledger: Ledger::new(), budget: Budget::new(AMPLE / 2, AMPLE) }
+impl Accounting {
+    pub(crate) fn new() -> Accounting {
+        Accounting { ledger: Ledger::new(), budget: Budget::new(AMPLE / 2, AMPLE) }
     }
 
     /// A session that no registry knows.
@@ -127,7 +127,7 @@ impl Books {
     }
 }
 
-impl Drop for Books {
+impl Drop for Accounting {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.assert_balanced();
@@ -141,11 +141,11 @@ pub(crate) fn named(name: &str) -> SessionName {
 
 /// Takes every session out that nobody reads and `idle` lets go.
 pub(crate) fn sweep(registry: &Registry, idle: impl Fn(&Session) -> bool) -> usize {
-    let (mut place, mut sessions) = (Some(ScanPoint::default()), 0);
-    while let Some(at) = place {
+    let (mut next, mut sessions) = (Some(ScanPoint::default()), 0);
+    while let Some(at) = next {
         let swept = registry.slice(at, &idle, |_| {});
         sessions += swept.sessions;
-        place = swept.next;
+        next = swept.next;
     }
     sessions
 }

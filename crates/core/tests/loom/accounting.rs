@@ -1,4 +1,4 @@
-//! The two books, written by many at once.
+//! The ledger and the budget, written by many threads at once.
 
 use std::sync::Arc;
 
