@@ -30,7 +30,7 @@ pub struct Frame(ThinArc<Head, u8>);
 
 impl Frame {
     /// Copies one HTTP/1.1 chunk, as `watertight_wire::Encoder` makes it, into a frame of its exact size. One of
-    /// the hub's own words: for an event, see [`Frame::published`].
+    /// the hub's own messages: for an event, see [`Frame::published`].
     #[must_use]
     pub fn new(chunk: &[u8], permit: Option<Permit>) -> Frame {
         Frame(ThinArc::from_header_and_slice(Head { permit, created_at_ms: 0 }, chunk))
@@ -53,7 +53,7 @@ impl Frame {
         });
     }
 
-    /// When it was published, since the Unix epoch, in whole milliseconds; zero for the hub's own words.
+    /// When it was published, since the Unix epoch, in whole milliseconds; zero for the hub's own messages.
     #[must_use]
     pub fn created_at(&self) -> Duration {
         Duration::from_millis(self.0.header.header.created_at_ms)

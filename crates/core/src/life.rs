@@ -26,9 +26,9 @@ pub enum Due {
     Wait(Tick),
     /// There was silence: write a heartbeat, then say `wrote`, `stalled` or `skipped_heartbeat`.
     Heartbeat,
-    /// Ask whether access still holds, then say `succeeded`, `failed` or `close`.
+    /// Check whether access is still granted, then say `succeeded`, `failed` or `close`.
     Revalidate,
-    /// The reader's time is over: try to write once more, then say `wrote` or `stalled`. It has a short grace.
+    /// The reader's deadline has passed: try to write once more, then say `wrote` or `stalled`. It has a short grace.
     TryWrite,
     /// It has just begun to close: write the closing event, then say `told`.
     Close(CloseReason),
@@ -36,7 +36,7 @@ pub enum Due {
     End(End),
 }
 
-/// Whose access a stream lives under: when it ends by itself, and when it is asked again.
+/// The access under which a stream is open: when it expires, and when it is checked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     /// When its token expires; [`Tick::NEVER`] if it does not.
@@ -53,7 +53,7 @@ impl Access {
 pub struct Finish {
     /// What its reader is told then.
     pub reason: CloseReason,
-    /// When it is told at the latest, although it has not read everything; [`Tick::NEVER`]: for as long as it
+    /// When it is told at the latest, even if it has not read everything; [`Tick::NEVER`]: for as long as it
     /// reads.
     pub close_at: Tick,
     /// When it is cut off at the latest; [`Tick::NEVER`]: the closing event has its usual grace.
@@ -86,7 +86,7 @@ enum Phase {
 pub struct ConnectionState {
     /// How it is delivered.
     pub delivery: Delivery,
-    /// Whose it is, if that is known.
+    /// Which user it belongs to, if that is known.
     pub user: Option<Arc<str>>,
     /// When it began.
     pub started: Tick,
@@ -94,7 +94,7 @@ pub struct ConnectionState {
     pub sent: u64,
     /// Bytes the peer sent after its request; they are read and thrown away.
     pub received: u32,
-    /// How often access was asked again.
+    /// How often access was checked again.
     pub validations: u32,
     /// Errors in all.
     pub errors: u32,
@@ -102,7 +102,7 @@ pub struct ConnectionState {
     pub errors_in_a_row: u8,
 }
 
-/// One stream's life. Time is an argument of every call; a late call finds what was due before it.
+/// One stream's life. Time is an argument of every call; a call that comes late still gets what was due before it.
 #[derive(Debug)]
 pub struct Life {
     policy: Arc<Policy>,
@@ -113,11 +113,11 @@ pub struct Life {
     last_write: Tick,
     /// Since when something waits that the reader does not accept; [`Tick::NEVER`] if nothing does.
     stalled_since: Tick,
-    /// When the reader was tried once more after its time was over; [`Tick::NEVER`] if it was not.
+    /// When one more write was tried after the reader's deadline; [`Tick::NEVER`] if none was.
     tried_at: Tick,
     /// When its age ends it.
     deadline: Tick,
-    /// When access is asked again.
+    /// When access is checked again.
     revalidate_at: Tick,
 }
 
@@ -223,7 +223,7 @@ impl Life {
         ends.min(silence).min(self.deadline).min(self.access.expires).min(self.revalidate_at)
     }
 
-    /// What is due at `now`. Ends come before questions, questions before heartbeats.
+    /// What is due at `now`. Ends come before checks of access, those before heartbeats.
     pub fn due(&mut self, now: Tick) -> Due {
         match self.phase {
             Phase::Ended(end) => return Due::End(end),
@@ -364,8 +364,8 @@ impl Life {
         }
     }
 
-    /// A reader's time is over at `over`: it is tried once more and then has a grace, for the clock may have
-    /// jumped over both.
+    /// A reader's deadline is `over`: after it one more write is tried and a grace begins, because the clock may
+    /// have jumped past the deadline.
     fn at_last(&mut self, now: Tick, over: Tick, time: Duration, end: End) -> Due {
         if now < over {
             return Due::Wait(over);

@@ -1,7 +1,7 @@
 //! Every limit of the rules, named, with its unit and the reason for its value.
 //!
-//! What an operator may change stands in the server's configuration; what stands here is the shape of the
-//! thing: sizes that other sizes are derived from.
+//! What an operator may change is in the server's configuration; here are the fixed sizes from which others are
+//! derived.
 
 /// Highest sequence number an id may carry. JavaScript holds integers exactly up to 2^53 - 1, and an id must
 /// survive a client that (wrongly) takes it apart.
@@ -39,17 +39,17 @@ pub const WHEEL_BUCKET_MS: u64 = 64;
 /// A threshold is left again only below this share of it, in percent: hysteresis.
 pub const HYSTERESIS_PERCENT: usize = 90;
 
-/// How long without progress a subscriber still counts as reading, milliseconds: while it reads it may hold a
-/// publisher back, once it stalls it may not. Longer than one turn of a client that reads a thousand streams
-/// with megabytes waiting in each.
+/// How long without progress a subscriber still counts as reading, milliseconds: while it reads it may slow
+/// publishers down, once it stalls it may not. Longer than one round of a client that reads a thousand streams with
+/// megabytes waiting in each.
 pub const READING_PATIENCE_MS: u64 = 5_000;
 
-/// The same for a socket that has not yet proved that it reads, milliseconds: one that never reads holds
-/// nobody back for longer.
+/// The same for a socket that has not yet proved that it reads, milliseconds: a socket that never reads slows no
+/// publisher down for longer.
 pub const NEWCOMER_PATIENCE_MS: u64 = 1_000;
 
-/// How long one socket may hold publishers back while others are level, milliseconds, from when it was last
-/// level itself. A crowd that is slow together is waited for; one that is slower than the others is not.
+/// How long one socket may slow publishers down while others have caught up, milliseconds, from when it had last
+/// caught up itself. Publishers wait for readers that are all slow, not for one that is slower than the others.
 pub const HOLD_MAX_MS: u64 = 2_000;
 
 /// What a socket must take after it was full for the first time to have proved that it reads, bytes. More than

@@ -4,7 +4,8 @@
 //! becomes a [`Gap`] before anything newer. Resuming is arithmetic, never a search for an id; only what expired
 //! since the last cleanup is stepped over. The log knows no subscribers, no locks and no clock.
 //!
-//! Expiry is for history: who replays passes over what expired, who is live gets every event that is still held.
+//! Expiry is for history: a reader that replays does not get expired events; a live reader gets every event that is
+//! still held.
 
 mod count;
 mod gone;
@@ -58,7 +59,7 @@ pub enum Resume {
     Unknown,
 }
 
-/// A position in a log. A subscriber *is* a cursor and a socket.
+/// A position in a log. All that is kept of a subscriber's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// Sequence of the next event to read.
@@ -86,13 +87,13 @@ struct Kept {
 }
 
 impl Kept {
-    /// The event for who replays.
+    /// The event, for a reader that replays.
     fn unexpired(&self, now: Tick) -> Option<&Frame> {
         self.frame.as_ref().filter(|_| now < self.expires)
     }
 }
 
-/// The ring. Event numbers are `first..next`, without a hole; an expired event leaves its number behind.
+/// The ring. It holds the numbers `first..next` without a hole: an expired event keeps its number, not its frame.
 #[derive(Debug)]
 pub struct Log {
     epoch: Epoch,

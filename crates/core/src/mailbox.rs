@@ -1,5 +1,5 @@
-//! What a publisher and a pump do at their shared edge: the order of a few steps on which it depends that no
-//! news is slept over. The hub's threads and the model checker call these very functions.
+//! How a publisher notifies a pump. No notification is lost only if both do a few steps in the right order; those
+//! steps are here, and the hub's threads and the model checker call the same functions.
 //!
 //! A publisher appends first, then marks the session, pushes it, and wakes a reader that sleeps ([`announce`],
 //! [`DirtyQueue::send`]). A pump announces that it sleeps, looks once more ([`DirtyQueue::wait`]), takes what is
@@ -70,7 +70,7 @@ pub fn wake_paced(session: &Session, scratch: &mut Vec<StdArc<AtomicWaker>>) {
     }
 }
 
-/// Scratch space keeps no more than a small crowd needs.
+/// Scratch space keeps no more capacity than a few subscribers need.
 fn give_back<T>(scratch: &mut Vec<T>) {
     const KEPT: usize = 1024;
     if scratch.capacity() > KEPT {

@@ -1,4 +1,4 @@
-//! A session's name: the one word of a client that the hub keeps, hence checked and bounded by its type.
+//! A session's name. It is the only text of a client that the hub keeps as a key, so its type checks and bounds it.
 
 use std::fmt;
 

@@ -277,12 +277,12 @@ impl Session {
         &self.views
     }
 
-    /// Notes that somebody published, came or went.
+    /// Notes a publish, or a subscriber that came or left.
     pub fn touch(&self, now: Tick) {
         self.last_activity.fetch_max(now.0, Ordering::SeqCst);
     }
 
-    /// When somebody last published, came or went.
+    /// When an event was last published, or a subscriber last came or left.
     pub fn last_activity(&self) -> Tick {
         Tick(self.last_activity.load(Ordering::SeqCst))
     }
@@ -378,7 +378,7 @@ impl Session {
         self.head().saturating_sub(slowest)
     }
 
-    /// Whether anybody's subscribers, of another shard or tasks, have been served up to `next`.
+    /// Whether subscribers of another shard, or tasks, have been served up to `next`.
     pub fn others_have(&self, shard: usize, next: u64) -> bool {
         let has = |view: &ShardView| {
             let served = view.served.load(Ordering::SeqCst);
@@ -413,8 +413,8 @@ impl Session {
         self.tasks.lock().as_ref()?.paced.iter().map(|(_, (_, near))| *near).min()
     }
 
-    /// Whether a waiting publisher may have waited enough where no reader is further behind than `backlog`. One that
-    /// waits for bytes (`near` is 0) does not know before how many events those are.
+    /// Whether a waiting publisher may go on when no reader is further behind than `backlog`. One that waits for
+    /// bytes (`near` is 0) must look again itself: it cannot know how many events those bytes are.
     pub fn is_near_enough(&self, backlog: u64) -> bool {
         let tasks = self.tasks.lock();
         let mut paced = tasks.iter().flat_map(|tasks| tasks.paced.iter());

@@ -42,7 +42,7 @@ mod model {
         }
     }
 
-    /// loom's atomics, less forgetful in two places where loom sees orders that cannot be:
+    /// loom's atomics, made stronger in two respects where loom tries orders that cannot happen:
     ///
     /// - it takes `SeqCst` for `AcqRel`: fences after stores and before loads give it its meaning back;
     /// - a plain store may come to lie between a read-modify-write and what that one read: so stores swap.
@@ -52,7 +52,7 @@ mod model {
 
         macro_rules! atomics {
             ($($name:ident: $value:ty),*) => {$(
-                /// loom's own, with `load` and `store` as told above.
+                /// loom's own, with `load` and `store` as described above.
                 #[derive(Debug, Default)]
                 pub struct $name(loom::sync::atomic::$name);
 

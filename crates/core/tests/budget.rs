@@ -113,7 +113,7 @@ proptest! {
             let critical = pressure >= 1000 || refused;
             if critical {
                 prop_assert!(now.is_critical());
-                prop_assert!(now > before || before == Rung::CloseLaggards, "it climbs while it must");
+                prop_assert!(now > before || before == Rung::CloseLaggards, "the rung rises while pressure stays critical");
                 prop_assert!(now as u8 <= before as u8 + 1 || now == Rung::ShedHistory, "a rung left out");
             } else if before.is_critical() {
                 let expected = if pressure < 900 { before as u8 - 1 } else { before as u8 };
@@ -187,7 +187,7 @@ fn threat_34_a_refused_charge_is_pressure_at_the_next_step_and_only_there() {
 }
 
 #[test]
-fn threat_34_a_crowd_of_refused_newcomers_does_not_climb_the_ladder() {
+fn threat_34_refused_newcomers_do_not_raise_the_rung() {
     let budget = Budget::new(500, 1000);
     let mut ladder = Ladder::new(budget.clone());
     for owner in [Owner::Subscribers, Owner::Sessions, Owner::Requests, Owner::Caches] {

@@ -1,4 +1,4 @@
-//! The log against its model: random lives of a log, with readers that come, read, vanish and come back.
+//! The log against its model: random lives of a log, with readers that come, read, leave and come back.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod model;
@@ -103,29 +103,29 @@ fn log_limits() -> impl Strategy<Value = LogLimits> {
     })
 }
 
-/// A reader, and the number that it must hear of next.
+/// A reader, and the number that it must be told of next.
 #[derive(Debug)]
 struct Reader {
     cursor: Cursor,
-    hears_next: u64,
+    expects_next: u64,
 }
 
 impl Reader {
     /// Each number once, in order, as an event or inside a gap.
-    fn hears(&mut self, told: &[Told]) {
+    fn is_told(&mut self, told: &[Told]) {
         for piece in told {
             let (from, to) = match piece {
                 Told::Event(number) => (*number, *number),
                 Told::Gap(gap) => (gap.from.unwrap().sequence, gap.to.sequence),
             };
-            assert_eq!(from, self.hears_next, "skipped or doubled by {piece:?}");
+            assert_eq!(from, self.expects_next, "skipped or doubled by {piece:?}");
             assert!(from <= to, "an empty gap: {piece:?}");
             if let Told::Gap(gap) = piece {
                 assert_eq!(gap.missed, Some(to - from + 1), "{gap:?}");
             }
-            self.hears_next = to + 1;
+            self.expects_next = to + 1;
         }
-        assert_eq!(self.cursor.next, self.hears_next, "the cursor stands after what was told");
+        assert_eq!(self.cursor.next, self.expects_next, "the cursor stands after what was told");
     }
 }
 
@@ -150,7 +150,7 @@ impl Pair {
             Step::Append { data_bytes, ttl_ms } => self.append(*data_bytes, *ttl_ms),
             Step::Pass { ms } => self.now = Tick(self.now.0 + ms),
             Step::Expire { spare_readers } => {
-                let needed = self.readers.iter().map(|reader| reader.hears_next).min();
+                let needed = self.readers.iter().map(|reader| reader.expects_next).min();
                 let needed = needed.filter(|_| *spare_readers).unwrap_or(u64::MAX);
                 assert_eq!(self.log.expire(self.now, needed), self.model.expire(self.now, needed));
             }
@@ -201,7 +201,7 @@ impl Pair {
             assert_eq!(pair[0].to.sequence + 1, pair[1].from.unwrap().sequence, "without a hole: {gaps:?}");
             assert_ne!(pair[0].reason, pair[1].reason, "one gap for one reason: {gaps:?}");
         }
-        self.readers.push(Reader { cursor, hears_next: cursor.next });
+        self.readers.push(Reader { cursor, expects_next: cursor.next });
     }
 
     fn reconnect(&mut self, reader: usize, replay: bool) {
@@ -209,7 +209,7 @@ impl Pair {
             return;
         }
         let reader = self.readers.swap_remove(reader % self.readers.len());
-        let id = self.log.position(reader.hears_next - 1);
+        let id = self.log.position(reader.expects_next - 1);
         self.subscribe(Resume::After(id), replay);
     }
 
@@ -223,7 +223,7 @@ impl Pair {
         let told = read(&self.log, &mut reader.cursor, self.now, events, bytes);
         assert_eq!(told, self.model.read(&mut twin, self.now, ReadLimit { events, bytes }));
         assert_eq!(reader.cursor, twin);
-        reader.hears(&told);
+        reader.is_told(&told);
     }
 
     fn compare(&self) {
@@ -242,8 +242,8 @@ impl Pair {
     fn finish(mut self) {
         for reader in &mut self.readers {
             let told = read_all(&self.log, &mut reader.cursor, self.now);
-            reader.hears(&told);
-            assert_eq!(reader.hears_next, self.log.next(), "nothing is left untold");
+            reader.is_told(&told);
+            assert_eq!(reader.expects_next, self.log.next(), "nothing is left untold");
             assert!(reader.cursor.live);
         }
         drop(self.log);

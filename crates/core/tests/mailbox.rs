@@ -1,4 +1,4 @@
-//! The shared edge of publisher and pump, one thread at a time; what threads share is in `loom/pump.rs`.
+//! What publisher and pump do to notify each other, one thread at a time; what threads share is in `loom/pump.rs`.
 
 mod support;
 

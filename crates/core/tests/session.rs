@@ -97,7 +97,7 @@ fn publishers_are_held_back_by_the_slowest_who_still_reads() {
 }
 
 #[test]
-fn a_socket_that_is_level_holds_publishers_back_from_its_first_moment() {
+fn a_socket_that_has_caught_up_slows_publishers_down_from_its_first_moment() {
     let accounting = Accounting::new();
     let session = session(&accounting, 1);
     session.view(0).set_group(Some(1));

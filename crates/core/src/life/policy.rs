@@ -53,14 +53,14 @@ pub struct Policy {
     pub max_age: Option<Duration>,
     /// By how much the maximum age is shortened at random, percent: 20 means 80-100 %.
     pub max_age_jitter_percent: u8,
-    /// How often access is asked again, if at all.
+    /// How often access is checked again, if at all.
     pub revalidate: Option<Duration>,
     /// Errors in a row that close the stream.
     pub breaker_errors: u8,
 }
 
-/// After a reader's time is over it is tried once more, and given this part of its time, at most
-/// [`LAST_TRY_MAX`]: after a pause of the whole process everybody looks stalled until they had a turn.
+/// After a reader's deadline one more write is tried, and the reader gets this share of its deadline as a grace, at
+/// most [`LAST_TRY_MAX`]: after a pause of the whole process every reader looks stalled until its pump has run.
 const LAST_TRY_SHARE: u32 = 8;
 /// See [`LAST_TRY_SHARE`].
 const LAST_TRY_MAX: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ impl Policy {
         }
     }
 
-    /// What a reader is given after its time is over and it was tried once more.
+    /// The grace of a reader after its deadline, once one more write was tried.
     #[must_use]
     pub fn last_try(&self, time: Duration) -> Duration {
         (time / LAST_TRY_SHARE).min(LAST_TRY_MAX)

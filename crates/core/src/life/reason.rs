@@ -103,7 +103,7 @@ pub enum End {
     PeerClosed,
     /// The peer reset the connection.
     PeerReset,
-    /// The kernel gave the peer up: it acknowledged nothing.
+    /// The kernel closed the connection: the peer acknowledged nothing.
     PeerUnreachable,
     /// The peer kept sending behind its request.
     UnexpectedInput,

@@ -1,11 +1,11 @@
 //! Why events are gone: runs of one reason each.
 //!
-//! A reader is told the reason of just what it missed, so one reason for all that ever went would not be true.
+//! A reader is told the reason for exactly the events it missed, so one reason for a whole log would be wrong.
 //! Bounded: of more than [`RUNS_MAX`] runs the oldest takes the reason of the one after it.
 
 use crate::gap::GapReason;
 
-/// Runs that are remembered, at most. Reasons change only when expiry and eviction take turns.
+/// Runs that are remembered, at most. A new run begins only when expiry and eviction alternate.
 pub(super) const RUNS_MAX: usize = 8;
 
 /// Where a run ends (exclusive), and in the lowest bit whether its events expired; otherwise they were evicted.

@@ -83,7 +83,7 @@ impl Log {
         let lag_max = u64::try_from(self.limits.max_queue_size).unwrap_or(u64::MAX);
         let lag_start = if cursor.live { self.next().saturating_sub(lag_max) } else { 0 };
         if at < lag_start {
-            // What lies further back than a live reader may lag is lagged, whatever became of it since.
+            // Events further back than a live reader may lag are reported as lagged, even if they expired since.
             return Err((GapReason::Lagged, lag_start));
         }
         if let Some(gone) = self.gone.at(at) {
@@ -95,8 +95,8 @@ impl Log {
         frame.ok_or((GapReason::Expired, at + 1))
     }
 
-    /// The oldest event that a newcomer is given; the next one, if there is none. Looks at events only while
-    /// they have expired and cleanup has not come by.
+    /// The oldest event that a newcomer is given; the next one, if there is none. Steps over events that have
+    /// expired since the last cleanup only.
     fn oldest_for_newcomers(&self, now: Tick) -> u64 {
         let history = u64::try_from(self.limits.max_history).unwrap_or(u64::MAX);
         let mut oldest = self.first.max(self.next().saturating_sub(history));
@@ -119,7 +119,7 @@ impl Log {
         (if is_there { GapReason::Evicted } else { GapReason::Expired }, at + 1)
     }
 
-    /// The gaps that a newcomer is told who asked for `from` on and is given `oldest` on.
+    /// The gaps that a newcomer is told: it asked for events from `from` on and gets events from `oldest` on.
     fn missed_by_newcomer(&self, from: u64, oldest: u64, now: Tick) -> Vec<Gap> {
         let mut gaps: Vec<Gap> = Vec::new();
         let mut at = from;

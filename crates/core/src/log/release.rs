@@ -1,4 +1,4 @@
-//! Letting go: what expired, what memory pressure takes, and the ring's own room after a burst.
+//! Removing events: what expired, what memory pressure takes, and the ring's spare capacity after a burst.
 
 use super::{Log, cost};
 use crate::frame::Frame;
@@ -73,7 +73,7 @@ impl Log {
 
     pub(super) fn pop_front(&mut self, why: GapReason, freed: &mut Freed) {
         if let Some(kept) = self.kept.pop_front() {
-            // An event that had expired before is gone because of that, whatever pushes its number out now.
+            // An event that expired before is reported as expired, although its number is only evicted now.
             self.gone.note(self.first, if kept.frame.is_some() { why } else { GapReason::Expired });
             self.first += 1;
             if let Some(frame) = kept.frame {
@@ -84,12 +84,12 @@ impl Log {
         }
     }
 
-    /// Puts the ring in order: it begins with an event, its room fits what is in it, its events are counted.
+    /// Restores what must hold: the ring begins with an event, its capacity fits its contents, its events are counted.
     pub(super) fn after_letting_go(&mut self) {
         while self.kept.front().is_some_and(|kept| kept.frame.is_none()) {
             self.pop_front(GapReason::Expired, &mut Freed::default());
         }
-        // Its room is charged with the events that fill it, so little of it may be empty.
+        // The ring's capacity is charged with the events in it, so little of it may be unused.
         let spacious = self.kept.capacity() > SPARE_EVENTS && self.kept.len() < self.kept.capacity() / 4;
         if spacious || self.kept.is_empty() {
             self.kept.shrink_to_fit();

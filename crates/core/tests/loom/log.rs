@@ -8,7 +8,7 @@ use watertight_core::{Cursor, Epoch, EventCount, Frame, Log, LogLimits, Owner, R
 use crate::world::{Reader, append, check, session};
 
 #[test]
-fn between_replay_and_live_there_is_no_seam() {
+fn no_event_is_lost_or_doubled_between_replay_and_live() {
     for resume in [Resume::Live, Resume::All, Resume::Last(1)] {
         check(4, move || {
             let (_accounting, session) = session(4);
@@ -52,7 +52,7 @@ fn the_head_seen_without_the_lock_is_never_ahead_of_the_log() {
 }
 
 #[test]
-fn what_is_evicted_under_a_reader_s_hands_becomes_a_gap_and_nothing_else() {
+fn what_is_evicted_while_a_reader_reads_becomes_a_gap_and_nothing_else() {
     check(4, || {
         let (_accounting, session) = session(2);
         let publisher = thread::spawn({

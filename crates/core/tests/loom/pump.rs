@@ -1,4 +1,4 @@
-//! From a publisher to whoever reads: no news is slept over, none is told twice. The steps on both sides are
+//! From a publisher to whoever reads: no notification is lost, none comes twice. The steps on both sides are
 //! those of `mailbox.rs`, which the hub's threads call too; only the bell and the loop around them are a model's.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Mailbox {
 }
 
 #[test]
-fn leak_class_h_no_news_is_slept_over_however_publishers_and_pump_meet() {
+fn leak_class_h_no_notification_is_lost_in_any_order_of_publishers_and_pump() {
     check(4, || {
         let (accounting, session) = session(4);
         let mailbox = Mailbox::new();
@@ -65,7 +65,7 @@ fn leak_class_h_no_news_is_slept_over_however_publishers_and_pump_meet() {
 }
 
 #[test]
-fn a_publisher_that_goes_on_while_the_pump_reads_is_heard_to_the_end() {
+fn every_event_published_while_the_pump_reads_is_delivered() {
     check(4, || {
         let (_accounting, session) = session(4);
         let mailbox = Mailbox::new();

@@ -1,4 +1,4 @@
-//! What the models are made of: a session, a reader that counts, a bell that stays rung.
+//! What the models are made of: a session, a reader that counts, a bell that keeps a ring until somebody waits for it.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -58,7 +58,7 @@ pub(crate) fn append(log: &mut Log) {
     log.append(Frame::new(b"0\r\n\r\n", None), Tick::NEVER);
 }
 
-/// A reader that hears of every number once and in order.
+/// A reader that checks that it is told of every number once and in order.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) cursor: Cursor,
@@ -77,46 +77,46 @@ impl Reader {
     }
 
     pub(crate) fn read(&mut self, log: &Log) {
-        let mut hears_next = self.cursor.next;
+        let mut expects_next = self.cursor.next;
         let limit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
         let (events, missed) = (&mut self.events, &mut self.missed);
         log.read(&mut self.cursor, Tick::ZERO, limit, |piece| match piece {
             Piece::Event(number, _) => {
-                assert_eq!(number, hears_next, "skipped or doubled");
-                hears_next += 1;
+                assert_eq!(number, expects_next, "skipped or doubled");
+                expects_next += 1;
                 *events += 1;
             }
             Piece::Gap(gap) => {
-                assert_eq!(gap.from.map(|from| from.sequence), Some(hears_next), "skipped or doubled");
+                assert_eq!(gap.from.map(|from| from.sequence), Some(expects_next), "skipped or doubled");
                 *missed += gap.missed.unwrap();
-                hears_next = gap.to.sequence + 1;
+                expects_next = gap.to.sequence + 1;
             }
         });
-        assert_eq!(self.cursor.next, hears_next);
+        assert_eq!(self.cursor.next, expects_next);
     }
 }
 
 /// A wake-up that is not lost when it comes before the sleep, as an eventfd's is not.
 pub(crate) struct Bell {
     rung: Mutex<bool>,
-    heard: Condvar,
+    condition: Condvar,
 }
 
 impl Bell {
     pub(crate) fn new() -> Arc<Bell> {
-        Arc::new(Bell { rung: Mutex::new(false), heard: Condvar::new() })
+        Arc::new(Bell { rung: Mutex::new(false), condition: Condvar::new() })
     }
 
     pub(crate) fn ring(&self) {
         *self.rung.lock().unwrap() = true;
-        self.heard.notify_one();
+        self.condition.notify_one();
     }
 
     /// Sleeps until it rings. If it never does, the checker reports a deadlock.
     pub(crate) fn sleep(&self) {
         let mut rung = self.rung.lock().unwrap();
         while !std::mem::take(&mut *rung) {
-            rung = self.heard.wait(rung).unwrap();
+            rung = self.condition.wait(rung).unwrap();
         }
     }
 

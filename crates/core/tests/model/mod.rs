@@ -1,4 +1,4 @@
-//! The log as one would explain it on paper: every event there ever was, each with its fate.
+//! The log's model: every event ever appended, each with what became of it.
 //!
 //! Slow and obvious on purpose. It knows no ring, no index and no shortcut; it answers each question by looking
 //! at all events from the first.
