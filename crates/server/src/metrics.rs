@@ -20,7 +20,7 @@ use crate::dropped_lines::DroppedLines;
 pub struct Metrics(Registry);
 
 #[derive(Debug)]
-struct Books {
+struct HubCollector {
     hub: Hub,
     gate: Gate,
     dropped_lines: DroppedLines,
@@ -31,7 +31,11 @@ impl Metrics {
     #[must_use]
     pub fn new(hub: &Hub, gate: &Gate, dropped_lines: DroppedLines) -> Metrics {
         let mut registry = Registry::with_prefix("watertight");
-        registry.register_collector(Box::new(Books { hub: hub.clone(), gate: gate.clone(), dropped_lines }));
+        registry.register_collector(Box::new(HubCollector {
+            hub: hub.clone(),
+            gate: gate.clone(),
+            dropped_lines,
+        }));
         Metrics(registry)
     }
 
@@ -46,7 +50,7 @@ impl Metrics {
     }
 }
 
-impl Collector for Books {
+impl Collector for HubCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.counters(&mut encoder)?;
         self.gauges(&mut encoder)?;
@@ -54,7 +58,7 @@ impl Collector for Books {
     }
 }
 
-impl Books {
+impl HubCollector {
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let counters = self.hub.counters();
         let rows = [

@@ -91,7 +91,7 @@ impl Reading {
     /// What the stream begins with. The gaps that come first are told after it.
     fn opening(&mut self) -> Bytes {
         self.subscription.record().start_reading();
-        let retry = self.subscription.hub().inner.retry_hint();
+        let retry = self.subscription.hub().state.retry_hint();
         let (start, gap) = (self.subscription.start(), self.subscription.gaps().next());
         let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);
         Bytes::copy_from_slice(unchunk(&opening))
@@ -105,7 +105,7 @@ impl Reading {
                 Bytes::copy_from_slice(unchunk(crate::wire::gap_block(&mut self.encoder, &gap)))
             }
             Step::Closed(reason) => {
-                let retry = self.subscription.hub().inner.retry_hint();
+                let retry = self.subscription.hub().state.retry_hint();
                 Bytes::copy_from_slice(unchunk(crate::wire::closing_event(&mut self.encoder, reason, retry)))
             }
         }

@@ -38,8 +38,8 @@ use crate::shard::{ShardHandle, ShardThread};
 /// A hub. Cloning shares it; when the last clone and the last subscription are gone, its threads end.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    pub(crate) inner: Arc<HubState>,
-    /// Ends the threads when the last handle goes. The threads themselves hold `inner` only.
+    pub(crate) state: Arc<HubState>,
+    /// Ends the threads when the last handle goes. The threads themselves hold `state` only.
     _threads: Arc<Threads>,
 }
 
@@ -72,14 +72,14 @@ pub(crate) struct HubState {
     #[cfg(feature = "testing")]
     pub(crate) keeper_panic: AtomicBool,
     /// Where the next shedding begins, so that all sessions take their turn.
-    shed_place: Mutex<watertight_core::registry::ScanPoint>,
+    next_shed: Mutex<watertight_core::registry::ScanPoint>,
     /// Until when no room is looked for in others' history, milliseconds: there was none.
     nothing_to_shed_until: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Threads {
-    inner: Arc<HubState>,
+    state: Arc<HubState>,
     keeper: Mutex<Option<keeper::Keeper>>,
     shards: Mutex<Vec<ShardThread>>,
 }
@@ -95,8 +95,8 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.inner.stopping.store(true, Ordering::SeqCst);
-        self.inner.publish_gate.close();
+        self.state.stopping.store(true, Ordering::SeqCst);
+        self.state.publish_gate.close();
         drop(self.keeper.get_mut().take());
         // Each thread is told to end, then waited for.
         self.shards.get_mut().clear();
@@ -123,7 +123,7 @@ impl Hub {
             .collect::<std::io::Result<Vec<_>>>()?
             .into_iter()
             .unzip();
-        let inner = Arc::new(HubState {
+        let state = Arc::new(HubState {
             ledger: Ledger::new(),
             budget: Budget::new(config.memory_warning_bytes, config.memory_critical_bytes),
             registry: Registry::new(config.max_sessions),
@@ -139,52 +139,52 @@ impl Hub {
             keeper_turn: AtomicU64::new(clock.now().0),
             #[cfg(feature = "testing")]
             keeper_panic: AtomicBool::new(false),
-            shed_place: Mutex::default(),
+            next_shed: Mutex::default(),
             nothing_to_shed_until: AtomicU64::new(0),
             clock,
             config,
         });
         let threads = Arc::new(Threads {
-            inner: Arc::clone(&inner),
+            state: Arc::clone(&state),
             keeper: Mutex::new(None),
             shards: Mutex::new(Vec::new()),
         });
         for starter in starters {
-            let thread = starter.start(Arc::clone(&inner))?;
+            let thread = starter.start(Arc::clone(&state))?;
             threads.shards.lock().push(thread);
         }
-        *threads.keeper.lock() = Some(keeper::Keeper::start(Arc::clone(&inner))?);
-        Ok(Hub { inner, _threads: threads })
+        *threads.keeper.lock() = Some(keeper::Keeper::start(Arc::clone(&state))?);
+        Ok(Hub { state, _threads: threads })
     }
 
     /// The hub's figures.
     #[must_use]
     pub fn config(&self) -> &HubConfig {
-        &self.inner.config
+        &self.state.config
     }
 
     /// The book of resources.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
-        &self.inner.ledger
+        &self.state.ledger
     }
 
     /// The book of bytes.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
-        &self.inner.budget
+        &self.state.budget
     }
 
     /// The hub's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.inner.clock
+        &self.state.clock
     }
 
     /// Whether the hub has begun to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.inner.is_stopping()
+        self.state.is_stopping()
     }
 
     /// Checks a text as the name of a session.
@@ -192,39 +192,39 @@ impl Hub {
     /// # Errors
     /// When it cannot be one.
     pub fn name(&self, text: &str) -> Result<SessionName, watertight_core::InvalidSessionName> {
-        SessionName::new(text, self.inner.config.max_session_name_bytes)
+        SessionName::new(text, self.state.config.max_session_name_bytes)
     }
 
     /// The session of that name, if there is one.
     #[must_use]
     pub fn session(&self, name: &str) -> Option<Arc<Session>> {
-        self.inner.registry.get(name)
+        self.state.registry.get(name)
     }
 
-    /// Up to `limit` sessions from `place` on, and where the next page begins.
+    /// Up to `limit` sessions from `from` on, and where the next page begins.
     #[must_use]
     pub fn sessions(
         &self,
-        place: watertight_core::registry::ScanPoint,
+        from: watertight_core::registry::ScanPoint,
         limit: usize,
     ) -> (Vec<Arc<Session>>, Option<watertight_core::registry::ScanPoint>) {
-        self.inner.registry.page(place, limit)
+        self.state.registry.page(from, limit)
     }
 
     /// Ends a session: what is in its log is still delivered, then its subscribers are told `SESSION_ENDED`.
     /// `false`: there is no such session.
     pub fn end_session(&self, name: &str) -> bool {
-        let Some(session) = self.inner.registry.get(name) else { return false };
-        let removed = self.inner.registry.remove(&session);
-        self.inner.announce(&session);
+        let Some(session) = self.state.registry.get(name) else { return false };
+        let removed = self.state.registry.remove(&session);
+        self.state.announce(&session);
         removed.is_some()
     }
 
     /// Moves a manual clock and lets the pumps look at it.
     #[cfg(feature = "testing")]
     pub fn advance(&self, by: Duration) {
-        self.inner.clock.advance(by);
-        for shard in &self.inner.shards {
+        self.state.clock.advance(by);
+        for shard in &self.state.shards {
             shard.wake();
         }
         self._threads.wake_keeper();
@@ -233,13 +233,13 @@ impl Hub {
     /// Makes a pump panic at its next turn, to prove that its guards run and that it comes back.
     #[cfg(feature = "testing")]
     pub fn inject_panic(&self, shard: usize) {
-        self.inner.shards[shard].send(crate::shard::Work::Panic);
+        self.state.shards[shard].send(crate::shard::Work::Panic);
     }
 
     /// Makes the next `count` starts or waits of a pump fail, as when the kernel refuses them.
     #[cfg(feature = "testing")]
     pub fn inject_failures(&self, shard: usize, count: u32) {
-        self.inner.shards[shard].inject_failures(count);
+        self.state.shards[shard].inject_failures(count);
     }
 
     /// Makes a pump stand still until what this returns is dropped.
@@ -247,19 +247,19 @@ impl Hub {
     #[must_use]
     pub fn hold_pump(&self, shard: usize) -> std::sync::mpsc::SyncSender<()> {
         let (hold, held) = std::sync::mpsc::sync_channel(0);
-        self.inner.shards[shard].send(crate::shard::Work::Hold(held));
+        self.state.shards[shard].send(crate::shard::Work::Hold(held));
         hold
     }
 
     /// Makes the keeper panic at its next turn.
     #[cfg(feature = "testing")]
     pub fn inject_keeper_panic(&self) {
-        self.inner.keeper_panic.store(true, Ordering::SeqCst);
+        self.state.keeper_panic.store(true, Ordering::SeqCst);
     }
 
     /// One whole cleanup pass, now, on the caller's thread: what the keeper does every `cleanup_interval`.
     pub fn clean_up(&self) {
-        keeper::clean_up(&self.inner);
+        keeper::clean_up(&self.state);
     }
 
     /// Stops the hub: no newcomers and no more events; every subscriber reads what is there and is then told
@@ -267,36 +267,36 @@ impl Hub {
     /// not taken that at its end is cut off. Returns when no subscriber is left. Calling it again is harmless.
     /// Dropping the future leaves the hub stopping.
     pub async fn shutdown(&self, grace: Duration) {
-        self.inner.stopping.store(true, Ordering::SeqCst);
+        self.state.stopping.store(true, Ordering::SeqCst);
         // Whatever was taken is in its log, and announced, before any pump looks for the last time.
-        self.inner.publish_gate.close();
-        std::future::poll_fn(|context| self.inner.publish_gate.poll_left(context.waker())).await;
-        let now = self.inner.clock.now();
+        self.state.publish_gate.close();
+        std::future::poll_fn(|context| self.state.publish_gate.poll_left(context.waker())).await;
+        let now = self.state.clock.now();
         let finish = Finish {
             reason: CloseReason::ShuttingDown,
             close_at: now.after(grace - grace / 4),
             cut_off_at: now.after(grace),
         };
         let mut done = Vec::new();
-        for shard in &self.inner.shards {
+        for shard in &self.state.shards {
             let (tell, told) = tokio::sync::oneshot::channel();
             shard.send(crate::shard::Work::Shutdown { finish, tell });
             done.push(told);
         }
-        for task in self.inner.tasks.all() {
+        for task in self.state.tasks.all() {
             task.finish(finish);
         }
         for told in done {
             // An error means that the pump is gone, and its sockets with it.
             let _ = told.await;
         }
-        self.inner.tasks.gone().await;
+        self.state.tasks.gone().await;
     }
 
     /// What of the hub's own threads has made no turn for longer than it may: `None` if all work.
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
-        self.inner.stuck()
+        self.state.stuck()
     }
 }
 

@@ -125,7 +125,7 @@ impl Subscription {
         gaps: Vec<Gap>,
     ) -> Subscription {
         let session = Arc::clone(holdings.membership.session());
-        let record = TaskRecord::open(&hub.inner, &session, cursor.next, life, holdings);
+        let record = TaskRecord::open(&hub.state, &session, cursor.next, life, holdings);
         Subscription {
             record,
             end_if_dropped: End::Dropped,
@@ -224,7 +224,7 @@ impl Subscription {
         let mut more = !self.pending.is_empty();
         if self.pending.is_empty() {
             let (pending, cursor) = (&mut self.pending, &mut self.cursor);
-            let (now, one) = (self.hub.inner.clock.now(), ReadLimit { events: 1, bytes: usize::MAX });
+            let (now, one) = (self.hub.state.clock.now(), ReadLimit { events: 1, bytes: usize::MAX });
             (more, session_ended) = self.record.session().with_log(|log| {
                 log.read(cursor, now, one, |piece| pending.push_back(piece));
                 (log.next() > cursor.next, log.ended())
@@ -239,7 +239,7 @@ impl Subscription {
         let next = self.position().sequence + 1;
         let is_event = matches!(piece, Piece::Event(..));
         self.record.took(next, more || !self.pending.is_empty(), is_event);
-        self.hub.inner.counters.note_delivered(&piece);
+        self.hub.state.counters.note_delivered(&piece);
         Poll::Ready(Step::Piece(piece))
     }
 }

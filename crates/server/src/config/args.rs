@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, builder::ValueParser};
 
 use super::limits::{Config, SETTINGS};
-use super::setting::{NAMES, Setting, place};
+use super::setting::{NAMES, Setting, row_of};
 
 /// The id of the flag that names the file; no key has this name.
 const CONFIG: &str = "config";
@@ -20,7 +20,7 @@ const CONFIG: &str = "config";
 pub struct ConfigArgs {
     /// `--config FILE`.
     pub config: Option<PathBuf>,
-    /// The flags that were given: the place in the table and the values, in the table's order.
+    /// The flags that were given: the row in the table and the values, in the table's order.
     given: Vec<(usize, Vec<OsString>)>,
 }
 
@@ -33,7 +33,7 @@ impl ConfigArgs {
     /// As if `--key value` stood on the command line as well. A key that does not exist is ignored
     /// and gives `false`.
     pub fn set(&mut self, key: &str, value: impl AsRef<OsStr>) -> bool {
-        let Some(at) = place(key) else { return false };
+        let Some(at) = row_of(key) else { return false };
         let value = vec![value.as_ref().to_owned()];
         match self.given.binary_search_by_key(&at, |(at, _)| *at) {
             Ok(there) => self.given[there].1 = value,
@@ -42,7 +42,7 @@ impl ConfigArgs {
         true
     }
 
-    /// The flags that were given, with their place in the table.
+    /// The flags that were given, with their row in the table.
     pub(super) fn given(&self) -> impl Iterator<Item = (usize, &[OsString])> {
         self.given.iter().map(|(at, values)| (*at, values.as_slice()))
     }

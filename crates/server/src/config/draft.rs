@@ -8,7 +8,7 @@ use super::error::{ConfigError, Origin, Problem};
 use super::kind::Raw;
 use super::limits::{Config, SETTINGS};
 use super::relations::RELATIONS;
-use super::setting::place;
+use super::setting::row_of;
 use super::{Loaded, Origins};
 
 /// Where somebody finds all names who wrote one that resembles none.
@@ -65,7 +65,7 @@ impl Draft {
 
     /// Checks what settings owe each other and closes the draft.
     pub(super) fn finish(mut self) -> Result<Loaded, ConfigError> {
-        let taken = |key: &str| place(key).is_some_and(|at| !self.refused[at]);
+        let taken = |key: &str| row_of(key).is_some_and(|at| !self.refused[at]);
         for relation in RELATIONS {
             let known = !self.blind && relation.keys.iter().all(|key| taken(key));
             if known && !relation.holds(&self.config) {

@@ -1,4 +1,4 @@
-//! The TOML file: read, parsed, and each key handed on with the place where it stands.
+//! The TOML file: read, parsed, and each key handed on with its line and column.
 //!
 //! All settings stand at the top level. Knows no single key and no value's form.
 
@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::Draft;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::kind::Raw;
-use super::setting::place;
+use super::setting::row_of;
 use super::suggest::nearest_key;
 
 /// How large a file may be. A hundred times what all settings take: more is not a configuration.
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         let mut entries: Vec<_> = table.get_ref().iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in entries {
-            match place(key.get_ref()) {
+            match row_of(key.get_ref()) {
                 Some(at) => {
                     let origin = self.origin(value.span().start);
                     draft.offer(at, origin, &raw(value.get_ref()), &self.written(value.span()));
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
 
     fn unknown(&self, key: &str, span: Range<usize>, value: &DeValue<'_>) -> Problem {
         let inside = value.as_table().and_then(|table| {
-            table.keys().map(|key| key.get_ref().as_ref()).find(|key| place(key).is_some())
+            table.keys().map(|key| key.get_ref().as_ref()).find(|key| row_of(key).is_some())
         });
         let advice = match (inside, nearest_key(key)) {
             (Some(known), _) => {

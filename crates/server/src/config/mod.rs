@@ -62,6 +62,6 @@ pub struct Origins(Vec<Origin>);
 impl Origins {
     /// Where the value of `key` came from; `None` if there is no such key.
     pub fn of(&self, key: &str) -> Option<&Origin> {
-        self.0.get(setting::place(key)?)
+        self.0.get(setting::row_of(key)?)
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::cross_origin::AllowedOrigins;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::limits::{Config, SETTINGS};
-use super::setting::place;
+use super::setting::row_of;
 
 /// A rule between two settings.
 pub(super) struct Relation {
@@ -144,7 +144,7 @@ impl Relation {
     /// one of the higher precedence if both were written.
     pub(super) fn broken(&self, config: &Config, origins: &[Origin]) -> Problem {
         let [first, second] = self.keys.map(|key| {
-            let at = place(key).unwrap_or_default();
+            let at = row_of(key).unwrap_or_default();
             (key, (SETTINGS[at].plain)(config).toml(), &origins[at])
         });
         let at_first = matches!(self.rule, Rule::Other { .. }) || rank(first.2) >= rank(second.2);
@@ -184,7 +184,7 @@ fn change(one: &str, other: &str) -> String {
 
 /// The value of a key in the base unit it is compared in with others.
 fn amount(config: &Config, key: &str) -> Option<u128> {
-    let setting = &SETTINGS[place(key)?];
+    let setting = &SETTINGS[row_of(key)?];
     Some(u128::from((setting.amount)(config)?) * u128::from(setting.form.unit?.scale()))
 }
 

@@ -62,8 +62,8 @@ pub(super) static NAMES: LazyLock<Vec<Names>> = LazyLock::new(|| {
     SETTINGS.iter().map(names).collect()
 });
 
-/// The row of a key, by its place in the table.
-pub(super) fn place(key: &str) -> Option<usize> {
+/// The number of a key's row in the table.
+pub(super) fn row_of(key: &str) -> Option<usize> {
     SETTINGS.iter().position(|setting| setting.key == key)
 }
 

@@ -14,10 +14,10 @@ use crate::state::App;
 /// `GET /connections?cursor=&limit=`: a page, in no particular order.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
     let (shard, slot) = parse_cursor(&query)?;
-    let place = ConnectionScanPoint { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
-    let (page, next) = app.hub.connections(place, page_size(&query)?).await;
+    let from = ConnectionScanPoint { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
+    let (page, next) = app.hub.connections(from, page_size(&query)?).await;
     let connections: Vec<Value> = page.iter().map(summary).collect();
-    let next = next.map(|place| page_cursor(place.shard, place.slot as usize));
+    let next = next.map(|next| page_cursor(next.shard, next.slot as usize));
     let total = app.hub.stats().subscribers;
     Ok(Json(json!({ "connections": connections, "total": total, "next": next })))
 }

@@ -43,7 +43,7 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
     let (stripe, key) = parse_cursor(&query)?;
     let (page, next) = app.hub.sessions(ScanPoint { stripe, key }, page_size(&query)?);
     let sessions: Vec<Value> = page.iter().map(|session| summary(&app, session)).collect();
-    let next = next.map(|place| page_cursor(place.stripe, place.key));
+    let next = next.map(|next| page_cursor(next.stripe, next.key));
     Ok(Json(json!({ "sessions": sessions, "total": app.hub.stats().sessions, "next": next })))
 }
 

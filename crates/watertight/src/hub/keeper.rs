@@ -217,8 +217,8 @@ pub(super) fn clean_up(hub: &Arc<HubState>) {
     let begun = hub.clock.now();
     let ttl = hub.config.session_ttl;
     let (mut freed, mut sessions) = (Freed::default(), 0);
-    let mut place = Some(ScanPoint::default());
-    while let Some(at) = place {
+    let mut next = Some(ScanPoint::default());
+    while let Some(at) = next {
         let now = hub.clock.now();
         let idle = |session: &Session| now.since(session.last_activity()) > ttl;
         let swept = hub.registry.slice(at, idle, |session| {
@@ -226,7 +226,7 @@ pub(super) fn clean_up(hub: &Arc<HubState>) {
         });
         hub.counters.sessions_expired.fetch_add(swept.sessions as u64, Ordering::Relaxed);
         sessions += swept.sessions;
-        place = swept.next;
+        next = swept.next;
         fire_tasks(hub);
         std::thread::yield_now();
     }

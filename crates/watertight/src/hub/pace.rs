@@ -36,7 +36,7 @@ impl Drop for PacedGuard<'_> {
 
 impl HubState {
     /// How far behind readers may be: by half of `max_queue_size`, or of what the log holds, where large events
-    /// fill its bytes long before its slots.
+    /// fill its bytes long before its count of events.
     pub(crate) fn near(&self, session: &Session) -> u64 {
         let full = self.config.max_history_bytes_per_session / 2;
         let held = session.with_log(|log| if log.bytes() > full { log.events() } else { usize::MAX });

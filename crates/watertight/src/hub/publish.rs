@@ -38,7 +38,7 @@ impl Appended {
     /// the events.
     pub async fn paced(self) -> Positions {
         if let Some(session) = &self.session {
-            self.hub.inner.pace(session, self.begun).await;
+            self.hub.state.pace(session, self.begun).await;
         }
         self.positions
     }
@@ -52,10 +52,10 @@ impl Hub {
     /// # Errors
     /// When the event is refused; then it is not in the log.
     pub async fn publish(&self, session: &str, event: Event) -> Result<Position, PublishError> {
-        let begun = self.inner.clock.now();
+        let begun = self.state.clock.now();
         let (position, session) = self.append(session, &event)?;
         drop(event);
-        self.inner.pace(&session, begun).await;
+        self.state.pace(&session, begun).await;
         Ok(position)
     }
 
@@ -76,11 +76,11 @@ impl Hub {
     /// # Errors
     /// When an event is refused, or the batch as a whole; then none of it is in the log.
     pub async fn append_batch(&self, session: &str, events: &[Event]) -> Result<Appended, BatchError> {
-        let inner = &self.inner;
-        let begun = inner.clock.now();
+        let state = &self.state;
+        let begun = state.clock.now();
         let name = self.name(session).map_err(PublishError::from)?;
         for (index, event) in events.iter().enumerate() {
-            inner.check(event).map_err(|error| BatchError { index: Some(index), error })?;
+            state.check(event).map_err(|error| BatchError { index: Some(index), error })?;
         }
         match events {
             [] => {
@@ -88,17 +88,17 @@ impl Hub {
                 return Ok(Appended { hub: self.clone(), session: None, positions, begun });
             }
             [event] => {
-                let (position, session) = inner.append_one(&name, event)?;
+                let (position, session) = state.append_one(&name, event)?;
                 let positions = Positions::new(position, 1);
                 return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
             }
             _ => {}
         }
-        let bytes = inner.batch_bytes(events)?;
+        let bytes = state.batch_bytes(events)?;
         loop {
-            let session = inner.session_with_room(&name, false).map_err(PublishError::from)?;
-            inner.wait_for_room(&session, begun, (events.len(), bytes)).await;
-            match inner.append_whole(&session, events, bytes, begun)? {
+            let session = state.session_with_room(&name, false).map_err(PublishError::from)?;
+            state.wait_for_room(&session, begun, (events.len(), bytes)).await;
+            match state.append_whole(&session, events, bytes, begun)? {
                 Attempt::Appended(positions) => {
                     return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
                 }
@@ -119,8 +119,8 @@ impl Hub {
 
     fn append(&self, session: &str, event: &Event) -> Result<(Position, Arc<Session>), PublishError> {
         let name = self.name(session)?;
-        self.inner.check(event)?;
-        self.inner.append_one(&name, event)
+        self.state.check(event)?;
+        self.state.append_one(&name, event)
     }
 
     /// Checks an event without publishing it.
@@ -128,7 +128,7 @@ impl Hub {
     /// # Errors
     /// As [`Hub::publish`] would.
     pub fn check(&self, event: &Event) -> Result<(), PublishError> {
-        self.inner.check(event)
+        self.state.check(event)
     }
 }
 

@@ -27,7 +27,7 @@ impl Hub {
     /// # Errors
     /// When there is no room even so.
     pub fn charge(&self, owner: Owner, bytes: usize) -> Result<Permit, Exhausted> {
-        self.inner.charge(owner, bytes, None)
+        self.state.charge(owner, bytes, None)
     }
 }
 
@@ -97,7 +97,7 @@ impl HubState {
 
     /// The same until `bytes` are free.
     fn shed_slice(&self, bytes: usize) -> Freed {
-        let mut scan = self.shed_place.lock();
+        let mut scan = self.next_shed.lock();
         let mut freed = Freed::default();
         let never = |_: &Session| false;
         let swept = self.registry.slice(*scan, never, |session| {

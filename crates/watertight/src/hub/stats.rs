@@ -78,23 +78,23 @@ impl Hub {
     /// The figures now. O(1): no lock is held over sessions.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let inner = &self.inner;
+        let state = &self.state;
         Stats {
-            sessions: inner.registry.len(),
-            events: inner.events_held.get(),
-            subscribers: inner.ledger.live(Kind::Subscription),
-            used_bytes: inner.budget.used(),
-            observed_bytes: inner.budget.observed(),
-            owners: Owner::ALL.iter().map(|owner| (owner.name(), inner.budget.used_by(*owner))).collect(),
-            rung: inner.budget.rung(),
-            ledger: Kind::ALL.iter().map(|kind| (kind.name(), inner.ledger.counts(*kind))).collect(),
-            uptime_ms: inner.clock.now().0,
+            sessions: state.registry.len(),
+            events: state.events_held.get(),
+            subscribers: state.ledger.live(Kind::Subscription),
+            used_bytes: state.budget.used(),
+            observed_bytes: state.budget.observed(),
+            owners: Owner::ALL.iter().map(|owner| (owner.name(), state.budget.used_by(*owner))).collect(),
+            rung: state.budget.rung(),
+            ledger: Kind::ALL.iter().map(|kind| (kind.name(), state.ledger.counts(*kind))).collect(),
+            uptime_ms: state.clock.now().0,
         }
     }
 
     /// The counters themselves.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.inner.counters
+        &self.state.counters
     }
 }

@@ -43,13 +43,13 @@ impl Hub {
         options: SubscribeOptions,
     ) -> Result<Subscription, SubscribeError> {
         let name = self.name(session)?;
-        self.inner.admit()?;
-        let permit = self.inner.charge(Owner::Subscribers, SUBSCRIBER_OVERHEAD_BYTES, None)?;
-        let now = self.inner.clock.now();
-        let replay = self.inner.budget.rung() < Rung::NoReplay;
+        self.state.admit()?;
+        let permit = self.state.charge(Owner::Subscribers, SUBSCRIBER_OVERHEAD_BYTES, None)?;
+        let now = self.state.clock.now();
+        let replay = self.state.budget.rung() < Rung::NoReplay;
         loop {
-            let joined = self.inner.session_with_room(&name, true)?;
-            let membership = Membership::new(&self.inner, joined);
+            let joined = self.state.session_with_room(&name, true)?;
+            let membership = Membership::new(&self.state, joined);
             let located = membership.session().with_log(|log| {
                 (!log.ended()).then(|| {
                     let (cursor, gaps) = log.locate(resume, replay, now);
@@ -58,16 +58,16 @@ impl Hub {
             });
             // Ended between look-up and lock: leave it and make a new one.
             let Some((cursor, gaps, start)) = located else { continue };
-            self.inner.counters.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
+            self.state.counters.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
             let holdings = Holdings {
-                _entry: self.inner.ledger.open(Kind::Subscription).and(Kind::Timer),
+                _entry: self.state.ledger.open(Kind::Subscription).and(Kind::Timer),
                 membership,
                 _permit: permit,
             };
-            let life = self.inner.begin_life(options, now);
+            let life = self.state.begin_life(options, now);
             let subscription = Subscription::new(self.clone(), life, holdings, (cursor, start), gaps);
             // Looked at again behind the registration: a stop that has told everybody would not tell this one.
-            if self.inner.is_stopping() {
+            if self.state.is_stopping() {
                 return Err(SubscribeError::ShuttingDown);
             }
             return Ok(subscription);

@@ -59,7 +59,7 @@ pub(super) fn adopt(decision: Decision, stream: TcpStream, guard: ConnectionGuar
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, %peer, "the socket was lost on its way to a pump"),
     };
-    let hub = Arc::clone(&decision.subscription.hub().inner);
+    let hub = Arc::clone(&decision.subscription.hub().state);
     let Decision { head, framing, subscription } = decision;
     // One that has ended meanwhile, or finds no pump that works, ends here: the socket closes.
     if let (Some(parts), Some(shard)) = (subscription.into_parts(), hub.next_shard()) {

@@ -50,7 +50,7 @@ impl Shard<'_> {
         );
         let index = self.index();
         let key = self.groups.of_session(&session, index);
-        session.slot(index).joined(conn.cursor.next, conn.cursor.live);
+        session.view(index).joined(conn.cursor.next, conn.cursor.live);
         let slot = self.sockets.insert(conn);
         if let Some(group) = self.groups.get_mut(key)
             && let Some(conn) = self.sockets.get_mut(slot)

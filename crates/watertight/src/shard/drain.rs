@@ -126,7 +126,7 @@ impl Shard<'_> {
     /// A socket has caught up by itself: what publishers and shedding know of its group may be too old.
     fn caught_up(&mut self, slot: u32) {
         let Some(conn) = self.sockets.get(slot) else { return };
-        let view = conn.session().slot(self.index());
+        let view = conn.session().view(self.index());
         if view.oldest() < conn.cursor.next
             && let Some(key) = view.group()
         {

@@ -58,7 +58,7 @@ impl Shard<'_> {
                 .for_each(|failed| failed.0 = moved.to);
         }
         self.timers.limit(self.sockets.end());
-        let (key, member) = (conn.session().slot(self.index()).group(), conn.cold.member);
+        let (key, member) = (conn.session().view(self.index()).group(), conn.cold.member);
         if let Some(key) = key {
             self.leave_group(key, member as usize);
         }
@@ -86,7 +86,7 @@ impl Shard<'_> {
     /// A socket got another slot: its group's list of members says so.
     fn rename_member(&mut self, slot: u32) {
         let Some(conn) = self.sockets.get(slot) else { return };
-        let (key, member) = (conn.session().slot(self.index()).group(), conn.cold.member as usize);
+        let (key, member) = (conn.session().view(self.index()).group(), conn.cold.member as usize);
         if let Some(entry) =
             key.and_then(|key| self.groups.get_mut(key)).and_then(|group| group.members.get_mut(member))
         {

@@ -46,9 +46,9 @@ impl Group {
 
     /// Tells publishers, and whoever sheds history, how far behind the members are.
     pub(super) fn publish_slowest(&self, slowest: Slowest) {
-        let slot = self.session.slot(self.shard as usize);
-        slot.set_served(slowest.reading);
-        slot.set_oldest(slowest.any);
+        let view = self.session.view(self.shard as usize);
+        view.set_served(slowest.reading);
+        view.set_oldest(slowest.any);
     }
 
     /// Whether other readers of the session have come to `next`.
@@ -59,7 +59,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.session.slot(self.shard as usize).set_group(None);
+        self.session.view(self.shard as usize).set_group(None);
     }
 }
 
@@ -90,11 +90,11 @@ impl Groups {
     /// The group of that session, made if there is none. It is announced to publishers before the log is read
     /// for its first member, so no event falls between.
     pub(super) fn of_session(&mut self, session: &Arc<Session>, shard: usize) -> u32 {
-        if let Some(key) = session.slot(shard).group() {
+        if let Some(key) = session.view(shard).group() {
             return key;
         }
         let key = self.table.insert(Group::new(Arc::clone(session), shard));
-        session.slot(shard).set_group(Some(key));
+        session.view(shard).set_group(Some(key));
         key
     }
 
@@ -161,7 +161,7 @@ impl Groups {
         drop(self.table.remove(key));
         let Some((_, to)) = self.table.compact_one() else { return };
         if let Some(group) = self.table.get(to) {
-            group.session.slot(group.shard as usize).set_group_number(to);
+            group.session.view(group.shard as usize).set_group_number(to);
             if group.queued {
                 self.passes.push_back(to);
             }

@@ -125,7 +125,7 @@ impl Hub {
         limit: usize,
     ) -> (Vec<ConnectionInfo>, Option<ConnectionScanPoint>) {
         let mut page = Vec::new();
-        while let Some(shard) = self.inner.shards.get(from.shard) {
+        while let Some(shard) = self.state.shards.get(from.shard) {
             let (tell, told) = oneshot::channel();
             shard.send(Work::List { from: from.slot, limit: limit - page.len(), tell });
             // A pump that is ending has no connections to show.
@@ -138,9 +138,9 @@ impl Hub {
             }
             from = ConnectionScanPoint { shard: from.shard + 1, slot: 0 };
         }
-        let now = self.inner.clock.now();
+        let now = self.state.clock.now();
         // One more than fits says whether there is another page.
-        for (key, record) in self.inner.tasks.page(from.slot, limit - page.len() + 1) {
+        for (key, record) in self.state.tasks.page(from.slot, limit - page.len() + 1) {
             if page.len() == limit {
                 return (page, Some(ConnectionScanPoint { slot: key, ..from }));
             }
@@ -153,12 +153,12 @@ impl Hub {
     pub async fn disconnect(&self, id: ConnectionId) -> bool {
         let reason = CloseReason::Disconnected;
         if let Some(shard) = id.shard {
-            let Some(shard) = self.inner.shards.get(usize::from(shard)) else { return false };
+            let Some(shard) = self.state.shards.get(usize::from(shard)) else { return false };
             let (tell, told) = oneshot::channel();
             shard.send(Work::Close { number: id.number, reason, tell });
             return told.await.unwrap_or(false);
         }
-        let record = self.inner.tasks.find(id.number);
+        let record = self.state.tasks.find(id.number);
         let Some(record) = record else { return false };
         record.close(reason);
         true

@@ -110,7 +110,7 @@ impl Shard<'_> {
         while budget > 0
             && let Some(session) = self.looks.waiting.pop_front()
         {
-            let Some(key) = session.slot(self.index()).group() else { continue };
+            let Some(key) = session.view(self.index()).group() else { continue };
             let (looked_at, is_done) = self.look_on(key, budget);
             budget = budget.saturating_sub(looked_at.max(1));
             if !is_done {

@@ -25,7 +25,7 @@ impl Shard<'_> {
             if self.is_home_of(session) {
                 mailbox::wake_tasks(session, self.now, &mut self.tasks);
             }
-            if let Some(key) = session.slot(index).group() {
+            if let Some(key) = session.view(index).group() {
                 self.groups.queue_pass(key);
             }
         });

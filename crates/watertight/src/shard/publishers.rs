@@ -41,7 +41,7 @@ impl Publishers {
 impl Shard<'_> {
     /// A publisher began to wait for this session's readers.
     pub(super) fn publisher_waits(&mut self, session: Arc<Session>) {
-        if let Some(key) = session.slot(self.index()).group() {
+        if let Some(key) = session.view(self.index()).group() {
             self.want_look(key, 0);
         }
         self.readers_came_nearer(&session);
@@ -72,7 +72,7 @@ impl Shard<'_> {
             let Some(session) = self.publishers.sessions.get(self.publishers.at).map(Arc::clone) else {
                 break;
             };
-            if let Some(key) = session.slot(self.index()).group() {
+            if let Some(key) = session.view(self.index()).group() {
                 self.want_look(key, u32::try_from(waited_ms).unwrap_or(u32::MAX));
             }
             if wake_all {
@@ -97,11 +97,11 @@ impl Shard<'_> {
             self.publishers.at += 1;
             return;
         }
-        let slot = session.slot(self.index());
-        slot.end_paced();
+        let view = session.view(self.index());
+        view.end_paced();
         self.publishers.sessions.swap_remove(self.publishers.at);
         // One that came in between found the mark still set and sent nothing.
-        if session.has_paced() && slot.begin_paced() {
+        if session.has_paced() && view.begin_paced() {
             self.publishers.sessions.push(Arc::clone(session));
         }
         if self.publishers.sessions.is_empty() {

@@ -83,9 +83,9 @@ fn announce_all(handle: &ShardHandle, hub: &HubState) {
             at,
             |_| false,
             |session| {
-                let slot = session.slot(handle.index());
-                slot.clear();
-                slot.end_paced();
+                let view = session.view(handle.index());
+                view.clear();
+                view.end_paced();
                 hub.announce(session);
                 if session.has_paced() {
                     hub.announce_paced(session);
@@ -100,8 +100,8 @@ impl HubState {
     /// Asks the pumps of a session's readers, and its home, to look after publishers that wait.
     pub(crate) fn announce_paced(&self, session: &Arc<watertight_core::Session>) {
         let home = self.home_of(session).map(|shard| shard.index());
-        for (slot, shard) in session.slots().iter().zip(&self.shards) {
-            if (slot.group().is_some() || home == Some(shard.index())) && slot.begin_paced() {
+        for (view, shard) in session.views().iter().zip(&self.shards) {
+            if (view.group().is_some() || home == Some(shard.index())) && view.begin_paced() {
                 shard.send(Work::Paced(Arc::clone(session)));
             }
         }

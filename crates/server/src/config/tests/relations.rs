@@ -3,7 +3,7 @@
 use super::super::error::Mistake;
 use super::super::limits::Config;
 use super::super::relations::{RELATIONS, Rule};
-use super::super::setting::place;
+use super::super::setting::row_of;
 use super::*;
 
 /// For each rule, in its order, a file that breaks it and no other, and what is said first.
@@ -105,7 +105,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[test]
 fn every_rule_is_kept_by_the_defaults_and_names_two_settings() {
     for relation in RELATIONS {
-        assert!(relation.keys.iter().all(|key| place(key).is_some()), "{:?}", relation.keys);
+        assert!(relation.keys.iter().all(|key| row_of(key).is_some()), "{:?}", relation.keys);
         assert!(relation.holds(&Config::default()), "{:?}", relation.keys);
     }
 }
