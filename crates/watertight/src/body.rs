@@ -19,8 +19,8 @@ use watertight_wire::{Encoder, HEARTBEAT, unchunk};
 
 use crate::subscription::{Step, Subscription};
 
-/// A subscription on its way to whoever delivers it: the body, or the pump that takes the socket over. Stands
-/// in the response's extensions until one of them takes it.
+/// A subscription that waits for its delivery: the body, or the pump that takes the socket over. It is in the
+/// response's extensions until one of them takes it.
 #[derive(Debug, Clone)]
 pub struct StreamHandle(Arc<Mutex<Option<Subscription>>>);
 
@@ -60,7 +60,7 @@ impl AsRef<[u8]> for EventBytes {
     }
 }
 
-/// The head of a stream: its type, what keeps proxies from buffering it, and what silence means.
+/// The head of a stream: its type, and the headers that keep proxies from buffering it.
 #[must_use]
 pub fn stream_headers(heartbeat: Duration) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);

@@ -1,6 +1,6 @@
 //! The gate: how many connections there may be, in all and per address.
 //!
-//! At capacity newcomers are refused; nobody is evicted to make room.
+//! At capacity newcomers are refused; existing connections are never dropped to make room.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -32,7 +32,8 @@ struct GateState {
     max_per_address: usize,
     live: AtomicUsize,
     refused: AtomicU64,
-    /// Addresses with connections; an address without any is taken out, so the map is as small as the crowd.
+    /// Addresses with connections; an address without any is taken out, so the map holds no more entries than
+    /// there are connected addresses.
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -63,7 +64,7 @@ impl Gate {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lets a connection in; what becomes of one that is not is for the caller to count.
+    /// Lets a connection in; a refusal is counted by the caller.
     pub(crate) fn try_admit(&self, address: IpAddr) -> Result<ConnectionGuard, Refused> {
         let room = |live: usize| (live < self.0.max_connections).then_some(live + 1);
         let counted = self.0.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);

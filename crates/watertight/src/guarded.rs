@@ -1,5 +1,5 @@
-//! A listener for those who stay with `axum::serve` (or another server): counted connections, dead peers
-//! noticed, and a write deadline that holds although nobody polls the body.
+//! A listener for applications that use `axum::serve` (or another server): connections are counted, dead peers
+//! are noticed, and the write deadline holds even while the body is not polled.
 
 use std::io;
 use std::net::SocketAddr;
@@ -139,7 +139,7 @@ impl<S: Transport> GuardedStream<S> {
         GuardedStream { inner, deadlines: (write_deadline, half_open), stalled: None, guard: None }
     }
 
-    /// Keeps the connection's place for as long as the stream lives.
+    /// Keeps the connection counted for as long as the stream lives.
     #[must_use]
     pub fn holding(mut self, guard: ConnectionGuard) -> GuardedStream<S> {
         self.guard = Some(guard);
@@ -151,7 +151,7 @@ impl<S: Transport> GuardedStream<S> {
         &self.inner
     }
 
-    /// The stream itself and its place at the gate.
+    /// The stream itself and its guard of the gate.
     pub fn into_parts(self) -> (S, Option<ConnectionGuard>) {
         (self.inner, self.guard)
     }
@@ -203,7 +203,7 @@ fn guard_write<T, S: Transport>(
     });
     match timer.poll_over(context) {
         Poll::Ready(()) => {
-            // What waits for a peer that takes nothing is of no use to anybody.
+            // The peer does not read what waits, so there is no use in sending it.
             inner.set_hard_close();
             Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer accepts no bytes")))
         }

@@ -1,4 +1,4 @@
-//! The hub: sessions, pumps, the two books, and the one delivery path between them.
+//! The hub: sessions, pumps, ledger and budget, and the one delivery path between them.
 //!
 //! Knows nothing of HTTP. Owns its threads: one pump per shard and one keeper (cleanup and memory ladder);
 //! dropping the last handle ends them and waits for them.
@@ -71,9 +71,9 @@ pub(crate) struct HubState {
     pub(crate) keeper_turn: AtomicU64,
     #[cfg(feature = "testing")]
     pub(crate) keeper_panic: AtomicBool,
-    /// Where the next shedding begins, so that all sessions take their turn.
+    /// Where the next shedding begins, so that all sessions are shed in turn.
     next_shed: Mutex<watertight_core::registry::ScanPoint>,
-    /// Until when no room is looked for in others' history, milliseconds: there was none.
+    /// Until when other sessions' history is not searched for room, milliseconds: the last search found none.
     nothing_to_shed_until: AtomicU64,
 }
 
@@ -163,13 +163,13 @@ impl Hub {
         &self.state.config
     }
 
-    /// The book of resources.
+    /// The ledger: counts of all resources.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.state.ledger
     }
 
-    /// The book of bytes.
+    /// The budget: all bytes that are charged.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.state.budget
@@ -263,12 +263,12 @@ impl Hub {
     }
 
     /// Stops the hub: no newcomers and no more events; every subscriber reads what is there and is then told
-    /// `SHUTTING_DOWN`. Who has not come so far when three quarters of `grace` are over is told then, and who has
-    /// not taken that at its end is cut off. Returns when no subscriber is left. Calling it again is harmless.
-    /// Dropping the future leaves the hub stopping.
+    /// `SHUTTING_DOWN`. A subscriber that has not read everything after three quarters of `grace` is told then,
+    /// and one that has not taken its closing event at the end of `grace` is cut off. Returns when no
+    /// subscriber is left. Calling it again is harmless. Dropping the future leaves the hub stopping.
     pub async fn shutdown(&self, grace: Duration) {
         self.state.stopping.store(true, Ordering::SeqCst);
-        // Whatever was taken is in its log, and announced, before any pump looks for the last time.
+        // Every accepted event is in its log, and announced, before any pump looks for the last time.
         self.state.publish_gate.close();
         std::future::poll_fn(|context| self.state.publish_gate.poll_left(context.waker())).await;
         let now = self.state.clock.now();
@@ -293,7 +293,7 @@ impl Hub {
         self.state.tasks.gone().await;
     }
 
-    /// What of the hub's own threads has made no turn for longer than it may: `None` if all work.
+    /// Which of the hub's threads has made no turn for too long; `None` if all work.
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
         self.state.stuck()
@@ -305,7 +305,8 @@ impl HubState {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// When a subscriber is to come back: jittered, so that a crowd does not come back at once.
+    /// When a subscriber is to come back: jittered, so that many subscribers do not reconnect at the same
+    /// instant.
     pub(crate) fn retry_hint(&self) -> Duration {
         let base = u64::try_from(self.config.retry.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(base / 2 + fastrand::u64(0..=base))

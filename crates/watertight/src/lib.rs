@@ -23,7 +23,7 @@
 //! | `shard` | the pumps: threads that own sockets |
 //! | [`body`] | a subscription as an HTTP body |
 //! | [`serve`] | the accept loop, with a time limit for each phase |
-//! | [`guarded`] | [`GuardedListener`], for those who stay with `axum::serve` |
+//! | [`guarded`] | [`GuardedListener`], for applications that use `axum::serve` |
 //! | [`gate`] | how many connections there may be |
 //! | [`config`], [`event`], [`error`], [`clock`] | what they say |
 

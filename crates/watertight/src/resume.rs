@@ -1,4 +1,5 @@
-//! From a client's words to a [`Resume`]: hostile input, hence total and bounded.
+//! From a client's text to a [`Resume`]. The input may be hostile, so every text has a result and the work is
+//! bounded.
 
 use watertight_core::Resume;
 use watertight_core::limits::RESUME_TEXT_BYTES_MAX;

@@ -96,7 +96,7 @@ impl Default for ServeLimits {
     }
 }
 
-/// A server: a hub, a router that hands out subscriptions, and limits.
+/// A server: a hub, a router that answers with subscriptions, and limits.
 pub struct Server {
     hub: Hub,
     router: Router,
@@ -116,7 +116,7 @@ struct Shared {
     always_answered: AlwaysAnswered,
     /// Requests in flight.
     requests: FairPermits,
-    /// Connections beyond those that there may be: for health and for refusals. Beyond these they are closed.
+    /// Connections kept back beyond the limit, for health and for refusals. Any more are closed at once.
     reserve: FairPermits,
     /// Connections that are served although the budget is full.
     spare: FairPermits,

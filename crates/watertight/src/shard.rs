@@ -2,11 +2,12 @@
 //!
 //! The pump takes the sessions that have news, walks their sockets and writes everything new with one system
 //! call each; no task is woken per subscriber and event. While a pass runs, new events gather, and the next
-//! pass writes them together: the busier, the cheaper. A socket that is full is left alone until the kernel
-//! says it is writable, and never delays the pass. Knows nothing of HTTP beyond chunks that are ready to write.
+//! pass writes them together, so an event costs less the more there are. A socket that is full is left alone
+//! until the kernel says it is writable, and never delays the pass. Knows nothing of HTTP beyond chunks that
+//! are ready to write.
 //!
-//! Every kind of work has a bounded share of a turn: what an operator asks and what publishers wait for never
-//! delays deliveries by more than that share.
+//! Every kind of work has a bounded share of a turn: requests of operators and waiting publishers never delay
+//! deliveries by more than that share.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -60,7 +61,7 @@ const WAKE: Token = Token(usize::MAX);
 /// by the requests in flight.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// The session has news (its slot here is marked).
+    /// The session has news (its view of this shard is marked).
     Dirty(Arc<Session>),
     /// A publisher waits for this session's readers.
     Paced(Arc<Session>),
@@ -77,7 +78,7 @@ pub(crate) enum Work {
     /// Panic, to prove that the guards run.
     #[cfg(feature = "testing")]
     Panic,
-    /// Stand still until the other end is dropped, to prove that it is noticed.
+    /// Block until the other end is dropped, to prove that it is noticed.
     #[cfg(feature = "testing")]
     Hold(std::sync::mpsc::Receiver<()>),
 }
@@ -162,7 +163,7 @@ impl ShardHandle {
         self.wake();
     }
 
-    /// What the kernel would say if it failed.
+    /// The error that a failing kernel would return.
     fn injected_failure(&self) -> std::io::Result<()> {
         #[cfg(feature = "testing")]
         {

@@ -1,6 +1,6 @@
-//! The end of patience with a peer that takes nothing. After a pause of the whole process (a suspended machine)
-//! every deadline has passed before anybody could write: so a first expiry only grants a short grace, in which
-//! what can be written is written.
+//! The write deadline of a peer that takes nothing. After a pause of the whole process (a suspended machine)
+//! every deadline has passed before anything could be written, so a first expiry only grants a short grace, in
+//! which what can be written is written.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +33,8 @@ impl Stall {
         self.timer.as_mut().reset(Instant::now() + deadline);
     }
 
-    /// Ready when the deadline and the grace behind it are over. Whoever is woken tries to write before it asks.
+    /// Ready when the deadline and the grace behind it are over. A task that is woken must try to write before
+    /// it polls this.
     pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.timer.as_mut().poll(context));
         if self.in_grace {

@@ -162,7 +162,8 @@ impl Subscription {
     pub fn position(&self) -> Position {
         let read = match self.pending.front() {
             Some(Piece::Event(sequence, _)) => sequence - 1,
-            // The id of another epoch or of nowhere is no position here: that gap is passed with its telling.
+            // An id of another epoch, or one that is no id, is not a position in this log: that gap is over
+            // once it is read.
             Some(Piece::Gap(gap)) => match gap.from.filter(|from| from.epoch == self.start.epoch) {
                 Some(from) => from.sequence.saturating_sub(1),
                 None => gap.to.sequence,
@@ -255,7 +256,7 @@ impl Subscription {
             match ready!(self.poll_step(context)) {
                 Step::Piece(piece) => return Poll::Ready(Ok(piece)),
                 Step::Closed(reason) => return Poll::Ready(Err(reason)),
-                // For those who have a line to keep open.
+                // Only deliveries with a peer need heartbeats.
                 Step::Heartbeat => {}
             }
         }

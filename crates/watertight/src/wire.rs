@@ -8,8 +8,8 @@ use watertight_wire::{Encoder, EventType};
 use crate::hub::id_of;
 
 /// What a stream begins with: a comment that makes proxies and clients see it open, when to come back, and
-/// where it stands, so that a client can resume even before its first event. If a gap comes first, it tells
-/// the position: a client that is cut off before it has heard of the gap must not resume behind it.
+/// where it stands, so that a client can resume even before its first event. If a gap comes first, it tells the
+/// position: a client that is cut off before it has received the gap must not resume behind it.
 pub(crate) fn opening(encoder: &mut Encoder, retry: Duration, start: Position, gap: Option<&Gap>) -> Vec<u8> {
     let retry_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
     let block = encoder.block().comment("watertight").retry(retry_ms);

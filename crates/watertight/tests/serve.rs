@@ -46,11 +46,12 @@ fn a_connection_of_age_is_told_why_it_ends_and_when_to_come_back() {
     let served = Served::new(HubConfig { max_age, max_age_jitter_percent: 0, ..HubConfig::default() });
     let mut stream = served.open("s");
     served.hub.advance(Duration::from_millis(60_100));
-    let goodbye = read_until(&mut stream, "0\r\n\r\n");
+    let closing_event = read_until(&mut stream, "0\r\n\r\n");
     assert!(
-        goodbye.contains("event: error\ndata: {\"error\":\"Connection timeout\",\"code\":\"TIMEOUT\"}\n")
+        closing_event
+            .contains("event: error\ndata: {\"error\":\"Connection timeout\",\"code\":\"TIMEOUT\"}\n")
     );
-    assert!(goodbye.contains("retry: "));
+    assert!(closing_event.contains("retry: "));
     assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
 }
 
@@ -104,12 +105,12 @@ fn threat_5_pipelined_junk_does_not_hide_that_the_peer_left() {
 }
 
 #[test]
-fn a_peer_that_never_stops_talking_is_cut_off() {
+fn a_peer_that_never_stops_sending_is_cut_off() {
     let served = Served::new(HubConfig::default());
     let mut stream = served.open("s");
-    let talked = (0..1000).try_for_each(|_| stream.write_all(&[b'x'; 4096]));
+    let sent = (0..1000).try_for_each(|_| stream.write_all(&[b'x'; 4096]));
     eventually("it is gone", || served.hub.live(Kind::Connection) == 0);
-    drop(talked);
+    drop(sent);
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn stopping_tells_every_reader() {
     let mut streams: Vec<TcpStream> = (0..20).map(|_| served.open("s")).collect();
     served.stop();
     for stream in &mut streams {
-        let goodbye = read_until(stream, "0\r\n\r\n");
-        assert!(goodbye.contains("\"code\":\"SHUTTING_DOWN\""));
+        let closing_event = read_until(stream, "0\r\n\r\n");
+        assert!(closing_event.contains("\"code\":\"SHUTTING_DOWN\""));
     }
 }

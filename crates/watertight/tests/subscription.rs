@@ -45,7 +45,7 @@ async fn a_subscriber_gets_what_is_published_after_it_came() {
 }
 
 #[tokio::test]
-async fn replay_and_live_have_no_seam_under_a_concurrent_publisher() {
+async fn nothing_is_lost_or_doubled_between_replay_and_live_under_a_concurrent_publisher() {
     let hub = TestHub::new(HubConfig {
         max_history_per_session: 2_000,
         max_queue_size: 2_000,

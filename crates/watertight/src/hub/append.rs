@@ -21,7 +21,8 @@ use crate::clock::wall_clock;
 use crate::error::{BatchError, PublishError};
 use crate::event::Event;
 
-/// How often a batch is encoded again because others were faster, before it is encoded under the log's lock.
+/// How often a batch is encoded again because other publishers appended first, before it is encoded under the
+/// log's lock.
 const ENCODED_AHEAD_MAX: usize = 4;
 
 thread_local! {
@@ -41,7 +42,7 @@ pub(super) enum Attempt {
 }
 
 impl HubState {
-    /// Appends a checked event. Tries again if the session is ended under its hands (the next look-up makes a new
+    /// Appends a checked event. Tries again if the session is ended meanwhile (the next look-up makes a new
     /// one), or if its id became longer.
     pub(super) fn append_one(
         &self,
@@ -149,13 +150,13 @@ fn frame_bytes(event: &Event, id_bytes: usize) -> usize {
     encoded_len(&event.event_type, &event.data, id_bytes) + FRAME_OVERHEAD_BYTES
 }
 
-/// How long the next id of a session is, if nobody is faster.
+/// How long the next id of a session is, if no other publisher appends first.
 fn id_bytes(session: &Session) -> usize {
     Position { epoch: Epoch::from_bits(0), sequence: session.head() }.text().as_str().len()
 }
 
-/// Appends an encoded event; gives it back if the log has ended, or others were faster and its id is longer than
-/// it was charged for.
+/// Appends an encoded event; gives it back if the log has ended, or if others appended first and its id is
+/// longer than it was charged for.
 fn append_draft<'a>(
     session: &Session,
     draft: Draft<'a>,

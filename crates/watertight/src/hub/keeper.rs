@@ -1,8 +1,8 @@
 //! The keeper: one thread that cleans up, watches memory, and fires the timers of streams without a socket.
 //!
-//! Cleanup goes over the sessions in slices and holds one stripe's lock per slice: it never stops the world, and
-//! timers are fired between two slices. The memory ladder is looked at four times a second. A panic ends a turn,
-//! not the keeper.
+//! Cleanup goes over the sessions in slices and holds one stripe's lock per slice: it never blocks the whole
+//! hub, and timers are fired between two slices. The memory ladder is looked at four times a second. A panic
+//! ends a turn, not the keeper.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -177,8 +177,8 @@ fn step_ladder(hub: &Arc<HubState>, ladder: &mut Ladder, laggards: &mut Laggards
     }
 }
 
-/// Streams without a socket that were behind at the ladder's last step, and where they stood: who stands there
-/// still does not read. (The pumps know that of their sockets.) Bounded by the subscribers.
+/// Streams without a socket that were behind at the ladder's last step, and where they stood: one that is still
+/// there has not read. (The pumps know this of their own sockets.) Bounded by the subscribers.
 #[derive(Debug, Default)]
 struct Laggards(HashMap<u64, u64>);
 
@@ -200,7 +200,7 @@ impl Laggards {
     }
 }
 
-/// One turn over all sessions, in slices.
+/// One pass over all sessions, in slices.
 fn shed_all(hub: &HubState) -> Freed {
     let mut freed = Freed::default();
     let slices = watertight_core::limits::REGISTRY_STRIPES

@@ -2,12 +2,13 @@
 //! speed alone.
 //!
 //! After its append a publisher waits until every subscriber that still reads is within half of
-//! `max_queue_size` of the head (or of what the log holds, if its bytes are the closer limit). Before its append
-//! a batch waits until the whole of it fits behind what they have not read. The waiting never splits a batch.
-//! A subscriber that takes nothing for a while no longer counts (one second for a socket that has never
-//! read on after it was full, five for one that has), one that is slower than others who have caught up
-//! holds them back for two seconds in all until it catches up itself, and no publisher waits longer than [`WAIT_MAX`]: that is
-//! the most a stalled or trickling reader costs it. The pumps wake who waits.
+//! `max_queue_size` of the head (or of what the log holds, if its bytes are the closer limit). Before its
+//! append a batch waits until the whole of it fits behind what they have not read. The waiting never splits a
+//! batch. A subscriber that takes nothing for a while no longer counts (one second for a socket that has never
+//! read on after it was full, five for one that has), one that is slower than others that have caught up may
+//! slow publishers down for two seconds in all until it catches up itself, and no publisher waits longer than
+//! [`WAIT_MAX`]: that is the longest a stalled or very slow reader can delay it. The pumps wake waiting
+//! publishers.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -66,7 +67,8 @@ impl HubState {
     ) {
         let fits = |now| session.with_log(|log| has_room(session, log, now, (events, bytes)));
         if !fits(self.clock.now()) {
-            // By count; how many of the unread may stay if bytes are the closer limit, nobody knows before.
+            // By count. If bytes are the closer limit, it is not known in advance how many unread events may
+            // stay.
             let by_count = self.config.max_queue_size.saturating_sub(events) as u64;
             let near = if bytes > self.config.max_history_bytes_per_session / 2 { 0 } else { by_count };
             self.wait_for_readers(session, begun, near, fits).await;
@@ -78,7 +80,7 @@ impl HubState {
         self.clock.now() >= begun.after(WAIT_MAX) || self.is_stopping()
     }
 
-    /// Waits until it is `enough`; whoever is further behind than `near` meanwhile is held to be in the way.
+    /// Waits until it is `enough`; readers further behind than `near` count as those it waits for.
     async fn wait_for_readers(
         &self,
         session: &Arc<Session>,
@@ -88,8 +90,8 @@ impl HubState {
     ) {
         let waker = Arc::new(AtomicWaker::new());
         let _guard = PacedGuard { session, key: session.add_paced(Arc::clone(&waker), near) };
-        // The pumps look after those who wait: they wake them from time to time, so that a reader who stalls
-        // is noticed, and whenever readers have come closer.
+        // The pumps wake waiting publishers whenever readers have come closer, and from time to time, so that a
+        // stalled reader is noticed.
         self.announce_paced(session);
         poll_fn(|context| {
             waker.register(context.waker());

@@ -1,5 +1,5 @@
-//! Publishing: what a publisher calls. How an event gets into its log stands in `append.rs`, waiting for readers
-//! in `pace.rs`, room in the budget in `room.rs`.
+//! Publishing: what a publisher calls. Appending to the log is in `append.rs`, waiting for readers in
+//! `pace.rs`, room in the budget in `room.rs`.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Appended {
     /// `None` if there was nothing to append.
     session: Option<Arc<Session>>,
     positions: Positions,
-    /// When the publish began: it is held back for so long in all.
+    /// When the publish began: its waiting before and after the append is limited together.
     begun: Tick,
 }
 

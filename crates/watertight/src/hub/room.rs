@@ -1,7 +1,7 @@
 //! Room in the budget: charged if there is some, made if there is history that nobody needs, refused otherwise.
 //!
-//! What a live reader still needs is never let go for a newcomer or a publish; under lasting pressure that is
-//! the memory ladder's to decide (`keeper.rs`).
+//! Events that a live reader still needs are never removed for a newcomer or a publish; only the memory ladder
+//! removes them, under lasting pressure (`keeper.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,10 +14,11 @@ use watertight_core::{Exhausted, Owner, Permit, Session, SessionName};
 use super::{Hub, HubState};
 use crate::error::SessionError;
 
-/// What is let go of others' history at least, bytes, so that not every publish has to look for room.
+/// How much of other sessions' history is removed at least, bytes, so that not every publish has to search for
+/// room.
 const SHED_AT_ONCE: usize = 64 * 1024;
 
-/// After a turn over the sessions in which nothing was to be had, how long none is made: refusing must be cheap.
+/// How long no search for room is made after one that found none, because refusing must be cheap.
 const REST_AFTER_NOTHING: Duration = Duration::from_millis(250);
 
 impl Hub {
@@ -109,8 +110,8 @@ impl HubState {
         freed
     }
 
-    /// Lets go of history of one session, up to `bytes` of it. What is needed is asked under the log's lock:
-    /// nobody moves on or comes meanwhile.
+    /// Lets go of history of one session, up to `bytes` of it. What readers need is read under the log's lock,
+    /// so no reader moves or joins meanwhile.
     fn shed(&self, session: &Session, bytes: usize) -> Freed {
         let freed = session.with_log(|log| {
             if log.events() == 0 { Freed::default() } else { log.shed(bytes, session.oldest_needed()) }

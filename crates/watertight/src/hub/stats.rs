@@ -1,4 +1,4 @@
-//! Figures of the hub: a handful of counters, read in O(1), never by walking sessions.
+//! Figures of the hub: a few counters, read in O(1), never by walking sessions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -66,7 +66,8 @@ impl Hub {
             };
             let life = self.state.begin_life(options, now);
             let subscription = Subscription::new(self.clone(), life, holdings, (cursor, start), gaps);
-            // Looked at again behind the registration: a stop that has told everybody would not tell this one.
+            // Checked again after the registration: a stop that has told all subscribers before it would not
+            // tell this one.
             if self.state.is_stopping() {
                 return Err(SubscribeError::ShuttingDown);
             }
@@ -76,7 +77,7 @@ impl Hub {
 }
 
 impl HubState {
-    /// The life of a stream that opens now; a Rust stream until somebody else delivers it.
+    /// The life of a stream that opens now. It counts as a Rust stream until another delivery takes it over.
     fn begin_life(&self, options: SubscribeOptions, now: Tick) -> Life {
         let expires = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
         let policy = options.policy.unwrap_or_else(|| Arc::clone(&self.session_policy));

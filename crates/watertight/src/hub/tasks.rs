@@ -1,7 +1,7 @@
 //! All streams without a socket of their own: for listings, for operators, and their timers.
 //!
-//! One table and one wheel under one lock, which is held for a look-up, a page, or a turn of the wheel, never
-//! while a stream is asked. The keeper fires the timers.
+//! One table and one wheel under one lock, which is held for a look-up, a page, or an advance of the wheel,
+//! never while a stream's own state is read. The keeper fires the timers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,8 @@
 //! Accepting, refusing and the phases before HTTP.
 //!
-//! A connection that finds no room is not closed over unread bytes: a bounded number of them is kept back, goes
-//! the same way as any other, and is answered with a refusal, or with what is always answered (health).
+//! A connection that finds no room is not closed while its bytes are unread, because that would reset it and
+//! lose the refusal: a bounded number of them is kept back, goes the same way as any other, and is answered
+//! with a refusal, or with what is always answered (health).
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -68,7 +69,7 @@ fn admit(shared: &Shared, peer: SocketAddr) -> Option<(Admission, Allowance, Opt
     let address = peer.ip();
     let allowance = Allowance::new(address);
     if shared.tls.is_some() && shared.hub.budget().rung() >= Rung::NoNewcomers {
-        // Before the handshake: that is where the work and the memory are.
+        // Before the handshake, which costs work and memory.
         shared.gate.count_refusal();
         debug!(%peer, "no newcomers over TLS at this memory pressure");
         return None;
@@ -99,7 +100,7 @@ async fn connection(
     stop: CancellationToken,
 ) {
     if let Err(error) = watch_peer(&stream, shared.hub.config()) {
-        debug!(%error, %peer, "the peer was gone before it was heard");
+        debug!(%error, %peer, "the peer left before its connection was served");
         return;
     }
     let config = shared.hub.config();
@@ -150,7 +151,7 @@ async fn over_tls(
 ) {
     let peer = caller.address;
     let first_byte = patience(shared, &caller).first_byte;
-    // A peer that says nothing at all holds no TLS state.
+    // A peer that sends nothing at all holds no TLS state.
     let spoke = tokio::select! {
         () = stop.cancelled() => return,
         spoke = timeout(first_byte, stream.get_ref().readable()) => spoke,

@@ -1,8 +1,9 @@
-//! The body of every answer, as hyper gets it: in bounded pieces, each watched until its last byte is taken.
+//! The body of every answer, as hyper gets it: in bounded pieces, each tracked until the peer has taken its
+//! last byte.
 //!
-//! hyper and h2 queue what a body gives them, and forget the body once it has ended. So no more than a few pieces
-//! are given at a time, and a body does not end before its last piece was taken: whoever watches it sees an
-//! answer that nobody takes, and what the answer holds stays charged meanwhile.
+//! hyper and h2 queue what a body gives them, and forget the body once it has ended. So no more than a few
+//! pieces are given at a time, and a body does not end before its last piece was taken: an answer that is not
+//! read can be seen, and what it holds stays charged until then.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! What the phases of a connection hold, in bytes, and how it is charged.
 //!
-//! When the budget is full, a few connections are still served without a charge: an operator has to be able to
-//! look at a full hub, and to relieve it.
+//! When the budget is full, a few connections are still served without a charge: an operator must be able to
+//! inspect a full hub and to free memory.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};

@@ -1,5 +1,5 @@
-//! Reading a head before hyper is there: into a small buffer of our own that is charged as it grows. However
-//! many peers are slow or silent, none of them holds hyper's buffers or a request's permit.
+//! Reading a head before hyper is there: into a small buffer of our own that is charged as it grows. So slow
+//! and silent peers hold neither hyper's buffers nor a request's permit, however many they are.
 
 use std::io;
 use std::pin::Pin;
@@ -51,7 +51,7 @@ impl HeadError {
     }
 }
 
-/// Bytes of a peer that nobody has looked at yet, from the first byte of a head on.
+/// Bytes of a peer that are not parsed yet, from the first byte of a head on.
 #[derive(Debug, Default)]
 pub(super) struct HeadBuffer {
     bytes: Vec<u8>,
@@ -82,7 +82,8 @@ impl HeadBuffer {
         self.bytes
     }
 
-    /// Reads until the head is complete, or as large as a head may be: then hyper refuses it in its own words.
+    /// Reads until the head is complete, or as large as a head may be: then hyper refuses it with its own
+    /// answer.
     pub(super) async fn fill<S>(
         &mut self,
         stream: &mut S,
@@ -162,7 +163,7 @@ impl HeadBuffer {
             return Ok(());
         }
         let capacity = needed.max(BUFFER_BYTES_MIN).next_power_of_two().max(self.bytes.capacity());
-        // The new one before the old one goes: both are held while bytes are copied.
+        // Charged for the new buffer before the old one is freed: both exist while bytes are copied.
         let charge = allowance.charge(shared, capacity).ok_or(HeadError::NoRoom)?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         self.charge = Some(charge);

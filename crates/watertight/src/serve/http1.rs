@@ -25,8 +25,8 @@ use super::{ServeLimits, Shared};
 
 /// How long hyper stays without a request: a peer that asks one thing after the other keeps it.
 const RESTING_AFTER: Duration = Duration::from_millis(250);
-/// What is still read of a peer after the connection's last answer, and for how long: closing on unread bytes
-/// would reset the connection and take the answer with it.
+/// How much is still read from a peer after the connection's last answer, and for how long: closing with unread
+/// bytes would reset the connection, and the answer would be lost.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
@@ -98,7 +98,7 @@ where
         let charge = own.as_ref().and_then(|_| caller.allowance.charge(shared, http1_bytes(bytes.len())));
         let mut kept_back = None;
         if charge.is_none() && caller.refusal.is_none() {
-            // Not even a refusal could be given without hyper: one of the few kept back is good for that.
+            // A refusal needs hyper as well: one of the few connections kept back is used for it.
             kept_back = Some(shared.reserve.try_acquire(caller.address.ip())?);
             caller.refusal = Some(super::refusal::Refusal::Memory);
         }
@@ -225,6 +225,6 @@ async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
             }
         }
     };
-    // Who keeps its side open is closed nevertheless.
+    // A peer that keeps its side open is closed anyway.
     let _ = timeout(LINGER, read).await;
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 by hyper: bounded in streams, buffers and patience. Each stream is an ordinary body, and each is watched
-//! by itself: what its peer does not take within the write deadline is reset, and the others go on.
+//! HTTP/2 by hyper: with bounded streams, buffers and waiting times. Each stream is an ordinary body, and each
+//! is watched by itself: what its peer does not take within the write deadline is reset, and the others go on.
 //!
 //! hyper polls no body while the peer's window is closed, so the watch stands around hyper's own future of the
 //! stream: dropping that resets the stream (RST_STREAM). A task-local ties the answer to it.
@@ -39,7 +39,7 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS_MAX: usize = 32;
 
-/// How long a connection may stay after it was told to go.
+/// How long a connection may stay open after it was told to close.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
 /// The answer of one stream, once there is one.
@@ -176,7 +176,7 @@ where
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut stopped = pin!(stop.cancelled());
     let patience = limits.keep_alive_timeout;
-    // Told to go after a while without requests; who does not go is cut off.
+    // Told to close (GOAWAY) after a while without requests; a connection that stays open is cut off.
     let mut idle = pin!(activity.idle_for(patience));
     let mut cut_off = pin!(activity.idle_for(patience + GOAWAY_GRACE));
     let mut stopping = false;

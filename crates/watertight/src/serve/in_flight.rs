@@ -1,4 +1,4 @@
-//! A request's permit, in the hands of its handler: one that waits for long gives it back meanwhile.
+//! A request's permit, held by its handler: a handler that waits for long gives it back meanwhile.
 
 use std::net::IpAddr;
 use std::sync::Arc;

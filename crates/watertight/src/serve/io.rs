@@ -1,5 +1,5 @@
-//! What hyper reads from: first what was read ahead, then the stream. It also keeps the head's clock: hyper
-//! has one limit for the silence between requests and for the head itself, and these are two things.
+//! What hyper reads from: first the bytes read ahead, then the stream. It also times the head, because hyper
+//! has only one limit for the silence between requests and for the head, and these are two deadlines here.
 //!
 //! hyper notices that a peer has left only while its own buffer is empty. So on HTTP/1 it is given no byte
 //! behind a head before it asks for more, and what comes while a stream goes on is read and thrown away here.
@@ -24,7 +24,7 @@ struct Phase {
     head_since: Option<Instant>,
     /// A request is being answered.
     answering: bool,
-    /// The answer is a stream: whatever the peer sends from now on means nothing.
+    /// The answer is a stream: whatever the peer sends from now on is ignored.
     streaming: bool,
     stream: Option<Weak<TaskRecord>>,
     /// Everything that was written was flushed.
@@ -192,7 +192,7 @@ impl<S: AsyncRead> HttpIo<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Throws away what comes; ready when the peer has left, or said too much.
+    /// Throws away what comes; ready when the peer has left, or has sent too much.
     fn poll_discard(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; DISCARD_BYTES];
         loop {

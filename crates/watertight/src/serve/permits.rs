@@ -50,7 +50,7 @@ struct Waiter {
 #[derive(Debug)]
 #[must_use = "dropping the permit gives it back at once"]
 pub(super) struct FairPermit {
-    /// `None`: somebody else has it now.
+    /// `None`: it was passed on.
     pool: Option<Arc<Pool>>,
     address: IpAddr,
 }
@@ -199,7 +199,7 @@ impl Drop for FairPermit {
             let next = pool.state.lock().give_back(pool.max, from);
             let Some((address, waiter)) = next else { return };
             let Err(mut refused) = waiter.grant.send(FairPermit::new(&pool, address)) else { return };
-            // That waiter has just given up: its permit goes on to the next, here and not by its own drop.
+            // That waiter has just given up: its permit is passed to the next here, not by its own drop.
             refused.pool = None;
             from = address;
         }
@@ -273,7 +273,7 @@ mod tests {
             let mut given_up = pin!(permits.acquire(address(2), LONG));
             assert!(poll(given_up.as_mut()).is_pending());
             drop(held);
-            // The permit is on its way to somebody who does not look any more.
+            // The permit was sent to a waiter that no longer waits.
         }
         let state = permits.0.state.lock();
         assert_eq!((state.free, state.waiting, state.addresses.len(), state.turns.len()), (1, 0, 0, 0));

@@ -1,12 +1,12 @@
-//! Refusals that need no router: `503` as `application/problem+json`, with a jittered `Retry-After` so that a
-//! refused crowd does not come back at once.
+//! Refusals that need no router: `503` as `application/problem+json`, with a jittered `Retry-After`, so that
+//! refused clients do not all come back at the same instant.
 
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::gate::Refused;
 
-/// Why a request is refused before anybody looks at it.
+/// Why a request is refused before the router sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// The connection found no room.

@@ -1,5 +1,6 @@
 //! Watches the streams of a connection that are bodies: a body is not polled while its reader stalls, so the
-//! connection must hear of the end of a stream's life from elsewhere. What ends it is the life's to say.
+//! connection learns of a stream's end here. Only the stream's [`Life`](watertight_core::Life) decides when
+//! that is.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) struct StreamWatch {
 
 impl StreamWatch {
     /// The watch over an HTTP/1 connection: a stream is its last answer, so after the closing event's grace the
-    /// connection has no business any more.
+    /// connection is closed.
     pub(super) fn of_http1(hub: &Hub) -> StreamWatch {
         StreamWatch { closing_grace: Some(hub.config().closing_grace), watched: Arc::default() }
     }
@@ -96,7 +97,7 @@ pub(super) fn record_of<B>(response: &Response<B>) -> Option<Arc<TaskRecord>> {
     handle.peek(|subscription| Arc::clone(subscription.record()))
 }
 
-/// Waits for a stream's end; `true`: its connection has to go too, for its reader takes nothing.
+/// Waits for a stream's end; `true`: its connection has to be closed too, because its reader takes nothing.
 pub(super) async fn must_go(record: Arc<TaskRecord>, closing_grace: Option<Duration>) -> bool {
     let end = record.ended().await;
     drop(record);

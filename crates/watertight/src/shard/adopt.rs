@@ -32,7 +32,7 @@ impl Shard<'_> {
             return;
         }
         parts.life.deliver_by(Delivery::Socket);
-        // Looked at here again: an end on the way is not missed.
+        // Checked again here: it may have ended while it was handed over.
         let due = parts.life.due(self.now);
         if let Some(finish) = self.stopping.finish() {
             parts.life.finish(finish);

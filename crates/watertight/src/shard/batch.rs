@@ -1,4 +1,5 @@
-//! The news of a session as one run of bytes, made once per pass for all sockets that stand at its beginning.
+//! The new events of a session as one run of bytes, made once per pass for all sockets whose cursor is at its
+//! beginning.
 //!
 //! A single event is written from its frame; several are copied side by side, so that each socket costs one
 //! plain `send` however many events there are.
@@ -152,7 +153,7 @@ impl Batch {
     }
 
     /// The bytes for a socket whose cursor stands at `next`, and how many events they are. `None`: its cursor
-    /// is older than this batch, or inside a gap of it: it misses something else than the others.
+    /// is older than this batch, or inside a gap of it, so it needs other bytes than the rest.
     pub(super) fn run_for(&self, next: u64, framing: Framing) -> Option<(&[u8], u64)> {
         if next < self.from {
             return None;
@@ -247,7 +248,7 @@ mod tests {
         assert_eq!(
             text(batch.run_for(5, Framing::Chunked)),
             None,
-            "it has heard of events 1 to 4: the gap is not its own"
+            "it was told of events 1 to 4: the gap is not its own"
         );
         let behind = text(batch.run_for(8, Framing::Chunked)).unwrap();
         assert!(behind.contains("data: 8\n") && !behind.contains("event: gap"));

@@ -81,12 +81,12 @@ pub(super) struct Cold {
     pub(super) held_ms: u32,
     /// Bytes it took after it had been full for the first time.
     taken_since_full: u32,
-    /// Few have one at any instant: it stands apart.
+    /// Few sockets have one at any instant, so it is stored separately.
     rest: Option<Box<Rest>>,
     life: Life,
     /// Tells it from every other connection of this hub.
     pub(super) number: u64,
-    /// Given back when the connection is dropped, before its place at the gate.
+    /// Given back when the connection is dropped, before the gate's guard.
     pub(super) holdings: Holdings,
     _guard: ConnectionGuard,
 }
@@ -162,8 +162,8 @@ impl Conn {
         Ok(wrote)
     }
 
-    /// Whether it still reads, although it has fallen behind. Who has shown that it reads on is given more
-    /// patience than who never has.
+    /// Whether it still reads, although it has fallen behind. A reader that has read on after a full socket is
+    /// waited for longer than one that never has.
     pub(super) fn is_reading(&self, now: Tick) -> bool {
         let has_proved = self.cold.taken_since_full as usize >= PROOF_BYTES;
         let patience = if has_proved { READING_PATIENCE_MS } else { NEWCOMER_PATIENCE_MS };

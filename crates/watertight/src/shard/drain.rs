@@ -1,7 +1,7 @@
 //! Writing on for one socket: its opening, its replay, what waited while it was full, its closing event.
 //!
-//! A ready socket gets a quantum at a time, so that ten thousand that replay at once take turns and none of
-//! them holds more than the frame it is in the middle of.
+//! A ready socket gets a quantum at a time, so that thousands of sockets that replay at once take turns, and
+//! each holds no more than the frame that it is writing.
 
 use std::io::IoSlice;
 use std::sync::atomic::Ordering;
@@ -123,7 +123,7 @@ impl Shard<'_> {
         result
     }
 
-    /// A socket has caught up by itself: what publishers and shedding know of its group may be too old.
+    /// A socket has caught up by itself: what publishers and shedding know of its group may be out of date.
     fn caught_up(&mut self, slot: u32) {
         let Some(conn) = self.sockets.get(slot) else { return };
         let view = conn.session().view(self.index());

@@ -1,4 +1,4 @@
-//! The one way out: every connection of a pump that ends, ends here, once. Why it ends is its life's to say.
+//! The one way out: every connection of a pump that ends, ends here, once. Its `Life` decides why it ends.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -112,7 +112,7 @@ impl Shard<'_> {
         }
         match left.emptied {
             Some(session) => self.readers_came_nearer(&session),
-            // It may have been the one that history was kept for.
+            // It may have been the reader for which history was kept.
             None => self.want_look(key, 0),
         }
     }

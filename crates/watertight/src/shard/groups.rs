@@ -68,7 +68,7 @@ impl Drop for Group {
 pub(super) struct Left {
     /// The member that has the number of the one that left.
     pub(super) moved: Option<u32>,
-    /// It moved from the part of a pass that is to come into the part that is over: it catches up by itself.
+    /// It moved from the part that the pass has not visited into the part that it has: it catches up by itself.
     pub(super) passed_by: bool,
     /// The group has no members any more and is gone.
     pub(super) emptied: Option<Arc<Session>>,
@@ -107,7 +107,7 @@ impl Groups {
         }
     }
 
-    /// The group whose turn it is.
+    /// The next group.
     pub(super) fn next_pass(&mut self) -> Option<u32> {
         loop {
             let key = self.passes.pop_front()?;
@@ -138,7 +138,7 @@ impl Groups {
         left.moved = group.members.get(member).copied();
         if let Some(moved) = left.moved {
             left.passed_by = member < group.at && group.members.len() >= group.at;
-            // Neither walk may forget a member that moves into the part which it has behind it.
+            // Neither walk may miss a member that moves into the part that the walk has already visited.
             if let Some((next, reading)) = stand_of(moved) {
                 group.slowest.meet(next, reading);
                 group.look.meet_moved(member, next, reading);

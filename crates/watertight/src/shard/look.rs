@@ -1,7 +1,7 @@
 //! How far behind the sockets of a group are: what paces publishers, and what history must be kept.
 //!
-//! A pass finds that out for everybody as it goes. Between passes members catch up or leave by themselves; then a
-//! walk looks again, in slices, at most once in [`LOOK_EVERY`] for each group, however many ask for it.
+//! A pass determines this for all members. Between passes members catch up or leave by themselves; then a walk
+//! looks again, in slices, at most once in [`LOOK_EVERY`] for each group, however many ask for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -141,7 +141,8 @@ impl Shard<'_> {
             if next >= limit {
                 walk.some_are_near = true;
             } else if is_held_up {
-                // Publishers wait for it while others are near: that is what it may do for a limited time only.
+                // Publishers wait for this socket while others have caught up, which is allowed for a limited
+                // time only.
                 conn.cold.held_ms = conn.cold.held_ms.saturating_add(group.look.waited_ms);
             }
             let reading = conn.is_idle() || (conn.cursor.live && conn.is_reading(now));

@@ -1,7 +1,7 @@
 //! A pass: one batch, written to every socket of a group that has nothing of its own in the way.
 //!
-//! A pass goes in slices, so that a large group starves nobody. A socket that is full, replaying or closing is
-//! skipped; it catches up by itself (`drain.rs`).
+//! A pass goes in slices, so that a large group does not starve other sessions. A socket that is full,
+//! replaying or closing is skipped; it catches up by itself (`drain.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

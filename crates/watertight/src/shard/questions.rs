@@ -118,7 +118,7 @@ impl Shard<'_> {
             Question::Laggards { furthest } => {
                 for (slot, conn) in self.sockets.iter_from(from).take_while(|(slot, _)| *slot < stop) {
                     let lag = conn.session().head().saturating_sub(conn.cursor.next);
-                    // Who is behind but not full has its turn coming: it holds nothing up.
+                    // A socket that is behind but not full will be written to: it does not hold memory up.
                     if lag > 0 && conn.blocked && conn.life().closing().is_none() {
                         furthest.push(Reverse((lag, slot, conn.cold.number)));
                         if furthest.len() > A_FEW {
@@ -149,7 +149,7 @@ impl Shard<'_> {
             Question::Close { found, tell, .. } => drop(tell.send(found)),
             Question::Laggards { furthest } => {
                 for Reverse((_, slot, number)) in furthest {
-                    // One that has moved meanwhile is found again at the ladder's next step.
+                    // One whose slot changed meanwhile is found again at the ladder's next step.
                     if self.sockets.get(slot).map(|conn| conn.cold.number) == Some(number) {
                         self.begin_close(slot, CloseReason::SlowConsumer);
                     }
@@ -167,7 +167,8 @@ impl Shard<'_> {
         }
     }
 
-    /// Cuts off who is left when the grace is over, a few at a time, and tells when nobody is.
+    /// Cuts off the sockets that are left when the grace is over, a few at a time, and answers when none is
+    /// left.
     pub(super) fn look_at_the_end(&mut self, budget: usize) {
         let Some(finish) = self.stopping.finish else { return };
         if self.now >= finish.cut_off_at {

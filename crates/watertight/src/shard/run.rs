@@ -42,7 +42,7 @@ const CUT_OFF_TURN: usize = 256;
 const RECEIVED_MAX: u32 = 64 * 1024;
 /// Scratch space for what is thrown away.
 const DISCARD_BYTES: usize = 4096;
-/// A pump with nothing to do makes a turn this often, to show that it can.
+/// A pump with nothing to do makes a turn this often, so that a stuck pump can be told from an idle one.
 const TURN_EVERY: Duration = Duration::from_secs(2);
 
 /// A shard's state. Everything in it is given back when it is dropped.

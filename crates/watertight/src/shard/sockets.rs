@@ -1,7 +1,7 @@
 //! Adopted sockets by slot, as the kernel's poller knows them, and those that wait for a turn.
 //!
-//! A slot is the number of a socket in this table. It may change: when most sockets of a crowd have gone, those
-//! that stay move together, so that the memory follows how many there are.
+//! A slot is the number of a socket in this table. It may change: when most sockets have closed, the rest are
+//! moved to lower slots, so that memory follows the number of sockets.
 
 use std::collections::VecDeque;
 use std::io;
@@ -88,7 +88,7 @@ impl Sockets {
         let Some(conn) = self.table.get_mut(moved.to) else { return };
         let renamed = self.registry.reregister(&mut conn.socket, Token(moved.to as usize), BOTH);
         if let Err(error) = renamed {
-            // Its peer would never be heard again: its next timer finds out by writing.
+            // Events of this socket are not reported any more; its next timer writes, and so finds out.
             tracing::debug!(%error, "a socket could not be watched under its new slot");
         }
         if conn.queued {

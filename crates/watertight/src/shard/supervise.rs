@@ -18,9 +18,9 @@ use crate::hub::HubState;
 /// The first pause before a restart, doubled with each up to the largest.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A pump that has worked for so long is well again.
+/// A pump that has worked for so long counts as recovered.
 const WELL_AFTER: Duration = Duration::from_secs(5);
-/// Failures, each soon after the one before, after which a pump is given up: about five seconds of trying.
+/// So many failures in quick succession end a pump for good: about five seconds of trying.
 const FAILURES_MAX: u32 = 12;
 /// A pump, and the keeper, that has made no turn for so long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ pub(super) fn supervise(poll: Poll, handle: &Arc<ShardHandle>, hub: &Arc<HubStat
             break;
         }
         announce_all(handle, hub);
-        // Not held up by one failure; ended early by the hub's stop.
+        // The pause before a restart; the hub's stop ends it early.
         if failures > 1 && !handle.is_stopped() {
             std::thread::park_timeout(pause);
             pause = (pause * 2).min(PAUSE_MAX);
@@ -75,7 +75,7 @@ impl ShardHandle {
     }
 }
 
-/// After a restart: whatever the old loop had taken and not done is asked for again.
+/// After a restart: work that the old loop had taken and not done is requested again.
 fn announce_all(handle: &ShardHandle, hub: &HubState) {
     let mut point = Some(ScanPoint::default());
     while let Some(at) = point {
@@ -97,7 +97,7 @@ fn announce_all(handle: &ShardHandle, hub: &HubState) {
 }
 
 impl HubState {
-    /// Asks the pumps of a session's readers, and its home, to look after publishers that wait.
+    /// Asks the pumps of a session's readers, and its home, to wake waiting publishers in time.
     pub(crate) fn announce_paced(&self, session: &Arc<watertight_core::Session>) {
         let home = self.home_of(session).map(|shard| shard.index());
         for (view, shard) in session.views().iter().zip(&self.shards) {
@@ -107,7 +107,7 @@ impl HubState {
         }
     }
 
-    /// What has made no turn for longer than it may.
+    /// Which thread has made no turn for too long.
     pub(crate) fn stuck(&self) -> Option<String> {
         let now = self.clock.now();
         let is_late = |turn: u64| now.since(watertight_core::Tick(turn)) > STUCK_AFTER;

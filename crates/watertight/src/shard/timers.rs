@@ -13,7 +13,8 @@ use super::sockets::{Moved, give_back};
 #[derive(Debug)]
 pub(super) struct Timers {
     wheel: Wheel,
-    /// Sockets whose timer fired, in turn. One that was given to another connection meanwhile is only asked early.
+    /// Sockets whose timer fired, in turn. If the slot belongs to another connection by then, that one is only
+    /// looked at early.
     due: VecDeque<u32>,
 }
 
@@ -94,7 +95,7 @@ impl Shard<'_> {
         let now = self.now;
         let Some(conn) = self.sockets.get_mut(slot) else { return };
         match conn.with_life(|life| life.due(now)) {
-            // Nobody is asked yet: access that can be asked comes with tokens.
+            // There is no check of access yet: it comes with tokens.
             Due::Wait(_) | Due::Revalidate => self.arm(slot),
             Due::Heartbeat => self.beat(slot),
             Due::TryWrite => {
@@ -107,8 +108,8 @@ impl Shard<'_> {
         }
     }
 
-    /// Writes a heartbeat: it tells the peer that the line is alive, and the kernel to find out whether the
-    /// peer is.
+    /// Writes a heartbeat: it shows the peer that the connection is alive, and makes the kernel find out
+    /// whether the peer is.
     fn beat(&mut self, slot: u32) {
         let now = self.now;
         let Some(conn) = self.sockets.get_mut(slot) else { return };
@@ -127,7 +128,7 @@ impl Shard<'_> {
                 }
             }
         } else {
-            // It is about to be written to anyway.
+            // Other bytes are about to be written to it anyway.
             conn.with_life(|life| life.skipped_heartbeat(now));
             conn.last_write = now;
         }

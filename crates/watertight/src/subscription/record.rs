@@ -1,7 +1,7 @@
 //! The record of a stream that no pump has: its life, what it holds, and the one way out.
 //!
-//! It is shared by the task that reads, the keeper that fires its timer, listings, and operators. Whoever ends
-//! it gives everything back at once, also while its reader does not look.
+//! It is shared by the task that reads, the keeper that fires its timer, listings, and operators. Whichever of
+//! them ends it gives everything back at once, even while its reader does not poll.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -109,7 +109,7 @@ impl TaskRecord {
         self.rearm();
     }
 
-    /// The life, told what happened beside it; `None` once it is over here.
+    /// The life, brought up to date with what pumps noted; `None` once it is over here.
     pub(crate) fn with_life<R>(&self, with: impl FnOnce(&mut Life) -> R) -> Option<R> {
         let mut open = self.open.lock();
         let open = open.as_mut()?;
@@ -132,7 +132,8 @@ impl TaskRecord {
             let Some(open) = open.as_mut() else { return Turn::Closed(self.reason_of_end()) };
             open.start_reading(self);
             open.hear(&self.subscriber);
-            // The reader is here: nothing waits for it in vain. What it does not take is offered anew.
+            // The reader has come to read, so nothing counts as offered any more; what it does not take is
+            // offered anew.
             self.subscriber.takes();
             open.life.has_room();
             match open.life.due(now) {
@@ -222,7 +223,7 @@ impl TaskRecord {
     fn act(&self, due: Due) {
         let now = self.hub.clock.now();
         match due {
-            // Nobody is asked yet: access that can be asked comes with tokens.
+            // There is no check of access yet: it comes with tokens.
             Due::Wait(_) | Due::Revalidate => self.rearm(),
             Due::Heartbeat => {
                 if let Some(open) = self.open.lock().as_mut() {
@@ -259,7 +260,7 @@ impl TaskRecord {
         }
     }
 
-    /// Why it is over here. Whoever let go of it, or handed it to a pump, does not ask.
+    /// Why it is over here. The reader that dropped it, or handed it to a pump, does not ask.
     fn reason_of_end(&self) -> CloseReason {
         self.outcome.get().and_then(|end| end.reason()).unwrap_or(CloseReason::Disconnected)
     }
@@ -290,7 +291,7 @@ impl TaskRecord {
         }
         report_end(self.id(), &self.session, &open.life, end, self.hub.clock.now());
         drop(open);
-        // Set once: whoever took `open` out is the only one who comes here.
+        // Set once: only the caller that took `open` out gets here.
         let _ = self.outcome.set(end);
         self.over.notify_waiters();
         self.subscriber.waker().wake();
@@ -303,8 +304,8 @@ impl TaskRecord {
     }
 }
 
-/// When the timer is to fire: when something is due, and at the latest after the reader's patience, for pumps only
-/// note that something waits.
+/// When the timer is to fire: when something is due, and at the latest when the reader's deadline may have
+/// passed, because pumps only note that something waits.
 fn look_at(life: &Life, now: Tick) -> Tick {
     life.next().min(now.after(life.policy().patience(life.delivery())))
 }
@@ -313,7 +314,7 @@ impl Open {
     fn start_reading(&mut self, record: &TaskRecord) {
         if !std::mem::replace(&mut self.is_reading, true) {
             record.session.add_task(Arc::clone(&record.subscriber));
-            // What was published before this was announced to nobody.
+            // Events published before this were not announced to it.
             if record.session.head() > record.subscriber.position() {
                 record.subscriber.offer(record.hub.clock.now());
             }
