@@ -20,7 +20,7 @@ use crate::exit;
 use closed::Closed;
 use output::Output;
 
-/// The goodbye of a session that somebody ended: coming back would make a new one of the same name.
+/// The code of a session that was ended: coming back would make a new one of the same name.
 const SESSION_ENDED: &str = "SESSION_ENDED";
 
 /// Options of `watertight tail`.

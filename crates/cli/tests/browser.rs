@@ -183,16 +183,16 @@ fn a_browser_that_is_cut_off_sees_every_event_once_in_order() {
     publish(60..100);
     eventually!(page.events().len() == 100, BROWSER_PATIENCE);
 
-    // Ended by the hub, with a goodbye: the browser comes back by itself as well.
+    // Ended by the hub, with a closing event: the browser comes back by itself as well.
     let connection = hub.get("/connections").expect(200).json()["connections"][0]["id"].clone();
     hub.client().delete(format!("/connections/{}", connection.as_str().unwrap())).expect(204);
     publish(100..110);
     eventually!(page.events().len() == 111, BROWSER_PATIENCE);
 
-    let (goodbyes, events): (Vec<_>, Vec<_>) =
+    let (closing_events, events): (Vec<_>, Vec<_>) =
         page.events().into_iter().partition(|[kind, ..]| kind == "error");
-    assert_eq!(goodbyes.len(), 1);
-    assert!(goodbyes[0][2].contains("DISCONNECTED"), "{goodbyes:?}");
+    assert_eq!(closing_events.len(), 1);
+    assert!(closing_events[0][2].contains("DISCONNECTED"), "{closing_events:?}");
     for (n, [event_type, id, data]) in events.iter().enumerate() {
         let expected = if n % 2 == 0 { "message" } else { "tick" };
         assert_eq!((event_type.as_str(), data), (expected, &n.to_string()));

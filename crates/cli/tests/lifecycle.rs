@@ -123,9 +123,9 @@ fn ending_a_session_delivers_what_is_in_it_and_says_so() {
         assert_eq!(level.next_data(1), ["two"]);
         assert_eq!(behind.next_data(2), ["one", "two"]);
         for stream in [&mut level, &mut behind] {
-            let goodbye = stream.expect_goodbye("SESSION_ENDED");
-            assert_eq!(goodbye.error, "Session ended");
-            assert_eq!(goodbye.retry, None, "there is nothing to come back for");
+            let closing_event = stream.expect_closing_event("SESSION_ENDED");
+            assert_eq!(closing_event.error, "Session ended");
+            assert_eq!(closing_event.retry, None, "there is nothing to come back for");
         }
         hub.client().delete("/sessions/demo").expect_problem(404, "SESSION_NOT_FOUND");
         // The pump may still have it in hand.
@@ -149,8 +149,8 @@ fn an_operator_closes_one_connection_and_its_reader_is_told() {
             listed.iter().find(|row| row["session"] == "demo").unwrap()["id"].as_str().unwrap().to_owned();
         let path = format!("/connections/{id}");
         hub.client().delete(&path).expect(204);
-        let goodbye = closed.expect_goodbye("DISCONNECTED");
-        assert!(goodbye.retry.is_some(), "it may come back");
+        let closing_event = closed.expect_closing_event("DISCONNECTED");
+        assert!(closing_event.retry.is_some(), "it may come back");
         eventually!(list().len() == 1);
         hub.client().delete(&path).expect_problem(404, "CONNECTION_NOT_FOUND");
         for wrong in ["x", "p0-0", "p0-0-99999", "..", "%00"] {
@@ -197,15 +197,15 @@ fn a_stream_that_is_old_enough_is_asked_to_come_back_and_loses_nothing() {
         let mut stream = hub.subscribe("demo");
         let (mut published, mut seen) = (0, 0);
         for _ in 0..3 {
-            let (goodbye, took) = timed(|| {
+            let (closing_event, took) = timed(|| {
                 hub.publish_text("demo", &published.to_string());
                 published += 1;
                 assert_eq!(stream.next_data(1), [seen.to_string()]);
-                stream.expect_goodbye("TIMEOUT")
+                stream.expect_closing_event("TIMEOUT")
             });
             seen += 1;
-            assert_eq!(goodbye.error, "Connection timeout");
-            assert!(goodbye.retry.is_some_and(|ms| (1000..=3000).contains(&ms)), "{goodbye:?}");
+            assert_eq!(closing_event.error, "Connection timeout");
+            assert!(closing_event.retry.is_some_and(|ms| (1000..=3000).contains(&ms)), "{closing_event:?}");
             assert!(took < Duration::from_secs(5), "{took:?} for half a second");
             let id = stream.last_event_id().to_owned();
             hub.publish_text("demo", &published.to_string());
@@ -221,7 +221,7 @@ fn a_stream_that_is_old_enough_is_asked_to_come_back_and_loses_nothing() {
 fn an_exact_age_is_exact() {
     let hub = HubProcess::builder(WATERTIGHT).flag("--max-age", "1").flag("--max-age-jitter", 0).start();
     let mut stream = hub.subscribe("demo");
-    let (_, took) = timed(|| stream.expect_goodbye("TIMEOUT"));
+    let (_, took) = timed(|| stream.expect_closing_event("TIMEOUT"));
     assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&took), "{took:?}");
 }
 
@@ -241,7 +241,7 @@ fn a_peer_that_leaves_is_noticed_at_once_however_it_leaves() {
         let mut half = hub.subscribe("demo");
         half.connection().half_close();
         gone("a half close");
-        assert!(!matches!(half.rest().1, End::Complete), "the hub says no goodbye to who left");
+        assert!(!matches!(half.rest().1, End::Complete), "a peer that left gets no closing event");
         let mut talker = hub.subscribe("demo");
         talker.connection().send("GET /stats HTTP/1.1\r\nHost: hub\r\n\r\n");
         drop(talker);
@@ -275,6 +275,6 @@ fn a_reader_that_stalls_is_ended_by_the_write_deadline_and_the_others_go_on() {
         eventually!(hub.stats().number("metrics.slowConsumers"), |count| *count == 1, SHORTLY);
         let (events, end) = stalled.rest();
         assert!(events.len() < published, "the stalled one did not get everything");
-        assert_ne!(end, End::Complete, "nor a goodbye, which it would not have taken either");
+        assert_ne!(end, End::Complete, "nor a closing event, which it would not have taken either");
     });
 }

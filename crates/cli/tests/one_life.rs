@@ -163,7 +163,7 @@ fn every_reader_is_cut_off_when_the_grace_is_over_and_not_later() {
         hub.signal(Signal::TERM);
         let begun = Instant::now();
         // Who has read everything is told at once.
-        reader.expect_goodbye("SHUTTING_DOWN");
+        reader.expect_closing_event("SHUTTING_DOWN");
         assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
         assert!(matches!(reader.rest(), (_, End::Complete)));
         assert!(hub.wait(PATIENCE).success());

@@ -53,8 +53,9 @@ fn curl_gets_the_same_bytes_over_every_protocol() {
         let http2 = status.starts_with("HTTP/2") || status.starts_with("HTTP/1.0");
         assert!(!(http2 && head.to_lowercase().contains("transfer-encoding")), "{flags:?}: {head}");
         hub.client().delete("/sessions/demo").expect(204);
-        let goodbye = "event: error\ndata: {\"error\":\"Session ended\",\"code\":\"SESSION_ENDED\"}\n\n";
-        eventually!(curl.text().ends_with(goodbye));
+        let closing_event =
+            "event: error\ndata: {\"error\":\"Session ended\",\"code\":\"SESSION_ENDED\"}\n\n";
+        eventually!(curl.text().ends_with(closing_event));
     }
 }
 

@@ -102,9 +102,9 @@ fn either_signal_ends_every_kind_of_connection_gracefully() {
 
             hub.signal(signal);
             let (status, took) = timed(|| {
-                let goodbye = stream.expect_goodbye("SHUTTING_DOWN");
-                assert_eq!(goodbye.error, "Server is shutting down");
-                assert!(goodbye.retry.is_some());
+                let closing_event = stream.expect_closing_event("SHUTTING_DOWN");
+                assert_eq!(closing_event.error, "Server is shutting down");
+                assert!(closing_event.retry.is_some());
                 polling.read_response("GET").expect_problem(503, "SHUTTING_DOWN");
                 curl.finish(PATIENCE);
                 idle.expect_closed(PATIENCE);
@@ -119,7 +119,7 @@ fn either_signal_ends_every_kind_of_connection_gracefully() {
 }
 
 #[test]
-fn what_was_published_before_the_signal_is_delivered_before_the_goodbye() {
+fn what_was_published_before_the_signal_is_delivered_before_the_closing_event() {
     let mut hub = HubProcess::start(WATERTIGHT);
     let mut streams: Vec<_> = (0..20).map(|_| hub.subscribe("demo")).collect();
     let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
@@ -129,7 +129,7 @@ fn what_was_published_before_the_signal_is_delivered_before_the_goodbye() {
     hub.signal(Signal::TERM);
     for stream in &mut streams {
         assert_eq!(stream.next_data(50), expected);
-        stream.expect_goodbye("SHUTTING_DOWN");
+        stream.expect_closing_event("SHUTTING_DOWN");
     }
     assert!(hub.wait(PATIENCE).success());
 }

@@ -153,7 +153,7 @@ fn a_hub_whose_log_nobody_reads_stops_within_its_grace() {
     let mut stream = hub.subscribe("demo");
     hub.signal(Signal::TERM);
     let (status, took) = timed(|| {
-        stream.expect_goodbye("SHUTTING_DOWN");
+        stream.expect_closing_event("SHUTTING_DOWN");
         hub.wait(PATIENCE)
     });
     assert!(status.success(), "{status}");

@@ -168,11 +168,11 @@ fn keys(object: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn goodbyes_gap_reasons_kinds_owners_and_rungs_are_those_of_the_code() {
+fn closing_codes_gap_reasons_kinds_owners_and_rungs_are_those_of_the_code() {
     let document = document();
     let schemas = &document["components"]["schemas"];
-    let goodbyes = CloseReason::ALL.map(CloseReason::code);
-    assert_eq!(strings(&schemas["Goodbye"]["properties"]["code"]["enum"]), set(goodbyes));
+    let codes = CloseReason::ALL.map(CloseReason::code);
+    assert_eq!(strings(&schemas["ClosingEvent"]["properties"]["code"]["enum"]), set(codes));
     use GapReason::{Epoch, Evicted, Expired, Lagged, UnknownId};
     let reasons = [Expired, Evicted, Lagged, Epoch, UnknownId].map(GapReason::name);
     assert_eq!(strings(&schemas["Gap"]["properties"]["reason"]["enum"]), set(reasons));

@@ -1,4 +1,4 @@
-//! The assertion that everything came back. Looks from outside: `/stats` and `/proc` must agree.
+//! The assertion that everything was given back. Looks from outside: `/stats` and `/proc` must agree.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -125,7 +125,8 @@ fn look(process: Process, address: SocketAddr, client: &Client) -> std::io::Resu
     };
     ask()?;
     let (fds, sockets) = (process.fds(), process.sockets(address));
-    // Asked again: a difference between ledger and kernel that only time made would show here as no rest.
+    // Asked again: a difference that exists only because ledger and kernel were read at different instants is
+    // gone by now.
     let stats = ask()?;
     Ok(Look { ledger: stats.ledger(), owners: stats.owners(), fds, sockets })
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 as literal frames (RFC 9113): a client that says what no honest one would. Knows no flow control and
-//! answers nothing by itself; [`Http2::read_until`] can be told to.
+//! HTTP/2 as literal frames (RFC 9113): a client that can send what no well-behaved client would. Knows no flow
+//! control and answers nothing by itself; [`Http2::read_until`] can be told to.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
-//! What Watertight's tests stand on: the real binary, real sockets, and books that are checked on drop.
+//! What Watertight's tests are built on: the real binary, real sockets, and a ledger that is checked on drop.
 //!
-//! Synchronous and plain on purpose: a test reads top to bottom, and every wait has a deadline after which it
-//! fails with what it saw last. Nothing here knows the hub's insides: it speaks HTTP and reads `/proc`.
+//! Synchronous and plain on purpose: a test reads from top to bottom, and every wait has a deadline after which
+//! it fails with what it saw last. Nothing here knows the hub's insides: it speaks HTTP and reads `/proc`.
 //!
 //! ```no_run
 //! # const WATERTIGHT: &str = "target/debug/watertight";
@@ -30,12 +30,12 @@
 //! | [`decode`] | [`StreamDecoder`]: head, chunks and events from bytes cut anywhere |
 //! | [`crowd`] | [`Crowd`]: thousands of streams in one thread |
 //! | [`proxy`] | [`FaultProxy`]: a network that fails on command |
-//! | [`network`] | [`Network`]: two hosts with a cable that can be pulled |
+//! | [`network`] | [`Network`]: two hosts whose link can be cut |
 //! | [`program`] | [`Program`]: another program, its output, its end |
-//! | [`token_server`] | [`TokenServer`]: lets in whoever has a token that is good at the moment |
+//! | [`token_server`] | [`TokenServer`]: a server that accepts tokens which are valid at the moment |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
-//! | [`soak`] | the model checker: all of it at random, held against a model |
-//! | [`random`] | random numbers that can be had again |
+//! | [`soak`] | the model checker: random load, compared with a model |
+//! | [`random`] | random numbers that can be repeated from a seed |
 //! | [`eventually`](mod@eventually) | [`eventually!`]: wait for a condition, never sleep |
 
 #![allow(
@@ -83,7 +83,7 @@ pub use proxy::{Cut, FaultProxy, Mode};
 pub use random::seeded;
 pub use raw::{ConnectOptions, RawConnection};
 pub use rustix::process::Signal;
-pub use sse::{End, Gap, Goodbye, SseEvent, SseItem, SseReader};
+pub use sse::{ClosingEvent, End, Gap, SseEvent, SseItem, SseReader};
 pub use stats::{Counts, Ledger, Stats};
 pub use tls::Certificate;
 pub use token_server::TokenServer;

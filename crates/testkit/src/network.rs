@@ -1,5 +1,5 @@
-//! Two hosts with a cable between them that can be pulled: network namespaces, so that the kernel itself keeps
-//! silent where a real network would.
+//! Two hosts whose link can be cut: network namespaces, so that the kernel itself sends nothing where a real
+//! network would not.
 
 use std::ffi::OsStr;
 use std::net::Ipv4Addr;
@@ -27,7 +27,7 @@ impl Network {
     ///
     /// # Panics
     /// When the scenario does, and where namespaces are not to be had (a container without the right to make
-    /// them): a promise that cannot be proved here is not passed over.
+    /// them): a test that cannot run must not pass silently.
     pub fn with(test: &str, scenario: impl FnOnce(&Network)) {
         if std::env::var_os(INSIDE).is_some() {
             return scenario(&Network::build());
@@ -82,12 +82,12 @@ impl Network {
         })
     }
 
-    /// Pulls the cable: from now on no packet passes, and nobody is told.
+    /// Cuts the link: from now on no packet passes, and neither host is told.
     pub fn pull(&self) {
         self.far_ip(&["link", "set", "far", "down"]);
     }
 
-    /// Puts the cable back.
+    /// Restores the link.
     pub fn plug(&self) {
         self.far_ip(&["link", "set", "far", "up"]);
     }
@@ -104,7 +104,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // With its last process the far host's namespace goes, and the cable with it.
+        // With its last process the far host's namespace ends, and the link with it.
         let _ = self.far.kill();
         let _ = self.far.wait();
     }

@@ -106,7 +106,8 @@ impl FaultProxy {
         *self.shared.mode.lock().unwrap() = mode;
     }
 
-    /// Cuts all connections there are, and waits until they are gone. Newcomers fare as the mode says.
+    /// Cuts all connections there are, and waits until they are gone. New connections are treated as the mode
+    /// says.
     pub fn cut(&self, how: Cut) {
         self.shared.cut_by_reset.store(how == Cut::Rst, Ordering::SeqCst);
         self.shared.cuts.fetch_add(1, Ordering::SeqCst);

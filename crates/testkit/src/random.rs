@@ -1,4 +1,4 @@
-//! Random numbers that can be had again: a test that fails prints its seed.
+//! Random numbers that can be repeated: a test that fails prints its seed.
 
 /// A generator for the test called `name`. Its seed comes from the name, so a test always does the same;
 /// `WATERTIGHT_TEST_SEED=random` explores, `WATERTIGHT_TEST_SEED=123` repeats what was printed.

@@ -64,7 +64,7 @@ pub struct Gap {
 
 /// The `error` event before the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Goodbye {
+pub struct ClosingEvent {
     /// For people.
     pub error: String,
     /// The stable code.
@@ -232,7 +232,7 @@ impl SseReader {
         (0..count).map(|_| self.next_event().data).collect()
     }
 
-    /// Events up to the end, gaps and goodbye among them, and how it ended.
+    /// Events up to the end, gaps and the closing event among them, and how it ended.
     pub fn rest(&mut self) -> (Vec<SseEvent>, End) {
         let mut events = Vec::new();
         loop {
@@ -252,27 +252,27 @@ impl SseReader {
         Gap::of(&self.next_event())
     }
 
-    /// Asserts that the stream says goodbye with `code` and then ends by its last chunk, and returns it.
+    /// Asserts that the stream gets a closing event with `code` and then ends by its last chunk, and returns it.
     ///
     /// # Panics
     /// When it does otherwise.
-    pub fn expect_goodbye(&mut self, code: &str) -> Goodbye {
+    pub fn expect_closing_event(&mut self, code: &str) -> ClosingEvent {
         self.retry = None;
         let event = self.next_event();
         assert_eq!(event.event_type, "error", "{event:?}");
-        let data: Value = serde_json::from_str(&event.data).expect("a goodbye is JSON");
+        let data: Value = serde_json::from_str(&event.data).expect("a closing event is JSON");
         let text = |key: &str| data[key].as_str().expect("a text").to_owned();
         let (error, said) = (text("error"), text("code"));
         assert_eq!(said, code, "{event:?}");
         let end = loop {
             match self.next_item() {
                 SseItem::End(end) => break end,
-                SseItem::Event(event) => panic!("an event after the goodbye: {event:?}"),
+                SseItem::Event(event) => panic!("an event after the closing event: {event:?}"),
                 SseItem::Comment(_) | SseItem::Retry(_) => {}
             }
         };
-        assert_eq!(end, End::Complete, "after the goodbye the body ends");
-        Goodbye { error, code: said, retry: self.retry }
+        assert_eq!(end, End::Complete, "after the closing event the body ends");
+        ClosingEvent { error, code: said, retry: self.retry }
     }
 
     /// Asserts that the stream is open and silent for `time`, heartbeats aside.

@@ -15,7 +15,7 @@ pub struct Counts {
     pub live: u64,
 }
 
-/// The book of resources.
+/// The ledger that the hub shows: counts by kind of resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger(BTreeMap<String, Counts>);
 

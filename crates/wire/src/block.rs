@@ -1,6 +1,6 @@
 //! A block of fields chosen one by one: what a hub says beside events.
 //!
-//! The opening of a stream (`retry`, an id, a comment), a gap, a goodbye. Fields stand in the order in which
+//! The opening of a stream (`retry`, an id, a comment), a gap, a closing event. Fields stand in the order in which
 //! they were called for, and all of them in one chunk. Knows nothing of when to say which.
 
 use std::io::Write as _;

@@ -100,8 +100,8 @@ fn a_block_holds_what_was_called_for_in_that_order_in_one_chunk() {
     let mut encoder = Encoder::new();
     let opening = encoder.block().retry(3000).id(id("e-0")).comment("watertight").finish();
     assert_eq!(opening, b"22\r\nretry: 3000\nid: e-0\n: watertight\n\n\r\n");
-    let goodbye = encoder.block().event(&event_type("error")).data("{}").retry(u64::MAX).finish();
-    assert_eq!(unchunk(goodbye), b"event: error\ndata: {}\nretry: 18446744073709551615\n\n");
+    let closing_event = encoder.block().event(&event_type("error")).data("{}").retry(u64::MAX).finish();
+    assert_eq!(unchunk(closing_event), b"event: error\ndata: {}\nretry: 18446744073709551615\n\n");
     let message = encoder.block().event(&EventType::default()).data("a\nb").finish();
     assert_eq!(unchunk(message), b"data: a\ndata: b\n\n");
 }

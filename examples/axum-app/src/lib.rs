@@ -27,7 +27,7 @@ const CLOCK: &str = "clock";
 /// Connections in all, and from one address. Behind a proxy all come from one address.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// How long readers have to take their goodbye when the application stops.
+/// How long readers have to take their closing event when the application stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The application's routes.

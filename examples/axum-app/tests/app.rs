@@ -132,8 +132,8 @@ async fn readers_are_told_when_it_stops(is_plain: bool) {
     reader.tick().await;
     running.stop.send(()).unwrap();
     while reader.field("event").await != "error" {}
-    let goodbye = reader.field("data").await;
-    assert!(goodbye.contains("SHUTTING_DOWN"), "{goodbye}");
+    let closing_event = reader.field("data").await;
+    assert!(closing_event.contains("SHUTTING_DOWN"), "{closing_event}");
     let mut rest = Vec::new();
     timeout(PATIENCE, reader.0.read_to_end(&mut rest)).await.expect("the stream ends").unwrap();
     timeout(PATIENCE, running.server.join_next()).await.expect("the server ends").unwrap().unwrap();

@@ -166,7 +166,7 @@ fn counts(tally: &Tally, undelivered: u64) -> Value {
         "malformed": tally.malformed,
         "ended": tally.ended,
         "refused": tally.refused.iter().map(|(status, count)| (status.to_string(), json!(count))).collect::<Map<_, _>>(),
-        "goodbyes": tally.goodbyes,
+        "closingEvents": tally.closing_events,
     })
 }
 
@@ -183,8 +183,8 @@ fn summary(tally: &Tally, undelivered: u64) -> String {
     if tally.malformed + tally.ended > 0 || !tally.refused.is_empty() {
         writeln!(
             text,
-            "  {} streams ended, {} malformed, refused: {:?}, goodbyes: {:?}",
-            tally.ended, tally.malformed, tally.refused, tally.goodbyes
+            "  {} streams ended, {} malformed, refused: {:?}, closing events: {:?}",
+            tally.ended, tally.malformed, tally.refused, tally.closing_events
         )
         .ok();
     }

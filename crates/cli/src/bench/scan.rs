@@ -81,7 +81,7 @@ pub(super) enum Block<'a> {
     /// Events are missing; how many, if the hub can tell.
     Gap { missed: Option<u64> },
     /// The hub closes the stream: its code.
-    Goodbye { code: &'a str },
+    ClosingEvent { code: &'a str },
     /// An id without an event: a position to resume from.
     Position { id: &'a str },
     /// Heartbeats and other things without a meaning here.
@@ -167,7 +167,7 @@ impl<'a> Fields<'a> {
                 Ok(Block::Gap { missed: member(data, b"\"missed\":").and_then(number_text) })
             }
             (b"error", Some(data), _) => {
-                Ok(Block::Goodbye { code: member(data, b"\"code\":\"").and_then(word).unwrap_or("?") })
+                Ok(Block::ClosingEvent { code: member(data, b"\"code\":\"").and_then(word).unwrap_or("?") })
             }
             (_, None, Some(id)) => str::from_utf8(id)
                 .map(|id| Block::Position { id })
@@ -226,8 +226,8 @@ mod tests {
         stream.extend_from_slice(encoder.event(&gap, lost).finish(id("7-9")));
         stream.extend_from_slice(encoder.event(&message, "[9,21]").finish(id("7-10")));
         let error = EventType::new("error").unwrap();
-        let goodbye = r#"{"error":"The hub stops","code":"SHUTTING_DOWN"}"#;
-        stream.extend_from_slice(encoder.block().retry(9).event(&error).data(goodbye).finish());
+        let closing_event = r#"{"error":"The hub stops","code":"SHUTTING_DOWN"}"#;
+        stream.extend_from_slice(encoder.block().retry(9).event(&error).data(closing_event).finish());
         for at in 0..=stream.len() {
             let expected = [
                 r#"Position { id: "7-1" }"#,
@@ -235,7 +235,7 @@ mod tests {
                 "Event { number: 1, stamp: 20 }",
                 "Gap { missed: Some(7) }",
                 "Event { number: 9, stamp: 21 }",
-                r#"Goodbye { code: "SHUTTING_DOWN" }"#,
+                r#"ClosingEvent { code: "SHUTTING_DOWN" }"#,
             ];
             assert_eq!(scanned(&stream, at), expected, "cut at {at}");
         }

@@ -70,8 +70,8 @@ fn gather(
     if crowd.tally.opened != count as u64 || crowd.tally.ended > 0 {
         let tally = &crowd.tally;
         return broken(format!(
-            "of {count} subscribers {} got a stream, {} were cut off, refused: {:?}, goodbyes: {:?}",
-            tally.opened, tally.ended, tally.refused, tally.goodbyes
+            "of {count} subscribers {} got a stream, {} were cut off, refused: {:?}, closing events: {:?}",
+            tally.opened, tally.ended, tally.refused, tally.closing_events
         ));
     }
     Ok(crowd)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::scan::Block;
 
-/// Different goodbyes or statuses told apart; a hub has far fewer.
+/// Different closing codes or statuses told apart; a hub has far fewer.
 const NAMES_MAX: usize = 32;
 
 /// What one subscriber must see next.
@@ -52,8 +52,8 @@ pub(super) struct Tally {
     pub(super) ended: u64,
     /// Answers other than 200, by status.
     pub(super) refused: BTreeMap<u16, u64>,
-    /// Goodbyes, by code.
-    pub(super) goodbyes: BTreeMap<String, u64>,
+    /// Closing events, by code.
+    pub(super) closing_events: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -71,9 +71,9 @@ impl Tally {
                     None => sequence.resync = true,
                 }
             }
-            Block::Goodbye { code } => {
-                if self.goodbyes.len() < NAMES_MAX || self.goodbyes.contains_key(*code) {
-                    *self.goodbyes.entry((*code).to_owned()).or_default() += 1;
+            Block::ClosingEvent { code } => {
+                if self.closing_events.len() < NAMES_MAX || self.closing_events.contains_key(*code) {
+                    *self.closing_events.entry((*code).to_owned()).or_default() += 1;
                 }
             }
             Block::Position { .. } | Block::Other => {}
@@ -117,8 +117,8 @@ impl Tally {
         for (status, count) in &other.refused {
             *self.refused.entry(*status).or_default() += count;
         }
-        for (code, count) in &other.goodbyes {
-            *self.goodbyes.entry(code.clone()).or_default() += count;
+        for (code, count) in &other.closing_events {
+            *self.closing_events.entry(code.clone()).or_default() += count;
         }
     }
 

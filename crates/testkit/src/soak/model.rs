@@ -1,5 +1,5 @@
-//! What was published, what was acknowledged, and what any reader has seen: one book for all readers, so that
-//! two that disagree are found out. Pure: time is an argument.
+//! What was published, what was acknowledged, and what any reader has seen: one model for all readers, so that
+//! two readers that disagree are found. Pure: time is an argument.
 
 mod publication;
 mod session;
@@ -75,9 +75,9 @@ impl Model {
     /// # Errors
     /// When it contradicts what is known.
     pub(super) fn acknowledged(&mut self, publication: u32, ids: &[String]) -> Result<(), String> {
-        let book = &self.publications[publication as usize];
-        if ids.len() != book.order.events {
-            return Err(format!("{} events were answered with {} ids", book.order.events, ids.len()));
+        let record = &self.publications[publication as usize];
+        if ids.len() != record.order.events {
+            return Err(format!("{} events were answered with {} ids", record.order.events, ids.len()));
         }
         let positions = ids.iter().map(|id| Position::parse(id)).collect::<Result<Vec<_>, _>>()?;
         for pair in positions.windows(2) {
@@ -91,10 +91,10 @@ impl Model {
         for (index, position) in (0..).zip(&positions) {
             self.settle(EventKey { publication, index }, position)?;
         }
-        let book = &mut self.publications[publication as usize];
-        book.unanswered -= 1;
-        if book.standing != Standing::Acknowledged {
-            book.standing = Standing::Acknowledged;
+        let record = &mut self.publications[publication as usize];
+        record.unanswered -= 1;
+        if record.standing != Standing::Acknowledged {
+            record.standing = Standing::Acknowledged;
             self.acknowledged_events += ids.len() as u64;
         }
         Ok(())
@@ -105,17 +105,17 @@ impl Model {
     /// # Errors
     /// When something was seen that only this try can have published.
     pub(super) fn refused(&mut self, publication: u32) -> Result<(), String> {
-        let book = &mut self.publications[publication as usize];
-        book.unanswered -= 1;
-        if book.standing != Standing::Open || book.unanswered > 0 {
+        let record = &mut self.publications[publication as usize];
+        record.unanswered -= 1;
+        if record.standing != Standing::Open || record.unanswered > 0 {
             return Ok(());
         }
-        book.standing = Standing::Unsent;
-        let unseen = book.events.iter().filter(|at| at.is_none()).count() as u64;
-        if let Some(log) = self.sessions.get_mut(&book.order.session) {
+        record.standing = Standing::Unsent;
+        let unseen = record.events.iter().filter(|at| at.is_none()).count() as u64;
+        if let Some(log) = self.sessions.get_mut(&record.order.session) {
             log.outstanding -= unseen;
         }
-        match book.events.iter().flatten().next() {
+        match record.events.iter().flatten().next() {
             None => Ok(()),
             Some(seen) => Err(format!("publication {publication} was refused, and yet is {seen}")),
         }
@@ -133,10 +133,10 @@ impl Model {
         data: &str,
     ) -> Result<(), String> {
         let key = message::read(session, data)?;
-        let Some(book) = self.publications.get(key.publication as usize) else {
+        let Some(record) = self.publications.get(key.publication as usize) else {
             return Err(format!("{at} is of publication {}, which never was", key.publication));
         };
-        if book.standing == Standing::Unsent {
+        if record.standing == Standing::Unsent {
             return Err(format!(
                 "{at} is of publication {}, which was refused or never sent whole",
                 key.publication
@@ -153,19 +153,20 @@ impl Model {
 
     /// Notes that `key` is event `at`: both ways once and for all.
     fn settle(&mut self, key: EventKey, at: &Position) -> Result<(), String> {
-        let book = &mut self.publications[key.publication as usize];
-        let log = self.sessions.entry(book.order.session.clone()).or_default();
-        log.settle(key, at, book.sent_at)?;
-        let known = &mut book.events[key.index as usize];
+        let record = &mut self.publications[key.publication as usize];
+        let log = self.sessions.entry(record.order.session.clone()).or_default();
+        log.settle(key, at, record.sent_at)?;
+        let known = &mut record.events[key.index as usize];
         match known {
-            Some(known) if known != at && !book.may_double => Err(format!(
+            Some(known) if known != at && !record.may_double => Err(format!(
                 "event {} of publication {} is both {known} and {at}",
                 key.index, key.publication
             )),
             Some(_) => Ok(()),
             None => {
                 *known = Some(at.clone());
-                log.outstanding = log.outstanding.saturating_sub(u64::from(book.standing == Standing::Open));
+                log.outstanding =
+                    log.outstanding.saturating_sub(u64::from(record.standing == Standing::Open));
                 Ok(())
             }
         }
@@ -173,8 +174,8 @@ impl Model {
 
     /// Where the last event of an acknowledged publication stands.
     pub(super) fn acknowledged_as(&self, publication: u32) -> Option<&Position> {
-        let book = &self.publications[publication as usize];
-        book.events.last()?.as_ref().filter(|_| book.standing == Standing::Acknowledged)
+        let record = &self.publications[publication as usize];
+        record.events.last()?.as_ref().filter(|_| record.standing == Standing::Acknowledged)
     }
 
     /// The last event of the session's latest life that is known to be in the log.

@@ -20,7 +20,7 @@ pub(super) enum Ask {
     After(String),
 }
 
-/// One reader's place in its session.
+/// How far one reader has come in its session.
 #[derive(Debug)]
 pub(super) struct Sequence {
     pub(super) session: String,
