@@ -1,5 +1,5 @@
-//! The log of a running hub: to standard error, by a thread of its own, so that whoever does not read it stops
-//! nothing. Lines that find the buffer full are dropped and counted.
+//! The log of a running hub: to standard error, by a thread of its own, so that a reader that does not read it
+//! stops nothing. Lines that find the buffer full are dropped and counted.
 //!
 //! # Layout
 //!
@@ -85,14 +85,15 @@ impl Log {
         print_to(&self.lines, text);
     }
 
-    /// Writes what is left, for [`FLUSH_TIMEOUT`] at most. The guards are dropped by a thread that nobody waits
-    /// for longer: where the pipe is full, the appender prints that it failed, and stands in that write.
+    /// Writes what is left, for [`FLUSH_TIMEOUT`] at most. The guards are dropped by a thread that is not
+    /// waited for any longer: if the pipe is full, the appender prints that it failed, and blocks in that
+    /// write.
     pub(crate) fn finish(self) {
         let (done, finished) = sync_channel(1);
         let guards = self.guards;
         let dropping = std::thread::Builder::new().name("log-end".into()).spawn(move || {
             drop(guards);
-            // Nobody listens any more if it took too long.
+            // The receiver is gone if it took too long.
             done.try_send(()).ok();
         });
         if dropping.is_ok() {

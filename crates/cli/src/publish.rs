@@ -18,7 +18,7 @@ use watertight_client::{Error, Publisher, tls};
 
 use crate::exit;
 
-use lines::{LINE_BYTES_MAX, Line, Lines, TooLong, WHOLE_INPUT, place};
+use lines::{LINE_BYTES_MAX, Line, Lines, TooLong, WHOLE_INPUT, describe};
 use send::{Form, Sender, Unsent};
 use stdin::StdinReader;
 
@@ -180,7 +180,7 @@ async fn send(sender: &mut Sender, lines: Vec<Line>) -> Result<(), String> {
     sender
         .send(lines)
         .await
-        .map_err(|Unsent { number, error }| format!("cannot publish {}: {error}", place(number)))
+        .map_err(|Unsent { number, error }| format!("cannot publish {}: {error}", describe(number)))
 }
 
 /// SIGINT and SIGTERM.

@@ -84,7 +84,7 @@ pub(crate) async fn run(args: TailArgs) -> ExitCode {
     };
     match ended {
         Ok(code) => code,
-        // Whoever reads has had enough: that is no failure of ours.
+        // The reader has closed the pipe: that is not a failure of this program.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => exit::failed(1, format!("cannot write: {error}")),
     }
@@ -112,7 +112,7 @@ struct Tail<W: io::Write> {
     output: Output<W>,
     /// Events printed so far.
     printed: u64,
-    /// Whether the user was told that the connection is lost, and so wants to hear that it is back.
+    /// Whether the user was told that the connection is lost, and is to be told when it is back.
     told: bool,
 }
 
@@ -166,7 +166,7 @@ impl<W: io::Write> Tail<W> {
             match gap.missed {
                 Some(1) => eprintln!("gap: 1 event missed ({})", gap.reason),
                 Some(missed) => eprintln!("gap: {missed} events missed ({})", gap.reason),
-                None => eprintln!("gap: events missed, nobody knows how many ({})", gap.reason),
+                None => eprintln!("gap: events missed, their number is not known ({})", gap.reason),
             }
         }
         Ok(None)

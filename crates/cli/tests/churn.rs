@@ -196,7 +196,7 @@ fn leak_classes_a_to_d_four_thousand_come_and_go_in_every_manner_and_nothing_sta
     let stalled = churn(&hub, CYCLES, "the churn");
 
     let stats = settled();
-    assert!(stalled.len() > 100, "they are here, and have no place at the hub: {}", stalled.len());
+    assert!(stalled.len() > 100, "they are here, and the hub holds none of them: {}", stalled.len());
     stats.ledger().assert_adds_up();
     assert!(stats.ledger().counts("connection").opened > CYCLES as u64);
     assert_eq!(stats.live("subscription"), 1);

@@ -253,7 +253,7 @@ fn an_answer_is_bounded_in_bytes_and_the_rest_comes_with_the_next() {
 }
 
 #[test]
-fn a_poller_that_leaves_gives_its_place_back_at_once() {
+fn a_poller_that_leaves_is_let_go_at_once() {
     let hub = HubProcess::start(WATERTIGHT);
     for with_reset in [false, true] {
         let mut connection = RawConnection::connect(hub.address());

@@ -164,7 +164,7 @@ fn an_empty_batch_is_taken_and_publishes_nothing() {
 }
 
 #[test]
-fn sessions_never_hear_each_other() {
+fn a_session_never_receives_events_of_another() {
     let hub = HubProcess::start(WATERTIGHT);
     // Names that would meet if a separator were dropped, decoded twice or joined with something.
     let names = ["a", "b", "a%2Fb", "a%252Fb", "A", "a%20", "%E2%98%83", "sessions", "..%2Fa", "a.b", "a:b"];

@@ -213,7 +213,7 @@ fn paths_and_methods_that_lead_nowhere_say_so() {
 }
 
 #[test]
-fn the_doors_that_open_later_say_that_they_are_shut() {
+fn routes_of_later_versions_answer_501() {
     let hub = strict_hub();
     for (method, path) in [
         ("GET", "/services/metrics/stream"),

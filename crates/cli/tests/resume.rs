@@ -16,7 +16,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[test]
-fn replay_and_live_have_no_seam_wherever_a_reader_comes_back() {
+fn nothing_is_lost_or_doubled_between_replay_and_live_wherever_a_reader_comes_back() {
     const EVENTS: usize = 3000;
     let hub = HubProcess::builder(WATERTIGHT).flag("--max-history-per-session", 100_000).start();
     std::thread::scope(|scope| {

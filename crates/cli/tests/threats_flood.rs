@@ -77,7 +77,7 @@ fn threat_09_one_address_gets_its_share_and_no_more() {
     old.publish("still here");
     assert_eq!(stream.next_event().data, "still here");
     assert_eq!(old.stats().number("metrics.connectionsRefused"), 20);
-    // A place that is given back can be taken again.
+    // A connection that is closed makes room for another.
     drop(held);
     eventually!(ask(&hub, &greedy).is_ok_and(|answer| answer.status == 200));
 }

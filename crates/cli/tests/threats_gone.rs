@@ -98,8 +98,8 @@ impl FarPeers {
 }
 
 #[test]
-fn threat_06_a_peer_whose_cable_was_pulled_is_noticed_within_the_configured_time() {
-    let test = "threat_06_a_peer_whose_cable_was_pulled_is_noticed_within_the_configured_time";
+fn threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time() {
+    let test = "threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time";
     Network::with(test, |network| {
         let hub = HubProcess::builder(WATERTIGHT)
             .flag("--listen", "0.0.0.0:0")

@@ -1,5 +1,5 @@
-//! Row 34: memory pressure. The ladder acts in its order, the books never pass the threshold, and everything
-//! comes back.
+//! Row 34: memory pressure. The ladder acts in its order, the charged bytes never pass the threshold, and
+//! everything comes back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]

@@ -1,4 +1,4 @@
-//! Row 42: the long-poll as a way to hold places, read what is not one's own, or be cached.
+//! Row 42: the long-poll as a way to use up limits, read another session's events, or be cached.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]

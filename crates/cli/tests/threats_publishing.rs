@@ -43,7 +43,7 @@ fn threat_16_names_without_end_stop_at_the_cap_and_no_figure_carries_them() {
     let stats = hub.stats();
     assert_eq!((stats.number("totalSessions"), stats.live("session")), (CAP as u64, CAP as u64));
 
-    // What is there goes on, what would be new is refused, by either door.
+    // Existing streams go on, new sessions are refused, on either route.
     hub.client().post("/sessions/new/events", "text/plain", "x").expect_problem(503, "TOO_MANY_SESSIONS");
     hub.get("/sessions/new/events").expect_problem(503, "TOO_MANY_SESSIONS");
     hub.publish_text("known", "two");

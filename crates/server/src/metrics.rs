@@ -1,5 +1,5 @@
-//! Prometheus figures. They are read from the hub's own books when somebody scrapes; the only labels are
-//! kinds, owners and reasons of our own, so the number of series never changes.
+//! Prometheus figures. They are read from the hub's own ledger, budget and counters at each scrape; the only
+//! labels are kinds, owners and reasons of our own, so the number of series never changes.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;

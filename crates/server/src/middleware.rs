@@ -36,7 +36,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     internal(format!("a handler panicked: {text}")).into_response()
 }
 
-/// Refuses what is wrong before anybody looks at it: targets that are too long, bodies where none belongs.
+/// Refuses invalid requests before any route sees them: targets that are too long, bodies where none belongs.
 async fn check_target(State(app): State<App>, request: Request, next: Next) -> Response {
     let uri_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if uri_bytes > app.config.max_uri_bytes {
@@ -52,7 +52,7 @@ async fn check_target(State(app): State<App>, request: Request, next: Next) -> R
     if is_bodiless && has_body(&request) {
         let problem = Problem::bad_request("BODY_NOT_ALLOWED", "this request takes no body");
         let mut response = problem.into_response();
-        // Whoever hides a body behind a GET may mean it as a second request: do not read on.
+        // A body behind a GET may be meant as a second request (request smuggling): do not read on.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
@@ -85,7 +85,7 @@ async fn protect(mut response: Response) -> Response {
     response
 }
 
-/// The allow-list of origins. `None`: nobody is allowed, so there is nothing to answer.
+/// The allow-list of origins. `None`: no origin is allowed, so there is nothing to answer.
 fn cors(config: &Config) -> Option<CorsLayer> {
     let origins = match &config.cors_origins {
         AllowedOrigins::Any => AllowOrigin::any(),

@@ -57,7 +57,7 @@ impl Problem {
     }
 }
 
-/// A crowd that is refused together should not come back together.
+/// Clients that are refused together should not retry together.
 fn jittered_seconds() -> u8 {
     fastrand::u8(1..=5)
 }

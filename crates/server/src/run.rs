@@ -132,7 +132,7 @@ pub async fn run(
     Ok(())
 }
 
-/// The first signal lets everybody go in peace, on all listeners; a second one does not wait.
+/// The first signal stops all listeners gracefully; a second one does not wait.
 async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop) {
     let told = CancellationToken::new();
     let tell = told.clone();

@@ -28,7 +28,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two looks at whether it is gone, or is to be read again.
 const END_LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How much of its last words is kept, in lines.
+/// How many of its last lines are kept.
 const LAST_WORDS_MAX: usize = 20;
 
 type LastWords = Arc<Mutex<VecDeque<String>>>;
@@ -55,7 +55,7 @@ impl ServerChild {
         command.env_remove("WATERTIGHT_URL").env_remove("WATERTIGHT_TOKEN");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().during("starting the server")?;
-        let (listening, heard) = sync_channel(1);
+        let (listening, address) = sync_channel(1);
         let last_words = LastWords::default();
         let unread = Arc::new(AtomicBool::new(false));
         let mut drains = Vec::new();
@@ -67,7 +67,7 @@ impl ServerChild {
         }
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut server = Self { child, address: nowhere, drains, unread, clock };
-        match heard.recv_timeout(START_TIMEOUT) {
+        match address.recv_timeout(START_TIMEOUT) {
             Ok(address) => server.address = address,
             Err(_) => {
                 drop(server);
@@ -134,7 +134,7 @@ fn drain(
             let address =
                 line.strip_prefix(LISTENING).and_then(|rest| rest.trim_end_matches('/').parse().ok());
             if let (Some(address), Some(listening)) = (address, &listening) {
-                // Nobody listens any more if it came too late.
+                // The receiver is gone if this came too late.
                 listening.try_send(address).ok();
             }
             let mut words = lock(&last_words);

@@ -32,7 +32,7 @@ const EVENTS_MAX: usize = 1024;
 pub(super) struct Crowd {
     poll: Poll,
     events: Events,
-    /// By token. An ended subscriber leaves its place empty.
+    /// By token. An ended subscriber leaves its entry empty.
     members: Vec<Option<Member>>,
     buffer: Vec<u8>,
     clock: Clock,

@@ -82,7 +82,7 @@ pub(super) fn serve() -> io::Result<()> {
             match event.token() {
                 STDIN => return Ok(()),
                 LISTENER => floor.accept(&listener, &poll)?,
-                Token(place) => floor.readable(place)?,
+                Token(index) => floor.readable(index)?,
             }
         }
     }
@@ -115,24 +115,24 @@ impl Floor {
         }
     }
 
-    fn readable(&mut self, place: usize) -> io::Result<()> {
-        if self.control.as_ref().is_some_and(|(control, _)| *control == place) {
+    fn readable(&mut self, index: usize) -> io::Result<()> {
+        if self.control.as_ref().is_some_and(|(control, _)| *control == index) {
             return self.frames();
         }
         // What subscribers say or that they leave is noticed by writing.
-        let Some(mut stream) = self.newcomers.get_mut(place).and_then(Option::take) else { return Ok(()) };
+        let Some(mut stream) = self.newcomers.get_mut(index).and_then(Option::take) else { return Ok(()) };
         let mut request = [0; 4096];
         let count = match stream.read(&mut request) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.newcomers[place] = Some(stream);
+                self.newcomers[index] = Some(stream);
                 return Ok(());
             }
             Err(_) => 0,
         };
         if let Some(frames) = request[..count].strip_prefix(CONTROL_HELLO) {
             self.incoming.extend_from_slice(frames);
-            self.control = Some((place, stream));
+            self.control = Some((index, stream));
             return self.frames();
         }
         if count > 0 {

@@ -22,7 +22,7 @@ const END_HEADERS: u8 = 0x4;
 /// `SETTINGS_INITIAL_WINDOW_SIZE`, as the two bytes of its name.
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 
-/// The longest frame that is taken, in bytes: nobody was allowed to send longer ones.
+/// The longest frame that is accepted, in bytes; longer ones are never sent.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
 
 /// A connection with a window of zero. Dropping it closes it.

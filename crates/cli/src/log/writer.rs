@@ -15,7 +15,7 @@ use super::BUFFERED_LINES_MAX;
 
 const NOTICE: &str = "log lines were dropped: standard error is not read as fast as they come";
 
-/// How many lines nobody will see.
+/// How many lines were dropped.
 #[derive(Debug, Default)]
 pub(super) struct Dropped {
     /// Lines that the operating system refused.

@@ -8,7 +8,7 @@ pub(super) const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(super) const WHOLE_INPUT: u64 = 0;
 
 /// What a number means, for people.
-pub(super) fn place(number: u64) -> String {
+pub(super) fn describe(number: u64) -> String {
     if number == WHOLE_INPUT { "the input".to_owned() } else { format!("line {number}") }
 }
 

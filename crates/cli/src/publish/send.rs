@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use watertight_client::{Error, Publisher};
 
-use super::lines::{Line, place, text};
+use super::lines::{Line, describe, text};
 
 /// Events in one request with `--ndjson`.
 const BATCH_LINES_MAX: usize = 100;
@@ -131,13 +131,16 @@ struct Warnings {
 impl Warnings {
     fn look_at(&mut self, number: u64, data: &str, replaced: bool) {
         if replaced && !std::mem::replace(&mut self.replaced, true) && !self.quiet {
-            eprintln!("watertight: {} is not UTF-8: U+FFFD stands for what could not be read", place(number));
+            eprintln!(
+                "watertight: {} is not UTF-8: U+FFFD stands for what could not be read",
+                describe(number)
+            );
         }
         if data.contains('\r') && !std::mem::replace(&mut self.carriage_return, true) && !self.quiet {
             let advice = if data.ends_with('\r') { " (--crlf takes those at line ends away)" } else { "" };
             eprintln!(
                 "watertight: {} has a carriage return, which arrives as a line break{advice}",
-                place(number)
+                describe(number)
             );
         }
     }

@@ -1,7 +1,7 @@
 //! The kinds of setting that are numbers, alone or with a word that may stand in their place.
 //!
-//! All of them go through [`Unit`], in whole base units, and are held against the setting's
-//! [`Bounds`] there, so that no kind has its own idea of a limit.
+//! All of them go through [`Unit`], in whole base units, and are held against the setting's [`Bounds`] there,
+//! so that all kinds treat limits alike.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use super::relations::RELATIONS;
 use super::setting::row_of;
 use super::{Loaded, Origins};
 
-/// Where somebody finds all names who wrote one that resembles none.
+/// Where all names are listed, for a name that resembles none of them.
 pub(super) const SEE_HELP: &str = "`watertight serve --help` lists every setting";
 
 pub(super) struct Draft {
@@ -21,7 +21,7 @@ pub(super) struct Draft {
     /// The rows of which some value was refused.
     refused: Vec<bool>,
     problems: Vec<Problem>,
-    /// A source could not be read, so that nobody knows what was meant: relations say nothing.
+    /// A source could not be read, so its values are unknown: relations are not checked.
     pub(super) blind: bool,
 }
 
@@ -63,7 +63,7 @@ impl Draft {
         self.refused[at] = true;
     }
 
-    /// Checks what settings owe each other and closes the draft.
+    /// Checks the relations between settings and closes the draft.
     pub(super) fn finish(mut self) -> Result<Loaded, ConfigError> {
         let taken = |key: &str| row_of(key).is_some_and(|at| !self.refused[at]);
         for relation in RELATIONS {

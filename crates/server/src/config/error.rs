@@ -21,7 +21,7 @@ const PATH_CHARS_SHOWN_MAX: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No source sets it.
     Default,
     /// The TOML file.
     File {
@@ -89,8 +89,7 @@ pub struct Problem {
     pub mistake: Mistake,
     /// The key, as it was written where it is unknown; none if the file as a whole is meant.
     pub key: Option<String>,
-    /// What was written, shortened, without control characters. Left out for unknown names: it
-    /// may be somebody's secret.
+    /// What was written, shortened, without control characters. Left out for unknown names: it may be a secret.
     pub value: Option<String>,
     /// What is wrong with it.
     pub wrong: String,
@@ -154,7 +153,7 @@ impl ConfigError {
     }
 }
 
-/// Why a value is not taken, before anybody has said where it stood.
+/// Why a value is refused, before its source is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) mistake: Mistake,

@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The parser's words, without the part that helps nobody.
+/// The parser's message, without its unhelpful part.
 fn message(error: &toml::de::Error) -> String {
     printable(error.message().trim_end_matches(", expected nothing"))
 }

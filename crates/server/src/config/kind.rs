@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::error::Refusal;
 use super::quantity::Unit;
 
-/// A value as it was found in some source, before anybody knows what it should be.
+/// A value as it was found in some source, before its kind is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Raw {
     /// A TOML string, or the text of a variable or flag.

@@ -35,7 +35,7 @@ settings! {
     /// there and no longer on `listen`; health on both. Plain HTTP, also where `listen` speaks TLS.
     admin_listen: Option<SocketAddr> as OptionalAddress = None;
 
-    /// Lets a hub that asks nobody who they are listen on an address that other machines reach.
+    /// Lets a hub without authentication listen on an address that other machines reach.
     insecure_open: bool as Switch = false;
 
     /// A file with the certificate chain in PEM; with it the hub speaks TLS.
@@ -165,12 +165,12 @@ settings! {
     /// How long a new connection may take to send its first byte.
     first_byte_timeout: Duration as Time = Duration::from_secs(10),
         min 10 * MILLISECOND => "an honest peer's first packet takes longer",
-        max 10 * MINUTE => "silent connections would hold their places";
+        max 10 * MINUTE => "silent connections would use up max_connections";
 
     /// How long the head of a request may take from its first byte on.
     head_timeout: Duration as Time = Duration::from_secs(10),
         min 10 * MILLISECOND => "an honest peer's second packet takes longer",
-        max 10 * MINUTE => "slow heads would hold their places";
+        max 10 * MINUTE => "slow heads would use up max_connections";
 
     /// How long the body of a request may take.
     body_timeout: Duration as Time = Duration::from_secs(30),
@@ -180,12 +180,12 @@ settings! {
     /// How long a TLS handshake may take.
     tls_handshake_timeout: Duration as Time = Duration::from_secs(10),
         min 10 * MILLISECOND => "a handshake takes two ways there and back",
-        max 10 * MINUTE => "unfinished handshakes would hold their places";
+        max 10 * MINUTE => "unfinished handshakes would use up max_connections";
 
     /// How long a connection may stay idle between two requests.
     keep_alive_timeout: Duration as Time = Duration::from_secs(60),
         min 10 * MILLISECOND => "no second request would ever come in time",
-        max DAY => "idle connections would hold their places";
+        max DAY => "idle connections would use up max_connections";
 }
 
 "Streams" {
@@ -197,21 +197,21 @@ settings! {
     /// How long a peer may leave written bytes untaken before its stream is closed.
     write_deadline: Duration as Time = Duration::from_secs(30),
         min 100 * MILLISECOND => "a short stall of an honest network takes longer",
-        max HOUR => "stalled readers would hold their places";
+        max HOUR => "stalled readers would use up max_connections";
 
-    /// How long bytes may stay unacknowledged before the kernel gives the connection up
-    /// (`TCP_USER_TIMEOUT`): with the heartbeat this bounds how long a vanished peer goes unnoticed.
+    /// How long bytes may stay unacknowledged before the kernel closes the connection
+    /// (`TCP_USER_TIMEOUT`): with the heartbeat this bounds how long a lost peer goes unnoticed.
     half_open_timeout: Duration as Time = Duration::from_secs(15),
         min 100 * MILLISECOND => "one lost packet would end the connection",
-        max HOUR => "vanished peers would hold their places";
+        max HOUR => "lost peers would use up max_connections";
 
     /// How long a subscriber whose stream is no plain socket (HTTP/2, TLS, long-poll, Rust) may leave events
     /// unread; on a plain socket `write_deadline` comes first.
     max_subscriber_idle_time: Duration as Time = Duration::from_secs(600),
         min 100 * MILLISECOND => "a short stall of an honest network takes longer",
-        max 7 * DAY => "dead subscribers would hold their places";
+        max 7 * DAY => "dead subscribers would hold memory";
 
-    /// The greatest age of a session's stream; its client is then asked to come back.
+    /// The greatest age of a session's stream; its client is then asked to reconnect.
     max_age: Option<Duration> as Or<Time, NoneWord> = None,
         min 100 * MILLISECOND => "clients would do nothing but reconnect",
         max 30 * DAY => "say \"none\" instead";
@@ -227,7 +227,7 @@ settings! {
         min 1 => "every stream would be closed at once",
         max 255 => "the breaker would never open";
 
-    /// After how long clients are told to come back (`retry:`), before jitter.
+    /// After how long clients are told to reconnect (`retry:`), before jitter.
     retry: Duration as Time = Duration::from_secs(2),
         min 10 * MILLISECOND => "clients would come back all at once, without a pause",
         max 10 * MINUTE => "clients would stay away long after the hub is back";
@@ -313,7 +313,7 @@ const _: () = {
     const D: &Config = &Config::DEFAULT;
     assert!(
         D.heartbeat_interval.as_secs() + D.half_open_timeout.as_secs() <= 30,
-        "a peer that vanishes is noticed within 30 s"
+        "a lost peer is noticed within 30 s"
     );
     assert!(D.write_deadline.as_secs() <= 30, "a reader that stalls is noticed within 30 s");
     assert!(D.heartbeat_interval.as_millis() < D.write_deadline.as_millis());

@@ -12,7 +12,7 @@ const HEAD: &str = "\
 <!-- Made from the table of settings; change that, then run
      `BLESS=1 cargo test -p watertight-server configuration_md`. -->
 
-Nothing needs to be configured. What is, comes from four places, each above the one before it:
+Every setting has a default. Values come from four sources, each overriding the one before it:
 
 1. the default built in;
 2. a TOML file, named by `--config FILE` or by `WATERTIGHT_CONFIG`, with all settings at its top level:
@@ -20,11 +20,11 @@ Nothing needs to be configured. What is, comes from four places, each above the 
 3. the environment, the key in capitals after `WATERTIGHT_`: `WATERTIGHT_MAX_QUEUE_SIZE=2000`;
 4. a flag, the key with dashes: `--max-queue-size 2000`.
 
-The configuration is taken whole or refused whole. A key that does not exist, a value out of its bounds,
-two settings that contradict each other: each is named with its place (`hub.toml:3:18`, the variable, the
-flag) and with what would do, all of them at once, and the program ends with exit code 64. That goes for
-variables beginning with `WATERTIGHT_` too, but for `WATERTIGHT_CONFIG` and `WATERTIGHT_LOG`.
-`watertight check FILE` says what a file comes to, key by key.
+The configuration is accepted or refused as a whole. If a key does not exist, a value is out of its bounds or two
+settings contradict each other, the program reports all problems at once, each with its location (`hub.toml:3:18`,
+the variable, the flag) and the valid values, and ends with exit code 64. This applies to all variables that begin
+with `WATERTIGHT_`, except `WATERTIGHT_CONFIG` and `WATERTIGHT_LOG`.
+`watertight check FILE` prints the resulting settings, key by key.
 
 | kind | written as |
 |---|---|

@@ -105,7 +105,7 @@ fn too_large(limits: BodyLimits) -> Problem {
     Problem::too_large(limits.code, format!("at most {} bytes are taken here", limits.max_bytes))
 }
 
-/// A compressed body could be a bomb; nobody has asked for compression yet.
+/// A compressed body could be a decompression bomb, and compression is not needed so far.
 fn refuse_encodings(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(

@@ -1,4 +1,4 @@
-//! `/connections`: who listens, and closing one of them.
+//! `/connections`: the list of subscribers, and closing one of them.
 
 use axum::Json;
 use axum::extract::State;

@@ -52,7 +52,7 @@ pub(crate) async fn read(
     }
 }
 
-/// Where a subscriber wants to begin. The header wins over the query; `after` is the long-poll's word.
+/// Where a subscriber wants to begin. The header wins over the query; `after` is meant for long-polls.
 fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
     // An empty id says nothing, however it is sent.
     let header = headers.get("last-event-id").filter(|id| !id.is_empty());

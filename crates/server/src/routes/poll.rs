@@ -83,7 +83,8 @@ async fn collect(
             Ok(Piece::Gap(_)) if has_some || answer.gap.is_some() => return None,
             Ok(Piece::Gap(gap)) => {
                 answer.next = gap.to.to_string();
-                // What follows the gap is told with it, if it is there; nobody waits with a gap in hand.
+                // Events after the gap are sent with it, if there are any; an answer with a gap never waits for
+                // more.
                 let is_last = subscription.session().head() <= gap.to.sequence + 1;
                 answer.gap = Some(gap);
                 if is_last {

@@ -1,4 +1,5 @@
-//! The hub's log in a pipe that nobody reads, while streams come and go: nobody else may notice.
+//! The hub's log in a pipe that is not read, while streams are opened and closed: other readers must not
+//! notice.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Subscribers that never read, beside others that do: nobody else may notice, and the hub must end them.
+//! Subscribers that never read, beside others that do: the others must not notice, and the hub must end the
+//! first.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the configuration promises, through the front door: files on disk, variables, real flags.
+//! What the configuration promises, tested as a user would set it: files on disk, variables, real flags.
 
 mod documents;
 mod limits;

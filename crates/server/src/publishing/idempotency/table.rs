@@ -170,7 +170,7 @@ impl Table {
         }
     }
 
-    /// Takes a key out that nobody publishes and nobody waits for.
+    /// Removes a key without a publisher and without waiters.
     fn remove_if_unwanted(&mut self, key: &Key) -> bool {
         let unwanted = self
             .keys

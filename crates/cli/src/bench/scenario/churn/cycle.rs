@@ -33,7 +33,7 @@ pub(super) struct Churn {
     events: Events,
     clock: Clock,
     address: SocketAddr,
-    /// By token; a finished cycle leaves its place to another.
+    /// By token; a finished cycle leaves its entry to another.
     cycles: Vec<Option<Cycle>>,
     free: Vec<usize>,
     /// Stalled readers in the order in which they go.
@@ -105,13 +105,13 @@ impl Churn {
     fn begin(&mut self) -> io::Result<()> {
         let manner = MANNERS[(self.begun % MANNERS.len() as u64) as usize];
         let mut stream = connect(self.address, self.begun, manner)?;
-        let place = self.free.pop().unwrap_or(self.cycles.len());
-        self.poll.registry().register(&mut stream, Token(place), Interest::READABLE | Interest::WRITABLE)?;
+        let index = self.free.pop().unwrap_or(self.cycles.len());
+        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         let cycle = Cycle { stream, manner, index: self.begun, sent: false, answer: Vec::new() };
-        if place == self.cycles.len() {
+        if index == self.cycles.len() {
             self.cycles.push(Some(cycle));
         } else {
-            self.cycles[place] = Some(cycle);
+            self.cycles[index] = Some(cycle);
         }
         self.begun += 1;
         Ok(())
@@ -127,43 +127,43 @@ impl Churn {
         }
         let mut finished = Vec::new();
         for event in &self.events {
-            let place = event.token().0;
-            let Some(Some(cycle)) = self.cycles.get_mut(place) else { continue };
+            let index = event.token().0;
+            let Some(Some(cycle)) = self.cycles.get_mut(index) else { continue };
             match cycle.step(event.is_writable(), event.is_readable()) {
                 Ok(Step::Waits) => {}
-                Ok(Step::Stalls) => self.stalled.push_back((self.clock.now() + STALL, place)),
+                Ok(Step::Stalls) => self.stalled.push_back((self.clock.now() + STALL, index)),
                 Ok(Step::Done { status }) => {
                     match status {
                         Some(200) => self.opened += 1,
                         Some(_) => self.refused += 1,
                         None => {}
                     }
-                    finished.push(place);
+                    finished.push(index);
                 }
-                // A stalled reader's place is given back when its time is over.
+                // A stalled reader's entry is freed when its time is over.
                 Err(_) if cycle.sent && cycle.manner.stalls() => self.broke += 1,
                 Err(_) => {
                     self.broke += 1;
-                    finished.push(place);
+                    finished.push(index);
                 }
             }
         }
         while self.stalled.front().is_some_and(|(until, _)| *until <= self.clock.now()) {
-            finished.extend(self.stalled.pop_front().map(|(_, place)| place));
+            finished.extend(self.stalled.pop_front().map(|(_, index)| index));
         }
-        for place in finished {
-            self.finish(place)?;
+        for index in finished {
+            self.finish(index)?;
         }
         Ok(())
     }
 
     /// Closes the connection in its manner.
-    fn finish(&mut self, place: usize) -> io::Result<()> {
-        let Some(cycle) = self.cycles.get_mut(place).and_then(Option::take) else { return Ok(()) };
+    fn finish(&mut self, index: usize) -> io::Result<()> {
+        let Some(cycle) = self.cycles.get_mut(index).and_then(Option::take) else { return Ok(()) };
         if cycle.manner.resets() {
             SockRef::from(&cycle.stream).set_linger(Some(Duration::ZERO))?;
         }
-        self.free.push(place);
+        self.free.push(index);
         self.done += 1;
         Ok(())
     }
