@@ -325,9 +325,11 @@ fn threat_41_ids_are_strings_in_all_json_and_below_what_javascript_counts() {
     let keys = ["id", "next", "from", "to", "before", "newest"];
     let id = hub.client().post(EVENTS, "text/plain", "x").expect(202).json();
     assert_eq!(assert_ids_are_strings(&id, &keys), 1);
-    let batch = json!((0..5).map(|n| json!({ "data": n })).collect::<Vec<_>>());
-    let ids = hub.client().post(EVENTS, "application/json", batch.to_string()).expect(202).json();
-    assert!(ids["ids"].as_array().unwrap().iter().all(Value::is_string), "{ids}");
+    for _ in 0..3 {
+        let batch = json!([{ "data": 1 }, { "data": 2 }]);
+        let ids = hub.client().post(EVENTS, "application/json", batch.to_string()).expect(202).json();
+        assert!(ids["ids"].as_array().unwrap().iter().all(Value::is_string), "{ids}");
+    }
     let after = id["id"].as_str().unwrap();
     let path = format!("{EVENTS}?wait=0&after={after}");
     let polled = hub.client().request("GET", path).header("Accept", "application/json").send().json();

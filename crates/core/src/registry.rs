@@ -7,13 +7,13 @@
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
-use slab::Slab;
 
 use crate::limits::{CLEANUP_SLICE, REGISTRY_STRIPES};
 use crate::name::SessionName;
 use crate::session::Session;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RandomState};
+use crate::table::Table;
 use crate::time::Tick;
 
 /// Why there is no session to give.
@@ -31,7 +31,7 @@ pub enum RegistryError {
 struct Stripe {
     /// Keys into `sessions`, by the hash of the name. Names stand in the sessions only.
     table: HashTable<u32>,
-    sessions: Slab<Arc<Session>>,
+    sessions: Table<Arc<Session>>,
 }
 
 /// A point in the registry's order, for paging and for cleanup that goes on where it stopped.
@@ -153,10 +153,10 @@ impl Registry {
         let (mut staying, mut gone) = (Vec::with_capacity(CLEANUP_SLICE), Vec::new());
         let next = {
             let mut stripe = stripe.lock();
-            let last = stripe.sessions.capacity();
+            let last = stripe.sessions.end();
             let end = last.min(at.key.saturating_add(CLEANUP_SLICE));
             for key in at.key..end {
-                let Some(session) = stripe.sessions.get(key).map(Arc::clone) else { continue };
+                let Some(session) = stripe.session(key).map(Arc::clone) else { continue };
                 if session.subscribers() == 0 && idle(&session) {
                     swept.events += session.with_log(crate::log::Log::end);
                     let hash = self.hasher.hash_one(session.name().as_str());
@@ -166,7 +166,9 @@ impl Registry {
                     staying.push(session);
                 }
             }
-            stripe.shrink(&self.hasher);
+            if end >= last {
+                stripe.shrink(&self.hasher);
+            }
             (end < last).then_some(ScanPoint { stripe: at.stripe, key: end })
         };
         self.count.fetch_sub(gone.len(), Ordering::Relaxed);
@@ -181,17 +183,18 @@ impl Registry {
         swept
     }
 
-    /// Up to `limit` sessions from `at` on, and where the next page begins.
+    /// Up to `limit` sessions from `at` on, and where the next page begins. Sessions that come, go or are moved
+    /// together between two pages may be missed.
     #[must_use]
     pub fn page(&self, mut at: ScanPoint, limit: usize) -> (Vec<Arc<Session>>, Option<ScanPoint>) {
         let mut page = Vec::new();
         while let Some(stripe) = self.stripes.get(at.stripe) {
             let stripe = stripe.lock();
-            while at.key < stripe.sessions.capacity() {
+            while at.key < stripe.sessions.end() {
                 if page.len() == limit {
                     return (page, Some(at));
                 }
-                page.extend(stripe.sessions.get(at.key).map(Arc::clone));
+                page.extend(stripe.session(at.key).map(Arc::clone));
                 at.key += 1;
             }
             at = ScanPoint { stripe: at.stripe + 1, key: 0 };
@@ -237,7 +240,11 @@ impl Drop for CountGuard<'_> {
 impl Stripe {
     fn find(&self, hash: u64, name: &str) -> Option<&Arc<Session>> {
         let key = self.table.find(hash, |key| self.name_of(*key) == Some(name))?;
-        self.sessions.get(*key as usize)
+        self.sessions.get(*key)
+    }
+
+    fn session(&self, key: usize) -> Option<&Arc<Session>> {
+        self.sessions.get(u32::try_from(key).ok()?)
     }
 
     fn holds(&self, hash: u64, session: &Arc<Session>) -> bool {
@@ -245,36 +252,43 @@ impl Stripe {
     }
 
     fn insert(&mut self, hasher: &RandomState, hash: u64, session: Arc<Session>) {
-        let key = u32::try_from(self.sessions.insert(session)).unwrap_or(u32::MAX);
+        let key = self.sessions.insert(session);
         let sessions = &self.sessions;
         self.table.insert_unique(hash, key, |key| hash_of(hasher, sessions, *key));
     }
 
     fn take(&mut self, hash: u64, session: &Arc<Session>) {
         let sessions = &self.sessions;
-        let same = |key: &u32| sessions.get(*key as usize).is_some_and(|found| Arc::ptr_eq(found, session));
+        let same = |key: &u32| sessions.get(*key).is_some_and(|found| Arc::ptr_eq(found, session));
         if let Ok(entry) = self.table.find_entry(hash, same) {
             let (key, _) = entry.remove();
-            self.sessions.remove(key as usize);
+            self.sessions.remove(key);
         }
     }
 
-    /// Gives memory back after many sessions went.
+    /// Gives memory back after many sessions went: those that stay move together. Called behind a walk over the
+    /// stripe, so that the walk misses none of them.
     fn shrink(&mut self, hasher: &RandomState) {
-        if self.sessions.capacity() > 64 && self.sessions.len() < self.sessions.capacity() / 4 {
-            self.sessions.shrink_to_fit();
+        while let Some((from, to)) = self.sessions.compact_one() {
+            let Some(moved) = self.sessions.get(to) else { return };
+            let hash = hasher.hash_one(moved.name().as_str());
+            if let Some(key) = self.table.find_mut(hash, |key| *key == from) {
+                *key = to;
+            }
+        }
+        if self.table.capacity() > 64 && self.table.len() < self.table.capacity() / 2 {
             let sessions = &self.sessions;
             self.table.shrink_to_fit(|key| hash_of(hasher, sessions, *key));
         }
     }
 
     fn name_of(&self, key: u32) -> Option<&str> {
-        self.sessions.get(key as usize).map(|session| session.name().as_str())
+        self.sessions.get(key).map(|session| session.name().as_str())
     }
 }
 
-fn hash_of(hasher: &RandomState, sessions: &Slab<Arc<Session>>, key: u32) -> u64 {
-    sessions.get(key as usize).map_or(0, |session| hasher.hash_one(session.name().as_str()))
+fn hash_of(hasher: &RandomState, sessions: &Table<Arc<Session>>, key: u32) -> u64 {
+    sessions.get(key).map_or(0, |session| hasher.hash_one(session.name().as_str()))
 }
 
 #[cfg(test)]

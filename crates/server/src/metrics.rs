@@ -70,7 +70,8 @@ impl HubCollector {
             ("slow_consumers", "Subscribers closed for reading too slowly", &counters.slow_consumers),
             ("sessions_expired", "Sessions removed after their time to live", &counters.sessions_expired),
             ("cleanups", "Cleanup passes", &counters.cleanups),
-            ("pump_restarts", "Pumps that were started anew", &counters.pump_restarts),
+            ("pump_restarts", "Pumps that were started again", &counters.pump_restarts),
+            ("keeper_restarts", "Times the keeper was started again", &counters.keeper_restarts),
         ];
         for (name, help, value) in rows {
             counter(encoder, name, help, value.load(Relaxed))?;

@@ -13,7 +13,7 @@ use crate::problem::{Problem, unavailable};
 
 /// Taken at first of what a body says it will be, bytes. More is taken only as it comes: a head that declares
 /// megabytes and sends nothing must not hold them.
-const FIRST_BYTES: usize = 64 * 1024;
+const FIRST_BYTES: usize = 8 * 1024;
 /// Taken at first for a body that does not say how long it will be.
 const FIRST_BYTES_UNDECLARED: usize = 4 * 1024;
 
@@ -125,7 +125,7 @@ mod tests {
     fn a_body_takes_what_it_declares_once_most_of_it_came_and_never_more() {
         const MIB: usize = 1 << 20;
         assert_eq!(capacity_for(100, 0, Some(100), 8 * MIB), 100, "a small one fits at once");
-        assert_eq!(capacity_for(1, 0, Some(8 * MIB), 8 * MIB), 64 * 1024, "a large one shows itself first");
+        assert_eq!(capacity_for(1, 0, Some(8 * MIB), 8 * MIB), 8 * 1024, "a large one shows itself first");
         assert_eq!(capacity_for(5 * MIB, 4 * MIB, Some(8 * MIB), 8 * MIB), 8 * MIB);
         assert_eq!(capacity_for(5 * MIB, 4 * MIB, Some(6 * MIB), 8 * MIB), 6 * MIB, "no more than declared");
         assert_eq!(capacity_for(1, 0, None, 8 * MIB), 4 * 1024);

@@ -43,6 +43,7 @@ pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
             "lastCleanupMs": counters.last_cleanup_ms.load(Relaxed),
             "connectionsRefused": app.gate.refused(),
             "pumpRestarts": counters.pump_restarts.load(Relaxed),
+            "keeperRestarts": counters.keeper_restarts.load(Relaxed),
             "logLinesDropped": app.dropped_lines.count(),
         },
         "ledger": ledger,

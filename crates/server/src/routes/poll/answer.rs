@@ -339,10 +339,22 @@ mod tests {
                 assert_eq!(seen.len(), data.len());
                 for (n, (event, text)) in seen.iter().zip(&data).enumerate() {
                     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
-                    assert_eq!(*event, json!({ "id": format!("e-{n}"), "type": "tick", "data": lines }));
+                    let (id, created_at) = (format!("e-{n}"), 0.0);
+                    let expected =
+                        json!({ "id": id, "type": "tick", "data": lines, "created_at": created_at });
+                    assert_eq!(*event, expected);
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_answer_says_when_an_event_was_published_to_the_millisecond() {
+        let mut encoder = Encoder::new();
+        let chunk = encoder.event(&EventType::default(), "x").finish(EventId::new("e-1").unwrap());
+        let frame = Frame::published(chunk, None, std::time::Duration::from_millis(1_764_149_707_045));
+        let (text, _) = read(PollAnswer { events: vec![frame], ..PollAnswer::default() });
+        assert!(text.contains("\"created_at\":1764149707.045}"), "{text}");
     }
 
     #[test]
