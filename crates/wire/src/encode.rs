@@ -1,6 +1,6 @@
 //! An event, encoded once: everything but its id outside of the lock, the id and the size under it.
 //!
-//! An event's id is known only when its place in the log is, under the session's lock; its data may be long
+//! An event's id is known only when its position in the log is, under the session's lock; its data may be long
 //! and must not be copied there. So [`Encoder::event`] leaves head room before the event, and
 //! [`Draft::finish`] fills in what was missing right-aligned into it: a few dozen bytes, whatever the length.
 //! Knows nothing of logs, locks or sockets.

@@ -8,7 +8,7 @@ const BOM: &[u8; 3] = b"\xEF\xBB\xBF";
 pub(super) enum Start {
     /// So many bytes were seen (fewer than the mark has), all of them like the mark's.
     Within(usize),
-    /// The mark, or the place where it would have been, is behind.
+    /// The mark, or the position where it would have been, is behind.
     Past,
 }
 
