@@ -278,10 +278,16 @@ impl TaskRecord {
 
     /// The way out, taken once: out of the session, out of the table, into the log, and everything given back.
     pub(crate) fn end(&self, end: End) {
-        let Some(mut open) = self.open.lock().take() else { return };
-        open.hear(&self.subscriber);
-        open.life.end(end);
-        let end = open.life.ended().unwrap_or(end);
+        let (open, end) = {
+            let mut held = self.open.lock();
+            let Some(mut open) = held.take() else { return };
+            open.hear(&self.subscriber);
+            open.life.end(end);
+            let end = open.life.ended().unwrap_or(end);
+            // Under the lock: whoever finds it over finds out how. Set once, by the one who took `open` out.
+            let _ = self.outcome.set(end);
+            (open, end)
+        };
         self.hub.tasks.remove(self);
         if open.is_reading {
             self.session.remove_task(&self.subscriber);
@@ -291,8 +297,6 @@ impl TaskRecord {
         }
         report_end(self.id(), &self.session, &open.life, end, self.hub.clock.now());
         drop(open);
-        // Set once: only the caller that took `open` out gets here.
-        let _ = self.outcome.set(end);
         self.over.notify_waiters();
         self.subscriber.waker().wake();
     }
