@@ -25,7 +25,7 @@ fn no_event_is_lost_or_doubled_between_replay_and_live() {
                 _ => next,
             };
             assert_eq!((cursor.next, gaps.len()), (asked_for, 0), "nothing is lost at the start");
-            let (start, mut reader) = (cursor.next, Reader::at(cursor));
+            let mut reader = Reader::at(cursor);
             session.with_log(|log| reader.read(log));
             publisher.join().unwrap();
             session.with_log(|log| reader.read(log));
