@@ -13,8 +13,9 @@ pub const ID_TEXT_BYTES_MAX: usize = 12 + 1 + 16;
 /// Longest `Last-Event-ID` that is looked at at all, bytes. Anything longer is no id of ours.
 pub const RESUME_TEXT_BYTES_MAX: usize = 128;
 
-/// What a frame costs beside its bytes: the shared count, the permit, the allocator's rounding, what the ring keeps of it.
-pub const FRAME_OVERHEAD_BYTES: usize = 64;
+/// What a frame costs beside its bytes: the shared count, the permit, what the ring keeps of it, and what the allocator
+/// rounds up (up to a fifth: for frames of up to a kilobyte this is about right, and 10 % too little for larger ones).
+pub const FRAME_OVERHEAD_BYTES: usize = 96;
 
 /// What a session costs beside its frames, its name and its shard views: the struct, its entries in the
 /// registry.

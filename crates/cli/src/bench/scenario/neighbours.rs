@@ -124,7 +124,7 @@ fn measure(bench: &Bench, args: &Args, neighbour: &mut dyn Neighbour, report: &m
     let ratio = beside / quiet.max(0.001);
     report.figure(Figure::new(format!("p99 beside {name}, over the quiet one"), ratio, "x").at_most(1.2));
     if let Some(critical) = hub.stats()?.number("/budget/criticalBytes") {
-        let memory = peak.resident as f64 / critical as f64;
+        let memory = peak.anonymous as f64 / critical as f64;
         let name = format!("memory beside {name}, over the critical threshold");
         report.figure(Figure::new(name, memory, "x").at_most(1.25));
     }

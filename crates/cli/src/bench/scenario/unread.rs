@@ -77,7 +77,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     report.figure(
         Figure::new(
             format!("memory at most over the critical threshold, {what} that nobody takes"),
-            peak.resident as f64 / critical as f64,
+            peak.anonymous as f64 / critical as f64,
             "x",
         )
         .at_most(1.25),
