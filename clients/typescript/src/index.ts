@@ -10,6 +10,7 @@ export type { Clock, Page } from "./environment.ts";
 export type { EventIterator } from "./queue.ts";
 export type {
   AttemptContext,
+  CloseReason,
   ConnectionState,
   ConnectionStatus,
   DataParser,
@@ -23,5 +24,7 @@ export type {
   PerAttempt,
   SSEClientOptions,
   SSEEvent,
+  StandardResult,
+  StandardSchema,
   Unsubscribe,
 } from "./types.ts";

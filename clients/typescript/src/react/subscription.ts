@@ -4,8 +4,8 @@ import { find, leave, refresh, type Connection, type Member } from "./connection
 import type { UseSSEOptions, UseSSEReturn } from "./types.ts";
 
 /** The status before the first effect, and on a server: a constant, so that hydration finds what the server wrote. */
-export const IDLE: ConnectionStatus = { state: "idle", failures: 0, error: null };
-const CLOSED: ConnectionStatus = { ...IDLE, state: "closed" };
+export const IDLE: ConnectionStatus = { state: "idle", failures: 0, error: null, reason: null };
+const CLOSED: ConnectionStatus = { ...IDLE, state: "closed", reason: "disconnected" };
 
 interface Registration {
   readonly type: string;

@@ -82,7 +82,7 @@ describe("a real hub", () => {
     await hub.endSession("s");
     await watched.until("closed");
     expect(texts(watched)).toEqual(["1"]);
-    expect(watched.client.status.error).toMatchObject({ kind: "goodbye", code: "SESSION_ENDED" });
+    expect(watched.client.status).toMatchObject({ error: null, reason: "session-ended" });
     expect(await hub.subscribers()).toBe(0);
   });
 
