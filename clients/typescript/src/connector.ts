@@ -85,12 +85,12 @@ export class Connector implements AttemptHost {
   reconnect(): void {
     if (!this.#isWanted) return this.connect();
     const now = this.time.now();
-    const pause = this.#reconnectedAt + RECONNECT_MIN - now;
+    const at = Math.max(this.#reconnectedAt + RECONNECT_MIN, now);
+    this.#reconnectedAt = at;
     this.#stop();
     this.#forgetFailures();
-    if (pause > 0) return this.#schedule.wait(pause);
-    this.#reconnectedAt = now;
-    this.#begin();
+    if (at > now) this.#schedule.wait(at - now);
+    else this.#begin();
   }
 
   /** The end, from whichever side. */
