@@ -56,8 +56,6 @@ export const POLL_ANSWER_MAX = 8 * 1024 * 1024;
 export const MAX_EVENT_BYTES = 1024 * 1024;
 /** Longest comment given to the application, bytes: the rest of a longer one is passed over. */
 export const COMMENT_BYTES_MAX = 1024;
-/** Buffer that a parser keeps from one event to the next, bytes. */
-export const KEPT_BUFFER_BYTES = 64 * 1024;
 /** How long the words of a refusal are waited for once its status is known, milliseconds. */
 export const REFUSAL_TIMEOUT = 1_000;
 /** Longest error body read, UTF-16 units; a problem document is a few hundred. */
