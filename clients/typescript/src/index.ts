@@ -20,6 +20,7 @@ export type {
   EventsOptions,
   EventType,
   Gap,
+  HeadersSource,
   OnOptions,
   PerAttempt,
   SSEClientOptions,

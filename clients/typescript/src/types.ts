@@ -1,9 +1,9 @@
 import type { Clock, Page } from "./environment.ts";
 import type { SSEError } from "./errors.ts";
 
-/** Event types and what their data is, once it is parsed. Without one, any type carries anything. */
+/** Event types and what their data is, once it is parsed. Without one, a type is any word and its data is `unknown`. */
 export interface EventMap {
-  [type: string]: any;
+  [type: string]: unknown;
 }
 
 /** A hole in the stream, in the place where it is; it comes as an event of type `gap`. */
@@ -22,7 +22,7 @@ export interface Gap {
 }
 
 /** An event as it came. */
-export interface SSEEvent<T = any> {
+export interface SSEEvent<T = unknown> {
   /** `message` if the publisher named none. */
   readonly type: string;
   /** What the parser or schema for the type made of it; else the JSON value, where it is JSON; else the text. */
@@ -38,18 +38,18 @@ export type EventType<Events extends object> = (keyof Events & string) | "gap" |
 
 /** The data of an event type. */
 export type EventData<Events extends object, K> = K extends "*"
-  ? any
-  : K extends keyof Events
-    ? Events[K]
-    : K extends "gap"
-      ? Gap
-      : any;
+  ? unknown
+  : K extends "gap"
+    ? Gap
+    : K extends keyof Events
+      ? Events[K]
+      : unknown;
 
 /**
  * Called for each event, with its data and the whole of it. What it throws is reported and disturbs nobody. What an async
  * one rejects with is its own to catch.
  */
-export type EventHandler<T = any> = (data: T, event: SSEEvent<T>) => void;
+export type EventHandler<T = unknown> = (data: T, event: SSEEvent<T>) => void;
 
 /** Takes a handler back. Calling it twice does nothing. */
 export type Unsubscribe = () => void;
@@ -105,6 +105,9 @@ export interface AttemptContext {
   readonly refresh: boolean;
 }
 
+/** Headers, in whatever shape: a record, pairs, or a `Headers`. */
+export type HeadersSource = Readonly<Record<string, string>> | Iterable<readonly [string, string] | string[]>;
+
 /** A value, or a function that is asked for it before each attempt. */
 export type PerAttempt<T> = T | ((context: AttemptContext) => T | Promise<T>);
 
@@ -139,7 +142,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   /** Sent as `Authorization: Bearer`. A function is asked before each attempt; after a 401 once more, with `refresh`. */
   token?: PerAttempt<string | null | undefined> | undefined;
   /** More headers. `Accept` of a stream may be among them. */
-  headers?: PerAttempt<HeadersInit | undefined> | undefined;
+  headers?: PerAttempt<HeadersSource | undefined> | undefined;
   /** Default `GET`. */
   method?: string | undefined;
   /**
@@ -150,7 +153,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   /** Sent with each attempt, if `method` is one that has a body. */
   body?: PerAttempt<string | undefined> | undefined;
   /** Default `same-origin`, as of `fetch`. */
-  credentials?: RequestCredentials | undefined;
+  credentials?: "omit" | "same-origin" | "include" | undefined;
 
   /** Resume after the event with this id. */
   lastEventId?: string | undefined;

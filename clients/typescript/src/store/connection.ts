@@ -64,7 +64,12 @@ export function find(key: string, member: Member): Connection {
     registry.set(key, peers.add(connection));
     watch(peers);
   }
-  if (isDevelopment()) warnOfDifferences(connection, member);
+  try {
+    // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
+    if (process.env.NODE_ENV !== "production") warnOfDifferences(connection, member);
+  } catch {
+    // No process: nobody develops here.
+  }
   return connection;
 }
 
@@ -139,7 +144,12 @@ export function refresh(connection: Connection, member: Member): void {
     }
     return;
   }
-  if (isDevelopment()) warnOfDifferences(connection, member);
+  try {
+    // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
+    if (process.env.NODE_ENV !== "production") warnOfDifferences(connection, member);
+  } catch {
+    // No process: nobody develops here.
+  }
 }
 
 /** Options of a client that tell everybody who shares it. Those two do not change, so the rest can be replaced around them. */
@@ -181,16 +191,6 @@ function merge([first, ...others]: Iterable<Connection>): void {
   for (const { client, members, live } of others) {
     const isThere = first?.client.isConnected && client.lastEventId === first.client.lastEventId;
     if (isThere && sameIdentity(live.token, first.live.token)) members.forEach((member) => member.move(first));
-  }
-}
-
-function isDevelopment(): boolean {
-  try {
-    // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
-    return process.env.NODE_ENV !== "production";
-  } catch {
-    // No process: nobody develops here.
-    return false;
   }
 }
 

@@ -220,4 +220,14 @@ describe("data", () => {
     expect(readEvent("a", "1,2", "", (text: string) => text.split(",")).data).toEqual(["1", "2"]);
     expect(readEvent("a", '{"n":1}', "", { parse: (value: unknown) => [value] }).data).toEqual([{ n: 1 }]);
   });
+
+  test("a standard schema is given the JSON value, be it an object or a function, and its words are in the error", async () => {
+    const [{ z }, v, { type: ark }] = await Promise.all([import("zod"), import("valibot"), import("arktype")]);
+    for (const schema of [z.object({ n: z.number() }), v.object({ n: v.number() }), ark({ n: "number" })]) {
+      expect(readEvent("a", '{"n":1}', "", schema).data).toEqual({ n: 1 });
+      expect(() => readEvent("a", '{"n":"x"}', "", schema)).toThrow(/number/i);
+    }
+    const later = { "~standard": { validate: async (value: unknown) => ({ value }) } };
+    expect(() => readEvent("a", "1", "", later)).toThrow(TypeError);
+  });
 });
