@@ -85,12 +85,13 @@ export class Connector implements AttemptHost {
   reconnect(): void {
     if (!this.#isWanted) return this.connect();
     const now = this.time.now();
-    const at = Math.max(this.#reconnectedAt + RECONNECT_MIN, now);
-    this.#reconnectedAt = at;
+    // One that is waited for already is not put off.
+    if (this.#reconnectedAt <= now) this.#reconnectedAt = Math.max(this.#reconnectedAt + RECONNECT_MIN, now);
     this.#stop();
     this.#forgetFailures();
-    if (at > now) this.#schedule.wait(at - now);
-    else this.#begin();
+    if (this.#reconnectedAt <= now) return this.#begin();
+    this.#schedule.wait(this.#reconnectedAt - now);
+    if (this.#state !== "connecting") this.#change("reconnecting");
   }
 
   /** The end, from whichever side. */

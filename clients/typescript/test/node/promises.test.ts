@@ -538,6 +538,19 @@ describe("row 23", () => {
     expect(watched.clock.now() - began).toBeGreaterThanOrEqual(4_000);
   });
 
+  test("reconnect() called over and over puts nothing off", async () => {
+    const server = await serve(refused(503), refused(503), stream("data:1\n\n"));
+    const watched = connect({ url: server.url });
+    await watched.until("reconnecting");
+    for (let turn = 0; turn < 60 && watched.client.state !== "open"; turn++) {
+      watched.client.reconnect();
+      watched.clock.advance(50);
+      await server.barrier();
+    }
+    await watched.until("open");
+    expect(server.requests).toHaveLength(3);
+  });
+
   test("reconnect() by a person is at once", async () => {
     const server = await serve(stream("data:1\n\n"));
     const watched = connect({ url: server.url });
