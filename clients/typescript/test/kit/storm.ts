@@ -20,8 +20,8 @@ class Account {
   delivered = 0;
   gaps = 0;
   #last = 0;
-  /** After a gap the next event may be any later one. */
-  #mayJump = false;
+  /** After a gap the next event may be any later one; so may the first: the history may have been shorter than what came before. */
+  #mayJump = true;
 
   take({ type, data }: SSEEvent): void {
     // The hub's own word before it closes.
