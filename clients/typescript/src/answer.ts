@@ -10,7 +10,7 @@ export function retryAfter(headers: Headers, now: number): number | undefined {
 
 /** Whether a later attempt may be answered otherwise. */
 export function isRetryable(status: number): boolean {
-  return status === 408 || status === 425 || status === 429 || (status >= 500 && status < 600);
+  return [408, 425, 429].includes(status) || (status >= 500 && status < 600);
 }
 
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */

@@ -40,7 +40,7 @@ export interface AttemptPlan {
   /** Of a long-poll: how long the hub may wait for events, seconds. */
   readonly wait: number;
   /** The last answer was 401. */
-  readonly isRefresh: boolean;
+  readonly refresh: boolean;
 }
 
 /**
@@ -69,7 +69,7 @@ export class Attempt {
   readonly #controller = new AbortController();
   /** The body as it came, then what reads it: what has to be cancelled. */
   #body: { cancel?(): Promise<unknown> } | null | undefined;
-  /** Silence of this length ends the attempt, with this error. */
+  /** Silence of this length ends the attempt, with this error if there is one. */
   #silenceMax = 0;
   #silenceError: SSEError | undefined;
   #silentSince = 0;
@@ -108,10 +108,10 @@ export class Attempt {
 
   async #run(): Promise<void> {
     const { options, cursor } = this.#host;
-    const { wait, isRefresh } = this.#plan;
+    const { wait, refresh } = this.#plan;
     const isPoll = this.way === "poll";
     this.#allowSilence((options.connectTimeout ?? CONNECT_TIMEOUT) + (isPoll ? POLL_WAIT * 1000 : 0));
-    const context = { signal: this.#controller.signal, refresh: isRefresh };
+    const context = { signal: this.#controller.signal, refresh };
     const query = isPoll ? { wait, limit: POLL_LIMIT } : undefined;
     const request = await buildRequest(options, context, cursor.resume, query);
     if (!this.isLive) return;
@@ -130,9 +130,7 @@ export class Attempt {
     try {
       return await send().catch((thrown: unknown) => sendWithoutCache(thrown, send, init));
     } catch (thrown) {
-      if (thrown instanceof SSEError) throw thrown;
-      const cause = withoutSecrets(thrown, secrets);
-      throw new SSEError("network", "no connection", { retryable: true, cause });
+      throw thrown instanceof SSEError ? thrown : toSSEError(withoutSecrets(thrown, secrets));
     }
   }
 
@@ -155,7 +153,7 @@ export class Attempt {
       parse(bytes);
     });
     this.hasEndedCleanly = true;
-    throw new SSEError("network", "stream ended", { retryable: true });
+    throw new SSEError("network", "stream ended");
   }
 
   async #readPoll(response: Response): Promise<void> {
@@ -218,7 +216,7 @@ export class Attempt {
   /** From now on silence of this length ends the attempt. Every byte of a stream begins it anew, which costs one assignment. */
   #allowSilence(milliseconds: number, error?: SSEError): void {
     this.#silenceMax = Math.min(milliseconds, SILENCE_MAX);
-    this.#silenceError = error ?? new SSEError("timeout", `silent ${milliseconds} ms`, { retryable: true });
+    this.#silenceError = error;
     this.#silentSince = this.#time.now();
     this.#watch();
   }
@@ -228,7 +226,7 @@ export class Attempt {
     // In thirds, so that a machine that slept is noticed soon after it woke.
     this.#timer.set(Math.min(left, this.#silenceMax / 3 + 1), () => {
       if (this.#time.now() - this.#silentSince < this.#silenceMax) this.#watch();
-      else if (this.#silenceError) this.#fail(this.#silenceError);
+      else this.#fail(this.#silenceError ?? new SSEError("timeout", `silent ${this.#silenceMax} ms`));
     });
   }
 }
@@ -237,7 +235,7 @@ export class Attempt {
 function checkBody({ body }: Response): void {
   if (!body || typeof body.getReader === "function") return;
   (body as { destroy?(): void }).destroy?.();
-  throw new SSEError("protocol", "the body is no web stream, as that of node-fetch: use the global fetch");
+  throw new SSEError("protocol", "a body of node-fetch is no web stream");
 }
 
 /** Some workers have no caches, and say so by throwing. What else is thrown is thrown on. */

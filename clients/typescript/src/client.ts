@@ -1,12 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Connector } from "./connector.ts";
 import { Cursor } from "./cursor.ts";
-import { readEvent } from "./data.ts";
+import { parserOf, readEvent } from "./data.ts";
 import { listen } from "./environment.ts";
-import { SSEError, type SSEErrorKind } from "./errors.ts";
+import { SSEError, tell, unheardGap, type SSEErrorKind } from "./errors.ts";
 import { Handlers } from "./handlers.ts";
 import { createQueue, type EventIterator } from "./queue.ts";
 import { sessionUrl } from "./request.ts";
+import { IDLE, isConnected } from "./status.ts";
 import type {
   CloseReason,
   ConnectionState,
@@ -38,7 +39,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   readonly #handlers = new Handlers();
   readonly #cursor: Cursor;
   readonly #connector: Connector;
-  #status: ConnectionStatus = { state: "idle", failures: 0, error: null, reason: null };
+  #status = IDLE;
   #isDestroyed = false;
   /** No request can carry the last event id. */
   #isUnsendable = false;
@@ -53,7 +54,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
       changed: (state, error, reason) => this.#changed(state, error, reason),
       deliver: (type, text, id) => this.#deliver(type, text, id),
       comment: (text) => this.#guard(() => options.onComment?.(text)),
-      ended: (error) => this.#ended(error),
+      ended: (error) => this.#call(END, error),
     });
     this.#stopListening = listen(options.signal, "abort", () => this.destroy());
     if (options.signal?.aborted) this.destroy();
@@ -76,7 +77,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** Whether events arrive, by stream or by polling. */
   get isConnected(): boolean {
-    return this.state === "open" || this.state === "polling";
+    return isConnected(this.state);
   }
 
   /** The id of the last event delivered. Setting it decides where the next attempt resumes. */
@@ -180,14 +181,11 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   #deliver(type: string, text: string, id: string): void {
     this.#checkCursor(id);
     if (!this.#handlers.has(type) && !this.#handlers.has("*")) {
-      // Never a quiet skip.
-      if (type === "gap") this.#tell(new SSEError("gap", `nobody listens to "gap": ${text}`));
+      if (type === "gap") this.#tell(unheardGap(text));
       return;
     }
     this.#guard(() => {
-      const { parsers } = this.#options;
-      const parser = parsers && Object.hasOwn(parsers, type) ? parsers[type as keyof Events] : undefined;
-      const event = readEvent(type, text, id, parser);
+      const event = readEvent(type, text, id, parserOf(this.#options, type));
       for (const key of new Set([type, "*"])) this.#call(key, event.data, event);
     }, "parse");
   }
@@ -197,11 +195,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     const wasUnsendable = this.#isUnsendable;
     this.#isUnsendable = id !== this.#cursor.resume;
     if (!this.#isUnsendable || wasUnsendable) return;
-    this.#tell(new SSEError("limit", "no request can carry this event's id: a new attempt resumes before it"));
-  }
-
-  #ended(error?: SSEError): void {
-    this.#call(END, error);
+    this.#tell(new SSEError("limit", "no request can carry this id"));
   }
 
   #call(key: string, ...args: unknown[]): void {
@@ -216,19 +210,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     }
   }
 
-  /** Something went wrong, and nobody swallows it. */
   #tell(cause: unknown, kind: SSEErrorKind = "handler"): void {
-    const { onError } = this.#options;
-    try {
-      if (onError) onError(cause instanceof SSEError ? cause : new SSEError(kind, `${kind}: ${cause}`, { cause }));
-      else report(cause);
-    } catch (thrown) {
-      report(thrown);
-    }
+    tell(this.#options.onError, kind, cause);
   }
-}
-
-/** Nobody else to tell. */
-function report(thrown: unknown): void {
-  (globalThis.reportError ?? console.error)(thrown);
 }

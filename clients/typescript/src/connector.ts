@@ -2,7 +2,7 @@ import { Attempt, type AttemptHost } from "./attempt.ts";
 import type { Cursor } from "./cursor.ts";
 import { Time, type Page } from "./environment.ts";
 import { SSEError } from "./errors.ts";
-import { Fallback, type Next } from "./fallback.ts";
+import { Fallback, STREAM, type Next } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
 import { HEALTHY_AFTER, POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
@@ -36,7 +36,7 @@ export class Connector implements AttemptHost {
   readonly #schedule: Schedule;
   /** What is known of streams and long-polls; anew with each `connect`. */
   #fallback = new Fallback();
-  #next: Next = { way: "stream", isAtOnce: false };
+  #next = STREAM;
   #attempt: Attempt | undefined;
   /** Asked to connect and not over: the page is listened to. */
   #isWanted = false;
@@ -117,7 +117,7 @@ export class Connector implements AttemptHost {
 
   #forgetFailures(): void {
     this.#schedule.reset();
-    this.#next = { way: "stream", isAtOnce: false };
+    this.#next = STREAM;
   }
 
   #change(state: ConnectionState, error: SSEError | null = null, reason: CloseReason | null = null): void {
@@ -134,7 +134,7 @@ export class Connector implements AttemptHost {
     const way = this.#fallback.isEnabled ? this.#next.way : "stream";
     // The first long-poll is to be answered at once: it tells that this way works, and its position is what nothing is lost behind.
     const wait = this.#fallback.isPolling ? POLL_WAIT : 0;
-    this.#attempt = new Attempt(this, { way, wait, isRefresh: this.#isRefresh });
+    this.#attempt = new Attempt(this, { way, wait, refresh: this.#isRefresh });
     this.#hasProgress = false;
     this.#goodbye = undefined;
     // While a stream is tried again, no long-poll brings anything.
@@ -214,10 +214,8 @@ export class Connector implements AttemptHost {
     const wasProbe = this.#fallback.isPolling && attempt.way === "stream";
     this.#next = this.#decide(attempt, failure, wasWell);
     const verdict = judge({
+      ...failure,
       way: attempt.way,
-      kind: failure.kind,
-      status: failure.status,
-      retryable: failure.retryable,
       canRefresh: !this.#isRefresh && this.#canRefresh,
       failures: this.failures,
       maxRetries: this.options.maxRetries ?? Infinity,
@@ -281,7 +279,7 @@ export class Connector implements AttemptHost {
 function readGoodbye(text: string): SSEError | undefined {
   try {
     const { code, error } = JSON.parse(text) as { code?: string; error?: string };
-    return code ? new SSEError("goodbye", error ?? code, { code, retryable: true }) : undefined;
+    return code ? new SSEError("goodbye", error ?? code, { code }) : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,9 @@
-import type { DataParser, SSEEvent, StandardSchema } from "./types.ts";
+import type { DataParser, SSEClientOptions, SSEEvent, StandardSchema } from "./types.ts";
+
+/** The application's parser for events of `type`, if it gave one. */
+export function parserOf({ parsers }: SSEClientOptions<any>, type: string): DataParser | undefined {
+  return parsers && Object.hasOwn(parsers, type) ? parsers[type] : undefined;
+}
 
 /** Reads the data of an event: by the application's parser for its type, else as JSON where it is JSON. */
 export function readEvent(type: string, text: string, id: string, parser?: DataParser): SSEEvent {
@@ -14,7 +19,7 @@ function parse(parser: DataParser, text: string): unknown {
 /** @throws TypeError with the schema's words. */
 function validate(schema: StandardSchema, value: unknown): unknown {
   const result = schema["~standard"].validate(value);
-  if (result instanceof Promise) throw new TypeError("a schema that validates asynchronously cannot read events");
+  if (result instanceof Promise) throw new TypeError("an asynchronous schema");
   if (result.issues) throw new TypeError(result.issues.map(({ message }) => message).join("; "));
   return result.value;
 }

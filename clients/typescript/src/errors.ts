@@ -34,7 +34,7 @@ export interface SSEErrorDetails {
   status?: number | undefined;
   /** The hub's stable code (`SESSION_ENDED`, `TOO_MANY_CONNECTIONS`), if it named one. */
   code?: string | undefined;
-  /** Whether a later attempt may work. */
+  /** Whether a later attempt may work. Default: as the kind says. */
   retryable?: boolean | undefined;
   /** What the server asked to wait, milliseconds. */
   retryAfter?: number | undefined;
@@ -52,7 +52,8 @@ export class SSEError extends Error {
 
   constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
     super(message, details);
-    Object.assign(this, { name: "SSEError", kind, retryable: false, ...details });
+    const retryable = kind === "network" || kind === "timeout" || kind === "goodbye";
+    Object.assign(this, { name: "SSEError", kind, retryable, ...details });
   }
 }
 
@@ -61,7 +62,32 @@ export class SSEError extends Error {
  * application. Its text stays in `cause`: messages are shown to people.
  */
 export function toSSEError(cause: unknown): SSEError {
-  return cause instanceof SSEError ? cause : new SSEError("network", "no connection", { retryable: true, cause });
+  return cause instanceof SSEError ? cause : new SSEError("network", "no connection", { cause });
+}
+
+/** Nobody listens to what is missing: never a quiet skip. */
+export function unheardGap(text: string): SSEError {
+  return new SSEError("gap", `nobody listens to "gap": ${text}`);
+}
+
+/** What a function of the application threw, as one of ours. */
+export function failureOf(kind: SSEErrorKind, cause: unknown): SSEError {
+  return cause instanceof SSEError ? cause : new SSEError(kind, `${kind}: ${cause}`, { cause });
+}
+
+/** Something went wrong, and nobody swallows it. */
+export function tell(onError: ((error: SSEError) => void) | undefined, kind: SSEErrorKind, cause: unknown): void {
+  try {
+    if (onError) onError(failureOf(kind, cause));
+    else report(cause);
+  } catch (thrown) {
+    report(thrown);
+  }
+}
+
+/** Nobody else to tell. */
+function report(thrown: unknown): void {
+  (globalThis.reportError ?? console.error)(thrown);
 }
 
 /** What a transport threw, as it may be shown: its name, words and code, without `secrets` and without what it has beside. */

@@ -10,6 +10,9 @@ export interface Next {
   readonly isAtOnce: boolean;
 }
 
+/** Where no long-poll is wanted, or helps: a stream, after the back-off. */
+export const STREAM: Next = { way: "stream", isAtOnce: false };
+
 /** What is known of a stream that failed before it proved itself. */
 export interface StreamFailure {
   /** It was silent until the time was up: somebody on the way may keep streams back. */
@@ -43,24 +46,21 @@ export class Fallback {
   streamWorked(): Next {
     this.#silentStreams = 0;
     this.#givenUp = undefined;
-    return { way: "stream", isAtOnce: false };
+    return STREAM;
   }
 
   streamFailed({ isHeldBack, hasRetryAfter }: StreamFailure, now: number): Next {
-    const stream: Next = { way: "stream", isAtOnce: false };
-    if (!this.isEnabled) return stream;
-    const { isWorking, probeDelay } = this.#givenUp ?? { isWorking: false, probeDelay: PROBE_MIN };
-    if (this.#givenUp) {
-      const delay = isWorking ? Math.min(probeDelay * 2, PROBE_MAX) : probeDelay;
-      // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
-      this.#givenUp = { isWorking, probeDelay: delay, probeAt: isWorking || isHeldBack ? now + delay : now };
-      return { way: "poll", isAtOnce: isWorking };
+    if (!this.isEnabled) return STREAM;
+    if (!this.#givenUp) {
+      if (hasRetryAfter) return STREAM;
+      this.#silentStreams++;
+      if (this.#silentStreams < FALLBACK_AFTER || now < this.#pollsFrom) return STREAM;
     }
-    if (hasRetryAfter) return stream;
-    this.#silentStreams++;
-    if (this.#silentStreams < FALLBACK_AFTER || now < this.#pollsFrom) return stream;
-    this.#givenUp = { isWorking, probeDelay, probeAt: isHeldBack ? now + probeDelay : now };
-    return { way: "poll", isAtOnce: false };
+    const known = (this.#givenUp ??= { isWorking: false, probeDelay: PROBE_MIN, probeAt: now });
+    if (known.isWorking) known.probeDelay = Math.min(known.probeDelay * 2, PROBE_MAX);
+    // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
+    known.probeAt = known.isWorking || isHeldBack ? now + known.probeDelay : now;
+    return { way: "poll", isAtOnce: known.isWorking };
   }
 
   /** A long-poll was answered. */
@@ -74,7 +74,7 @@ export class Fallback {
   /** A long-poll failed: neither way is better than the other, so they take turns. */
   pollFailed(): Next {
     if (this.#givenUp) this.#givenUp.isWorking = false;
-    return { way: "stream", isAtOnce: false };
+    return STREAM;
   }
 
   /**
@@ -86,6 +86,6 @@ export class Fallback {
     this.#pollsDelay = Math.min(Math.max(this.#pollsDelay * 2, POLL_AGAIN_MIN), POLL_AGAIN_MAX);
     this.#pollsFrom = now + this.#pollsDelay;
     this.#givenUp = undefined;
-    return { way: "stream", isAtOnce: false };
+    return STREAM;
   }
 }

@@ -20,6 +20,9 @@ const FIELD_LENGTH = 7;
 
 type Sized = "data" | "event" | "id";
 
+/** What an event holds of each field before its first line, bytes. */
+const EMPTY: Readonly<Record<Sized, number>> = { data: 0, event: 0, id: 0 };
+
 const encoder = new TextEncoder();
 const sizeOf = (text: string): number => encoder.encode(text).length;
 
@@ -41,12 +44,9 @@ class Parser {
   #isAfterCr = false;
   #isDead = false;
 
-  /** The event: each line of data with an LF behind it, so that no data differs from empty data. */
-  #data = "";
-  #type = "";
-  #ownId: string | undefined;
-  /** What the event holds, bytes. */
-  #sizes = { data: 0, event: 0, id: 0 };
+  /** The event: its fields as they came, and what they hold, bytes. */
+  #event: Partial<Record<Sized, string>> = {};
+  #sizes = EMPTY;
   /** The last event id, which only a blank line changes. */
   #id: string;
 
@@ -85,17 +85,18 @@ class Parser {
     if (this.#head.length < FIELD_LENGTH) return;
     const [before, name] = FIELD.exec(this.#head) ?? [];
     if (!before) this.#line = this.#head;
-    else if (isSized(name)) this.#checkSize(name, this.#lineBytes - before.length);
+    else if (isSized(name)) this.#sizesWith(name, this.#lineBytes - before.length);
     else if (this.#lineBytes > 2 * COMMENT_BYTES_MAX) this.#line = this.#line.slice(0, COMMENT_BYTES_MAX + 1);
   }
 
-  /** What the event holds with `value` in it, as {@link #sizes}. @throws SSEError if that is too much. */
-  #checkSize(name: Sized, bytes: number): void {
-    const before = name === "data" && this.#data ? this.#sizes.data + 1 : 0;
+  /** What the event holds with this field in it. @throws SSEError if that is too much. */
+  #sizesWith(name: Sized, bytes: number): typeof EMPTY {
+    const before = name === "data" && this.#event.data !== undefined ? this.#sizes.data + 1 : 0;
     const sizes = { ...this.#sizes, [name]: before + bytes };
-    if (sizes.data + sizes.event + sizes.id <= this.#maxEventBytes) return;
+    if (sizes.data + sizes.event + sizes.id <= this.#maxEventBytes) return sizes;
     this.#isDead = true;
-    this.#line = this.#data = "";
+    this.#line = "";
+    this.#event = {};
     throw new SSEError("limit", `event over ${this.#maxEventBytes} bytes`);
   }
 
@@ -105,19 +106,12 @@ class Parser {
     if (!before) return;
     const value = line.slice(before.length);
     if (isSized(name)) {
-      const bytes = sizeOf(value);
-      this.#checkSize(name, bytes);
-      if (name === "data") {
-        this.#sizes.data += this.#data ? bytes + 1 : bytes;
-        this.#data += value + "\n";
-      } else if (name === "event") {
-        this.#sizes.event = bytes;
-        this.#type = value;
-      } else if (!value.includes("\0")) {
-        // One with NUL is no id.
-        this.#sizes.id = bytes;
-        this.#ownId = value;
-      }
+      const sizes = this.#sizesWith(name, sizeOf(value));
+      // One with NUL is no id.
+      if (name === "id" && value.includes("\0")) return;
+      const { data } = this.#event;
+      this.#event[name] = name === "data" && data !== undefined ? `${data}\n${value}` : value;
+      this.#sizes = sizes;
     } else if (!name) {
       this.#sink.onComment?.(cut(value));
     } else if (/^\d+$/.test(value)) {
@@ -127,13 +121,12 @@ class Parser {
 
   /** A blank line: the id counts from now on, and what has data is an event. */
   #endEvent(): void {
-    const [type, data, own] = [this.#type, this.#data, this.#ownId !== undefined];
-    this.#id = this.#ownId ?? this.#id;
-    this.#data = this.#type = "";
-    this.#ownId = undefined;
-    this.#sizes = { data: 0, event: 0, id: 0 };
-    if (data) this.#sink.onEvent(type || "message", data.slice(0, -1), this.#id, own);
-    else if (own) this.#sink.onId?.(this.#id);
+    const { event, data, id } = this.#event;
+    this.#event = {};
+    this.#sizes = EMPTY;
+    this.#id = id ?? this.#id;
+    if (data !== undefined) this.#sink.onEvent(event || "message", data, this.#id, id !== undefined);
+    else if (id !== undefined) this.#sink.onId?.(this.#id);
   }
 }
 
@@ -144,8 +137,7 @@ function isSized(name: string | undefined): name is Sized {
 
 /** As much of a comment as is given, in whole characters. */
 function cut(comment: string): string {
-  const bytes = encoder.encode(comment.slice(0, COMMENT_BYTES_MAX)).subarray(0, COMMENT_BYTES_MAX);
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: true });
+  return comment.slice(0, encoder.encodeInto(comment, new Uint8Array(COMMENT_BYTES_MAX)).read);
 }
 
 /**

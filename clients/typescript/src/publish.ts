@@ -131,7 +131,7 @@ async function attempt(options: PublishOptions, time: Time, key: string, body: s
   const abort = (): void => ended.abort(options.signal?.reason);
   options.signal?.addEventListener("abort", abort);
   const timer = time.createTimer();
-  timer.set(options.timeout ?? TIMEOUT, () => ended.abort(new SSEError("timeout", "no answer", { retryable: true })));
+  timer.set(options.timeout ?? TIMEOUT, () => ended.abort(new SSEError("timeout", "no answer")));
   let secrets: string[] = [];
   try {
     const { token } = options;
@@ -149,7 +149,7 @@ async function attempt(options: PublishOptions, time: Time, key: string, body: s
   } catch (thrown) {
     options.signal?.throwIfAborted();
     if (thrown instanceof SSEError) throw thrown;
-    throw new SSEError("network", "no connection", { retryable: true, cause: withoutSecrets(thrown, secrets) });
+    throw new SSEError("network", "no connection", { cause: withoutSecrets(thrown, secrets) });
   } finally {
     timer.clear();
     options.signal?.removeEventListener("abort", abort);

@@ -55,7 +55,7 @@ export async function buildRequest(
     ...query,
   });
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
-    throw new SSEError("protocol", "the URL is relative, and there is no page: give a baseUrl, or an absolute url");
+    throw new SSEError("protocol", "the URL is not absolute: give a baseUrl");
   }
   const { method, credentials } = options;
   // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.

@@ -8,7 +8,8 @@ import type { ConnectionStatus, SSEEvent, Unsubscribe } from "./index.ts";
 import { Fold, type Reducer } from "./store/fold.ts";
 import type { StreamOptions } from "./store/options.ts";
 import { createShare } from "./store/share.ts";
-import { IDLE, type Subscription } from "./store/subscription.ts";
+import { IDLE } from "./status.ts";
+import type { Subscription } from "./store/subscription.ts";
 
 export type { StreamOptions } from "./store/options.ts";
 export type { Reducer } from "./store/fold.ts";

@@ -2,7 +2,8 @@
 import { useContext, useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { ConnectionStatus, EventHandler, EventMap, SSEEvent, Unsubscribe } from "../index.ts";
 import { Fold, type Reducer } from "../store/fold.ts";
-import { IDLE, Subscription } from "../store/subscription.ts";
+import { IDLE, isConnected } from "../status.ts";
+import { Subscription } from "../store/subscription.ts";
 import { keyOf, over } from "../store/options.ts";
 import { Boundary } from "./boundary.ts";
 import { Defaults, isSame } from "./provider.ts";
@@ -95,8 +96,7 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
       disconnect,
       reconnect,
       get isConnected() {
-        const { state } = read();
-        return state === "open" || state === "polling";
+        return isConnected(read().state);
       },
       get connectionState() {
         return read().state;

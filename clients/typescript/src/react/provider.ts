@@ -54,27 +54,24 @@ function useSteady(options: Options): Options {
     }
     return wrapped;
   };
-  const [steady, setSteady] = useState(() => ({ options, wrapped: wrap() }));
-  if (isSame(steady.options, options)) return steady.wrapped;
-  const next = { options, wrapped: wrap() };
+  const [steady, setSteady] = useState(wrap);
+  if (isSame(steady, options)) return steady;
+  const next = wrap();
   setSteady(next);
-  return next.wrapped;
+  return next;
 }
 
 /** Whether two records have the same entries; functions count as the same, records as what they have. */
 export function isSame(one: Options, other: Options): boolean {
-  const names = Object.keys({ ...one, ...other });
-  return names.every((name) => {
-    const [a, b] = [one[name], other[name]];
-    return Object.is(a, b) || (typeof a === "function" && typeof b === "function") || isSameRecord(a, b);
+  return haveSameEntries(one, other, (a, b) => {
+    if (typeof a === "function" && typeof b === "function") return true;
+    // Inline headers and parsers: the same if their entries are.
+    return isPlain(a) && isPlain(b) ? haveSameEntries(a, b, Object.is) : Object.is(a, b);
   });
 }
 
-/** Inline headers and parsers: the same if their entries are. */
-function isSameRecord(one: unknown, other: unknown): boolean {
-  if (!isPlain(one) || !isPlain(other)) return false;
-  const names = Object.keys({ ...one, ...other });
-  return names.every((name) => Object.is(one[name], other[name]));
+function haveSameEntries(one: Options, other: Options, isSameValue: (a: unknown, b: unknown) => boolean): boolean {
+  return Object.keys({ ...one, ...other }).every((name) => isSameValue(one[name], other[name]));
 }
 
 function isPlain(value: unknown): value is Options {

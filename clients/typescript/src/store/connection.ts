@@ -1,4 +1,4 @@
-import { SSEClient, type SSEError, type Unsubscribe } from "../index.ts";
+import { SSEClient, type Unsubscribe } from "../index.ts";
 import { Held } from "./held.ts";
 import type { StreamOptions } from "./options.ts";
 
@@ -64,12 +64,6 @@ export function find(key: string, member: Member): Connection {
     registry.set(key, peers.add(connection));
     watch(peers);
   }
-  try {
-    // Bundlers replace this as it stands, and the warning is gone; in a browser without one it throws.
-    if (process.env.NODE_ENV !== "production") warnOfDifferences(connection, member);
-  } catch {
-    // No process: nobody develops here.
-  }
   return connection;
 }
 
@@ -101,13 +95,9 @@ export function join(connection: Connection, member: Member): void {
  */
 export function leave(connection: Connection, member: Member, isFinal: boolean): void {
   const { members, client, live } = connection;
-  const wasFirst = members.values().next().value === member;
   members.delete(member);
   const [first] = members;
-  if (first) {
-    if (wasFirst) refresh(connection, first);
-    return;
-  }
+  if (first) return refresh(connection, first);
   const isOver = client.state === "closed" || client.state === "error";
   const linger = isFinal || isOver ? 0 : (live.linger ?? LINGER);
   const held = (connection.held ??= new Held(client));
@@ -152,29 +142,26 @@ export function refresh(connection: Connection, member: Member): void {
   }
 }
 
-/** Options of a client that tell everybody who shares it. Those two do not change, so the rest can be replaced around them. */
+/** Options of a client that tell everybody who shares it. All others are those of their prototype. */
 function createLiveOptions(members: ReadonlySet<Member>): StreamOptions<any> {
-  // A provider's is everybody's: once is enough.
-  const all = <K extends "onError" | "onComment">(name: K): NonNullable<StreamOptions[K]>[] =>
-    [...new Set([...members].map(({ options }) => options[name]))].filter((tell) => !!tell);
-  const onError = (error: SSEError): void => {
-    const tells = all("onError");
-    tells.forEach((tell) => tell(error));
-    // Nobody listens: the client reports what its `onError` throws, as it would report this without one.
-    if (!tells[0] && ["handler", "parse", "gap"].includes(error.kind)) throw error.cause ?? error;
+  const all = (name: "onError" | "onComment"): ((what: any) => void) | undefined => {
+    // A provider's is everybody's: once is enough.
+    const tells = new Set([...members].flatMap(({ options }) => options[name] ?? []));
+    return tells.size ? (what) => tells.forEach((tell: (what: any) => void) => tell(what)) : undefined;
   };
-  const onComment = (text: string): void => all("onComment").forEach((tell) => tell(text));
-  return Object.defineProperties(
-    {},
-    { onError: { value: onError }, onComment: { get: () => (all("onComment")[0] ? onComment : undefined) } },
-  );
+  return {
+    get onError() {
+      return all("onError");
+    },
+    get onComment() {
+      return all("onComment");
+    },
+  };
 }
 
 /** All but what is each member's own. */
-function takeOver(live: Record<string, any>, { options }: Member): void {
-  const { onError, onComment, signal, parsers, enabled, key, identity, lastEventId, ...shared } = options;
-  for (const name in live) delete live[name];
-  Object.assign(live, shared);
+function takeOver(live: StreamOptions<any>, { options }: Member): void {
+  Object.setPrototypeOf(live, { ...options, signal: undefined, parsers: undefined, lastEventId: undefined });
 }
 
 /** While there are several connections, each event may be the one at which they meet. */

@@ -1,11 +1,13 @@
-import { readEvent } from "../data.ts";
-import { SSEError, type ConnectionStatus, type SSEEvent, type Unsubscribe } from "../index.ts";
+import { parserOf, readEvent } from "../data.ts";
+import { listen } from "../environment.ts";
+import { failureOf, tell, unheardGap } from "../errors.ts";
+import type { ConnectionStatus, SSEEvent, Unsubscribe } from "../index.ts";
 import { find, join, leave, refresh, type Connection, type Member } from "./connection.ts";
 import type { Held } from "./held.ts";
 import type { StreamOptions } from "./options.ts";
+import { IDLE } from "../status.ts";
+import type { DataParser } from "../types.ts";
 
-/** The status before anything began, and on a server: a constant, so that hydration finds what the server wrote. */
-export const IDLE: ConnectionStatus = { state: "idle", failures: 0, error: null, reason: null };
 const CLOSED: ConnectionStatus = { ...IDLE, state: "closed", reason: "disconnected" };
 
 interface Registration {
@@ -127,12 +129,12 @@ export class Subscription implements Member {
   #deliverHeld(event: SSEEvent): void {
     const told = [...this.#registrations].filter(({ type }) => type === "*" || type === event.type);
     const onError = this.#connection?.live.onError;
-    if (!told.length && event.type === "gap") onError?.(new SSEError("gap", `nobody listens to "gap": ${event.text}`));
+    if (!told.length && event.type === "gap") tell(onError, "gap", unheardGap(event.text));
     for (const registration of told) {
       try {
         this.#call(registration, event);
       } catch (cause) {
-        onError?.(cause instanceof SSEError ? cause : new SSEError("handler", `handler: ${cause}`, { cause }));
+        tell(onError, "handler", cause);
       }
     }
   }
@@ -144,17 +146,8 @@ export class Subscription implements Member {
   #call({ handler }: Registration, event: SSEEvent): void {
     // From a commit to its effects the handlers belong to another stream already.
     if (this.#connection?.key !== this.key) return;
-    const { parsers } = this.options;
-    const parser = parsers && Object.hasOwn(parsers, event.type) ? parsers[event.type] : undefined;
-    handler(parser ? this.#parse(event, parser) : event);
-  }
-
-  #parse({ type, text, id }: SSEEvent, parser: Parameters<typeof readEvent>[3]): SSEEvent {
-    try {
-      return readEvent(type, text, id, parser);
-    } catch (cause) {
-      throw new SSEError("parse", `parse: ${cause}`, { cause });
-    }
+    const parser = parserOf(this.options, event.type);
+    handler(parser ? parsed(event, parser) : event);
   }
 
   #begin(): void {
@@ -178,10 +171,8 @@ export class Subscription implements Member {
   #listenToSignal(): void {
     this.#unlisten();
     const { signal } = this.options;
-    const { disconnect } = this;
-    signal?.addEventListener("abort", disconnect);
-    this.#unlisten = () => signal?.removeEventListener("abort", disconnect);
-    if (signal?.aborted) disconnect();
+    this.#unlisten = listen(signal, "abort", this.disconnect);
+    if (signal?.aborted) this.disconnect();
   }
 
   #end(isFinal: boolean): void {
@@ -202,5 +193,13 @@ export class Subscription implements Member {
 
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+function parsed({ type, text, id }: SSEEvent, parser: DataParser): SSEEvent {
+  try {
+    return readEvent(type, text, id, parser);
+  } catch (cause) {
+    throw failureOf("parse", cause);
   }
 }
