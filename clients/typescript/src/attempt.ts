@@ -7,6 +7,7 @@ import { ledger } from "./ledger.ts";
 import {
   CONNECT_TIMEOUT,
   ERROR_BODY_MAX,
+  HEALTHY_AFTER,
   POLL_ANSWER_MAX,
   POLL_LIMIT,
   POLL_WAIT,
@@ -50,9 +51,6 @@ export interface AttemptPlan {
  */
 export class Attempt {
   readonly way: Way;
-  readonly begunAt: number;
-  /** Of the stream: when its last byte came. */
-  lastByteAt = 0;
   /** A stream, of which at least one byte came. */
   hasReceivedBytes = false;
   /** The server ended the stream as HTTP has it, rather than breaking off. */
@@ -73,6 +71,9 @@ export class Attempt {
   #silenceMax = 0;
   #silenceError: SSEError | undefined;
   #silentSince = 0;
+  readonly #begunAt: number;
+  /** Of the stream: when its last byte came. */
+  #lastByteAt = -Infinity;
 
   constructor(host: AttemptHost, plan: AttemptPlan) {
     this.#host = host;
@@ -81,11 +82,16 @@ export class Attempt {
     this.#timer = host.time.createTimer();
     this.way = plan.way;
     this.isHub = host.options.url === undefined || plan.way === "poll";
-    this.begunAt = host.time.now();
+    this.#begunAt = host.time.now();
     ledger.attempts++;
     queueMicrotask(() => {
       if (this.isLive) this.#run().catch((thrown) => this.#fail(toSSEError(thrown)));
     });
+  }
+
+  /** A stream that brought bytes for so long was healthy, even without an event. */
+  get wasWell(): boolean {
+    return this.#lastByteAt - this.#begunAt >= HEALTHY_AFTER;
   }
 
   /** Gives everything back, at once; once more what came too late. */
@@ -149,7 +155,7 @@ export class Attempt {
     await this.#read(response, (bytes) => {
       if (heartbeat !== null && !this.hasReceivedBytes) open();
       this.hasReceivedBytes = true;
-      this.lastByteAt = this.#silentSince = this.#time.now();
+      this.#lastByteAt = this.#silentSince = this.#time.now();
       parse(bytes);
     });
     this.hasEndedCleanly = true;

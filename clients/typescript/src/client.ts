@@ -170,8 +170,8 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   #changed(state: ConnectionState, error: SSEError | null, reason: CloseReason | null): void {
     const before = this.#status;
     const status = { state, failures: this.#connector.failures, error, reason };
-    const isSame = (["state", "failures", "error", "reason"] as const).every((name) => status[name] === before[name]);
-    if (isSame) return;
+    const isSame = state === before.state && error === before.error && reason === before.reason;
+    if (isSame && status.failures === before.failures) return;
     this.#status = status;
     this.#call(STATUS, status);
     // Unless one of them brought the next status about. The status shows it: without `onError` nobody has to be told.

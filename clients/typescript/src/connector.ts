@@ -4,7 +4,7 @@ import { Time, type Page } from "./environment.ts";
 import { SSEError } from "./errors.ts";
 import { Fallback, STREAM, type Next } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
-import { HEALTHY_AFTER, POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
+import { POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
 import { Schedule } from "./schedule.ts";
 import type { CloseReason, ConnectionState, SSEClientOptions } from "./types.ts";
@@ -207,12 +207,11 @@ export class Connector implements AttemptHost {
     this.#attempt = undefined;
     // What ends a client for good is not mended by what the hub said before.
     const failure = error.retryable ? (this.#goodbye ?? error) : error;
-    const wasWell = attempt.hasReceivedBytes && attempt.lastByteAt - attempt.begunAt >= HEALTHY_AFTER;
-    if (this.#hasProgress || wasWell) this.#schedule.backoff.failures = 0;
+    if (this.#hasProgress || attempt.wasWell) this.#schedule.backoff.failures = 0;
     if (failure === this.#goodbye && failure.code === SESSION_ENDED) return this.finish("closed", "session-ended");
     if (attempt.hasEndedCleanly && !this.#goodbye && this.#isLastAnswer(attempt)) return this.finish("closed", "ended");
     const wasProbe = this.#fallback.isPolling && attempt.way === "stream";
-    this.#next = this.#decide(attempt, failure, wasWell);
+    this.#next = this.#decide(attempt, failure);
     const verdict = judge({
       ...failure,
       way: attempt.way,
@@ -235,7 +234,7 @@ export class Connector implements AttemptHost {
     this.#change("reconnecting", failure);
   }
 
-  #decide(attempt: Attempt, failure: SSEError, wasWell: boolean): Next {
+  #decide(attempt: Attempt, failure: SSEError): Next {
     const now = this.time.now();
     const isSilence = failure.kind === "timeout";
     if (attempt.way === "poll") {
@@ -243,7 +242,7 @@ export class Connector implements AttemptHost {
       return isUnderstood ? this.#fallback.pollFailed() : this.#fallback.pollNotUnderstood(now);
     }
     // First bytes and then silence are no stream: somebody on the way keeps the rest.
-    if (wasWell || (attempt.hasReceivedBytes && !isSilence)) return this.#fallback.streamWorked();
+    if (attempt.wasWell || (attempt.hasReceivedBytes && !isSilence)) return this.#fallback.streamWorked();
     return this.#fallback.streamFailed({ isHeldBack: isSilence, hasRetryAfter: !!failure.retryAfter }, now);
   }
 
