@@ -130,12 +130,16 @@ export class Attempt {
     else await (isPoll ? this.#readPoll(response) : this.#readStream(response));
   }
 
-  async #send({ url, init, secrets }: BuiltRequest): Promise<Response> {
-    // Async, so that one that throws at once is no other case.
-    const send = async (): Promise<Response> => (this.#host.options.fetch ?? globalThis.fetch)(url, init);
+  async #send(request: BuiltRequest): Promise<Response> {
+    const { url, init, secrets } = request;
     try {
-      return await send().catch((thrown: unknown) => sendWithoutCache(thrown, send, init));
+      return await (this.#host.options.fetch ?? globalThis.fetch)(url, init);
     } catch (thrown) {
+      // Some workers have no caches, and say so by throwing.
+      if (init.cache && `${thrown}`.includes("cache")) {
+        delete init.cache;
+        return this.#send(request);
+      }
       throw thrown instanceof SSEError ? thrown : toSSEError(withoutSecrets(thrown, secrets));
     }
   }
@@ -242,11 +246,4 @@ function checkBody({ body }: Response): void {
   if (!body || typeof body.getReader === "function") return;
   (body as { destroy?(): void }).destroy?.();
   throw new SSEError("protocol", "a body of node-fetch is no web stream");
-}
-
-/** Some workers have no caches, and say so by throwing. What else is thrown is thrown on. */
-async function sendWithoutCache(thrown: unknown, send: () => Promise<Response>, init: RequestInit): Promise<Response> {
-  if (!init.cache || !(thrown instanceof Error) || !thrown.message.includes("cache")) throw thrown;
-  delete init.cache;
-  return send();
 }

@@ -52,7 +52,7 @@ export class SSEError extends Error {
 
   constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
     super(message, details);
-    const retryable = kind === "network" || kind === "timeout" || kind === "goodbye";
+    const retryable = ["network", "timeout", "goodbye"].includes(kind);
     Object.assign(this, { name: "SSEError", kind, retryable, ...details });
   }
 }

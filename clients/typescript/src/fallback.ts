@@ -83,7 +83,7 @@ export class Fallback {
    */
   pollNotUnderstood(now: number): Next {
     if (this.isPolling) return this.pollFailed();
-    this.#pollsDelay = Math.min(Math.max(this.#pollsDelay * 2, POLL_AGAIN_MIN), POLL_AGAIN_MAX);
+    this.#pollsDelay = Math.min(this.#pollsDelay * 2 || POLL_AGAIN_MIN, POLL_AGAIN_MAX);
     this.#pollsFrom = now + this.#pollsDelay;
     this.#givenUp = undefined;
     return STREAM;

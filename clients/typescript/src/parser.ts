@@ -132,7 +132,7 @@ class Parser {
 
 /** Whether the value of a field counts as part of an event. */
 function isSized(name: string | undefined): name is Sized {
-  return name === "data" || name === "event" || name === "id";
+  return !!name && name !== "retry";
 }
 
 /** As much of a comment as is given, in whole characters. */
