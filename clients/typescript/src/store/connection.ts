@@ -67,6 +67,11 @@ export function find(key: string, member: Member): Connection {
   return connection;
 }
 
+/** In a microtask. No timer, and not `queueMicrotask`: test runners that fake those must not keep connections open. */
+function soon(callback: () => void): void {
+  void Promise.resolve().then(callback);
+}
+
 /** Two strings that differ are two users, as far as anybody can know here. */
 function sameIdentity(one: unknown, other: unknown): boolean {
   return typeof one !== "string" || typeof other !== "string" || one === other;
@@ -80,7 +85,7 @@ export function join(connection: Connection, member: Member): void {
   if (!held) return;
   held.keep();
   // After all who come in the same commit.
-  void Promise.resolve().then(() => {
+  soon(() => {
     if (connection.held !== held || !members.size) return;
     connection.held = undefined;
     held.stop();
@@ -102,8 +107,7 @@ export function leave(connection: Connection, member: Member, isFinal: boolean):
   const linger = isFinal || isOver ? 0 : (live.linger ?? LINGER);
   const held = (connection.held ??= new Held(client));
   if (linger > 0) return held.wait(linger, () => close(connection));
-  // No timer, and not `queueMicrotask`: test runners that fake those must not keep connections open.
-  void Promise.resolve().then(() => {
+  soon(() => {
     if (connection.held === held && !members.size) close(connection);
   });
 }
@@ -130,7 +134,9 @@ export function refresh(connection: Connection, member: Member): void {
     const isRefused = client.status.error?.status === 401;
     if (isRefused && typeof live.token === "string" && live.token !== token) {
       // Not within a commit, in which no status may change; and nothing, where it is about to try again anyway.
-      void Promise.resolve().then(() => members.size && client.connect());
+      soon(() => {
+        if (members.size) client.connect();
+      });
     }
     return;
   }
@@ -170,7 +176,7 @@ function watch(peers: Set<Connection>): void {
     connection.unwatch?.();
     // In a microtask: this event has still to reach everybody.
     connection.unwatch =
-      peers.size > 1 ? connection.client.on("*", () => void Promise.resolve().then(() => merge(peers))) : undefined;
+      peers.size > 1 ? connection.client.on("*", () => soon(() => merge(peers))) : undefined;
   }
 }
 

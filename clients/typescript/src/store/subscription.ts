@@ -74,9 +74,10 @@ export class Subscription implements Member {
       this.#mountedKey = key;
       this.cursor = this.options.lastEventId ?? "";
     }
-    const isSwitchedOff = this.#enabled && !enabled;
-    if (enabled !== this.#enabled) this.#isWanted = this.#enabled = enabled;
-    if (isSwitchedOff) this.#end(true);
+    if (enabled !== this.#enabled) {
+      this.#isWanted = this.#enabled = enabled;
+      if (!enabled) this.#end(true);
+    }
     this.#isMounted = true;
     this.#begin();
     return () => {
@@ -151,10 +152,10 @@ export class Subscription implements Member {
   }
 
   #begin(): void {
+    const key = this.#mountedKey;
+    if (!key || !this.#isMounted || !this.#isWanted || this.options.signal?.aborted) return;
     // From a commit to its effects the options mean another stream already: then `mount` comes in a moment.
-    const isCurrent = !!this.#mountedKey && this.#mountedKey === this.key;
-    if (!this.#isMounted || !this.#isWanted || !isCurrent || this.options.signal?.aborted) return;
-    this.#attach(find(this.#mountedKey as string, this));
+    if (key === this.key) this.#attach(find(key, this));
   }
 
   #attach(to: Connection): void {
