@@ -21,6 +21,9 @@ const ABOUT = {
 /** Longest body of a request, bytes. */
 const BODY_MAX = 16 * 1024 * 1024;
 
+/** Largest event, bytes: the contract has messages that are larger than a hub's. */
+const EVENT_MAX = 16 * 1024 * 1024;
+
 /** An answer other than success. */
 class Refusal extends Error {
   constructor(status, message) {
@@ -79,6 +82,9 @@ function startStream(given) {
     headers,
     method,
     body,
+    // The contract asks for reconnects, whatever the method.
+    onEnd: "reconnect",
+    maxEventBytes: EVENT_MAX,
     onComment: (comment) => report({ kind: "comment", comment }),
     onError: (error) => report({ kind: "error", error: error.message, comment: error.message }),
   });

@@ -17,10 +17,15 @@ const tool = (name, program, ...args) => step(name, "npx", "--no-install", progr
 
 // React 18.3 beside React 19, in a folder of its own: the hooks' tests run against both.
 if (!existsSync(`${root}/test/react18/node_modules/react`)) step("React 18.3", "npm", "ci", "--prefix", "test/react18");
+if (!existsSync(`${root}/test/typescript54/node_modules/typescript`)) step("TypeScript 5.4", "npm", "ci", "--prefix", "test/typescript54");
 step("build", process.execPath, "scripts/build.mjs");
 tool("types", "tsc", "--noEmit");
+for (const lib of ["dom", "nodom"]) {
+  const typescript = "test/typescript54/node_modules/typescript/bin/tsc";
+  step(`types for TypeScript 5.4, ${lib}`, process.execPath, typescript, "-p", `test/typescript54/tsconfig.${lib}.json`);
+}
 tool("tests", "vitest", "run", ...process.argv.slice(2));
-tool("sizes", "size-limit");
+step("sizes", process.execPath, "scripts/size.mjs");
 tool("package", "publint", "--strict");
 tool("types of the package", "attw", "--pack", ".", "--profile", "esm-only", "--format", "table-flipped");
 console.log("watertight: everything passes");

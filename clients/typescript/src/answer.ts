@@ -1,38 +1,44 @@
 import { SSEError } from "./errors.ts";
 import { HEARTBEAT, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
 
-/** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; NaN if it says neither. */
-export function retryAfter(headers: Headers, now: number): number {
-  // None reads as "null", which is neither.
-  const told = headers.get("retry-after") as string;
-  return /^\d+$/.test(told) ? +told * 1000 : Date.parse(told) - now;
+/** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; `undefined` if it says neither. */
+export function retryAfter(headers: Headers, now: number): number | undefined {
+  const told = headers.get("retry-after") ?? "";
+  const milliseconds = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - now;
+  return Number.isNaN(milliseconds) ? undefined : milliseconds;
+}
+
+/** Whether a later attempt may be answered otherwise. */
+export function isRetryable(status: number): boolean {
+  return [408, 425, 429].includes(status) || (status >= 500 && status < 600);
 }
 
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
   const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
-    /40[13]/.test(status as unknown as string) ? "auth" : "http",
+    status === 401 || status === 403 ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
-    {
-      status,
-      code,
-      retryable: /408|42[59]|5../.test(status as unknown as string),
-      retryAfter: retryAfter(headers, now),
-    },
+    { status, code, retryable: isRetryable(status), retryAfter: retryAfter(headers, now) },
   );
+}
+
+/** Whether the answer has words of the server's own. */
+export function isProblem({ headers }: Response): boolean {
+  return headers.get("content-type")?.includes("json") ?? false;
 }
 
 /** Throws unless the answer is an event stream in UTF-8 (WHATWG HTML, section 9.2.5). */
 export function checkEventStream({ status, headers }: Response): void {
-  const type = headers.get("content-type") as string;
-  if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && !/charset\s*=(?!\s*"?utf-?8\b)/i.test(type)) return;
+  const type = headers.get("content-type") ?? "";
+  const isUtf8 = !/charset\s*=(?!\s*"?utf-?8\b)/i.test(type);
+  if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(type) && isUtf8) return;
   throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
 }
 
 /** How long a stream with this `Heartbeat-Interval` (seconds) may be silent, milliseconds. */
 export function silenceAllowed(heartbeat: string | null): number {
-  return Math.max((+heartbeat! || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
+  return Math.max((Number(heartbeat) || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
 }
 
 /** What a hub answers to a long-poll. */
@@ -46,7 +52,7 @@ export interface PollAnswer {
 /** The answer to a long-poll, if it is one. */
 export function readPoll(text: string): PollAnswer | undefined {
   const answer = parse<PollAnswer>(text);
-  return answer.events && answer.next ? (answer as PollAnswer) : undefined;
+  return Array.isArray(answer.events) && answer.next ? (answer as PollAnswer) : undefined;
 }
 
 /** The object that a JSON text is, or an empty one. */

@@ -1,7 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { createEngine } from "./engine.ts";
-import type { EventIterator } from "./queue.ts";
+import { Connector } from "./connector.ts";
+import { Cursor } from "./cursor.ts";
+import { parserOf, readEvent } from "./data.ts";
+import { listen } from "./environment.ts";
+import { SSEError, tell, unheardGap, type SSEErrorKind } from "./errors.ts";
+import { Handlers } from "./handlers.ts";
+import { createQueue, type EventIterator } from "./queue.ts";
+import { sessionUrl } from "./request.ts";
+import { IDLE, isConnected } from "./status.ts";
 import type {
+  CloseReason,
   ConnectionState,
   ConnectionStatus,
   EventData,
@@ -15,50 +23,9 @@ import type {
   Unsubscribe,
 } from "./types.ts";
 
-/** What a client does. Every method is bound: it can be passed on as it is. */
-export interface SSEClient<Events extends object = EventMap> extends AsyncIterable<SSEEvent>, Disposable {
-  /** Calls `handler` for each event of `type`, until what it returns is called. `*` means every event. */
-  on<K extends EventType<Events>>(type: K, handler: EventHandler<EventData<Events, K>>, options?: OnOptions): Unsubscribe;
-
-  /** Calls `handler` whenever the status changes. */
-  onConnectionChange(
-    handler: (state: ConnectionState, status: ConnectionStatus) => void,
-    options?: OnOptions,
-  ): Unsubscribe;
-
-  /**
-   * The events as an async iterator with a bounded queue; connects if the client is not connected. It ends when the client is
-   * closed, and throws when the client fails for good. Leaving the loop gives everything back; the connection stays.
-   */
-  events(options?: EventsOptions): EventIterator;
-
-  /**
-   * Begins. Does nothing if it has begun already; after `disconnect` or an error it begins anew, with the same cursor.
-   *
-   * @throws Error after `destroy`.
-   */
-  connect(): void;
-
-  /**
-   * Drops the connection, if there is one, and makes a new one at once, with the same cursor and without any back-off: for a
-   * person who asks for it, not for a handler that is called at each failure.
-   */
-  reconnect(): void;
-
-  /** Closes the connection, and all loops over `events()`. Handlers stay for another `connect`. */
-  disconnect(): void;
-
-  /** `disconnect`, for good: handlers go too. Idempotent, synchronous, and may be called from anywhere. */
-  destroy(): void;
-
-  /** The same as `destroy`. */
-  close(): void;
-
-  [Symbol.dispose](): void;
-
-  /** The same as `events()`. */
-  [Symbol.asyncIterator](): EventIterator;
-}
+/** The keys under which those are kept who want to know of the status and of the end: no event type has a line break. */
+const STATUS = "\n";
+const END = "\r";
 
 /**
  * A subscription that comes back by itself, where it left off.
@@ -66,28 +33,184 @@ export interface SSEClient<Events extends object = EventMap> extends AsyncIterab
  * One request at a time, one timer at a time, one way out. Nothing happens before `connect`; after `disconnect` or
  * `destroy` nothing happens any more, from the moment they are called, whoever calls them.
  */
-export class SSEClient<Events extends object = EventMap> {
-  readonly options: Readonly<SSEClientOptions<Events>>;
-  /** What state the connection is in. The same object until something changes. */
-  readonly status: ConnectionStatus = { state: "idle", failures: 0, error: null };
-  /** The id of the last event delivered. Setting it decides where the next attempt resumes. */
-  lastEventId: string;
+export class SSEClient<Events extends object = EventMap> implements AsyncIterable<SSEEvent>, Disposable {
+  // Private, all of it: what a person prints of a client shows no token.
+  readonly #options: SSEClientOptions<Events>;
+  readonly #handlers = new Handlers();
+  readonly #cursor: Cursor;
+  readonly #connector: Connector;
+  #status = IDLE;
+  #isDestroyed = false;
+  /** No request can carry the last event id. */
+  #isUnsendable = false;
+  #stopListening = (): void => {};
 
   /** @throws TypeError if the options name neither a session nor a URL. */
   constructor(options: SSEClientOptions<Events>) {
-    this.options = options;
-    this.lastEventId = options.lastEventId ?? "";
-    Object.assign(this, createEngine(this, options));
+    if (options.url === undefined) sessionUrl(options);
+    this.#options = options;
+    this.#cursor = new Cursor(options.lastEventId ?? "");
+    this.#connector = new Connector(options, this.#cursor, {
+      changed: (state, error, reason) => this.#changed(state, error, reason),
+      deliver: (type, text, id) => this.#deliver(type, text, id),
+      comment: (text) => this.#guard(() => options.onComment?.(text)),
+      ended: (error) => this.#call(END, error),
+    });
+    this.#stopListening = listen(options.signal, "abort", () => this.destroy());
+    if (options.signal?.aborted) this.destroy();
+  }
+
+  /** The options it was made with. Read anew for each attempt, but for `clock`, `page`, `signal` and `keepAlive`. */
+  get options(): Readonly<SSEClientOptions<Events>> {
+    return this.#options;
+  }
+
+  /** What state the connection is in. The same object until something changes. */
+  get status(): ConnectionStatus {
+    return this.#status;
   }
 
   /** Short for `status.state`. */
   get state(): ConnectionState {
-    return this.status.state;
+    return this.#status.state;
   }
 
   /** Whether events arrive, by stream or by polling. */
   get isConnected(): boolean {
-    return this.state === "open" || this.state === "polling";
+    return isConnected(this.state);
   }
 
+  /** The id of the last event delivered. Setting it decides where the next attempt resumes. */
+  get lastEventId(): string {
+    return this.#cursor.id;
+  }
+
+  set lastEventId(id: string) {
+    this.#cursor.jump(id);
+  }
+
+  /** Calls `handler` for each event of `type`, until what it returns is called. `*` means every event. */
+  on<K extends EventType<Events>>(type: K, handler: EventHandler<EventData<Events, K>>, options?: OnOptions): Unsubscribe {
+    return this.#isDestroyed ? () => {} : this.#handlers.add(type, handler, options);
+  }
+
+  /** Calls `handler` whenever the status changes. */
+  onConnectionChange(
+    handler: (state: ConnectionState, status: ConnectionStatus) => void,
+    options?: OnOptions,
+  ): Unsubscribe {
+    if (this.#isDestroyed) return () => {};
+    // None is told an old status after a newer one that another brought about.
+    const isCurrent = (status: ConnectionStatus): boolean => this.#status === status;
+    return this.#handlers.add(STATUS, (status: ConnectionStatus) => isCurrent(status) && handler(status.state, status), options);
+  }
+
+  /**
+   * The events as an async iterator with a bounded queue; connects if the client is not connected. It ends when the client is
+   * closed, and throws when the client fails for good. Leaving the loop gives everything back; the connection stays.
+   */
+  events(options: EventsOptions = {}): EventIterator {
+    const loop = createQueue(options, (push, end) =>
+      this.#isDestroyed
+        ? []
+        : [this.#handlers.add(options.type ?? "*", (_, event: SSEEvent) => push(event)), this.#handlers.add(END, end)],
+    );
+    if (this.#isDestroyed) void loop.return();
+    else if (!options.signal?.aborted) this.connect();
+    return loop;
+  }
+
+  /**
+   * Begins. Does nothing if it has begun already; after `disconnect` or an error it begins anew, with the same cursor.
+   *
+   * @throws Error after `destroy`.
+   */
+  connect(): void {
+    if (this.#isDestroyed) throw new Error("destroyed");
+    this.#connector.connect();
+  }
+
+  /**
+   * Drops the connection, if there is one, and makes a new one at once, with the same cursor and without any back-off. Where it
+   * is called again before anything came, it waits until a second has passed.
+   */
+  reconnect(): void {
+    if (this.#connector.isWanted) this.#connector.reconnect();
+    else this.connect();
+  }
+
+  /** Closes the connection, and all loops over `events()`. Handlers stay for another `connect`. */
+  disconnect(): void {
+    this.#connector.finish("closed", "disconnected");
+  }
+
+  /** `disconnect`, for good: handlers go too. Idempotent, synchronous, and may be called from anywhere. */
+  destroy(): void {
+    if (this.#isDestroyed) return;
+    this.#isDestroyed = true;
+    this.#connector.finish("closed", "disconnected");
+    this.#handlers.clear();
+    this.#stopListening();
+  }
+
+  /** The same as `destroy`. */
+  close(): void {
+    this.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  /** The same as `events()`. */
+  [Symbol.asyncIterator](): EventIterator {
+    return this.events();
+  }
+
+  #changed(state: ConnectionState, error: SSEError | null, reason: CloseReason | null): void {
+    const before = this.#status;
+    const status = { state, failures: this.#connector.failures, error, reason };
+    const isSame = state === before.state && error === before.error && reason === before.reason;
+    if (isSame && status.failures === before.failures) return;
+    this.#status = status;
+    this.#call(STATUS, status);
+    // Unless one of them brought the next status about. The status shows it: without `onError` nobody has to be told.
+    if (error && this.#status === status && this.#options.onError) this.#tell(error);
+  }
+
+  #deliver(type: string, text: string, id: string): void {
+    this.#checkCursor(id);
+    if (!this.#handlers.has(type) && !this.#handlers.has("*")) {
+      if (type === "gap") this.#tell(unheardGap(text));
+      return;
+    }
+    this.#guard(() => {
+      const event = readEvent(type, text, id, parserOf(this.#options, type));
+      for (const key of new Set([type, "*"])) this.#call(key, event.data, event);
+    }, "parse");
+  }
+
+  /** Told when it begins, not with each such id. */
+  #checkCursor(id: string): void {
+    const wasUnsendable = this.#isUnsendable;
+    this.#isUnsendable = id !== this.#cursor.resume;
+    if (!this.#isUnsendable || wasUnsendable) return;
+    this.#tell(new SSEError("limit", "no request can carry this id"));
+  }
+
+  #call(key: string, ...args: unknown[]): void {
+    this.#handlers.call(key, args, (thrown) => this.#tell(thrown));
+  }
+
+  #guard(call: () => void, kind?: SSEErrorKind): void {
+    try {
+      call();
+    } catch (thrown) {
+      this.#tell(thrown, kind);
+    }
+  }
+
+  #tell(cause: unknown, kind: SSEErrorKind = "handler"): void {
+    tell(this.#options.onError, kind, cause);
+  }
 }

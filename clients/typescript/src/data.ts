@@ -1,9 +1,27 @@
-import type { DataParser, SSEEvent } from "./types.ts";
+import type { DataParser, SSEClientOptions, SSEEvent, StandardSchema } from "./types.ts";
+
+/** The application's parser for events of `type`, if it gave one. */
+export function parserOf({ parsers }: SSEClientOptions<any>, type: string): DataParser | undefined {
+  return parsers && Object.hasOwn(parsers, type) ? parsers[type] : undefined;
+}
 
 /** Reads the data of an event: by the application's parser for its type, else as JSON where it is JSON. */
 export function readEvent(type: string, text: string, id: string, parser?: DataParser): SSEEvent {
-  const data = typeof parser === "function" ? parser(text) : parser ? parser.parse(json(text)) : json(text);
-  return { type, data, text, id };
+  return { type, data: parser ? parse(parser, text) : json(text), text, id };
+}
+
+function parse(parser: DataParser, text: string): unknown {
+  // First, because a schema may be a function, too (ArkType's are).
+  if ("~standard" in parser) return validate(parser, json(text));
+  return typeof parser === "function" ? parser(text) : parser.parse(json(text));
+}
+
+/** @throws TypeError with the schema's words. */
+function validate(schema: StandardSchema, value: unknown): unknown {
+  const result = schema["~standard"].validate(value);
+  if (result instanceof Promise) throw new TypeError("an asynchronous schema");
+  if (result.issues) throw new TypeError(result.issues.map(({ message }) => message).join("; "));
+  return result.value;
 }
 
 /** The JSON value, or the text if it is none. The look at the first character spares text a costly exception. */

@@ -24,33 +24,59 @@ const systemClock: Clock = {
 
 /** One timer that is counted. Setting it again moves it. */
 export interface Timer {
-  now(): number;
   set(milliseconds: number, callback: () => void): void;
   clear(): void;
 }
 
-/** A timer on `clock`, which keeps a Node.js process alive or not. */
-export function createTimer(clock: Clock = systemClock, keepAlive = true): Timer {
-  let handle: any;
-  const clear = (): void => {
-    if (!handle) return;
-    clock.clearTimeout(handle);
-    handle = undefined;
-    ledger.timers--;
-  };
-  return {
-    now: () => clock.now(),
-    clear,
-    set(milliseconds, callback) {
-      clear();
-      ledger.timers++;
-      handle = clock.setTimeout(() => {
+/** The time of one client. */
+export class Time {
+  readonly #clock: Clock;
+  readonly #keepAlive: boolean;
+  #last: number;
+  #passed = 0;
+
+  /** @param keepAlive whether a timer keeps a Node.js process alive */
+  constructor(clock: Clock = systemClock, keepAlive = true) {
+    this.#clock = clock;
+    this.#keepAlive = keepAlive;
+    this.#last = clock.now();
+  }
+
+  /** Wall time, for dates of a server. */
+  wall(): number {
+    return this.#clock.now();
+  }
+
+  /** How much time has passed, also while the machine slept. It never goes back, as a wall clock may when it is set. */
+  now(): number {
+    const now = this.#clock.now();
+    this.#passed += Math.max(now - this.#last, 0);
+    this.#last = now;
+    return this.#passed;
+  }
+
+  createTimer(): Timer {
+    const clock = this.#clock;
+    let handle: any;
+    const clear = (): void => {
+      if (handle === undefined) return;
+      clock.clearTimeout(handle);
+      handle = undefined;
+      ledger.timers--;
+    };
+    return {
+      clear,
+      set: (milliseconds, callback) => {
         clear();
-        callback();
-      }, Math.max(milliseconds, 0));
-      if (!keepAlive) handle.unref?.();
-    },
-  };
+        ledger.timers++;
+        handle = clock.setTimeout(() => {
+          clear();
+          callback();
+        }, Math.max(milliseconds, 0));
+        if (!this.#keepAlive) handle.unref?.();
+      },
+    };
+  }
 }
 
 /** Adds a listener that is counted; what it returns takes it back, once. */

@@ -7,9 +7,10 @@
  * | `timeout` | nothing came in time | yes |
  * | `http` | refused with a status | 408, 425, 429 and 5xx |
  * | `auth` | 401, also after one refresh of the token; 403 | no |
- * | `goodbye` | the hub closed the stream and said why in `code` | unless the session is over |
- * | `protocol` | the answer is no event stream | no |
- * | `limit` | an event larger than `maxEventBytes` | no |
+ * | `goodbye` | the hub closed the stream and said why in `code` | yes |
+ * | `protocol` | the answer is no event stream, or what was given makes no request | no |
+ * | `limit` | an event larger than `maxEventBytes`, or an id that no request can carry | an id: the stream goes on |
+ * | `gap` | events are missing, and nobody listens to `gap` | the stream goes on |
  * | `exhausted` | the last of `maxRetries` retries in a row failed, too; `cause` says how | no |
  * | `parse` | a parser or schema of the application refused an event | the stream goes on |
  * | `handler` | a handler of the application threw; `cause` is what it threw | the stream goes on |
@@ -22,6 +23,7 @@ export type SSEErrorKind =
   | "goodbye"
   | "protocol"
   | "limit"
+  | "gap"
   | "exhausted"
   | "parse"
   | "handler";
@@ -32,7 +34,7 @@ export interface SSEErrorDetails {
   status?: number | undefined;
   /** The hub's stable code (`SESSION_ENDED`, `TOO_MANY_CONNECTIONS`), if it named one. */
   code?: string | undefined;
-  /** Whether a later attempt may work. */
+  /** Whether a later attempt may work. Default: as the kind says. */
   retryable?: boolean | undefined;
   /** What the server asked to wait, milliseconds. */
   retryAfter?: number | undefined;
@@ -50,14 +52,49 @@ export class SSEError extends Error {
 
   constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
     super(message, details);
-    Object.assign(this, { name: "SSEError", kind, retryable: false, ...details });
+    const retryable = ["network", "timeout", "goodbye"].includes(kind);
+    Object.assign(this, { name: "SSEError", kind, retryable, ...details });
   }
 }
 
-/** Whatever was thrown during an attempt, as one of ours: what is not ours came from `fetch`, or from a function of the
- * application. Its text stays in `cause`: it may quote a header or a URL, and messages are shown to people. */
+/**
+ * Whatever was thrown during an attempt, as one of ours: what is not ours came from the network, or from a function of the
+ * application. Its text stays in `cause`: messages are shown to people.
+ */
 export function toSSEError(cause: unknown): SSEError {
-  return cause instanceof SSEError
-    ? cause
-    : new SSEError("network", "no connection", { retryable: true, cause });
+  return cause instanceof SSEError ? cause : new SSEError("network", "no connection", { cause });
+}
+
+/** Nobody listens to what is missing: never a quiet skip. */
+export function unheardGap(text: string): SSEError {
+  return new SSEError("gap", `nobody listens to "gap": ${text}`);
+}
+
+/** What a function of the application threw, as one of ours. */
+export function failureOf(kind: SSEErrorKind, cause: unknown): SSEError {
+  return cause instanceof SSEError ? cause : new SSEError(kind, `${kind}: ${cause}`, { cause });
+}
+
+/** Something went wrong, and nobody swallows it. */
+export function tell(onError: ((error: SSEError) => void) | undefined, kind: SSEErrorKind, cause: unknown): void {
+  try {
+    if (onError) onError(failureOf(kind, cause));
+    else report(cause);
+  } catch (thrown) {
+    report(thrown);
+  }
+}
+
+/** Nobody else to tell. */
+function report(thrown: unknown): void {
+  (globalThis.reportError ?? console.error)(thrown);
+}
+
+/** What a transport threw, as it may be shown: its name, words and code, without `secrets` and without what it has beside. */
+export function withoutSecrets(thrown: unknown, secrets: readonly string[]): unknown {
+  if (!(thrown instanceof Error)) return undefined;
+  const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text);
+  const { name, code } = thrown as { name: string; code?: unknown };
+  const cause = thrown.cause && withoutSecrets(thrown.cause, secrets);
+  return Object.assign(new Error(clean(thrown.message), { cause }), { name, code: code && clean(`${code}`) });
 }

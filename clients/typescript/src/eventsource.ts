@@ -19,6 +19,10 @@ export interface EventSourceInit extends Omit<SSEClientOptions, "url" | "baseUrl
 export interface EventSourceErrorEvent extends Event {
   /** Why, where it is known. */
   readonly error: SSEError | null;
+  /** The HTTP status, if there was an answer. */
+  readonly code: number | undefined;
+  /** For people. */
+  readonly message: string | undefined;
 }
 
 const CONNECTING = 0;
@@ -43,16 +47,27 @@ export class EventSource extends EventTarget implements Disposable {
   onerror: ((this: EventSource, event: EventSourceErrorEvent | MessageEvent<string>) => void) | null = null;
   #client: SSEClient;
 
-  /** @throws SyntaxError if the URL is none. */
+  /** Where the stream came from, after redirects. */
+  #origin: string;
+  #closing = false;
+
+  /** @throws DOMException `SyntaxError`, as the browser's does, if the URL is none. */
   constructor(url: string | URL, init: EventSourceInit = {}) {
     super();
     const { withCredentials = false, ...options } = init;
     this.url = absolute(String(url));
     this.withCredentials = withCredentials;
+    this.#origin = new URL(this.url).origin;
+    const send: typeof fetch = async (input, request) => {
+      const response = await (options.fetch ?? fetch)(input, request);
+      if (response.url) this.#origin = new URL(response.url).origin;
+      return response;
+    };
     const client = new SSEClient({
       ...(withCredentials && { credentials: "include" }),
       ...options,
       url: this.url,
+      fetch: send,
       // Told by the `error` event; what listeners throw never reaches the client.
       onError: () => {},
     });
@@ -61,11 +76,17 @@ export class EventSource extends EventTarget implements Disposable {
     this.addEventListener("message", (event) => this.onmessage?.(event as MessageEvent<string>));
     this.addEventListener("error", (event) => this.onerror?.(event as EventSourceErrorEvent));
     client.on("*", (_, { type, text: data, id: lastEventId }) => {
-      this.dispatchEvent(new MessageEvent(type, { data, lastEventId, origin: new URL(this.url).origin }));
+      this.dispatchEvent(new MessageEvent(type, { data, lastEventId, origin: this.#origin }));
     });
+    let wasOpen = false;
     client.onConnectionChange((state, { error }) => {
-      if (state === "open" || state === "polling") this.dispatchEvent(new Event("open"));
-      else if (state !== "connecting") this.dispatchEvent(Object.assign(new Event("error"), { error }));
+      const { isConnected } = client;
+      if (isConnected && !wasOpen) this.dispatchEvent(new Event("open"));
+      else if (!isConnected && state !== "connecting") {
+        const { status: code, message } = error ?? {};
+        this.dispatchEvent(Object.assign(new Event("error"), { error, code, message }));
+      }
+      wasOpen = isConnected;
       // Nobody closes what is closed: what was registered with the client and a signal goes now.
       if (this.readyState === CLOSED) this.close();
     });
@@ -93,17 +114,13 @@ export class EventSource extends EventTarget implements Disposable {
     this.close();
   }
 
-  #closing = false;
-
   override dispatchEvent(event: Event): boolean {
     return !this.#closing && super.dispatchEvent(event);
   }
 }
 
 function absolute(url: string): string {
-  try {
-    return new URL(url, globalThis.location?.href).href;
-  } catch {
-    throw new SyntaxError(`not a URL: ${url}`);
-  }
+  const base = globalThis.location?.href;
+  if (URL.canParse(url, base)) return new URL(url, base).href;
+  throw new DOMException(`not a URL: ${url}`, "SyntaxError");
 }

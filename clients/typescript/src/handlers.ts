@@ -8,46 +8,43 @@ type Handler = (...args: any[]) => void;
  * Who is told of what: type -> registration -> its own way out. The same function twice is two registrations. Any of
  * them may come or go while another is being called.
  */
-export interface Handlers {
-  add(type: string, handler: Handler, options?: OnOptions): Unsubscribe;
-  has(type: string): boolean;
-  /** Calls those of a type. None is called that went meanwhile; what one throws is passed on and stops nobody. */
-  call(type: string, args: unknown[], failed: (thrown: unknown) => void): void;
-  /** Takes all back. */
-  clear(): void;
-}
+export class Handlers {
+  readonly #types = new Map<string, Map<Unsubscribe, Handler>>();
 
-/** Makes an empty registry. */
-export function createHandlers(): Handlers {
-  const types = new Map<string, Map<Unsubscribe, Handler>>();
-  return {
-    add(type, handler, { signal, once } = {}) {
-      const registered = types.get(type) ?? new Map<Unsubscribe, Handler>();
-      const off = (): void => {
-        if (!registered.delete(off)) return;
-        if (!registered.size) types.delete(type);
-        ledger.handlers--;
-        unlisten();
-      };
-      const unlisten = listen(signal, "abort", off);
-      ledger.handlers++;
-      types.set(type, registered.set(off, once ? (...args) => (off(), handler(...args)) : handler));
-      if (signal?.aborted) off();
-      return off;
-    },
-    has: (type) => types.has(type),
-    call(type, args, failed) {
-      const registered = types.get(type) ?? new Map<Unsubscribe, Handler>();
-      for (const [off, handler] of [...registered]) {
-        try {
-          if (registered.has(off)) handler(...args);
-        } catch (thrown) {
-          failed(thrown);
-        }
+  add(type: string, handler: Handler, { signal, once }: OnOptions = {}): Unsubscribe {
+    const registered = this.#types.get(type) ?? new Map<Unsubscribe, Handler>();
+    const off = (): void => {
+      if (!registered.delete(off)) return;
+      if (!registered.size) this.#types.delete(type);
+      ledger.handlers--;
+      stopListening();
+    };
+    const stopListening = listen(signal, "abort", off);
+    ledger.handlers++;
+    this.#types.set(type, registered.set(off, once ? (...args) => (off(), handler(...args)) : handler));
+    if (signal?.aborted) off();
+    return off;
+  }
+
+  has(type: string): boolean {
+    return this.#types.has(type);
+  }
+
+  /** Calls those of a type. None is called that went meanwhile; what one throws is passed on and stops nobody. */
+  call(type: string, args: unknown[], failed: (thrown: unknown) => void): void {
+    const registered = this.#types.get(type);
+    if (!registered) return;
+    for (const [off, handler] of [...registered]) {
+      try {
+        if (registered.has(off)) handler(...args);
+      } catch (thrown) {
+        failed(thrown);
       }
-    },
-    clear() {
-      for (const registered of types.values()) for (const off of registered.keys()) off();
-    },
-  };
+    }
+  }
+
+  /** Takes all back. */
+  clear(): void {
+    for (const registered of this.#types.values()) for (const off of registered.keys()) off();
+  }
 }

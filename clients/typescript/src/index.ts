@@ -10,6 +10,7 @@ export type { Clock, Page } from "./environment.ts";
 export type { EventIterator } from "./queue.ts";
 export type {
   AttemptContext,
+  CloseReason,
   ConnectionState,
   ConnectionStatus,
   DataParser,
@@ -19,9 +20,12 @@ export type {
   EventsOptions,
   EventType,
   Gap,
+  HeadersSource,
   OnOptions,
   PerAttempt,
   SSEClientOptions,
   SSEEvent,
+  StandardResult,
+  StandardSchema,
   Unsubscribe,
 } from "./types.ts";

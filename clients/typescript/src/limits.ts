@@ -9,6 +9,9 @@ export const RETRY_MAX = 30_000;
 /** A `Retry-After` above this counts as this, milliseconds: a typing error must not park a page for a year. */
 export const RETRY_AFTER_MAX = 300_000;
 
+/** Of `reconnect()`, two attempts come no closer than this, milliseconds: it may be called at each failure. */
+export const RECONNECT_MIN = 1_000;
+
 /** The longest delay of a timer, milliseconds: beyond 2^31 it fires at once. */
 export const TIMER_MAX = 2e9;
 
@@ -27,15 +30,19 @@ export const RESUME_GRACE = 5_000;
 /** A connection that held so long was healthy even without an event, milliseconds: the back-off starts anew. */
 export const HEALTHY_AFTER = 30_000;
 
-/** Failures in a row without a byte of a stream after which long-polls are tried. */
+/** Attempts in a row without a stream that proves itself, after which long-polls are tried. */
 export const FALLBACK_AFTER = 3;
 /**
- * Where somebody on the way keeps streams back, the first try to climb back from polling comes after this, milliseconds; each
+ * Where somebody on the way keeps streams back, the first try to get back to one comes after this, milliseconds; each
  * later one after twice as long. Where streams were refused, the first one comes as soon as a long-poll was answered.
  */
-export const CLIMB_MIN = 15_000;
+export const PROBE_MIN = 15_000;
 /** They do not get rarer than this, milliseconds. */
-export const CLIMB_MAX = 300_000;
+export const PROBE_MAX = 300_000;
+/** Where whoever answers knows no long-poll, another one is tried after this, milliseconds; each later one after twice as long. */
+export const POLL_AGAIN_MIN = 15_000;
+/** They do not get rarer than this, milliseconds. */
+export const POLL_AGAIN_MAX = 300_000;
 /** How long a long-poll asks the hub to wait, seconds: the hub's own default. */
 export const POLL_WAIT = 25;
 /** How many events one long-poll asks for: the hub's own default. */
@@ -45,8 +52,10 @@ export const POLLING_INTERVAL = 500;
 /** Largest answer of a long-poll, UTF-16 units: the hub stops at 1 MiB of data, escaped at worst sixfold. */
 export const POLL_ANSWER_MAX = 8 * 1024 * 1024;
 
-/** Largest event, UTF-16 units: the hub's default of 256 KiB with room for a raised one. */
+/** Largest event, bytes: the hub's default of 256 KiB with room for a raised one. */
 export const MAX_EVENT_BYTES = 1024 * 1024;
+/** Longest comment given to the application, bytes: the rest of a longer one is passed over. */
+export const COMMENT_BYTES_MAX = 1024;
 /** How long the words of a refusal are waited for once its status is known, milliseconds. */
 export const REFUSAL_TIMEOUT = 1_000;
 /** Longest error body read, UTF-16 units; a problem document is a few hundred. */

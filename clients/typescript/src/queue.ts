@@ -4,7 +4,8 @@ import { HIGH_WATER_MARK } from "./limits.ts";
 import type { EventsOptions, SSEEvent, Unsubscribe } from "./types.ts";
 
 /** A loop over events. `return` gives everything back; calling it twice, or after the end, does nothing. */
-export interface EventIterator extends AsyncIterableIterator<SSEEvent, undefined> {
+export interface EventIterator {
+  next(): Promise<IteratorResult<SSEEvent, undefined>>;
   return(): Promise<IteratorReturnResult<undefined>>;
   [Symbol.asyncIterator](): EventIterator;
 }

@@ -1,37 +1,66 @@
-import { LAST_EVENT_ID_MAX } from "./limits.ts";
-import type { AttemptContext, SSEClientOptions } from "./types.ts";
+import { headerOf } from "./cursor.ts";
+import { SSEError } from "./errors.ts";
+import type { AttemptContext, PerAttempt, SSEClientOptions } from "./types.ts";
 
 /** Parameters of a long-poll. */
 export type Query = Record<string, string | number>;
 
-/** The request of one attempt: everything that may change between attempts is asked anew. */
+/** What `fetch` is given, and what of it must be in no message. */
+export interface BuiltRequest {
+  readonly url: string;
+  readonly init: RequestInit & { headers: Record<string, string> };
+  readonly secrets: readonly string[];
+}
+
+/**
+ * The request of one attempt: everything that may change between attempts is asked anew.
+ *
+ * @throws SSEError of kind `protocol` if it cannot be made; it says what is wrong, and nothing of its value
+ */
 export async function buildRequest(
   options: SSEClientOptions<any>,
   context: AttemptContext,
   cursor: string,
-  query: Query | false,
-): Promise<[url: string, init: RequestInit]> {
-  const { url, token, method, credentials, replay } = options;
-  const [where, bearer, more, body] = await Promise.all(
-    // Each by itself: if one throws, the others' failures still have somebody who waits for them.
-    [url ?? sessionUrl(options), token, options.headers, options.body].map(async (option: any) =>
-      typeof option === "function" ? option(context) : option,
-    ),
-  );
-  const headers = new Headers(more);
-  headers.set("accept", query ? "application/json" : "text/event-stream");
-  if (bearer) headers.set("authorization", `Bearer ${bearer}`);
-  const id = sendable(cursor);
-  if (id && !query) headers.set("last-event-id", id);
-  const parameters = new URLSearchParams({
-    ...(replay && !cursor && { replay }),
+  query?: Query,
+): Promise<BuiltRequest> {
+  const ask = async <T>(option: PerAttempt<T>): Promise<T> =>
+    typeof option === "function" ? (option as (context: AttemptContext) => T | Promise<T>)(context) : option;
+  // Each by itself: if one throws, the others' failures still have somebody who waits for them.
+  const [where, bearer, given, body] = await Promise.all([
+    ask(options.url ?? sessionUrl(options)),
+    ask(options.token),
+    ask(options.headers),
+    ask(options.body),
+  ]);
+  const headers = new Headers();
+  const set = (name: string, value: string): void => {
+    try {
+      headers.set(name, value);
+    } catch {
+      throw new SSEError("protocol", `no request can carry this header: ${JSON.stringify(name)}`);
+    }
+  };
+  const pairs = given && Symbol.iterator in given ? given : Object.entries(given ?? {});
+  for (const [name, value] of pairs as Iterable<[string, string]>) set(name, value);
+  if (query) set("accept", "application/json");
+  else if (!headers.has("accept")) set("accept", "text/event-stream");
+  if (bearer) set("authorization", `Bearer ${bearer}`);
+  // What is shorter is a word or a number, and would only make messages unreadable.
+  const secrets = [...headers.values(), bearer, body, `${where}`.split("?")[1]].filter((secret) => secret && secret.length > 5);
+  const id = headerOf(cursor);
+  if (id && !query) set("last-event-id", id);
+  const url = withQuery(`${where}`, {
+    ...(options.replay && !cursor && { replay: options.replay }),
     ...(query && cursor && { after: cursor }),
     ...query,
-  } as Record<string, string>).toString();
-  return [
-    parameters ? where + (`${where}`.includes("?") ? "&" : "?") + parameters : where,
-    { method, headers, body, credentials, cache: "no-store", signal: context.signal } as RequestInit,
-  ];
+  });
+  if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
+    throw new SSEError("protocol", "the URL is not absolute: give a baseUrl");
+  }
+  const { method, credentials } = options;
+  // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.
+  const init = { method, headers: Object.fromEntries(headers), body, credentials, cache: "no-store", signal: context.signal };
+  return { url, init: init as BuiltRequest["init"], secrets: secrets as string[] };
 }
 
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
@@ -40,11 +69,7 @@ export function sessionUrl({ baseUrl = "", sessionId }: SSEClientOptions<any>): 
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
-/**
- * An id as a header value: its UTF-8 bytes, each as a character (Fetch, section 2.2.2). Empty if no header may carry
- * it: a reconnect must not throw.
- */
-export function sendable(id: string): string {
-  const bytes = String.fromCharCode(...new TextEncoder().encode(id.slice(0, LAST_EVENT_ID_MAX + 1)));
-  return bytes.length > LAST_EVENT_ID_MAX || /[^\t\x20-\x7e\x80-\xff]/.test(bytes) ? "" : bytes;
+function withQuery(url: string, query: Query): string {
+  const parameters = new URLSearchParams(query as Record<string, string>).toString();
+  return parameters ? url + (url.includes("?") ? "&" : "?") + parameters : url;
 }

@@ -1,9 +1,9 @@
 import type { Clock, Page } from "./environment.ts";
 import type { SSEError } from "./errors.ts";
 
-/** Event types and what their data is, once it is parsed. Without one, any type carries anything. */
+/** Event types and what their data is, once it is parsed. Without one, a type is any word and its data is `unknown`. */
 export interface EventMap {
-  [type: string]: any;
+  [type: string]: unknown;
 }
 
 /** A hole in the stream, in the place where it is; it comes as an event of type `gap`. */
@@ -22,7 +22,7 @@ export interface Gap {
 }
 
 /** An event as it came. */
-export interface SSEEvent<T = any> {
+export interface SSEEvent<T = unknown> {
   /** `message` if the publisher named none. */
   readonly type: string;
   /** What the parser or schema for the type made of it; else the JSON value, where it is JSON; else the text. */
@@ -38,18 +38,18 @@ export type EventType<Events extends object> = (keyof Events & string) | "gap" |
 
 /** The data of an event type. */
 export type EventData<Events extends object, K> = K extends "*"
-  ? any
-  : K extends keyof Events
-    ? Events[K]
-    : K extends "gap"
-      ? Gap
-      : any;
+  ? unknown
+  : K extends "gap"
+    ? Gap
+    : K extends keyof Events
+      ? Events[K]
+      : unknown;
 
 /**
  * Called for each event, with its data and the whole of it. What it throws is reported and disturbs nobody. What an async
  * one rejects with is its own to catch.
  */
-export type EventHandler<T = any> = (data: T, event: SSEEvent<T>) => void;
+export type EventHandler<T = unknown> = (data: T, event: SSEEvent<T>) => void;
 
 /** Takes a handler back. Calling it twice does nothing. */
 export type Unsubscribe = () => void;
@@ -74,13 +74,27 @@ export type ConnectionState =
   | "closed"
   | "error";
 
+/**
+ * Why a connection is `closed`: an end, not an error.
+ *
+ * | reason | |
+ * |---|---|
+ * | `disconnected` | `disconnect` or `destroy` was called |
+ * | `session-ended` | the hub said that the session is over |
+ * | `ended` | the server's answer ended, and `onEnd` is `stop` |
+ * | `no-content` | the server answered 204 |
+ */
+export type CloseReason = "disconnected" | "session-ended" | "ended" | "no-content";
+
 /** A snapshot of a connection. A new object whenever something in it changes, and only then. */
 export interface ConnectionStatus {
   readonly state: ConnectionState;
   /** Failures in a row, when the state last changed. */
   readonly failures: number;
-  /** Why the last attempt failed, or the connection is over; `null` while all is well. */
+  /** Why the last attempt failed, or the connection is over for good; `null` while all is well, and after an end. */
   readonly error: SSEError | null;
+  /** Why it is `closed`; `null` in any other state. */
+  readonly reason: CloseReason | null;
 }
 
 /** What an option that is a function is told, before each attempt. */
@@ -91,11 +105,30 @@ export interface AttemptContext {
   readonly refresh: boolean;
 }
 
+/** Headers, in whatever shape: a record, pairs, or a `Headers`. */
+export type HeadersSource = Readonly<Record<string, string>> | Iterable<readonly [string, string] | string[]>;
+
 /** A value, or a function that is asked for it before each attempt. */
 export type PerAttempt<T> = T | ((context: AttemptContext) => T | Promise<T>);
 
-/** How the data of a type is read: a function of the text, or a schema (zod and its like) that is given the JSON value. */
-export type DataParser<T = any> = ((text: string) => T) | { parse(value: unknown): T };
+/** A schema as https://standardschema.dev has it, as far as it is used here: Zod, Valibot, ArkType and others. */
+export interface StandardSchema<T = unknown> {
+  readonly "~standard": {
+    readonly validate: (value: unknown) => StandardResult<T> | Promise<StandardResult<T>>;
+    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+  };
+}
+
+/** What a {@link StandardSchema} says of a value. */
+export type StandardResult<T> =
+  | { readonly value: T; readonly issues?: undefined }
+  | { readonly issues: readonly { readonly message: string }[] };
+
+/**
+ * How the data of a type is read: a function of the text, or a schema (a standard one, or anything with `parse`) that is
+ * given the JSON value.
+ */
+export type DataParser<T = unknown> = ((text: string) => T) | { parse(value: unknown): T } | StandardSchema<T>;
 
 /** Settings of an {@link SSEClient}. Give `sessionId` (and `baseUrl`), or `url`. */
 export interface SSEClientOptions<Events extends object = EventMap> {
@@ -108,14 +141,19 @@ export interface SSEClientOptions<Events extends object = EventMap> {
 
   /** Sent as `Authorization: Bearer`. A function is asked before each attempt; after a 401 once more, with `refresh`. */
   token?: PerAttempt<string | null | undefined> | undefined;
-  /** More headers. */
-  headers?: PerAttempt<HeadersInit | undefined> | undefined;
+  /** More headers. `Accept` of a stream may be among them. */
+  headers?: PerAttempt<HeadersSource | undefined> | undefined;
   /** Default `GET`. */
   method?: string | undefined;
+  /**
+   * When the server ends its answer as HTTP has it: whether to ask again. Default: `stop` where `method` is not GET and no hub
+   * answered (a language model's reply is over when it is over), else `reconnect`.
+   */
+  onEnd?: "reconnect" | "stop" | undefined;
   /** Sent with each attempt, if `method` is one that has a body. */
   body?: PerAttempt<string | undefined> | undefined;
   /** Default `same-origin`, as of `fetch`. */
-  credentials?: RequestCredentials | undefined;
+  credentials?: "omit" | "same-origin" | "include" | undefined;
 
   /** Resume after the event with this id. */
   lastEventId?: string | undefined;
@@ -141,7 +179,7 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   /** The pause after a long-poll that brought nothing, milliseconds. Default 500. */
   pollingInterval?: number | undefined;
 
-  /** Largest event, UTF-16 units. A larger one ends the client with an error of kind `limit`. Default 1 MiB. */
+  /** Largest event, bytes: its data, type and id. A larger one ends the client with an error of kind `limit`. Default 1 MiB. */
   maxEventBytes?: number | undefined;
   /** How the data of each type is read, where JSON or text will not do. */
   parsers?: { [K in keyof Events]?: DataParser<Events[K]> } | undefined;

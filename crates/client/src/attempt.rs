@@ -89,8 +89,11 @@ async fn exchange(
         let asking = plan.token.get(refresh);
         let token = until(clock, Limit::of(TOKEN_TIMEOUT, clock), "a token", asking).await??;
         let limit = Limit::of(patience, clock);
-        let answer = until(clock, limit, phase, follow(plan, ask.clone(), token.as_ref())).await??;
-        if answer.status() != StatusCode::UNAUTHORIZED || refresh || !plan.token.can_refresh() {
+        let (answer, is_home) =
+            until(clock, limit, phase, follow(plan, ask.clone(), token.as_ref())).await??;
+        // Another origin was given no token: a new one would be of no use to it.
+        let is_refusal_of_token = is_home && answer.status() == StatusCode::UNAUTHORIZED;
+        if !is_refusal_of_token || refresh || !plan.token.can_refresh() {
             return Ok((answer, limit));
         }
         refresh = true;
@@ -98,12 +101,17 @@ async fn exchange(
 }
 
 /// Sends the request, and again to wherever it is sent on. Begins at the original URL each time it is called.
-async fn follow(plan: &Plan, mut ask: Ask, token: Option<&HeaderValue>) -> Result<Response<Body>, Error> {
+/// Also says whether the answer is of the origin that the application named.
+async fn follow(
+    plan: &Plan,
+    mut ask: Ask,
+    token: Option<&HeaderValue>,
+) -> Result<(Response<Body>, bool), Error> {
     for _ in 0..=REDIRECTS_MAX {
         let answer = plan.transport.open(ask.request(&plan.url, token)?).await?;
         let status = answer.status().as_u16();
         if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-            return Ok(answer);
+            return Ok((answer, ask.url.same_origin(&plan.url)));
         }
         let unusable = |reason: &str| Error::Redirect(format!("status {status}, but {reason}"));
         let location = answer.headers().get(LOCATION).ok_or_else(|| unusable("there is no Location"))?;

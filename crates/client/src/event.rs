@@ -68,6 +68,16 @@ pub struct Event {
     pub data: String,
 }
 
+impl Event {
+    /// The data, read as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if it is no JSON, or not that of a `T`.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_str(&self.data).map_err(Error::Json)
+    }
+}
+
 /// A hole in the stream, as the hub words it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
@@ -147,5 +157,21 @@ impl Status {
     /// Reads the data of an `error` event.
     pub(crate) fn goodbye(data: &str) -> Self {
         serde_json::from_str::<GoodbyeData>(data).unwrap_or_default().status(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_read_as_the_type_that_is_asked_for() {
+        let event = Event { id: String::new(), event_type: "n".to_owned(), data: r#"{"n":7}"#.to_owned() };
+        #[derive(Deserialize)]
+        struct Number {
+            n: u32,
+        }
+        assert_eq!(event.json::<Number>().unwrap().n, 7);
+        assert!(matches!(event.json::<Vec<u32>>(), Err(Error::Json(_))));
     }
 }

@@ -1,12 +1,12 @@
 //! Which way to ask next: by stream, or by long-poll where no stream comes through. Pure; knows no socket and
 //! no clock.
 //!
-//! One loop, one request at a time: each outcome decides the next request.
+//! One loop, one request at a time: each outcome decides the next request. The twin of the TypeScript
+//! client's; `clients/shared/reconnect-cases.json` drives both.
 
 use std::time::Duration;
 
-use crate::error::Error;
-use crate::limits::{FALLBACK_AFTER, PROBE_INTERVAL_MAX, PROBE_INTERVAL_MIN};
+use crate::limits::{FALLBACK_AFTER, POLL_AGAIN_MAX, POLL_AGAIN_MIN, PROBE_INTERVAL_MAX, PROBE_INTERVAL_MIN};
 
 /// How the next request asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +18,21 @@ pub(crate) enum Way {
 /// What is known of the two ways.
 #[derive(Debug)]
 pub(crate) struct Fallback {
-    /// Off if the application says so, or once whoever answers has not understood.
+    /// Off if the application says so.
     enabled: bool,
     /// Failures in a row after which long-poll is tried.
     after: u32,
-    /// Attempts in a row over which no byte of a stream came.
-    mute_failures: u32,
+    /// Attempts in a row in which no stream proved itself.
+    silent_streams: u32,
     /// There while the stream is given up for now.
     given_up: Option<GivenUp>,
+    /// Whoever answered knew no long-poll: none is tried before this moment ...
+    polls_from: Duration,
+    /// ... which came after this pause.
+    polls_delay: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct GivenUp {
     /// When to try the stream again.
     probe_at: Duration,
@@ -36,6 +40,15 @@ struct GivenUp {
     interval: Duration,
     /// Whether the last long-poll was answered.
     working: bool,
+}
+
+/// What is known of a stream that failed before it proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamFailure {
+    /// It was silent until the time was up: somebody on the way may keep streams back.
+    pub(crate) is_held_back: bool,
+    /// The server said when to come back: whoever speaks so keeps nothing back.
+    pub(crate) has_retry_after: bool,
 }
 
 /// How to go on after a failure.
@@ -46,9 +59,20 @@ pub(crate) struct Next {
     pub(crate) at_once: bool,
 }
 
+impl Next {
+    const STREAM: Self = Self { way: Way::Stream, at_once: false };
+}
+
 impl Fallback {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self { enabled, after: FALLBACK_AFTER, mute_failures: 0, given_up: None }
+        Self {
+            enabled,
+            after: FALLBACK_AFTER,
+            silent_streams: 0,
+            given_up: None,
+            polls_from: Duration::ZERO,
+            polls_delay: Duration::ZERO,
+        }
     }
 
     pub(crate) fn set_enabled(&mut self, enabled: bool) {
@@ -65,125 +89,143 @@ impl Fallback {
         self.given_up.as_ref().is_some_and(|given_up| given_up.working)
     }
 
-    /// A byte of a stream came.
-    pub(crate) fn stream_spoke(&mut self) {
-        self.mute_failures = 0;
+    /// A stream brought bytes, and ended otherwise than by silence; or was well for long.
+    pub(crate) fn stream_worked(&mut self) -> Next {
+        self.silent_streams = 0;
         self.given_up = None;
+        Next::STREAM
     }
 
-    /// An attempt at a stream failed before a byte of it came.
-    pub(crate) fn stream_failed(&mut self, error: &Error, now: Duration) -> Next {
-        // Nobody was there at all: that says nothing about streams, so the first long-poll that is answered
-        // is followed by a probe.
-        let unreachable = matches!(error, Error::Connect { .. });
+    /// An attempt at a stream failed before it proved itself.
+    pub(crate) fn stream_failed(&mut self, failure: StreamFailure, now: Duration) -> Next {
+        if !self.enabled {
+            return Next::STREAM;
+        }
         if let Some(given_up) = &mut self.given_up {
-            if unreachable && !given_up.working {
-                given_up.probe_at = now;
-            } else {
+            if given_up.working {
                 given_up.interval = given_up.interval.saturating_mul(2).min(PROBE_INTERVAL_MAX);
-                given_up.probe_at = now.saturating_add(given_up.interval);
             }
+            // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
+            let is_later = given_up.working || failure.is_held_back;
+            given_up.probe_at = if is_later { now.saturating_add(given_up.interval) } else { now };
             return Next { way: Way::Poll, at_once: given_up.working };
         }
-        // Who says when to come back speaks to us well enough.
-        if !self.enabled || error.retry_after().is_some() {
-            return Next { way: Way::Stream, at_once: false };
+        if failure.has_retry_after {
+            return Next::STREAM;
         }
-        self.mute_failures += 1;
-        if self.mute_failures < self.after {
-            return Next { way: Way::Stream, at_once: false };
+        self.silent_streams = self.silent_streams.saturating_add(1);
+        if self.silent_streams < self.after || now < self.polls_from {
+            return Next::STREAM;
         }
-        self.mute_failures = 0;
         let interval = PROBE_INTERVAL_MIN;
-        let probe_at = if unreachable { now } else { now.saturating_add(interval) };
+        let probe_at = if failure.is_held_back { now.saturating_add(interval) } else { now };
         self.given_up = Some(GivenUp { probe_at, interval, working: false });
         Next { way: Way::Poll, at_once: false }
     }
 
     /// A long-poll was answered.
-    pub(crate) fn poll_answered(&mut self, now: Duration) -> Way {
-        let Some(given_up) = &mut self.given_up else { return Way::Stream };
+    pub(crate) fn poll_answered(&mut self, now: Duration) -> Next {
+        let Some(given_up) = self.given_up.as_mut().filter(|_| self.enabled) else {
+            return Next { way: Way::Stream, at_once: true };
+        };
         given_up.working = true;
-        if now >= given_up.probe_at { Way::Stream } else { Way::Poll }
+        self.polls_delay = Duration::ZERO;
+        Next { way: if now < given_up.probe_at { Way::Poll } else { Way::Stream }, at_once: true }
     }
 
-    /// A long-poll failed: neither way is better than the other.
+    /// A long-poll failed: neither way is better than the other, so they take turns.
     pub(crate) fn poll_failed(&mut self) -> Next {
         if let Some(given_up) = &mut self.given_up {
             given_up.working = false;
         }
-        Next { way: Way::Stream, at_once: false }
+        Next::STREAM
     }
 
-    /// Whoever answers knows no long-poll: it is not tried again. If long-polls were answered before, somebody else
-    /// has spoken, or half an answer came: that is a failure like any other.
-    pub(crate) fn poll_not_understood(&mut self) -> Next {
+    /// Whoever answered knows no long-poll. If long-polls were answered before, somebody else has spoken, or
+    /// half an answer came: a failure like any other. If not, streams go on alone, and long-polls are tried
+    /// again after ever longer pauses.
+    pub(crate) fn poll_not_understood(&mut self, now: Duration) -> Next {
         if self.is_polling() {
             return self.poll_failed();
         }
-        self.enabled = false;
+        self.polls_delay = self.polls_delay.saturating_mul(2).clamp(POLL_AGAIN_MIN, POLL_AGAIN_MAX);
+        self.polls_from = now.saturating_add(self.polls_delay);
         self.given_up = None;
-        Next { way: Way::Stream, at_once: false }
+        Next::STREAM
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    /// What the TypeScript client is held to as well.
+    const CASES: &str = include_str!("../../../clients/shared/reconnect-cases.json");
 
-    fn unreachable() -> Error {
-        Error::Connect { address: String::new(), source: std::io::ErrorKind::ConnectionRefused.into() }
+    #[derive(Deserialize)]
+    struct Cases {
+        fallback: Vec<Case>,
     }
 
-    fn next(way: Way, at_once: bool) -> Next {
-        Next { way, at_once }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Case {
+        name: String,
+        is_enabled: bool,
+        steps: Vec<Step>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Step {
+        at: u64,
+        happened: String,
+        #[serde(default)]
+        is_held_back: bool,
+        #[serde(default)]
+        has_retry_after: bool,
+        next: String,
+        is_at_once: bool,
+        is_polling: bool,
+    }
+
+    fn follow(fallback: &mut Fallback, step: &Step) -> Next {
+        let now = Duration::from_millis(step.at);
+        match step.happened.as_str() {
+            "streamFailed" => {
+                let Step { is_held_back, has_retry_after, .. } = *step;
+                fallback.stream_failed(StreamFailure { is_held_back, has_retry_after }, now)
+            }
+            "streamWorked" => fallback.stream_worked(),
+            "pollAnswered" => fallback.poll_answered(now),
+            "pollFailed" => fallback.poll_failed(),
+            "pollNotUnderstood" => fallback.poll_not_understood(now),
+            other => panic!("no such thing happens: {other}"),
+        }
     }
 
     #[test]
-    fn probes_come_after_thirty_seconds_and_then_ever_more_seldom_up_to_five_minutes() {
-        let mut fallback = Fallback::new(true);
-        let mut now = Duration::ZERO;
-        assert_eq!(fallback.stream_failed(&Error::StreamEnded, now), next(Way::Stream, false));
-        assert_eq!(fallback.stream_failed(&Error::StreamEnded, now), next(Way::Stream, false));
-        assert_eq!(fallback.stream_failed(&Error::StreamEnded, now), next(Way::Poll, false));
-        assert!(!fallback.is_polling());
-        for seconds in [30, 60, 120, 240, 300, 300] {
-            assert_eq!(fallback.poll_answered(now), Way::Poll);
-            assert!(fallback.is_polling());
-            now += seconds * SECOND;
-            assert_eq!(fallback.poll_answered(now - SECOND), Way::Poll);
-            assert_eq!(fallback.poll_answered(now), Way::Stream);
-            assert_eq!(fallback.stream_failed(&Error::StreamEnded, now), next(Way::Poll, true));
+    fn what_follows_an_attempt_is_what_the_shared_table_says() {
+        let cases: Cases = serde_json::from_str(CASES).unwrap();
+        assert!(cases.fallback.len() >= 10);
+        for case in cases.fallback {
+            let mut fallback = Fallback::new(case.is_enabled);
+            for (number, step) in case.steps.iter().enumerate() {
+                let next = follow(&mut fallback, step);
+                let way = if step.next == "poll" { Way::Poll } else { Way::Stream };
+                let expected = (Next { way, at_once: step.is_at_once }, step.is_polling);
+                assert_eq!((next, fallback.is_polling()), expected, "{}: step {number}", case.name);
+            }
         }
-        fallback.stream_spoke();
-        assert!(!fallback.is_polling());
-        assert_eq!(fallback.stream_failed(&Error::StreamEnded, now), next(Way::Stream, false));
     }
 
     #[test]
-    fn after_an_outage_the_stream_is_tried_as_soon_as_anything_answers() {
+    fn long_poll_is_tried_after_as_many_failures_as_the_application_says() {
         let mut fallback = Fallback::new(true);
-        for _ in 0..3 {
-            fallback.stream_failed(&unreachable(), SECOND);
-        }
-        for _ in 0..10 {
-            assert_eq!(fallback.poll_failed(), next(Way::Stream, false));
-            assert_eq!(fallback.stream_failed(&unreachable(), SECOND), next(Way::Poll, false));
-        }
-        assert_eq!(fallback.poll_answered(SECOND), Way::Stream);
-    }
-
-    #[test]
-    fn what_is_not_understood_is_not_tried_again() {
-        let mut fallback = Fallback::new(true);
-        for _ in 0..3 {
-            fallback.stream_failed(&Error::StreamEnded, SECOND);
-        }
-        fallback.poll_not_understood();
-        for _ in 0..10 {
-            assert_eq!(fallback.stream_failed(&Error::StreamEnded, SECOND).way, Way::Stream);
-        }
+        fallback.set_after(0);
+        let failure = StreamFailure { is_held_back: true, has_retry_after: false };
+        assert_eq!(fallback.stream_failed(failure, Duration::ZERO).way, Way::Poll);
     }
 }

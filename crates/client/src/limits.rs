@@ -19,10 +19,16 @@ pub const REDIRECTS_MAX: u32 = 10;
 pub const FALLBACK_AFTER: u32 = 3;
 
 /// While polling, the stream is tried again after this time, ...
-pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(30);
+pub const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(15);
 
 /// ... which doubles up to this one.
 pub const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(300);
+
+/// Where whoever answers knows no long-poll, another one is tried after this time, ...
+pub const POLL_AGAIN_MIN: Duration = Duration::from_secs(15);
+
+/// ... which doubles up to this one.
+pub const POLL_AGAIN_MAX: Duration = Duration::from_secs(300);
 
 /// How long a hub is asked to hold a long-poll: its default, and below what proxies wait.
 pub const POLL_WAIT: Duration = Duration::from_secs(25);

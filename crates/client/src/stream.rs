@@ -124,8 +124,12 @@ impl OpenStream {
     /// Whether the connection was worth something: an event came, or bytes did for `healthy_after`. That it
     /// was opened is worth nothing, nor is its silence.
     pub(crate) fn got_somewhere(&self, healthy_after: Duration) -> bool {
-        let healthy = self.heard_at.is_some_and(|at| at.saturating_sub(self.opened_at) >= healthy_after);
-        self.progressed || healthy
+        self.progressed || self.held(healthy_after)
+    }
+
+    /// Whether bytes came for so long.
+    pub(crate) fn held(&self, healthy_after: Duration) -> bool {
+        self.heard_at.is_some_and(|at| at.saturating_sub(self.opened_at) >= healthy_after)
     }
 
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -130,7 +130,8 @@ async fn meet(point: Point) -> Met {
     if !matches!(point, Point::BeforeStart | Point::TokenPending) {
         let first = request(&memory, &mut subscriber).await;
         match point {
-            Point::HeadAwaited => arrived.push(first),
+            // For `PollPause` until the time is up: a stream that is kept back is not tried again soon.
+            Point::HeadAwaited | Point::PollPause => arrived.push(first),
             Point::RefreshPending => first.answer(401, &[], "").await,
             Point::Redirected => {
                 first.answer(302, &[("location", "/elsewhere")], "").await;

@@ -123,3 +123,31 @@ async fn methods_and_bodies_survive_redirects_as_in_browsers() {
         tokio::join!(server, until_over(&mut subscriber));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_401_of_another_origin_asks_for_no_new_token() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    for (to, expected) in [("http://b/c", 1), ("/c", 2)] {
+        let memory = Memory::default();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let mut subscriber = subscriber(&memory, "http://a/b").with_token_source(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, Error>("token".to_owned()) }
+        });
+        let server = async {
+            for _ in 0..expected {
+                memory.accept().await.answer(307, &[("location", to)], "").await;
+                memory.accept().await.answer(401, &[], "").await;
+            }
+        };
+        let ((), seen) = tokio::join!(server, until_over(&mut subscriber));
+        assert!(
+            matches!(seen.last().unwrap(), Err(Error::Refused(problem)) if problem.status == 401),
+            "{to}"
+        );
+        assert_eq!(asked.load(Ordering::Relaxed), expected, "{to}");
+    }
+}

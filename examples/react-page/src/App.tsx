@@ -8,35 +8,45 @@ import { Log } from "./parts/Log.tsx";
 import { Network } from "./parts/Network.tsx";
 import { RatePlot } from "./parts/RatePlot.tsx";
 import { SecondReader } from "./parts/SecondReader.tsx";
-import { session } from "./sse.ts";
+import { session, useSSE, useSSEState } from "./sse.ts";
 
-/** The page. What came is kept above the boundary: it is still there after an error that ended the connection. */
+/** The page. */
 export function App() {
-  const [journal] = useState(() => createJournal());
   const [enabled, setEnabled] = useState(true);
   return (
     // One switch for all hooks below: with `enabled` off, everybody gives the share of the connection back.
     <SSEProvider baseUrl="/hub" sessionId={session} replay={1} enabled={enabled}>
-      <SSEErrorBoundary
-        fallback={({ error, reset }) => (
-          <Page
-            journal={journal}
-            bar={<ConnectionBar state="error" error={error} failures={0} onConnect={reset} />}
-          />
-        )}
-      >
-        <Page
-          journal={journal}
-          bar={<Connection journal={journal} enabled={enabled} onEnabled={setEnabled} />}
-          reader={<SecondReader />}
-        />
-      </SSEErrorBoundary>
+      <Live enabled={enabled} onEnabled={setEnabled} />
     </SSEProvider>
   );
 }
 
+/** What came is kept above the boundary: it is still there after an error that ended the connection. */
+function Live({ enabled, onEnabled }: { enabled: boolean; onEnabled: (enabled: boolean) => void }) {
+  const [{ empty, reduce }] = useState(createJournal);
+  const journal = useSSEState("*", reduce, empty);
+  const { lastEventId } = useSSE();
+  const what = { journal, lastEventId };
+  return (
+    <SSEErrorBoundary
+      fallback={({ error, reset }) => (
+        <Page {...what} bar={<ConnectionBar state="error" error={error} failures={0} onConnect={reset} />} />
+      )}
+    >
+      <Page {...what} bar={<Connection enabled={enabled} onEnabled={onEnabled} />} reader={<SecondReader />} />
+    </SSEErrorBoundary>
+  );
+}
+
+interface PageProps {
+  journal: Journal;
+  lastEventId: string;
+  bar: ReactNode;
+  reader?: ReactNode;
+}
+
 /** The parts in their places. Only `bar` and `reader` have to do with the connection. */
-function Page({ journal, bar, reader }: { journal: Journal; bar: ReactNode; reader?: ReactNode }) {
+function Page({ journal, lastEventId, bar, reader }: PageProps) {
   return (
     <main className="page">
       <header className="head">
@@ -46,13 +56,13 @@ function Page({ journal, bar, reader }: { journal: Journal; bar: ReactNode; read
         </p>
       </header>
       {bar}
-      <Figures journal={journal} />
-      <Network journal={journal} />
+      <Figures tally={journal.tally} lastEventId={lastEventId} />
+      <Network latest={journal.latest} />
       <div className="side">
         <RatePlot rate={journal.rate} />
         {reader}
       </div>
-      <Log journal={journal} />
+      <Log rows={journal.rows} />
     </main>
   );
 }

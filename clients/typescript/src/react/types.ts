@@ -1,43 +1,36 @@
 import type {
+  CloseReason,
   ConnectionState,
+  ConnectionStatus,
   EventData,
   EventHandler,
   EventMap,
   EventType,
-  SSEClientOptions,
   SSEError,
   SSEEvent,
   Unsubscribe,
 } from "../index.ts";
+import type { Reducer } from "../store/fold.ts";
+import type { StreamOptions } from "../store/options.ts";
 
-/**
- * Settings of a hook: all of {@link SSEClientOptions}, and two of React's own. None needs to be memoised.
- *
- * `method`, `url` (or `baseUrl` and `sessionId`) and `key` say which stream is meant; hooks that mean the same one share
- * its connection. All others are read anew for each attempt, so a new `token` or new `headers` never reconnect. Where
- * several components share a connection, those of the first one mounted count (development warns if they differ),
- * but everybody's `onError` is called, and everybody's `onComment` if the first one had one. Aborting `signal` disconnects this component alone.
- *
- * `lastEventId` says where this component begins, `replay` where a connection does: who joins one that is there
- * already gets what comes from then on.
- */
-export interface UseSSEOptions<Events extends object = EventMap> extends SSEClientOptions<Events> {
-  /** Whether to connect without being asked to. `connect` works all the same. Default true. */
-  enabled?: boolean | undefined;
-  /** Sets streams apart that would share a connection otherwise. Needed if `url` is a function. */
-  key?: string | undefined;
-}
+/** Settings of a hook: {@link StreamOptions}. */
+export type UseSSEOptions<Events extends object = EventMap> = StreamOptions<Events>;
 
-/** What the hooks return. The same object until the status changes; its functions are the same for a component's life. */
+/** What the hooks return; its functions are the same for a component's life. The component renders when the status changes, if it
+ * reads any of it. */
 export interface UseSSEReturn<Events extends object = EventMap> {
   /** Whether events arrive, by stream or by polling. */
   readonly isConnected: boolean;
   /** `idle` before the first effect, on a server, and while not enabled. */
   readonly connectionState: ConnectionState;
-  /** Why the last attempt failed, or the connection is over; `null` while all is well. */
+  /** Why the last attempt failed, or the connection is over for good; `null` while all is well, and after an end. */
   readonly connectionError: SSEError | null;
+  /** Why the connection is `closed`; `null` in any other state. */
+  readonly closeReason: CloseReason | null;
   /** Failed attempts in a row. */
   readonly failures: number;
+  /** The id of the last event, as it is when it is read; reading it renders nobody. Empty before the first. */
+  readonly lastEventId: string;
   /**
    * Calls `handler` for each event of `type` (`*`: of all), outside of rendering, until what it returns is called. Works
    * at any time, connected or not, and outlives reconnects and changes of the stream. Call it in an effect and return
@@ -66,4 +59,11 @@ export interface SSEHooks<Events extends object> {
     handler: EventHandler<EventData<Events, K>>,
     options?: UseSSEOptions<Events>,
   ): UseSSEReturn<Events>;
+  useSSEState<K extends EventType<Events>, S>(
+    type: K,
+    reducer: Reducer<S, EventData<Events, K>>,
+    initial: S,
+    options?: UseSSEOptions<Events>,
+  ): S;
+  useSSEStatus<T>(select: (status: ConnectionStatus) => T, options?: UseSSEOptions<Events>): T;
 }

@@ -73,11 +73,14 @@ export function follow(
         const headers = { "content-type": "text/event-stream", "heartbeat-interval": word.heartbeat };
         if (!word.heartbeat) delete (headers as Partial<typeof headers>)["heartbeat-interval"];
         resolve(new Response(body, { headers }));
-        write(":\n\n" + word.events.map(encode).join("") + (at ? `id: ${at}\n\n` : ""));
+        write("\n" + word.events.map(encode).join("") + (at ? `id: ${at}\n\n` : ""));
       } else if (word.kind === "bye") {
         fail(new TypeError("the tab that connected for this one closed its stream"));
       } else if (word.kind === "beat") {
-        write(":\n\n");
+        // A blank line means nothing, and is a sign of life.
+        write("\n");
+      } else if (word.kind === "comment") {
+        write(`:${word.text}\n`);
       } else if (word.kind === "retry") {
         write(`retry: ${word.milliseconds}\n\n`);
       } else if (word.kind === "event" || word.kind === "id") {

@@ -71,6 +71,7 @@ export async function lead(
         at = id;
       },
       onRetry: (milliseconds) => say({ kind: "retry", milliseconds }),
+      onComment: (text) => say({ kind: "comment", text }),
     },
     after ?? "",
     // Each tab's own client has the limit.

@@ -33,6 +33,8 @@ export type Word =
   | { kind: "id"; before: string; id: string }
   /** The server names the base of the back-off, milliseconds. */
   | { kind: "retry"; milliseconds: number }
+  /** A comment, as it came. */
+  | { kind: "comment"; text: string }
   /** The stream lives. */
   | { kind: "beat" }
   /** The stream is over. */

@@ -1,4 +1,5 @@
 import { ledger, type Ledger } from "../ledger.ts";
+import { lingering } from "../lingering.ts";
 import { settle } from "./settle.ts";
 
 export type { Ledger } from "../ledger.ts";
@@ -32,6 +33,8 @@ export function since(baseline?: Ledger): Record<string, number> {
 /** Throws unless everything that `count` counts becomes zero. */
 export async function expectNothingLeft(count: () => Record<string, number>): Promise<void> {
   let left: [string, number][] = [];
+  // Connections that wait for who comes next: nobody comes.
+  for (const end of [...lingering]) end();
   for (let look = 0; look < LOOKS; look++) {
     await settle(1);
     left = Object.entries(count()).filter(([, number]) => number !== 0);

@@ -1,5 +1,6 @@
-import { SSEClient, type ConnectionState, type SSEClientOptions, type SSEError } from "../index.ts";
+import { SSEClient, type CloseReason, type ConnectionState, type SSEError } from "../index.ts";
 import type { UseSSEReturn } from "../react/types.ts";
+import type { StreamOptions } from "../store/options.ts";
 import { createClock, type ManualClock } from "./clock.ts";
 import { createMemoryHub, type MemoryHub, type MemoryHubOptions } from "./hub.ts";
 import { expectNothingLeft, since, takeLedger } from "./leaks.ts";
@@ -20,7 +21,7 @@ export interface MockSSEOptions extends Omit<MemoryHubOptions, "clock"> {
  */
 export interface MockSSE extends UseSSEReturn<any> {
   /** For `SSEProvider`, `useSSE` or `new SSEClient`. */
-  readonly options: SSEClientOptions<any> & { readonly sessionId: string };
+  readonly options: StreamOptions<any> & { readonly sessionId: string };
   /** For all that this interface has no word for. */
   readonly hub: MemoryHub;
   readonly clock: ManualClock;
@@ -99,6 +100,8 @@ export function createMockSSE({ sessionId = "test", ...hubOptions }: MockSSEOpti
     clock,
     page,
     random: () => 0.5,
+    // Time stands still: what is unmounted is closed.
+    linger: 0,
     onError(error) {
       errors.push(error);
       if (error.kind === "handler" || error.kind === "parse") report(error.cause ?? error);
@@ -173,6 +176,12 @@ export function createMockSSE({ sessionId = "test", ...hubOptions }: MockSSEOpti
     get connectionError() {
       if (own) return own.status.error;
       return /^(reconnecting|error)$/.test(this.state) ? (errors.at(-1) ?? null) : null;
+    },
+    get closeReason(): CloseReason | null {
+      return own?.status.reason ?? (this.state === "closed" ? "disconnected" : null);
+    },
+    get lastEventId() {
+      return own?.lastEventId ?? "";
     },
     get failures() {
       return own?.status.failures ?? (this.state === "reconnecting" ? 1 : 0);

@@ -1,5 +1,8 @@
 import type { Page } from "../index.ts";
 
+/** What an `EventTarget` takes, by whatever name its library has for it. */
+type Listener = NonNullable<Parameters<EventTarget["addEventListener"]>[1]>;
+
 /** An `EventTarget` that knows how many listen to it. */
 class CountingTarget extends EventTarget {
   #listeners = new Map<string, Set<unknown>>();
@@ -8,13 +11,13 @@ class CountingTarget extends EventTarget {
     return [...this.#listeners.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
-  override addEventListener(type: string, listener: EventListenerOrEventListenerObject | null): void {
+  override addEventListener(type: string, listener: Listener | null): void {
     if (!listener) return;
     this.#listeners.set(type, (this.#listeners.get(type) ?? new Set()).add(listener));
     super.addEventListener(type, listener);
   }
 
-  override removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null): void {
+  override removeEventListener(type: string, listener: Listener | null): void {
     this.#listeners.get(type)?.delete(listener);
     super.removeEventListener(type, listener);
   }

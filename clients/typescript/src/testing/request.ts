@@ -20,7 +20,7 @@ export interface ReadRequest extends HubRequest {
 }
 
 /** What a call of `fetch` asks for. Without its signal: requests are remembered, and nobody's client with them. */
-export function readRequest(input: RequestInfo | URL, init?: RequestInit): ReadRequest {
+export function readRequest(input: string | URL | Request, init?: RequestInit): ReadRequest {
   const given = input instanceof Request ? input : undefined;
   const url = given?.url ?? String(input);
   // Relative URLs will do: there is no other host here.

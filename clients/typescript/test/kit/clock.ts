@@ -9,11 +9,17 @@ interface Entry {
 export class FakeClock implements Clock {
   readonly delays: number[] = [];
   #now = 1_700_000_000_000;
+  #offset = 0;
   #last = 0;
   #timers = new Map<number, Entry>();
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#offset;
+  }
+
+  /** Sets the wall clock, by so many milliseconds; no timer heeds it. */
+  setWall(milliseconds: number): void {
+    this.#offset += milliseconds;
   }
 
   setTimeout(callback: () => void, milliseconds: number): unknown {

@@ -53,7 +53,7 @@ export class Watched {
 
   /** Attempts that failed. */
   get lost(): number {
-    return this.errors.filter(({ kind }) => kind !== "handler" && kind !== "parse").length;
+    return this.errors.filter(({ kind }) => !["handler", "parse", "gap", "limit"].includes(kind)).length;
   }
 
   /** Waits until one more attempt has failed, and lets the next begin. */

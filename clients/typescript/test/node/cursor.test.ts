@@ -74,7 +74,7 @@ describe("the cursor", () => {
     await watched.receive(2);
     expect(sent(server)).toEqual([undefined, undefined]);
     expect(watched.client.lastEventId).toBe(id);
-    expect(watched.errors.map(({ kind }) => kind)).toEqual(["network"]);
+    expect(watched.errors.map(({ kind }) => kind)).toEqual(["limit", "network"]);
   });
 
   test("survives refusals, disconnect, and a new client that is given it", async () => {
@@ -168,11 +168,14 @@ describe("failures in a row", () => {
 
   test("begin anew with a connection that held for half a minute", async () => {
     const server = await serve(refused(503), refused(503), stream(":\n\n"), refused(503));
-    const watched = connect({ url: server.url, random: () => 1 });
+    let beats = 0;
+    const watched = connect({ url: server.url, random: () => 1, onComment: () => beats++ });
     await watched.again();
     await watched.again();
     await watched.until("open");
     watched.clock.advance(30_000);
+    server.send(":beat\n\n");
+    await expect.poll(() => beats).toBe(2);
     server.drop();
     await expect.poll(() => watched.lost).toBe(3);
     expect(watched.clock.next).toBe(1_000);

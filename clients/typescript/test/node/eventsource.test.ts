@@ -110,6 +110,6 @@ describe("EventSource", () => {
   });
 
   test("refuses what is no URL", () => {
-    expect(() => new EventSource("http://[")).toThrow(SyntaxError);
+    expect(() => new EventSource("http://[")).toThrow(expect.objectContaining({ name: "SyntaxError", constructor: DOMException }));
   });
 });

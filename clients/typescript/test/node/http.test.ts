@@ -32,6 +32,7 @@ describe("the request", () => {
       token: async () => `token-${asked}`,
       body: () => `body-${asked}`,
       method: "POST",
+      onEnd: "reconnect",
       lastEventId: "start",
     });
     await watched.again();
@@ -44,7 +45,7 @@ describe("the request", () => {
 
   test.each(["POST", "REPORT", "PUT"])("%s carries its body again when it is sent again", async (method) => {
     const server = await serve(ended(), stream("data:a\n\n"));
-    const watched = connect({ url: server.url, method, body: '{"a":1}', headers: { "content-type": "application/json" } });
+    const watched = connect({ url: server.url, method, onEnd: "reconnect", body: '{"a":1}', headers: { "content-type": "application/json" } });
     await watched.again();
     await watched.receive(1);
     for (const request of server.requests) {
@@ -204,7 +205,7 @@ describe("refusals", () => {
     await watched.again();
     await watched.receive(1);
     expect(watched.errors).toMatchObject([{ kind: "http", status, retryable: true }]);
-    expect(watched.states).toEqual(["connecting", "reconnecting", "open"]);
+    expect(watched.states).toEqual(["connecting", "reconnecting", "open", "open"]);
   });
 
   test("carries the hub's own words", async () => {

@@ -157,6 +157,9 @@ describe("a page that goes into the back-forward cache", () => {
     watched.page.leave();
     expect(watched.clock.pending).toBe(0);
     watched.page.comeBack();
+    // Two attempts never come closer than this.
+    expect(watched.clock.next).toBe(100);
+    watched.clock.advance(100);
     await watched.receive(1);
   });
 

@@ -234,7 +234,7 @@ describe("long-polls", () => {
     const watched = session(url);
     await fallBack(watched);
     await watched.until("closed");
-    expect(watched.client.status.error).toMatchObject({ kind: "goodbye", code: "SESSION_ENDED" });
+    expect(watched.client.status).toMatchObject({ error: null, reason: "session-ended" });
     watched.clock.advance(600_000);
     expect(polls).toHaveLength(1);
   });

@@ -1,6 +1,6 @@
 import { StrictMode, type ReactNode } from "react";
 import { describe, expect, it } from "vitest";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { SSEProvider } from "../../src/react/index.ts";
 import { Activity, data, mock, mount, seen, Watch } from "./kit.tsx";
 

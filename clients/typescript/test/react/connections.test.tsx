@@ -1,7 +1,7 @@
 import { startTransition, Suspense, useLayoutEffect, useState, type ReactNode } from "react";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/index.ts";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { SSEProvider, useSSE } from "../../src/react/index.ts";
 import { settle, takeLedger } from "../../src/testing/index.ts";
 import { data, mock, mount, mountStrict, seen, Status, Watch } from "./kit.tsx";

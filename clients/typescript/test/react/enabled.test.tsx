@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, type ReactNode } from "react";
 import { describe, expect, it, vi } from "vitest";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { useSSE } from "../../src/react/index.ts";
 import { settle } from "../../src/testing/index.ts";
 import { data, mock, mount, mountStrict, seen, Status, Watch } from "./kit.tsx";

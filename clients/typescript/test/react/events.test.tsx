@@ -140,10 +140,12 @@ describe("addEventListener", () => {
 
   it("is the same function for a component's life, and the whole is the same object until the status changes", async () => {
     const sse = mock();
+    const { options } = sse;
     const all: UseSSEReturn[] = [];
     function Collect(): ReactNode {
-      all.push(useSSE({ ...sse.options }));
-      return null;
+      const sse = useSSE({ ...options });
+      all.push(sse);
+      return sse.connectionState;
     }
     const { render } = await mount(<Collect />);
     const open = all.at(-1);

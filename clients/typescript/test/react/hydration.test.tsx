@@ -1,7 +1,7 @@
 import { StrictMode, type ReactNode } from "react";
 import { renderToString } from "react-dom/server";
 import { describe, expect, it } from "vitest";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { SSEErrorBoundary, SSEProvider } from "../../src/react/index.ts";
 import { mock, mount, Status } from "./kit.tsx";
 

@@ -3,7 +3,7 @@ import { StrictMode, type ReactNode } from "react";
 import { flushSync } from "react-dom";
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, vi, type MockInstance } from "vitest";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { useSSE, useSSEEvent, type SSEEvent, type UseSSEOptions, type UseSSEReturn } from "../../src/react/index.ts";
 import { stopAll } from "../kit/remote.ts";
 import { createMockSSE, expectNoLeaks, settle, type MockSSE, type MockSSEOptions } from "../../src/testing/index.ts";

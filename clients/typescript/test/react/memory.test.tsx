@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { describe, expect, it } from "vitest";
 import type { SSEClient } from "../../src/index.ts";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { useSSEEvent } from "../../src/react/index.ts";
 import { settle } from "../../src/testing/index.ts";
 import { mock, mount } from "./kit.tsx";

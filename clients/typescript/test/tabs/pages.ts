@@ -8,8 +8,9 @@ const html = `<!doctype html><title>tab</title><script type="module">
   import { SSEClient } from "/index.js";
   import { shareTabs } from "/tabs.js";
   globalThis.texts = [];
+  globalThis.comments = [];
   globalThis.begin = (variable, options, name, texts = globalThis.texts) => {
-    const client = new SSEClient({ ...options, ...(name && { fetch: shareTabs({ name }) }) });
+    const client = new SSEClient({ ...options, onComment: (text) => comments.push(text), ...(name && { fetch: shareTabs({ name }) }) });
     client.on("*", (data, { type }) => texts.push(type === "gap" ? "gap" : data));
     client.connect();
     globalThis[variable] = client;

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { startHub, type RemoteHub } from "../kit/remote.ts";
+import { startHub, startScripted, type RemoteHub } from "../kit/remote.ts";
 import { startBrowser } from "./pages.ts";
 
 // Real tabs: pages of one browser profile, each with the package as it is built.
@@ -38,7 +38,7 @@ async function load(): Promise<Page> {
   return page;
 }
 
-async function begin(page: Page, hub: RemoteHub, name = "user", options: Record<string, unknown> = {}): Promise<Tab> {
+async function begin(page: Page, hub: { readonly url: string }, name = "user", options: Record<string, unknown> = {}): Promise<Tab> {
   const asked = JSON.stringify({ baseUrl: hub.url, sessionId: "s", ...options });
   await page.evaluate(`begin("client", ${asked}, ${JSON.stringify(name)})`);
   const get = <T>(expression: string): Promise<T> => page.evaluate(expression) as Promise<T>;
@@ -47,7 +47,7 @@ async function begin(page: Page, hub: RemoteHub, name = "user", options: Record<
   return tab;
 }
 
-const open = async (hub: RemoteHub, name?: string, options?: Record<string, unknown>): Promise<Tab> =>
+const open = async (hub: { readonly url: string }, name?: string, options?: Record<string, unknown>): Promise<Tab> =>
   begin(await load(), hub, name, options);
 
 const hubFor = (): Promise<RemoteHub> => startHub("--cors-origins", origin);
@@ -181,4 +181,33 @@ test("where there are locks and none is to be had, each tab has its own connecti
   const tab = await begin(page, hub);
   await hub.publish("s", ["a"]);
   await expect.poll(tab.texts).toEqual(["a"]);
+});
+
+test("row 22: in a following tab, too, failures are 0 again once something came", async () => {
+  const hub = await hubFor();
+  const [leader, follower] = [await open(hub, "user", { retryDelay: 100 }), await open(hub, "user", { retryDelay: 100 })];
+  await hub.shutDown();
+  for (const tab of [leader, follower]) await expect.poll(tab.state).toBe("reconnecting");
+  await hub.restart();
+  for (const tab of [leader, follower]) await expect.poll(tab.state).toBe("open");
+  await hub.publish("s", numbers(0, 5));
+  for (const tab of [leader, follower]) {
+    await expect.poll(async () => (await tab.texts()).slice(-5)).toEqual(numbers(0, 5));
+    expect(await tab.page.evaluate("client.status.failures")).toBe(0);
+  }
+});
+
+test("row 23: comments reach following tabs, as they came, and nothing else does as one", async () => {
+  const server = await startScripted({
+    headers: { "content-type": "text/event-stream" },
+    body: [":first\n\n", { wait: "more" }, ":one\n:two\n\ndata:1\n\n", { wait: "end" }, "data:2\n\n", ":three\n\n"],
+    then: "hang",
+  });
+  const [leader, follower] = [await open(server, "user", { url: server.url }), await open(server, "user", { url: server.url })];
+  const comments = (tab: Tab): Promise<string[]> => tab.page.evaluate("comments") as Promise<string[]>;
+  await server.release("more");
+  for (const tab of [leader, follower]) await expect.poll(tab.texts).toEqual([1]);
+  await server.release("end");
+  await expect.poll(() => comments(leader)).toEqual(["first", "one", "two", "three"]);
+  await expect.poll(() => comments(follower)).toEqual(["one", "two", "three"]);
 });

@@ -3,7 +3,7 @@ import { build } from "esbuild";
 import { StrictMode, type ReactNode } from "react";
 import { renderToString } from "react-dom/server";
 import { expect, it } from "vitest";
-import { registry } from "../../src/react/connection.ts";
+import { registry } from "../../src/store/connection.ts";
 import { SSEErrorBoundary, SSEProvider, useSSE, useSSEEvent } from "../../src/react/index.ts";
 import { createMockSSE } from "../../src/testing/index.ts";
 

@@ -7,6 +7,9 @@ import {
   SSEProvider,
   useSSE,
   useSSEEvent,
+  useSSEState,
+  useSSEStatus,
+  type CloseReason,
   type ConnectionState,
   type SSEEvent,
   type UseSSEOptions,
@@ -35,7 +38,7 @@ export function Untyped() {
   expectType<boolean>(sse.isConnected);
   expectType<ConnectionState>(sse.connectionState);
   expectType<SSEError | null>(sse.connectionError);
-  const off = sse.addEventListener("tick", (event) => event.data.anything);
+  const off = sse.addEventListener("tick", (event) => same<typeof event.data, unknown>(true));
   same<typeof off, () => void>(true);
   sse.connect();
   sse.disconnect();
@@ -81,7 +84,7 @@ export function TypedOnceForAll() {
     same<typeof event, SSEEvent<Tick>>(true);
   });
   same<typeof sse, UseSSEReturn<Events>>(true);
-  hooks.useSSEEvent("*", (data, event) => [same<typeof data, any>(true), event.type]);
+  hooks.useSSEEvent("*", (data, event) => [same<typeof data, unknown>(true), event.type]);
   hooks.useSSEEvent("gap", (gap) => gap.reason);
   hooks.useSSE().addEventListener("log", (event) => event.data.length);
   // @ts-expect-error not in the map
@@ -90,6 +93,17 @@ export function TypedOnceForAll() {
   hooks.useSSE({ parsers: { tick: (text) => text } });
   hooks.useSSE({ parsers: { tick: (text) => ({ n: Number(text) }) } });
   return null;
+}
+
+export function Folded() {
+  const sum = useSSEState<number, Tick>("tick", (total, { n }) => total + n, 0);
+  same<typeof sum, number>(true);
+  const all = hooks.useSSEState("tick", (ticks: Tick[], tick) => [...ticks, tick], []);
+  same<typeof all, Tick[]>(true);
+  const shown = useSSEStatus(({ state, reason }) => ({ state, reason }));
+  same<typeof shown.reason, CloseReason | null>(true);
+  expectType<string>(useSSE().lastEventId);
+  return sum + all.length;
 }
 
 export function Options({ maybe }: { maybe: string | undefined }) {

@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createBackoff } from "../../src/backoff.ts";
+import { Backoff } from "../../src/backoff.ts";
 import { RETRY_AFTER_MAX, RETRY_BASE, RETRY_MAX, RETRY_MIN } from "../../src/limits.ts";
 
+const createBackoff = (retryDelay?: number, maxRetryDelay?: number, random?: () => number): Backoff =>
+  new Backoff({ retryDelay, maxRetryDelay, random });
 const share = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
 const anyDelay = fc.oneof(fc.integer({ min: 0, max: 100_000 }), fc.constantFrom(0, 1, 1e12, Number("9".repeat(30)), Infinity));
 
@@ -11,7 +13,7 @@ describe("the schedule", () => {
     fc.assert(
       fc.property(anyDelay, anyDelay, anyDelay, share, fc.integer({ min: 1, max: 60 }), (base, max, told, random, failures) => {
         const backoff = createBackoff(base, max, () => random);
-        backoff.retry(told);
+        backoff.retry = told;
         for (let failure = 0; failure < failures; failure++) {
           const delay = backoff.next();
           expect(delay).toBeGreaterThanOrEqual(RETRY_MIN);
@@ -25,7 +27,7 @@ describe("the schedule", () => {
   test("every delay is one that a timer takes, even without a ceiling", () => {
     for (const told of [0, 1_000, 1e12, Number("9".repeat(30)), Infinity]) {
       const backoff = createBackoff(1_000, Infinity, () => 0.999);
-      backoff.retry(told);
+      backoff.retry = told;
       for (let failure = 0; failure < 50; failure++) expect(backoff.next()).toBeLessThan(2 ** 31);
     }
   });
@@ -72,7 +74,7 @@ describe("28, 29: retry: is a base, clamped at both ends", () => {
     [Number("9".repeat(400)), RETRY_MAX],
   ])("%d gives %d at most at first", (told, most) => {
     const backoff = createBackoff(1_000, RETRY_MAX, () => 1);
-    backoff.retry(told);
+    backoff.retry = told;
     expect(backoff.next()).toBe(most);
   });
 });

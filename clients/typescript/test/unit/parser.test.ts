@@ -91,17 +91,18 @@ describe("bounds", () => {
     expect(() => push(bytes("data:0123456789\n".repeat(200)))).toThrow(limit);
   });
 
-  test("35: an event just within the bound comes, one unit more does not", () => {
-    const exact = `data:${"x".repeat(995)}`;
+  test("35: an event just within the bound comes, one byte more does not", () => {
+    const exact = `data:${"é".repeat(500)}`;
     for (const size of [1, 7, 2_000]) {
       expect(hear(pieces(bytes(`${exact}\n\n`), size), { maxEventBytes: 1_000 }).events).toHaveLength(1);
-      expect(() => hear(pieces(bytes(`${"x".repeat(1_001)}`), size), { maxEventBytes: 1_000 })).toThrow(limit);
+      expect(() => hear(pieces(bytes(`${exact}x`), size), { maxEventBytes: 1_000 })).toThrow(limit);
     }
   });
 
   test("35: the default bound holds 10 MB of one line off", () => {
     const push = createParser(sink());
     const piece = bytes("x".repeat(64));
+    push(bytes("data:"));
     let read = 0;
     expect(() => {
       for (; read < 10_000_000; read += 64) push(piece);
@@ -132,8 +133,9 @@ describe("bounds", () => {
     }
   });
 
-  test("37: an endless comment that somebody wants is bounded like an event", () => {
-    expect(() => hear(pieces(bytes(":" + "x".repeat(2_000)), 64), { maxEventBytes: 1_000 })).toThrow(limit);
+  test("37: of an endless comment that somebody wants the first 1,024 bytes are given", () => {
+    const { comments } = hear(pieces(bytes(`:${"x".repeat(2_000)}\n:x${"é".repeat(2_000)}\n`), 64), { maxEventBytes: 1_000 });
+    expect(comments).toEqual(["x".repeat(1_024), `x${"é".repeat(511)}`]);
   });
 
   test("38: a million empty lines are nothing", () => {

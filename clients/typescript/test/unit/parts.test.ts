@@ -2,20 +2,21 @@ import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { checkEventStream, refusal, retryAfter } from "../../src/answer.ts";
 import { readEvent } from "../../src/data.ts";
-import { createHandlers } from "../../src/handlers.ts";
+import { Handlers } from "../../src/handlers.ts";
 import { isRepeat } from "../../src/id.ts";
-import { sendable, sessionUrl } from "../../src/request.ts";
+import { headerOf } from "../../src/cursor.ts";
+import { sessionUrl } from "../../src/request.ts";
 import { countingSignal } from "../kit/signal.ts";
 
 describe("Retry-After", () => {
   const now = Date.parse("2026-11-21T12:00:00Z");
-  const read = (told: string): number => retryAfter(new Headers({ "retry-after": told }), now);
+  const read = (told: string): number | undefined => retryAfter(new Headers({ "retry-after": told }), now);
 
   test("in seconds", () => expect([read("0"), read("7"), read("120")]).toEqual([0, 7_000, 120_000]));
   test("as a date", () => expect(read("Sat, 21 Nov 2026 12:00:30 GMT")).toBe(30_000));
   test("as a date that is over", () => expect(read("Sat, 21 Nov 2026 11:59:00 GMT")).toBeLessThanOrEqual(0));
-  test.each(["soon", "", "1.5s"])("%j says nothing", (told) => expect(read(told)).toBeNaN());
-  test("missing", () => expect(retryAfter(new Headers(), now)).toBeNaN());
+  test.each(["soon", "", "1.5s"])("%j says nothing", (told) => expect(read(told)).toBeUndefined());
+  test("missing", () => expect(retryAfter(new Headers(), now)).toBeUndefined());
 });
 
 describe("a refusal", () => {
@@ -75,10 +76,10 @@ describe("an event stream", () => {
 
 describe("27: an id as a header", () => {
   test("carries the bytes of its UTF-8, and no header refuses it", () => {
-    expect(sendable("é☃")).toBe("\xc3\xa9\xe2\x98\x83");
+    expect(headerOf("é☃")).toBe("\xc3\xa9\xe2\x98\x83");
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 40 }), (id) => {
-        const value = sendable(id);
+        const value = headerOf(id);
         expect(() => new Headers({ "last-event-id": value })).not.toThrow();
         const bytes = Uint8Array.from(value, (character) => character.charCodeAt(0));
         if (value) expect(bytes).toEqual(new TextEncoder().encode(id));
@@ -89,7 +90,7 @@ describe("27: an id as a header", () => {
 
   test.each(["a\rb", "a\nb", "a\0b", "\x01", "\x7f", "x".repeat(1_025), "☃".repeat(400), "x".repeat(1_000_000)])(
     "that none can carry is left out (%#)",
-    (id) => expect(sendable(id)).toBe(""),
+    (id) => expect(headerOf(id)).toBe(""),
   );
 });
 
@@ -120,7 +121,7 @@ describe("a repeat", () => {
 
 describe("handlers", () => {
   test("the same function twice is two registrations, each with its own way out", () => {
-    const handlers = createHandlers();
+    const handlers = new Handlers();
     const handler = vi.fn();
     const [first, second] = [handlers.add("a", handler), handlers.add("a", handler)];
     handlers.call("a", [], () => {});
@@ -134,7 +135,7 @@ describe("handlers", () => {
   });
 
   test("one that went meanwhile is not called, one that came meanwhile only next time", () => {
-    const handlers = createHandlers();
+    const handlers = new Handlers();
     const late = vi.fn();
     const gone = vi.fn();
     let offs: (() => void)[] = [];
@@ -150,7 +151,7 @@ describe("handlers", () => {
   });
 
   test("row d: one that throws is told of, and stops nobody", () => {
-    const handlers = createHandlers();
+    const handlers = new Handlers();
     const next = vi.fn();
     const failed = vi.fn();
     const problem = new Error("x");
@@ -165,7 +166,7 @@ describe("handlers", () => {
   });
 
   test("once is once, even when the handler sets off the next event", () => {
-    const handlers = createHandlers();
+    const handlers = new Handlers();
     const handler = vi.fn(() => handlers.call("a", [], () => {}));
     handlers.add("a", handler, { once: true });
     handlers.call("a", [], () => {});
@@ -173,7 +174,7 @@ describe("handlers", () => {
   });
 
   test("a signal takes a handler back, and no listener stays on a signal", () => {
-    const handlers = createHandlers();
+    const handlers = new Handlers();
     const { signal, abort, listeners } = countingSignal();
     const handler = vi.fn();
     handlers.add("a", handler, { signal })();
@@ -188,7 +189,7 @@ describe("handlers", () => {
   });
 
   test("names of Object.prototype are types like any other", () => {
-    const handlers = createHandlers();
+    const handlers = new Handlers();
     handlers.call("__proto__", [], () => expect.unreachable());
     expect(handlers.has("constructor")).toBe(false);
   });
@@ -218,5 +219,15 @@ describe("data", () => {
   test("a parser of the application is given the text, a schema the JSON value", () => {
     expect(readEvent("a", "1,2", "", (text: string) => text.split(",")).data).toEqual(["1", "2"]);
     expect(readEvent("a", '{"n":1}', "", { parse: (value: unknown) => [value] }).data).toEqual([{ n: 1 }]);
+  });
+
+  test("a standard schema is given the JSON value, be it an object or a function, and its words are in the error", async () => {
+    const [{ z }, v, { type: ark }] = await Promise.all([import("zod"), import("valibot"), import("arktype")]);
+    for (const schema of [z.object({ n: z.number() }), v.object({ n: v.number() }), ark({ n: "number" })]) {
+      expect(readEvent("a", '{"n":1}', "", schema).data).toEqual({ n: 1 });
+      expect(() => readEvent("a", '{"n":"x"}', "", schema)).toThrow(/number/i);
+    }
+    const later = { "~standard": { validate: async (value: unknown) => ({ value }) } };
+    expect(() => readEvent("a", "1", "", later)).toThrow(TypeError);
   });
 });

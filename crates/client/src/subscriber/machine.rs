@@ -9,7 +9,7 @@ use super::phase::{Asked, End, LongPoll, Phase};
 use crate::attempt::{self, Opened, Polled};
 use crate::error::Error;
 use crate::event::{Item, Status};
-use crate::fallback::{Next, Way};
+use crate::fallback::{Next, StreamFailure, Way};
 use crate::limits::{HEALTHY_AFTER, POLL_GRACE, POLL_PAUSE, POLL_WAIT};
 use crate::plan::Manner;
 use crate::stream::Read;
@@ -110,10 +110,18 @@ impl Subscriber {
             }
             Ok(Opened::NoContent) => Ok(self.stopped()),
             Err(error) => {
-                let next = self.fallback.stream_failed(&error, self.plan.clock.now());
+                let next = self.stream_failed(&error);
                 self.lost(error, next)
             }
         }
+    }
+
+    fn stream_failed(&mut self, error: &Error) -> Next {
+        let failure = StreamFailure {
+            is_held_back: matches!(error, Error::TimedOut { .. }),
+            has_retry_after: error.retry_after().is_some(),
+        };
+        self.fallback.stream_failed(failure, self.plan.clock.now())
     }
 
     fn read(&mut self, read: Result<Read, Error>) -> Told {
@@ -121,16 +129,15 @@ impl Subscriber {
         match read {
             Ok(Read::Item(item)) => return Some(Ok(item)),
             Ok(Read::Retry(base)) => self.backoff.set_base(base),
-            Ok(Read::Heard) => self.fallback.stream_spoke(),
+            Ok(Read::Heard) => {}
             Err(error) => {
-                let next = if stream.has_spoken() {
-                    Next { way: Way::Stream, at_once: false }
-                } else {
-                    self.fallback.stream_failed(&error, self.plan.clock.now())
-                };
+                // First bytes and then silence are no stream: somebody on the way keeps the rest.
+                let is_silence = matches!(error, Error::TimedOut { .. });
+                let worked = stream.held(HEALTHY_AFTER) || (stream.has_spoken() && !is_silence);
                 if stream.got_somewhere(HEALTHY_AFTER) {
                     self.begin_anew();
                 }
+                let next = if worked { self.fallback.stream_worked() } else { self.stream_failed(&error) };
                 return Some(self.lost(error, next));
             }
         }
@@ -141,14 +148,14 @@ impl Subscriber {
         match polled {
             Ok(Polled::Answer(answer)) => {
                 let news = !self.fallback.is_polling();
-                self.way = self.fallback.poll_answered(self.plan.clock.now());
+                self.way = self.fallback.poll_answered(self.plan.clock.now()).way;
                 self.begin_anew();
                 self.phase = Phase::Delivering(Box::new(answer), asked);
                 news.then_some(Ok(Item::Status(Status::Polling)))
             }
             Ok(Polled::NoContent) => Some(Ok(self.stopped())),
             Ok(Polled::NotUnderstood) => {
-                let next = self.fallback.poll_not_understood();
+                let next = self.fallback.poll_not_understood(self.plan.clock.now());
                 Some(self.lost(Error::UnexpectedAnswer("long-poll is not understood".to_owned()), next))
             }
             Err(error) => {

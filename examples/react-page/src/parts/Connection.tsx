@@ -1,23 +1,14 @@
-import type { Journal } from "../journal/journal.ts";
-import { useSSEEvent } from "../sse.ts";
+import { useSSE } from "../sse.ts";
 import { ConnectionBar } from "./ConnectionBar.tsx";
 
 interface ConnectionProps {
-  journal: Journal;
   enabled: boolean;
   onEnabled: (enabled: boolean) => void;
 }
 
-/** Fills the journal from the stream. Two hooks, one connection. */
-export function Connection({ journal, enabled, onEnabled }: ConnectionProps) {
-  // Read when this is mounted: after an error it goes on where the journal ends.
-  const where = { lastEventId: journal.position() };
-  useSSEEvent("gap", (gap, { id }) => journal.gap(gap, id), where);
-  const { connectionState, connectionError, failures, connect, reconnect } = useSSEEvent(
-    "agent_network_update",
-    (update, { id }) => journal.update(update, id),
-    where,
-  );
+/** The state of the page's connection. */
+export function Connection({ enabled, onEnabled }: ConnectionProps) {
+  const { connectionState, connectionError, failures, connect, reconnect } = useSSE();
   return (
     <ConnectionBar
       state={connectionState}

@@ -1,9 +1,8 @@
-import type { Journal } from "../journal/journal.ts";
-import { useReaders, useView } from "./hooks.ts";
+import type { Tally } from "../journal/tally.ts";
+import { useReaders } from "./hooks.ts";
 
 /** What was promised, in figures: `lost` and `duplicates` stay at 0. */
-export function Figures({ journal }: { journal: Journal }) {
-  const { tally, lastId } = useView(journal);
+export function Figures({ tally, lastEventId }: { tally: Tally; lastEventId: string }) {
   const readers = useReaders();
   const { received, lost, duplicates, gaps, told, repeated } = tally;
   return (
@@ -20,7 +19,7 @@ export function Figures({ journal }: { journal: Journal }) {
         />
         <Figure name="gaps" label="Gaps" value={gaps} note={`${told} known missing`} />
         <Figure name="readers" label="Streams at the hub" value={readers ?? "–"} note="of this session" />
-        <Figure name="last-id" label="Last event id" value={lastId || "–"} note="to resume from" isText />
+        <Figure name="last-id" label="Last event id" value={lastEventId || "–"} note="to resume from" isText />
       </dl>
     </section>
   );

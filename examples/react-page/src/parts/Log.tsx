@@ -1,11 +1,9 @@
 import { memo, useState } from "react";
-import { ROWS_MAX, type Journal, type Row } from "../journal/journal.ts";
+import { ROWS_MAX, type Row } from "../journal/journal.ts";
 import { sayGap } from "../journal/words.ts";
-import { useView } from "./hooks.ts";
 
 /** The last events, the newest first, with the gaps where they are. Can be held, to be read. */
-export function Log({ journal }: { journal: Journal }) {
-  const { rows } = useView(journal);
+export function Log({ rows }: { rows: readonly Row[] }) {
   const [held, setHeld] = useState<readonly Row[] | null>(null);
   return (
     <section className="card log" aria-labelledby="log">

@@ -1,15 +1,13 @@
 import { memo, useMemo } from "react";
-import type { Journal } from "../journal/journal.ts";
-import type { AgentEdge, AgentNode, AgentStatus } from "../network.ts";
-import { useIsNarrow, useView } from "./hooks.ts";
+import type { AgentEdge, AgentNode, AgentStatus, NetworkUpdate } from "../network.ts";
+import { useIsNarrow } from "./hooks.ts";
 import { NARROW, RADIUS, WIDE, draw, place, type Point } from "./layout.ts";
 
 const STATUSES: readonly AgentStatus[] = ["idle", "thinking", "working", "waiting", "failed"];
 const NO_NODES: readonly AgentNode[] = [];
 
 /** The agents, what each of them does, and who has just spoken to whom. */
-export function Network({ journal }: { journal: Journal }) {
-  const { latest } = useView(journal);
+export function Network({ latest }: { latest: NetworkUpdate | undefined }) {
   const nodes = latest?.nodes ?? NO_NODES;
   const ids = nodes.map(({ id }) => id).join("\n");
   const size = useIsNarrow() ? NARROW : WIDE;

@@ -1,11 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
-import type { Journal, View } from "../journal/journal.ts";
 import { session } from "../sse.ts";
-
-/** What the journal shows; renders once a frame at most. */
-export function useView({ subscribe, view }: Journal): View {
-  return useSyncExternalStore(subscribe, view);
-}
 
 /** The time, once a second. */
 export function useSeconds(): number {

@@ -8,6 +8,9 @@ use watertight_client::{Error, Subscriber};
 
 use super::callbacks::Callbacks;
 
+/// The largest event taken, in bytes: the contract has messages that are larger than a hub's.
+const EVENT_BYTES_MAX: usize = 16 << 20;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Params {
@@ -39,7 +42,8 @@ impl Params {
     }
 
     fn subscriber(self) -> Result<Subscriber, Error> {
-        let mut subscriber = Subscriber::from_url(&self.stream_url)?.with_comments();
+        let mut subscriber =
+            Subscriber::from_url(&self.stream_url)?.with_comments().with_max_event_bytes(EVENT_BYTES_MAX);
         if let Some(delay) = self.initial_delay_ms {
             subscriber = subscriber.with_retry_base(Duration::from_millis(delay));
         }

@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { refusal } from "../../src/answer.ts";
+import { Fallback, type Next, type Way } from "../../src/fallback.ts";
+import { judge } from "../../src/verdict.ts";
+
+interface Step {
+  at: number;
+  happened: "streamFailed" | "streamWorked" | "pollAnswered" | "pollFailed" | "pollNotUnderstood";
+  isHeldBack: boolean;
+  hasRetryAfter: boolean;
+  next: Way;
+  isAtOnce: boolean;
+  isPolling: boolean;
+}
+
+interface Cases {
+  fallback: { name: string; isEnabled: boolean; steps: Step[] }[];
+  refusals: { status: number; canRefresh: boolean; way: Way; follows: string }[];
+}
+
+// The table that the Rust client is held to as well.
+const cases = JSON.parse(readFileSync(new URL("../../../shared/reconnect-cases.json", import.meta.url), "utf8")) as Cases;
+
+function follow(fallback: Fallback, step: Step): Next {
+  switch (step.happened) {
+    case "streamFailed":
+      return fallback.streamFailed(step, step.at);
+    case "streamWorked":
+      return fallback.streamWorked();
+    case "pollAnswered":
+      return fallback.pollAnswered(step.at);
+    case "pollFailed":
+      return fallback.pollFailed();
+    case "pollNotUnderstood":
+      return fallback.pollNotUnderstood(step.at);
+  }
+}
+
+describe("the shared table of what follows an attempt", () => {
+  test.each(cases.fallback)("$name", ({ isEnabled, steps }) => {
+    const fallback = new Fallback();
+    fallback.isEnabled = isEnabled;
+    for (const [number, step] of steps.entries()) {
+      const next = follow(fallback, step);
+      expect({ ...next, isPolling: fallback.isPolling }, `step ${number}: ${step.happened} at ${step.at}`).toEqual({
+        way: step.next,
+        isAtOnce: step.isAtOnce,
+        isPolling: step.isPolling,
+      });
+    }
+  });
+
+  test.each(cases.refusals)("$status to a $way, refreshable $canRefresh: $follows", ({ status, canRefresh, way, follows }) => {
+    const { kind, retryable } = refusal(new Response(null, { status }), "", 0);
+    expect(judge({ way, kind, status, retryable, canRefresh, failures: 0, maxRetries: Infinity })).toBe(follows);
+  });
+
+  test.each([
+    [0, 0, "exhausted"],
+    [2, 3, "again"],
+    [3, 3, "exhausted"],
+    [1_000, Infinity, "again"],
+  ])("after %d failures of %d that are allowed: %s", (failures, maxRetries, follows) => {
+    expect(judge({ way: "stream", kind: "network", retryable: true, canRefresh: true, failures, maxRetries })).toBe(follows);
+  });
+});
