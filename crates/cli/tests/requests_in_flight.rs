@@ -59,7 +59,8 @@ fn peers_that_send_one_byte_block_nobody() {
         let (_, took) = timed(|| hub.publish_text("demo", "x"));
         assert!(took < AT_ONCE, "{took:?}");
     }
-    assert_eq!(requests(&hub), 0, "a byte is no request");
+    // A byte is no request; the publishers' own end a moment after their answers.
+    eventually!(requests(&hub), |requests| *requests == 0);
     drop(slow);
 }
 
