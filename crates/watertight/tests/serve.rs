@@ -176,3 +176,34 @@ fn stopping_tells_every_reader() {
         assert!(closing_event.contains("\"code\":\"SHUTTING_DOWN\""));
     }
 }
+
+#[test]
+fn questions_about_many_connections_never_hold_up_their_events() {
+    const SOCKETS: usize = 700;
+    const QUESTIONS: usize = 2_000;
+    let served = Served::new(HubConfig::default());
+    let crowd: Vec<TcpStream> = (0..SOCKETS).map(|_| served.open("crowd")).collect();
+    let mut readers: Vec<TcpStream> = (0..8).map(|_| served.open("s")).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    // The pumps stand still until questions are in their mailboxes.
+    let holds = [served.hub.hold_pump(0), served.hub.hold_pump(1)];
+    let answered = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for _ in 0..QUESTIONS {
+        let (hub, answered) = (served.hub.hub.clone(), answered.clone());
+        runtime.spawn(async move {
+            hub.connections(Default::default(), 1000).await;
+            answered.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        });
+    }
+    drop(holds);
+    // In the middle of them there is news.
+    eventually("the pumps answer", || answered.load(std::sync::atomic::Ordering::SeqCst) > 0);
+    publish(&served.hub, "s", "news");
+    readers.iter_mut().for_each(|reader| drop(read_until(reader, "data: news\n\n\r\n")));
+    let before = answered.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(before < QUESTIONS / 2, "{before} questions were answered before the event was delivered");
+    eventually("all questions are answered", || {
+        answered.load(std::sync::atomic::Ordering::SeqCst) == QUESTIONS
+    });
+    drop((runtime, crowd));
+}
