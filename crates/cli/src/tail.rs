@@ -174,11 +174,11 @@ impl<W: io::Write> Tail<W> {
 
     fn status(&mut self, status: &Status) -> Option<ExitCode> {
         match status {
-            Status::Goodbye { code, .. } if code == SESSION_ENDED => {
+            Status::ClosingEvent { code, .. } if code == SESSION_ENDED => {
                 self.say("the session has ended");
                 return Some(if self.args.exit_on_end { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
-            Status::Goodbye { code, message } => {
+            Status::ClosingEvent { code, message } => {
                 self.say(&format!("the hub closes the stream: {message} ({code})"))
             }
             Status::Waiting { delay, reason } => {

@@ -120,7 +120,7 @@ pub enum Status {
     Polling,
     /// The hub says that it closes the stream, and why. The end follows, and then a new attempt; with
     /// `SESSION_ENDED` the subscriber is over.
-    Goodbye {
+    ClosingEvent {
         /// Stable code: `SESSION_ENDED`, `SHUTTING_DOWN`, `TIMEOUT`, ...
         code: String,
         /// For people.
@@ -149,13 +149,13 @@ impl GoodbyeData {
     /// As a status; `text` where it gives no message.
     pub(crate) fn status(self, text: &str) -> Status {
         let message = if self.error.is_empty() { text.to_owned() } else { self.error };
-        Status::Goodbye { code: self.code, message }
+        Status::ClosingEvent { code: self.code, message }
     }
 }
 
 impl Status {
     /// Reads the data of an `error` event.
-    pub(crate) fn goodbye(data: &str) -> Self {
+    pub(crate) fn closing_event(data: &str) -> Self {
         serde_json::from_str::<GoodbyeData>(data).unwrap_or_default().status(data)
     }
 }

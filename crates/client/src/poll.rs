@@ -73,7 +73,7 @@ impl Answer {
         Some(Ok(Item::Status(end.status("the hub ends the session"))))
     }
 
-    /// Whether the hub said goodbye with it.
+    /// Whether the hub ended the session with it.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -106,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_session_is_a_goodbye() {
+    fn the_end_of_a_session_is_a_closing_event() {
         let json = r#"{"events":[],"next":"7","gap":null,"end":{"error":"over","code":"SESSION_ENDED"}}"#;
-        let goodbye = Status::Goodbye { code: "SESSION_ENDED".into(), message: "over".into() };
-        assert_eq!(items(json, &mut Cursor::default()), [Item::Status(goodbye)]);
+        let closing = Status::ClosingEvent { code: "SESSION_ENDED".into(), message: "over".into() };
+        assert_eq!(items(json, &mut Cursor::default()), [Item::Status(closing)]);
     }
 
     #[test]

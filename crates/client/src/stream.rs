@@ -55,7 +55,7 @@ pub(crate) enum Read {
 enum Found {
     Event(Event),
     Gap(Gap),
-    /// The hub's goodbye, or a comment: nothing moves.
+    /// The hub's closing event, or a comment: nothing moves.
     Other(Item),
     Retry(Duration),
     /// An event that was delivered before.
@@ -196,7 +196,7 @@ fn understand(parsed: &Parsed<'_>, reading: Reading, cursor: &Cursor) -> Option<
         Parsed::Retry(milliseconds) => Some(Found::Retry(Duration::from_millis(*milliseconds))),
         Parsed::Event { event_type: "gap", data, .. } if reading.hub => Some(Found::Gap(Gap::read(data))),
         Parsed::Event { event_type: "error", data, .. } if reading.hub => {
-            Some(Found::Other(Item::Status(Status::goodbye(data))))
+            Some(Found::Other(Item::Status(Status::closing_event(data))))
         }
         Parsed::Event { id, .. } if reading.hub && cursor.is_duplicate(id) => Some(Found::Duplicate),
         Parsed::Event { id, event_type, data } => Some(Found::Event(Event {

@@ -119,7 +119,7 @@ impl Subscriber {
     }
 
     /// What happens next. `None` once the subscriber is over: after an error, after
-    /// [`Status::Stopped`](crate::Status::Stopped), after a goodbye that says that the session has ended, or when
+    /// [`Status::Stopped`](crate::Status::Stopped), after a closing event that says that the session has ended, or when
     /// it was closed.
     ///
     /// Dropping the future loses nothing, not even a connection half made: call it again.

@@ -120,7 +120,7 @@ async fn what_a_connection_was_worth_counts_also_when_it_is_restarted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_goodbye_in_a_long_poll_is_a_failure_with_a_back_off() {
+async fn a_closing_event_in_a_long_poll_is_a_failure_with_a_back_off() {
     let memory = Memory::default();
     let mut subscriber = memory.subscriber().with_max_retries(5);
     let bye =
@@ -128,7 +128,7 @@ async fn a_goodbye_in_a_long_poll_is_a_failure_with_a_back_off() {
     let server = serve(&memory, |_| bye.to_owned(), 10 * MINUTE);
     let (items, (_, polls)) = told(&mut subscriber, server).await;
     let waits = items.iter().filter(|item| matches!(item, Item::Status(Status::Waiting { .. }))).count();
-    assert!(waits >= polls, "{waits} waits for {polls} goodbyes");
+    assert!(waits >= polls, "{waits} waits for {polls} closing events");
 }
 
 #[tokio::test(start_paused = true)]

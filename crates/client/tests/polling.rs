@@ -113,8 +113,9 @@ async fn gaps_and_the_end_of_a_session_are_told_here_too() {
     let reader = async {
         let Item::Gap(gap) = next_item(&mut subscriber).await else { panic!("no gap") };
         assert_eq!((gap.missed, gap.reason.as_str()), (Some(7), "evicted"));
-        let goodbye = until_status(&mut subscriber, |status| matches!(status, Status::Goodbye { .. })).await;
-        assert_eq!(goodbye, Status::Goodbye { code: "SESSION_ENDED".into(), message: "over".into() });
+        let closing =
+            until_status(&mut subscriber, |status| matches!(status, Status::ClosingEvent { .. })).await;
+        assert_eq!(closing, Status::ClosingEvent { code: "SESSION_ENDED".into(), message: "over".into() });
         assert!(subscriber.next().await.is_none(), "there is nothing to come back to");
     };
     tokio::join!(server, reader);

@@ -320,7 +320,7 @@ async fn what_was_delivered_is_not_delivered_again_and_does_not_move_the_cursor(
         for expected in ["1", "2", "3", "4"] {
             assert_eq!(next_data(&mut subscriber).await, expected);
         }
-        until_status(&mut subscriber, |status| matches!(status, Status::Goodbye { .. })).await;
+        until_status(&mut subscriber, |status| matches!(status, Status::ClosingEvent { .. })).await;
         for expected in ["new life", "a", "b", "c"] {
             assert_eq!(next_data(&mut subscriber).await, expected);
         }
@@ -377,7 +377,7 @@ async fn nobody_comes_back_to_a_session_that_has_ended_unless_told_to() {
     };
     let reader = async {
         assert_eq!(next_data(&mut subscriber).await, "1");
-        until_status(&mut subscriber, |status| matches!(status, Status::Goodbye { .. })).await;
+        until_status(&mut subscriber, |status| matches!(status, Status::ClosingEvent { .. })).await;
         assert!(subscriber.next().await.is_none());
         subscriber.restart();
         until_status(&mut subscriber, |status| matches!(status, Status::Open)).await;

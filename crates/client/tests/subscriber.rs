@@ -83,7 +83,7 @@ async fn an_id_without_an_event_is_a_position_to_resume_from() {
 }
 
 #[tokio::test]
-async fn gaps_and_goodbyes_are_told_apart_from_events() {
+async fn gaps_and_closing_events_are_told_apart_from_events() {
     let script = Script::listen().await;
     let mut subscriber = subscriber(&script);
     let server = async {
@@ -109,8 +109,8 @@ async fn gaps_and_goodbyes_are_told_apart_from_events() {
         };
         assert_eq!(next_item(&mut subscriber).await, gap(Some("7-2"), Some("7-9"), Some(6), "evicted"));
         assert_eq!(next_item(&mut subscriber).await, gap(None, None, None, "unreadable"));
-        let goodbye = Status::Goodbye { code: "TIMEOUT".into(), message: "Connection timeout".into() };
-        assert_eq!(subscriber.next().await.unwrap().unwrap(), Item::Status(goodbye));
+        let closing = Status::ClosingEvent { code: "TIMEOUT".into(), message: "Connection timeout".into() };
+        assert_eq!(subscriber.next().await.unwrap().unwrap(), Item::Status(closing));
         while subscriber.next().await.unwrap().unwrap() != Item::Status(Status::Connecting { attempt: 1 }) {}
         timeout(Duration::from_secs(5), subscriber.next()).await.ok();
     };

@@ -14,7 +14,7 @@ use crate::limits::{HEALTHY_AFTER, POLL_GRACE, POLL_PAUSE, POLL_WAIT};
 use crate::plan::Manner;
 use crate::stream::Read;
 
-/// The goodbye after which the hub has nothing more of this session.
+/// The closing event after which the hub has nothing more of this session.
 const SESSION_ENDED: &str = "SESSION_ENDED";
 
 type Told = Option<Result<Item, Error>>;
@@ -52,7 +52,7 @@ impl Subscriber {
                     }
                 }
             };
-            if let Some(Ok(Item::Status(Status::Goodbye { code, .. }))) = &told
+            if let Some(Ok(Item::Status(Status::ClosingEvent { code, .. }))) = &told
                 && code == SESSION_ENDED
             {
                 // All of the session was delivered before: to come back would begin another one.
