@@ -5,7 +5,7 @@ import { readRequest, type HubRequest, type ReadRequest } from "./request.ts";
 
 /** Settings of {@link createMemoryHub}. */
 export interface MemoryHubOptions {
-  /** Time for heartbeats and for the wait of long-polls. Default: the global timers. */
+  /** Time for heartbeats, for the wait of long-polls and for `created_at`. Default: the global timers. */
   clock?: Clock | undefined;
   /** Silence after which a heartbeat is written, seconds. Default 15; 0: never. */
   heartbeatInterval?: number | undefined;
@@ -108,7 +108,7 @@ export class MemoryHub {
 
   /** Publishes an event whose data is a text as it stands. Returns the event's id. */
   publishText(sessionId: string, type: string, text: string): string {
-    const { id } = this.#log(sessionId).append(type, text);
+    const { id } = this.#log(sessionId).append(type, text, this.#clock.now() / 1_000);
     for (const link of this.#links) if (link.request.sessionId === sessionId) this.#deliver(link);
     return id;
   }
@@ -213,7 +213,8 @@ export class MemoryHub {
     this.#write(link, `: watertight\nretry: ${this.#retry}\n${position}\n${gap}${reading.events.map(encodeEvent).join("")}`);
   }
 
-  #answerPoll({ connection }: Link, { events, next, gap }: Reading, end?: object): void {
+  #answerPoll({ connection }: Link, { events: logged, next, gap }: Reading, end?: object): void {
+    const events = logged.map(({ id, type, data, createdAt }) => ({ id, type, data, created_at: createdAt }));
     const headers = { "content-type": "application/json", "cache-control": "no-store" };
     connection.answer(200, headers, JSON.stringify({ events, next, gap, end }));
   }

@@ -5,6 +5,8 @@ export interface LoggedEvent {
   readonly id: string;
   readonly type: string;
   readonly data: string;
+  /** When the hub accepted it, seconds since the Unix epoch. Only long-polls carry it. */
+  readonly createdAt: number;
 }
 
 /** What a reader gets: perhaps a gap, then events, then it stands at `next`. */
@@ -47,8 +49,8 @@ export class Log {
     return this.#id(this.#last);
   }
 
-  append(type: string, data: string): LoggedEvent {
-    const event = { id: this.#id(++this.#last), type, data };
+  append(type: string, data: string, createdAt: number): LoggedEvent {
+    const event = { id: this.#id(++this.#last), type, data, createdAt };
     this.#events.push(event);
     if (this.#events.length > this.#limit) this.#events.shift();
     return event;
@@ -84,7 +86,7 @@ export class Log {
 }
 
 /** An event as a stream carries it. */
-export function encodeEvent({ id, type, data }: LoggedEvent): string {
+export function encodeEvent({ id, type, data }: Omit<LoggedEvent, "createdAt">): string {
   const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`);
   return `id: ${id}\n${type === "message" ? "" : `event: ${type}\n`}${lines.join("")}\n`;
 }

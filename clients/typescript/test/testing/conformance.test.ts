@@ -23,7 +23,11 @@ async function read(response: Response, events: number): Promise<string> {
 }
 
 function normal(text: string, epoch: string): string {
-  return text.replaceAll(epoch, "EPOCH").replace(/retry: \d+/g, "retry: N").replace(/[0-9a-hjkmnp-tv-z]{12}-/g, "EPOCH-");
+  return text
+    .replaceAll(epoch, "EPOCH")
+    .replace(/retry: \d+/g, "retry: N")
+    .replace(/[0-9a-hjkmnp-tv-z]{12}-/g, "EPOCH-")
+    .replace(/"created_at":\d{10}(\.\d{1,3})?(?=\})/g, '"created_at":SECONDS');
 }
 
 const published: [string, unknown][] = [

@@ -85,7 +85,8 @@ describe("the wire", () => {
     await settle();
     expect(hub.connections).toBe(1);
     const id = hub.publish("s", "tick", { n: 1 });
-    expect(await waiting).toEqual({ events: [{ id, type: "tick", data: '{"n":1}' }], next: id, gap: null });
+    const event = { id, type: "tick", data: '{"n":1}', created_at: clock.now() / 1_000 };
+    expect(await waiting).toEqual({ events: [event], next: id, gap: null });
     const two = hub.publish("s", "tick", 2);
     hub.publish("s", "tick", 3);
     expect(await poll(hub, `after=${id}&limit=1`)).toMatchObject({ events: [{ id: two }], next: two });
