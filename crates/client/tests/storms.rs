@@ -203,9 +203,11 @@ async fn a_future_dropped_at_each_poll_loses_nothing_and_a_stream_is_the_same() 
             }
             tokio::task::yield_now().await;
         }
-        let rest = StreamExt::by_ref(&mut subscriber).filter_map(async |item| match item {
-            Ok(Item::Event(event)) => Some(event.data),
-            _ => None,
+        let rest = StreamExt::by_ref(&mut subscriber).filter_map(|item| {
+            std::future::ready(match item {
+                Ok(Item::Event(event)) => Some(event.data),
+                _ => None,
+            })
         });
         seen.extend(std::pin::pin!(rest).take(1).collect::<Vec<_>>().await);
         seen
