@@ -3,8 +3,8 @@
 use tikv_jemalloc_ctl::{epoch, stats};
 
 /// jemalloc reads its options from this symbol before `main`. Unused pages go back to the operating system at once:
-/// kept for half a second, those of publishers that run flat out came to as much as the whole budget, and giving
-/// them back costs no CPU time that `bench` could measure.
+/// kept for half a second, those of publishers that run flat out came to as much as the whole budget. It has its
+/// price: batches of 100 KB, published flat out, come at a fifth of the rate (`docs/benchmarks.md`, the full budget).
 ///
 /// # Safety of the symbol
 /// jemalloc declares `const char *malloc_conf`; the first word of a Rust slice is a pointer to its bytes, which
