@@ -23,7 +23,7 @@ export interface StreamFailure {
 
 /**
  * Which way to ask next: by stream, or by long-poll where no stream gets through. Pure: knows no socket and no clock. The
- * twin of the Rust client's; `clients/shared/reconnect-cases.json` drives both. Times are milliseconds of a clock that never
+ * twin of the Rust client's; `clients/cases/reconnect-cases.json` drives both. Times are milliseconds of a clock that never
  * goes back.
  */
 export class Fallback {

@@ -24,7 +24,7 @@ export interface Failure {
  */
 export type Verdict = "again" | "refresh" | "failed" | "exhausted";
 
-/** What follows a failure. Pure; `clients/shared/reconnect-cases.json` drives this and its Rust twin. */
+/** What follows a failure. Pure; `clients/cases/reconnect-cases.json` drives this and its Rust twin. */
 export function judge({ way, kind, status, retryable, canRefresh, failures, maxRetries }: Failure): Verdict {
   if (status === 401 && canRefresh) return "refresh";
   // What no hub says to a long-poll may still be said to a stream.

@@ -2,7 +2,7 @@
 //! no clock.
 //!
 //! One loop, one request at a time: each outcome decides the next request. The twin of the TypeScript
-//! client's; `clients/shared/reconnect-cases.json` drives both.
+//! client's; `clients/cases/reconnect-cases.json` drives both.
 
 use std::time::Duration;
 
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     /// What the TypeScript client is held to as well.
-    const CASES: &str = include_str!("../../../clients/shared/reconnect-cases.json");
+    const CASES: &str = include_str!("../../../clients/cases/reconnect-cases.json");
 
     #[derive(Deserialize)]
     struct Cases {

@@ -20,7 +20,7 @@ interface Cases {
 }
 
 // The table that the Rust client is held to as well.
-const cases = JSON.parse(readFileSync(new URL("../../../shared/reconnect-cases.json", import.meta.url), "utf8")) as Cases;
+const cases = JSON.parse(readFileSync(new URL("../../../cases/reconnect-cases.json", import.meta.url), "utf8")) as Cases;
 
 function follow(fallback: Fallback, step: Step): Next {
   switch (step.happened) {
