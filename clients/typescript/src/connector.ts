@@ -47,7 +47,7 @@ export class Connector implements AttemptHost {
   /** An event came over this connection. */
   #hasProgress = false;
   /** Why the hub is about to close the stream. */
-  #goodbye: SSEError | undefined;
+  #closingEvent: SSEError | undefined;
   #state: ConnectionState = "idle";
   #reconnectedAt = -Infinity;
   #stopWatching = (): void => {};
@@ -136,7 +136,7 @@ export class Connector implements AttemptHost {
     const wait = this.#fallback.isPolling ? POLL_WAIT : 0;
     this.#attempt = new Attempt(this, { way, wait, refresh: this.#isRefresh });
     this.#hasProgress = false;
-    this.#goodbye = undefined;
+    this.#closingEvent = undefined;
     // While a stream is tried again, no long-poll brings anything.
     if (this.#state === "open" || (this.#state === "polling" && way === "stream")) this.#change("reconnecting");
   }
@@ -163,7 +163,7 @@ export class Connector implements AttemptHost {
     // lead back: its id was never given out.
     if (own && attempt.isHub && !isHubError && type !== "gap" && this.cursor.isRepeat(id)) return;
     this.cursor.jump(id);
-    if (isHubError) this.#goodbye = readGoodbye(text);
+    if (isHubError) this.#closingEvent = readClosingEvent(text);
     else if (!this.#hasProgress) this.#progressed();
     this.#host.deliver(type, text, id);
   }
@@ -193,7 +193,7 @@ export class Connector implements AttemptHost {
   }
 
   polled(attempt: Attempt): void {
-    if (this.#goodbye) return this.failed(attempt, this.#goodbye);
+    if (this.#closingEvent) return this.failed(attempt, this.#closingEvent);
     this.#attempt = undefined;
     this.#isRefresh = false;
     this.#schedule.backoff.failures = 0;
@@ -206,10 +206,10 @@ export class Connector implements AttemptHost {
   failed(attempt: Attempt, error: SSEError): void {
     this.#attempt = undefined;
     // What ends a client for good is not mended by what the hub said before.
-    const failure = error.retryable ? (this.#goodbye ?? error) : error;
+    const failure = error.retryable ? (this.#closingEvent ?? error) : error;
     if (this.#hasProgress || attempt.wasWell) this.#schedule.backoff.failures = 0;
-    if (failure === this.#goodbye && failure.code === SESSION_ENDED) return this.finish("closed", "session-ended");
-    if (attempt.hasEndedCleanly && !this.#goodbye && this.#isLastAnswer(attempt)) return this.finish("closed", "ended");
+    if (failure === this.#closingEvent && failure.code === SESSION_ENDED) return this.finish("closed", "session-ended");
+    if (attempt.hasEndedCleanly && !this.#closingEvent && this.#isLastAnswer(attempt)) return this.finish("closed", "ended");
     const wasProbe = this.#fallback.isPolling && attempt.way === "stream";
     this.#next = this.#decide(attempt, failure);
     const verdict = judge({
@@ -238,7 +238,7 @@ export class Connector implements AttemptHost {
     const now = this.time.now();
     const isSilence = failure.kind === "timeout";
     if (attempt.way === "poll") {
-      const isUnderstood = failure.retryable || failure.kind === "auth" || failure === this.#goodbye;
+      const isUnderstood = failure.retryable || failure.kind === "auth" || failure === this.#closingEvent;
       return isUnderstood ? this.#fallback.pollFailed() : this.#fallback.pollNotUnderstood(now);
     }
     // First bytes and then silence are no stream: somebody on the way keeps the rest.
@@ -275,10 +275,10 @@ export class Connector implements AttemptHost {
 }
 
 /** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
-function readGoodbye(text: string): SSEError | undefined {
+function readClosingEvent(text: string): SSEError | undefined {
   try {
     const { code, error } = JSON.parse(text) as { code?: string; error?: string };
-    return code ? new SSEError("goodbye", error ?? code, { code }) : undefined;
+    return code ? new SSEError("closing", error ?? code, { code }) : undefined;
   } catch {
     return undefined;
   }

@@ -7,7 +7,7 @@
  * | `timeout` | nothing came in time | yes |
  * | `http` | refused with a status | 408, 425, 429 and 5xx |
  * | `auth` | 401, also after one refresh of the token; 403 | no |
- * | `goodbye` | the hub closed the stream and said why in `code` | yes |
+ * | `closing` | the hub closed the stream and said why in `code` | yes |
  * | `protocol` | the answer is no event stream, or what was given makes no request | no |
  * | `limit` | an event larger than `maxEventBytes`, or an id that no request can carry | an id: the stream goes on |
  * | `gap` | events are missing, and nobody listens to `gap` | the stream goes on |
@@ -20,7 +20,7 @@ export type SSEErrorKind =
   | "timeout"
   | "http"
   | "auth"
-  | "goodbye"
+  | "closing"
   | "protocol"
   | "limit"
   | "gap"
@@ -52,7 +52,7 @@ export class SSEError extends Error {
 
   constructor(kind: SSEErrorKind, message: string, details: SSEErrorDetails = {}) {
     super(message, details);
-    const retryable = ["network", "timeout", "goodbye"].includes(kind);
+    const retryable = ["network", "timeout", "closing"].includes(kind);
     Object.assign(this, { name: "SSEError", kind, retryable, ...details });
   }
 }

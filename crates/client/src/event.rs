@@ -140,12 +140,12 @@ pub enum Status {
 /// The data of an `error` event, and the `end` of a long-poll.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(crate) struct GoodbyeData {
+pub(crate) struct ClosingData {
     error: String,
     code: String,
 }
 
-impl GoodbyeData {
+impl ClosingData {
     /// As a status; `text` where it gives no message.
     pub(crate) fn status(self, text: &str) -> Status {
         let message = if self.error.is_empty() { text.to_owned() } else { self.error };
@@ -156,7 +156,7 @@ impl GoodbyeData {
 impl Status {
     /// Reads the data of an `error` event.
     pub(crate) fn closing_event(data: &str) -> Self {
-        serde_json::from_str::<GoodbyeData>(data).unwrap_or_default().status(data)
+        serde_json::from_str::<ClosingData>(data).unwrap_or_default().status(data)
     }
 }
 

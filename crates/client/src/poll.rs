@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::event::{Event, Gap, GoodbyeData, Item};
+use crate::event::{ClosingData, Event, Gap, Item};
 use crate::limits::{POLL_BODY_FACTOR, POLL_DATA_BYTES};
 
 /// What a hub answers.
@@ -17,7 +17,7 @@ pub(crate) struct Answer {
     /// The position after all of it.
     next: String,
     /// Nothing came and nothing will.
-    end: Option<GoodbyeData>,
+    end: Option<ClosingData>,
     /// Whether anything of it was news.
     #[serde(skip)]
     fruitful: bool,

@@ -11,7 +11,7 @@ const manifest = fileURLToPath(new URL("../../../Cargo.toml", import.meta.url));
 const RESTART_AFTER = 2_000;
 /** How often it is tried to start it again: somebody may sit on its port for a moment. */
 const LAUNCHES_MAX = 5;
-/** What the hub gets to say goodbye to its readers, milliseconds. */
+/** What the hub gets to send its closing event to its readers, milliseconds. */
 const STOP_GRACE = 15_000;
 
 /**

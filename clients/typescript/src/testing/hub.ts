@@ -126,10 +126,10 @@ export class MemoryHub {
   }
 
   /**
-   * Says goodbye with a code of the protocol (`SHUTTING_DOWN`, `SESSION_ENDED`, `TIMEOUT`, …) on all streams, and ends them.
+   * Sends the closing event with a code of the protocol (`SHUTTING_DOWN`, `SESSION_ENDED`, `TIMEOUT`, …) on all streams, and ends them.
    * Waiting long-polls are answered. `SESSION_ENDED` ends the sessions: they begin anew, with another epoch.
    */
-  goodbye(code = "SHUTTING_DOWN", words = "goodbye"): void {
+  closingEvent(code = "SHUTTING_DOWN", words = "closed"): void {
     const final = code === "SESSION_ENDED" || code === "FORBIDDEN";
     const data = { error: words, code };
     for (const link of this.#links) {

@@ -53,8 +53,8 @@ export interface MockSSE extends UseSSEReturn<any> {
   drop(): Promise<void>;
   /** Lets time pass until as many are connected as were before the last fault. @throws Error if that does not happen. */
   reconnect(): Promise<void>;
-  /** The hub says goodbye, with a code of the protocol. Default `SHUTTING_DOWN`. */
-  goodbye(code?: string): Promise<void>;
+  /** The hub sends its closing event, with a code of the protocol, and ends the stream. Default `SHUTTING_DOWN`. */
+  closingEvent(code?: string): Promise<void>;
   /**
    * Asserts that nothing is left of what was begun since this mock was made: connections, timers, listeners, handlers,
    * also of clients of others. Ends the mock's own client. Call it at the end of each test, after unmounting.
@@ -165,7 +165,7 @@ export function createMockSSE({ sessionId = "test", ...hubOptions }: MockSSEOpti
     },
     drop: () => breakAll(() => hub.drop()),
     reconnect: () => connected(wanted, PATIENCE),
-    goodbye: (code) => breakAll(() => hub.goodbye(code)),
+    closingEvent: (code) => breakAll(() => hub.closingEvent(code)),
 
     get isConnected() {
       return own?.isConnected ?? hub.streams > 0;

@@ -36,7 +36,7 @@ export class Hub {
     return this.#end("SIGKILL");
   }
 
-  /** Asks it to end, which it does with a goodbye to everyone. */
+  /** Asks it to end, which it does with a closing event to everyone. */
   shutDown(): Promise<void> {
     return this.#end("SIGTERM");
   }

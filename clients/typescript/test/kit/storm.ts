@@ -86,7 +86,7 @@ export async function storm(seed: number, steps: number): Promise<Storm> {
     () => hub.drop(),
     () => hub.end(),
     () => hub.silence(),
-    () => hub.goodbye(["SHUTTING_DOWN", "TIMEOUT", "SLOW_CONSUMER"][upTo(3)]),
+    () => hub.closingEvent(["SHUTTING_DOWN", "TIMEOUT", "SLOW_CONSUMER"][upTo(3)]),
     () => hub.refuse(1 + upTo(4), [408, 429, 500, 502, 503][upTo(5)] as number, upTo(2) ? { headers: { "retry-after": String(upTo(20)) } } : {}),
     () => hub.refuse(1, new TypeError("no network")),
     () => hub.chunk(1 + upTo(40)),

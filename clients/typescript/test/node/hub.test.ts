@@ -64,12 +64,12 @@ describe("a real hub", () => {
     await expect.poll(() => hub.subscribers()).toBe(1);
   });
 
-  test("that shuts down says goodbye, and is asked again", async () => {
+  test("that shuts down sends a closing event, and is asked again", async () => {
     const hub = await startHub();
     const watched = connect({ ...STREAMS, baseUrl: hub.url, sessionId: "s" });
     await watched.until("open");
     await hub.shutDown();
-    await expect.poll(() => watched.errors[0]).toMatchObject({ kind: "goodbye", code: "SHUTTING_DOWN" });
+    await expect.poll(() => watched.errors[0]).toMatchObject({ kind: "closing", code: "SHUTTING_DOWN" });
     await hub.restart();
     await watched.until("open");
   });

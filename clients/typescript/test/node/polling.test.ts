@@ -218,7 +218,7 @@ describe("long-polls", () => {
     expect(watched.client.lastEventId).toBe(next(7));
   });
 
-  test("that say goodbye for now are followed by another attempt", async () => {
+  test("that a closing event ends for now are followed by another attempt", async () => {
     const end = { error: "slow", code: "SLOW_CONSUMER" };
     const { url, streams } = await hub([mute], [poll({ events: [], next: next(3), end }), poll({ events: [event(4)], next: next(4) }), mute]);
     const watched = session(url);

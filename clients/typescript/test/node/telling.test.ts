@@ -196,11 +196,11 @@ describe("the status", () => {
 });
 
 describe("a hub's own events", () => {
-  const goodbye = (code: string): string => `event: error\ndata: {"error":"because","code":"${code}"}\n\n`;
+  const closingEvent = (code: string): string => `event: error\ndata: {"error":"because","code":"${code}"}\n\n`;
   const HUB = { "content-type": "text/event-stream", "heartbeat-interval": "15" };
 
   test("SESSION_ENDED is the end: closed, said why, no further request", async () => {
-    const server = await serve({ ...ended("data:1\n\n", goodbye("SESSION_ENDED")), headers: HUB });
+    const server = await serve({ ...ended("data:1\n\n", closingEvent("SESSION_ENDED")), headers: HUB });
     const watched = connect({ url: server.url });
     await watched.until("closed");
     expect(watched.errors).toEqual([]);
@@ -211,11 +211,11 @@ describe("a hub's own events", () => {
   });
 
   test.each(["TIMEOUT", "SLOW_CONSUMER", "SHUTTING_DOWN", "DISCONNECTED", "TOKEN_EXPIRED"])("after %s it comes back", async (code) => {
-    const server = await serve({ ...ended("id:1\ndata:1\n\n", goodbye(code)), headers: HUB }, stream("data:2\n\n"));
+    const server = await serve({ ...ended("id:1\ndata:1\n\n", closingEvent(code)), headers: HUB }, stream("data:2\n\n"));
     const watched = connect({ url: server.url });
     await watched.again();
     await watched.receive(3);
-    expect(watched.errors).toMatchObject([{ kind: "goodbye", code, retryable: true }]);
+    expect(watched.errors).toMatchObject([{ kind: "closing", code, retryable: true }]);
     expect(server.requests[1]?.headers).toMatchObject({ "last-event-id": "1" });
   });
 

@@ -84,7 +84,7 @@ describe("SSEErrorBoundary", () => {
     await sse.fail(502);
     expect(container.textContent).toBe("reconnecting/false/http");
     await sse.reconnect();
-    await sse.goodbye("SESSION_ENDED");
+    await sse.closingEvent("SESSION_ENDED");
     expect(container.textContent).toMatch(/^closed\/false/);
   });
 

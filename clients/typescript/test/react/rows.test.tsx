@@ -318,7 +318,7 @@ describe("row 22", () => {
     const into = seen();
     const errors: string[] = [];
     const { container } = await mount(<Watch {...sse.options} onError={({ kind }) => errors.push(kind)} into={into} />);
-    await sse.goodbye("SESSION_ENDED");
+    await sse.closingEvent("SESSION_ENDED");
     expect([container.textContent, into.sse.connectionError, into.sse.closeReason, errors]).toEqual([
       "closed",
       null,

@@ -98,7 +98,7 @@ describe("faults", () => {
   it.each<[string, (hub: MemoryHub) => void]>([
     ["drop", (hub) => hub.drop()],
     ["end", (hub) => hub.end()],
-    ["goodbye", (hub) => hub.goodbye()],
+    ["closingEvent", (hub) => hub.closingEvent()],
     ["refuse", (hub) => (hub.refuse(1, 502, { headers: { "retry-after": "3" } }), hub.drop())],
     ["refuse with an error", (hub) => (hub.refuse(1, new TypeError("no route")), hub.drop())],
     ["silence", (hub) => hub.silence()],
@@ -141,8 +141,8 @@ describe("faults", () => {
     expect([hub.connections, clock.pending]).toEqual([0, 0]);
   });
 
-  it("goodbye with SESSION_ENDED, and a 204, are the end", async () => {
-    for (const end of [(hub: MemoryHub) => hub.goodbye("SESSION_ENDED"), (hub: MemoryHub) => (hub.refuse(1, 204), hub.drop())]) {
+  it("a closing event with SESSION_ENDED, and a 204, are the end", async () => {
+    for (const end of [(hub: MemoryHub) => hub.closingEvent("SESSION_ENDED"), (hub: MemoryHub) => (hub.refuse(1, 204), hub.drop())]) {
       const clock = createClock();
       const hub = createMemoryHub({ clock });
       const { client } = watch(hub, { clock });

@@ -23,8 +23,8 @@ describe("with the real client", () => {
     sse.hub.publish("test", "price", { eur: 43 });
     await sse.reconnect();
     expect(seen).toEqual([{ eur: 42 }, "none", { eur: 43 }]);
-    await sse.goodbye("TIMEOUT");
-    expect(client.status.error).toMatchObject({ kind: "goodbye", code: "TIMEOUT" });
+    await sse.closingEvent("TIMEOUT");
+    expect(client.status.error).toMatchObject({ kind: "closing", code: "TIMEOUT" });
     await sse.reconnect();
     expect(client.isConnected).toBe(true);
     client.destroy();

@@ -37,7 +37,7 @@ export async function script(): Promise<void> {
   await sse.fail(new SSEError("limit", "too large"));
   // @ts-expect-error a status or an error
   await sse.fail("403");
-  await sse.goodbye("TIMEOUT");
+  await sse.closingEvent("TIMEOUT");
   await sse.reconnect();
   await sse.expectNoLeaks();
   await expectNoLeaks(takeLedger());
