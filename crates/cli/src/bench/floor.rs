@@ -81,7 +81,7 @@ pub(super) fn serve() -> io::Result<()> {
         for event in &events {
             match event.token() {
                 STDIN => return Ok(()),
-                LISTENER => floor.accept(&listener, &poll)?,
+                LISTENER => accept_all(&listener, &poll, &mut floor.newcomers)?,
                 Token(index) => floor.readable(index)?,
             }
         }
@@ -99,22 +99,27 @@ struct Floor {
     incoming: Vec<u8>,
 }
 
-impl Floor {
-    fn accept(&mut self, listener: &TcpListener, poll: &Poll) -> io::Result<()> {
-        loop {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    stream.set_nodelay(true)?;
-                    let token = Token(self.newcomers.len());
-                    poll.registry().register(&mut stream, token, Interest::READABLE)?;
-                    self.newcomers.push(Some(stream));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+/// Takes everybody who waits; a connection's token is its place in `streams`.
+pub(super) fn accept_all(
+    listener: &TcpListener,
+    poll: &Poll,
+    streams: &mut Vec<Option<TcpStream>>,
+) -> io::Result<()> {
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                stream.set_nodelay(true)?;
+                let token = Token(streams.len());
+                poll.registry().register(&mut stream, token, Interest::READABLE)?;
+                streams.push(Some(stream));
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
         }
     }
+}
 
+impl Floor {
     fn readable(&mut self, index: usize) -> io::Result<()> {
         if self.control.as_ref().is_some_and(|(control, _)| *control == index) {
             return self.frames();

@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use watertight_wire::{Encoder, EventId, EventType};
 
 use super::child::LISTENING;
-use super::floor::send_all;
+use super::floor::{accept_all, send_all};
 
 const LISTENER: Token = Token(usize::MAX);
 const STDIN: Token = Token(usize::MAX - 1);
@@ -47,7 +47,7 @@ pub(super) fn serve() -> io::Result<()> {
         for event in &events {
             match event.token() {
                 STDIN => return Ok(()),
-                LISTENER => floor.accept(&listener, &poll)?,
+                LISTENER => accept_all(&listener, &poll, &mut floor.streams)?,
                 Token(index) => floor.readable(index),
             }
         }
@@ -64,21 +64,6 @@ struct ScatterFloor {
 }
 
 impl ScatterFloor {
-    fn accept(&mut self, listener: &TcpListener, poll: &Poll) -> io::Result<()> {
-        loop {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    stream.set_nodelay(true)?;
-                    let token = Token(self.streams.len());
-                    poll.registry().register(&mut stream, token, Interest::READABLE)?;
-                    self.streams.push(Some(stream));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// One request: the generator sends each in one piece, and the next after the answer. Anything else ends the
     /// connection, which the generator notices.
     fn readable(&mut self, index: usize) {
