@@ -99,6 +99,8 @@ fn a_full_public_side_never_blocks_operators() {
             .is_ok_and(|answer| answer.status == 202)
     );
     drop(at_admin);
+    // Until the hub has noticed that they left, their side is full and says so.
+    eventually!(operated.admin.get("/stats").status == 200);
     eventually!(operated.stats().live("connection") == 1);
 }
 

@@ -312,7 +312,7 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
         stats.number("totalSessions") == 0 && stats.number("budget.owners.caches") == 0
     });
     assert_eq!(stats.kept_bytes(), 0, "{:?}", stats.json()["budget"]);
-    // The allocator gives pages back in the background.
+    // The allocator gives pages back a little later.
     let grown = || hub.process().anon().saturating_sub(before);
     eventually!(grown(), |bytes| *bytes < 8 << 20);
 }

@@ -3,6 +3,8 @@
 //! A charge is a [`Permit`]; dropping it gives the bytes back. What is charged and what the allocator reports
 //! are both looked at, and the larger one counts as pressure. The [`Ladder`] turns pressure into [`Rung`]s.
 
+use std::sync::OnceLock;
+
 use crate::limits::HYSTERESIS_PERCENT;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -49,12 +51,16 @@ pub struct Exhausted {
     pub critical_bytes: usize,
 }
 
+/// Tells how many bytes the process holds; `None` if that is not known.
+pub type Observer = fn() -> Option<usize>;
+
 /// All bytes that are charged, in total and by owner.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
     owners: [AtomicUsize; Owner::ALL.len()],
     observed: AtomicUsize,
+    observer: OnceLock<Observer>,
     refused: AtomicBool,
     rung: AtomicU8,
     warning_bytes: usize,
@@ -69,6 +75,7 @@ impl Budget {
             used: AtomicUsize::new(0),
             owners: std::array::from_fn(|_| AtomicUsize::new(0)),
             observed: AtomicUsize::new(0),
+            observer: OnceLock::new(),
             refused: AtomicBool::new(false),
             rung: AtomicU8::new(Rung::Normal as u8),
             warning_bytes,
@@ -111,7 +118,12 @@ impl Budget {
         Permit { budget: Arc::clone(self), owner, bytes }
     }
 
-    /// Takes note of what the allocator says the process holds, in bytes.
+    /// Has the ladder ask `observer` before each of its steps. The first one given stays.
+    pub fn observe_by(&self, observer: Observer) {
+        self.observer.get_or_init(|| observer);
+    }
+
+    /// Takes note of what the allocator says the process holds, in bytes; for a process without an [`Observer`].
     pub fn observe(&self, bytes: usize) {
         self.observed.store(bytes, Ordering::Relaxed);
     }
@@ -140,6 +152,12 @@ impl Budget {
         self.used().max(self.observed())
     }
 
+    /// How much has to be given back for the measures to end, bytes.
+    #[must_use]
+    pub fn excess(&self) -> usize {
+        (self.pressure() + 1).saturating_sub(share(self.critical_bytes))
+    }
+
     /// Where warning begins, bytes.
     #[must_use]
     pub fn warning_bytes(&self) -> usize {
@@ -157,6 +175,11 @@ impl Budget {
     pub fn rung(&self) -> Rung {
         Rung::from_u8(self.rung.load(Ordering::Relaxed))
     }
+}
+
+/// The share of a threshold below which it is left again.
+fn share(threshold: usize) -> usize {
+    threshold.saturating_mul(HYSTERESIS_PERCENT) / 100
 }
 
 /// Charged bytes; dropping it gives them back.
@@ -258,10 +281,13 @@ impl Ladder {
     /// pressure leads to the first measure at once). Returns the rung before and the rung now.
     pub fn step(&mut self) -> (Rung, Rung) {
         let budget = &self.budget;
+        if let Some(bytes) = budget.observer.get().and_then(|observer| observer()) {
+            budget.observe(bytes);
+        }
         let before = budget.rung();
         let pressure = budget.pressure();
         let refused = budget.refused.swap(false, Ordering::Relaxed);
-        let low = |threshold: usize| pressure < threshold.saturating_mul(HYSTERESIS_PERCENT) / 100;
+        let low = |threshold| pressure < share(threshold);
         let now = if pressure >= budget.critical_bytes || refused {
             Rung::from_u8((before as u8 + 1).max(Rung::ShedHistory as u8))
         } else if before.is_critical() {

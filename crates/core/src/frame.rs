@@ -11,6 +11,7 @@ use triomphe::{Arc, ThinArc};
 use watertight_wire::unchunk;
 
 use crate::budget::Permit;
+use crate::limits::RING_ENTRY_BYTES;
 
 struct Head {
     /// Gives the frame's bytes back to the budget when the last reader lets go; `None` for frames that live
@@ -20,9 +21,27 @@ struct Head {
     created_at_ms: u64,
 }
 
-/// What a frame keeps beside its bytes and their count.
-#[cfg(test)]
-pub(crate) const HEAD_BYTES: usize = size_of::<Head>();
+/// What a frame keeps beside its bytes: the head, their count, and how many share it.
+pub(crate) const HEAD_BYTES: usize = size_of::<Head>() + 2 * size_of::<usize>();
+
+/// What a frame of so many bytes is charged to the budget: what the allocator takes for it, and its place in the ring.
+#[must_use]
+pub const fn frame_charge(chunk_bytes: usize) -> usize {
+    allocated_bytes(HEAD_BYTES + chunk_bytes) + RING_ENTRY_BYTES
+}
+
+/// What jemalloc, the allocator of the hub's binary, takes for `bytes`: four size classes per doubling, and whole pages
+/// from 32 KiB on. Others take less.
+const fn allocated_bytes(bytes: usize) -> usize {
+    const STEP_MIN: usize = 16;
+    const PAGE: usize = 4096;
+    let step = match bytes {
+        ..=128 => STEP_MIN,
+        129..=32_768 => (1 << (bytes - 1).ilog2()) / 4,
+        _ => PAGE,
+    };
+    bytes.next_multiple_of(step)
+}
 
 /// One encoded event. Cloning shares it.
 #[derive(Clone)]

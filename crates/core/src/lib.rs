@@ -43,9 +43,9 @@ pub mod table;
 pub mod time;
 pub mod wheel;
 
-pub use budget::{Budget, Exhausted, Ladder, Owner, Permit, Rung};
+pub use budget::{Budget, Exhausted, Ladder, Observer, Owner, Permit, Rung};
 pub use dirty::DirtyQueue;
-pub use frame::Frame;
+pub use frame::{Frame, frame_charge};
 pub use gap::{Gap, GapReason};
 pub use gate::PublishGate;
 pub use id::{Epoch, Position};

@@ -13,9 +13,12 @@ pub const ID_TEXT_BYTES_MAX: usize = 12 + 1 + 16;
 /// Longest `Last-Event-ID` that is looked at at all, bytes. Anything longer is no id of ours.
 pub const RESUME_TEXT_BYTES_MAX: usize = 128;
 
-/// What a frame costs beside its bytes: the shared count, the permit, what the ring keeps of it, and what the allocator
-/// rounds up (up to a fifth: for frames of up to a kilobyte this is about right, and 10 % too little for larger ones).
+/// What a frame counts for beside its bytes where a session's history is limited in bytes. What it is charged depends on
+/// the allocator, too: [`frame_charge`](crate::frame_charge).
 pub const FRAME_OVERHEAD_BYTES: usize = 96;
+
+/// What the ring keeps of a frame: its pointer and its expiry, twice, since a ring that grows doubles.
+pub const RING_ENTRY_BYTES: usize = 32;
 
 /// What a session costs beside its frames, its name and its shard views: the struct, its entries in the
 /// registry.

@@ -28,5 +28,5 @@ mod tls;
 
 pub use self::dropped_lines::DroppedLines;
 pub use self::router::{admin_router, public_router, router};
-pub use self::run::{Listening, Observer, RunError, run};
+pub use self::run::{Listening, RunError, run};
 pub use self::state::App;

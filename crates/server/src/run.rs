@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
-use watertight_core::Kind;
+use watertight_core::{Kind, Observer};
 
 use crate::config::Config;
 use crate::dropped_lines::DroppedLines;
@@ -26,11 +26,8 @@ const BACKLOG: i32 = 4096;
 const RESERVED_FILES: u64 = 256;
 /// Connections of the listener for operators. Its own, so that a full public side never blocks it.
 const ADMIN_CONNECTIONS: usize = 64;
-/// How often memory is looked at and old idempotency keys are forgotten.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Says how many bytes the process holds, if it can tell.
-pub type Observer = fn() -> Option<usize>;
+/// How often old idempotency keys are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +82,7 @@ pub async fn run(
     let config = Arc::new(config);
     let files = raise_file_limit();
     let hub = Hub::new(hub_config(&config))?;
+    hub.budget().observe_by(observe);
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
         _ => None,
@@ -104,7 +102,7 @@ pub async fn run(
     let stop = Stop::new()?;
     let app = App::new(hub.clone(), Arc::clone(&config), gate.clone(), dropped_lines);
     let mut keepers = JoinSet::new();
-    keepers.spawn(look(app.clone(), observe));
+    keepers.spawn(sweep(app.clone()));
     let listening = Listening {
         address: public.address,
         is_tls: tls.is_some(),
@@ -152,15 +150,12 @@ async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop) {
     }
 }
 
-/// Observes memory and sweeps keys until it is aborted.
-async fn look(app: App, observe: Observer) {
+/// Sweeps keys until it is aborted.
+async fn sweep(app: App) {
     let _entry = app.hub().ledger().open(Kind::Task);
-    let mut every = tokio::time::interval(LOOK_EVERY);
+    let mut every = tokio::time::interval(SWEEP_EVERY);
     loop {
         every.tick().await;
-        if let Some(bytes) = observe() {
-            app.hub().budget().observe(bytes);
-        }
         app.sweep();
     }
 }

@@ -18,6 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use support::TestHub;
 use watertight::{Clock, Event, Hub, HubConfig, Message, PublishError, Resume, Subscription};
 use watertight_core::Owner;
+use watertight_core::log::{Piece, ReadLimit};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -181,19 +182,31 @@ async fn a_batch_that_could_never_be_held_whole_is_refused_and_nothing_of_it_is_
     assert_eq!(hub.stats().events, 1);
 }
 
+/// What the events that a session holds are charged, each by itself.
+fn charges(hub: &Hub, session: &str) -> usize {
+    let (now, mut sum) = (hub.clock().now(), 0);
+    hub.session(session).unwrap().with_log(|log| {
+        let (mut cursor, _) = log.locate(Resume::All, true, now);
+        let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
+        log.read(&mut cursor, now, all, |piece| match piece {
+            Piece::Event(_, frame) => sum += frame.charged(),
+            Piece::Gap(gap) => panic!("{gap:?}"),
+        });
+    });
+    sum
+}
+
 #[tokio::test]
 async fn events_are_charged_to_the_byte_while_they_are_held_and_no_longer() {
-    let hub = TestHub::new(HubConfig::default());
+    let hub = TestHub::new(HubConfig { max_history_per_session: 10_000, ..HubConfig::default() });
     let frames = || hub.budget().used_by(Owner::Frames);
     hub.publish_batch("s", &batch("b", 100, 200)).await.unwrap();
-    let log_bytes = hub.session("s").unwrap().with_log(|log| log.bytes());
-    assert_eq!(frames(), log_bytes, "a batch is charged what it is");
+    assert_eq!(frames(), charges(&hub, "s"), "a batch is charged what it is");
     // Across an id that is a digit longer.
     for _ in 0..1_000 {
         hub.publish("s", Event::new("one")).await.unwrap();
     }
-    let log_bytes = hub.session("s").unwrap().with_log(|log| log.bytes());
-    assert_eq!(frames(), log_bytes, "and so is a single event");
+    assert_eq!(frames(), charges(&hub, "s"), "and so is a single event");
     hub.end_session("s");
     assert_eq!(frames(), 0);
 }
@@ -270,6 +283,21 @@ async fn room_is_made_of_history_that_nobody_needs_the_own_first_then_others_in_
     // In turn: nobody lost everything while others had lost nothing.
     drop(full);
     assert_eq!((read_all(&mut reader).len(), read_all(&mut behind).len()), (5, taken));
+}
+
+#[tokio::test]
+async fn memory_pressure_takes_as_much_history_as_is_needed_to_come_down_and_no_more() {
+    let hub = TestHub::new(tight());
+    let frames = || hub.budget().used_by(Owner::Frames);
+    for session in ["a", "b", "c"] {
+        hub.publish_batch(session, &batch(session, 600, 800)).await.unwrap();
+    }
+    let (held, critical) = (frames(), hub.budget().critical_bytes());
+    let _beside = hub.budget().charge(Owner::Requests, critical - hub.budget().used());
+    support::eventually("history is shed", || frames() < held);
+    support::eventually("the ladder comes down", || hub.stats().rung <= watertight::Rung::Warning);
+    let (left, tenth) = (frames(), critical / 10);
+    assert!(left <= held - tenth && left > held - tenth - 4 * KIB, "{held} held, {left} left");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use super::failure::{Outcome, While};
+use super::process::give_way;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -47,7 +48,10 @@ impl Http2 {
         let stream = Arc::new(Mutex::new(writer));
         let work = {
             let stream = stream.clone();
-            move || answer(reader, &stream)
+            move || {
+                give_way()?;
+                answer(reader, &stream)
+            }
         };
         let answering = Builder::new().name("http2".into()).spawn(work).during("starting a thread")?;
         Ok(Self { stream, answering: Some(answering), next_stream: 1 })

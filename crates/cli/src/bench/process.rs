@@ -1,9 +1,9 @@
 //! What the kernel says of a process: CPU time, memory, open files. Reads `/proc`; must not know whose it is.
 
-use std::fs;
 use std::time::Duration;
+use std::{fs, io};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
 use super::failure::{Failure, Outcome, While, broken};
 
@@ -12,6 +12,14 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// Open files that the generator needs beside its connections.
 const FILES_BESIDE: u64 = 64;
+
+/// The lowest priority there is.
+const NICENESS: i32 = 19;
+
+/// The calling thread gives way to whatever is measured: in the field, it would run on a machine of its own.
+pub(super) fn give_way() -> io::Result<()> {
+    Ok(setpriority_process(None, NICENESS)?)
+}
 
 /// A process that is watched.
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::failure::{Failure, Outcome, While, broken};
 use super::http::HttpClient;
+use super::process::give_way;
 
 /// A paced publisher makes at most so many requests a second; above that it groups events.
 const REQUESTS_PER_SECOND_MAX: u32 = 1000;
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     pub(super) batch: usize,
     /// Number of the first event.
     pub(super) first: u64,
+    /// Whether it is a neighbour of what is measured, to which it gives way.
+    pub(super) gives_way: bool,
 }
 
 /// Where events go.
@@ -150,6 +153,9 @@ struct Worker<O> {
 
 impl<O: Outlet> Worker<O> {
     fn run(mut self) -> Outcome<()> {
+        if self.plan.gives_way {
+            give_way()?;
+        }
         match self.plan.rate {
             Rate::Max => self.flat_out(),
             Rate::PerSecond(rate) => self.paced(rate),

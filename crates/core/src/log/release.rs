@@ -1,7 +1,7 @@
 //! Removing events: what expired, what memory pressure takes, and the ring's spare capacity after a burst.
 
 use super::{Log, cost};
-use crate::frame::Frame;
+use crate::frame::{Frame, frame_charge};
 use crate::gap::GapReason;
 use crate::time::Tick;
 
@@ -13,14 +13,14 @@ pub(super) const SPARE_EVENTS: usize = 64;
 pub struct Freed {
     /// Events let go.
     pub events: usize,
-    /// Their bytes, overhead included.
+    /// What they are charged, bytes; for those that a reader pins, until it lets go.
     pub bytes: usize,
 }
 
 impl Freed {
     fn add(&mut self, frame: &Frame) {
         self.events += 1;
-        self.bytes += cost(frame);
+        self.bytes += frame_charge(frame.chunk().len());
     }
 }
 

@@ -3,6 +3,7 @@
 //! Slow and obvious on purpose. It knows no ring, no index and no shortcut; it answers each question by looking
 //! at all events from the first.
 
+use watertight_core::frame_charge;
 use watertight_core::limits::FRAME_OVERHEAD_BYTES;
 use watertight_core::log::{Cursor, Freed, LogLimits, ReadLimit, Resume};
 use watertight_core::{Epoch, Gap, GapReason, Position, Tick};
@@ -13,6 +14,7 @@ use crate::support::Told;
 struct Event {
     number: u64,
     bytes: usize,
+    charge: usize,
     expires: Tick,
     /// Why it was let go, if it was.
     gone: Option<GapReason>,
@@ -57,7 +59,8 @@ impl Model {
     pub(crate) fn append(&mut self, chunk_bytes: usize, expires: Tick) -> Freed {
         let number = self.next();
         let bytes = chunk_bytes + FRAME_OVERHEAD_BYTES;
-        self.events.push(Event { number, bytes, expires, gone: None });
+        let charge = frame_charge(chunk_bytes);
+        self.events.push(Event { number, bytes, charge, expires, gone: None });
         let capacity = self.limits.max_queue_size.max(self.limits.max_history).max(1) as u64;
         let mut freed = self.let_go(GapReason::Evicted, |event| number - event.number >= capacity);
         while self.kept_bytes() > self.limits.max_bytes && self.kept_events() > 1 {
@@ -101,7 +104,7 @@ impl Model {
         for event in &mut self.events {
             if !self.ended && event.gone.is_none() && which(event) {
                 event.gone = Some(why);
-                freed += Freed { events: 1, bytes: event.bytes };
+                freed += Freed { events: 1, bytes: event.charge };
             }
         }
         freed

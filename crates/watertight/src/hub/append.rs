@@ -10,8 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use watertight_core::limits::{FRAME_OVERHEAD_BYTES, ID_TEXT_BYTES_MAX};
-use watertight_core::log::cost;
-use watertight_core::{Epoch, Frame, Log, Owner, Permit, Position, Session, SessionName, Tick};
+use watertight_core::{Epoch, Frame, Log, Owner, Permit, Position, Session, SessionName, Tick, frame_charge};
 use watertight_wire::{Draft, Encoder, encoded_len};
 
 use super::pace::has_room;
@@ -52,7 +51,7 @@ impl HubState {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         let mut session = self.session_with_room(name, false)?;
         let mut id_bytes = id_bytes(&session);
-        let mut permit = self.charge(Owner::Frames, frame_bytes(event, id_bytes), Some(&session))?;
+        let mut permit = self.charge(Owner::Frames, event_charge(event, id_bytes), Some(&session))?;
         let (expires, created_at) = (self.expiry(event), wall_clock());
         let (position, session) = ENCODER.with_borrow_mut(|encoder| {
             let mut draft = encoder.event(&event.event_type, &event.data);
@@ -65,7 +64,7 @@ impl HubState {
                 if id_bytes != self::id_bytes(&session) {
                     drop(permit);
                     id_bytes = self::id_bytes(&session);
-                    permit = self.charge(Owner::Frames, frame_bytes(event, id_bytes), Some(&session))?;
+                    permit = self.charge(Owner::Frames, event_charge(event, id_bytes), Some(&session))?;
                 }
             }
         })?;
@@ -74,10 +73,11 @@ impl HubState {
         Ok((position, session))
     }
 
-    /// What a checked batch of more than one event will be charged, bytes. (A single event is held whatever its
-    /// size.)
+    /// What a checked batch of more than one event counts for in its session's history, bytes. (A single event is held
+    /// whatever its size.)
     pub(super) fn batch_bytes(&self, events: &[Event]) -> Result<usize, BatchError> {
-        let bytes = events.iter().map(|event| frame_bytes(event, ID_TEXT_BYTES_MAX)).sum();
+        let counted = |event: &Event| chunk_bytes(event, ID_TEXT_BYTES_MAX) + FRAME_OVERHEAD_BYTES;
+        let bytes = events.iter().map(counted).sum();
         let (max_events, max_bytes) = (self.config.max_queue_size, self.config.max_history_bytes_per_session);
         if events.len() > max_events || bytes > max_bytes {
             let events = events.len();
@@ -96,7 +96,8 @@ impl HubState {
         begun: Tick,
     ) -> Result<Attempt, BatchError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
-        let mut permit = self.charge(Owner::Frames, bytes, Some(session)).map_err(PublishError::from)?;
+        let charge = events.iter().map(|event| event_charge(event, ID_TEXT_BYTES_MAX)).sum();
+        let mut permit = self.charge(Owner::Frames, charge, Some(session)).map_err(PublishError::from)?;
         let (now, created_at) = (self.clock.now(), wall_clock());
         let is_patience_over = self.is_patience_over(begun);
         let mut tried = 0;
@@ -135,7 +136,7 @@ impl HubState {
     /// Appends the frames of `events`, each charged with its part of `permit`.
     fn append_frames(&self, log: &mut Log, frames: Vec<Frame>, events: &[Event], permit: &mut Permit) {
         log.append_all(frames.into_iter().zip(events).map(|(mut frame, event)| {
-            frame.charge(permit.split(cost(&frame)));
+            frame.charge(permit.split(frame_charge(frame.chunk().len())));
             (frame, self.expiry(event))
         }));
     }
@@ -145,9 +146,14 @@ impl HubState {
     }
 }
 
-/// What the frame of an event is charged, bytes.
-fn frame_bytes(event: &Event, id_bytes: usize) -> usize {
-    encoded_len(&event.event_type, &event.data, id_bytes) + FRAME_OVERHEAD_BYTES
+/// How long the frame of an event is, bytes.
+fn chunk_bytes(event: &Event, id_bytes: usize) -> usize {
+    encoded_len(&event.event_type, &event.data, id_bytes)
+}
+
+/// What it is charged, bytes.
+fn event_charge(event: &Event, id_bytes: usize) -> usize {
+    frame_charge(chunk_bytes(event, id_bytes))
 }
 
 /// How long the next id of a session is, if no other publisher appends first.

@@ -24,6 +24,10 @@ use crate::subscription::TaskRecord;
 /// How often the memory ladder is looked at.
 const LADDER_STEP: Duration = Duration::from_millis(250);
 
+/// What one slice lets go of at most under memory pressure, bytes: so long a log's lock is held, and a publisher or
+/// reader of that session waits.
+const SHED_SLICE_BYTES: usize = 256 * 1024;
+
 /// A cleanup pass that takes longer is worth a warning.
 const SLOW_CLEANUP: Duration = Duration::from_secs(1);
 
@@ -164,7 +168,7 @@ fn step_ladder(hub: &Arc<HubState>, ladder: &mut Ladder, laggards: &mut Laggards
         }
     }
     if now >= Rung::ShedHistory {
-        let freed = shed_all(hub);
+        let freed = shed_excess(hub);
         debug!(events = freed.events, bytes = freed.bytes, "history let go under memory pressure");
     }
     if now >= Rung::CloseLaggards {
@@ -200,16 +204,25 @@ impl Laggards {
     }
 }
 
-/// One pass over all sessions, in slices.
-fn shed_all(hub: &HubState) -> Freed {
+/// Passes over all sessions, in slices, until enough is free for the measures to end, or nobody has any to give.
+fn shed_excess(hub: &HubState) -> Freed {
     let mut freed = Freed::default();
+    let excess = hub.budget.excess();
     let slices = watertight_core::limits::REGISTRY_STRIPES
         + hub.registry.len() / watertight_core::limits::CLEANUP_SLICE;
-    for _ in 0..slices {
-        freed += hub.shed_some();
-        fire_tasks(hub);
+    loop {
+        let before = freed.events;
+        for _ in 0..slices {
+            if freed.bytes >= excess {
+                return freed;
+            }
+            freed += hub.shed_slice(SHED_SLICE_BYTES.min(excess - freed.bytes));
+            fire_tasks(hub);
+        }
+        if freed.events == before {
+            return freed;
+        }
     }
-    freed
 }
 
 /// One whole cleanup pass: expired events, sessions past their time.

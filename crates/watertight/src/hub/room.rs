@@ -91,13 +91,8 @@ impl HubState {
         }
     }
 
-    /// Lets go of all history that no live reader needs, in the next slice of sessions.
-    pub(crate) fn shed_some(&self) -> Freed {
-        self.shed_slice(usize::MAX)
-    }
-
-    /// The same until `bytes` are free.
-    fn shed_slice(&self, bytes: usize) -> Freed {
+    /// Lets go of history that no live reader needs, in the next slice of sessions, until `bytes` are free.
+    pub(crate) fn shed_slice(&self, bytes: usize) -> Freed {
         let mut scan = self.next_shed.lock();
         let mut freed = Freed::default();
         let never = |_: &Session| false;

@@ -1,5 +1,6 @@
 //! Steady readers while something bad happens beside them: their p99 over that of the same run while nothing does,
-//! and the hub's memory over its critical threshold. Each kind of neighbour has a hub of its own.
+//! and the hub's memory over its critical threshold. Each kind of neighbour has a hub of its own. Threads of neighbours
+//! run at the lowest priority: in the field they would be on other machines, and what is measured is the hub.
 //!
 //! # Layout
 //!
@@ -39,7 +40,7 @@ pub(in crate::bench) struct Args {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::bench) rate: u32,
     /// How long to publish in each part, in seconds
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 10)]
     pub(in crate::bench) seconds: u64,
     /// Sockets of the session that is looked at (fewer if the limit on open files is lower)
     #[arg(long, default_value_t = 10_000)]

@@ -41,7 +41,14 @@ impl Readers {
     pub(super) fn publish(&mut self, bench: &Bench, rate: Rate, lasting: Duration) -> Outcome<Histogram> {
         self.crowd.latency = Histogram::default();
         let outlet = HubOutlet::new(HttpClient::connect(self.address)?, &self.session);
-        let plan = Plan { rate, lasting, data_bytes: self.data_bytes, batch: BATCH, first: self.next };
+        let plan = Plan {
+            rate,
+            lasting,
+            data_bytes: self.data_bytes,
+            batch: BATCH,
+            first: self.next,
+            gives_way: false,
+        };
         let publishing = Publishing::start(bench.clock, outlet, plan)?;
         self.next += receive(bench, &mut self.crowd, publishing, self.next)?;
         Ok(std::mem::take(&mut self.crowd.latency))

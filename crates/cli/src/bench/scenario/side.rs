@@ -29,7 +29,14 @@ pub(super) struct Spent {
 impl Side {
     /// `crowd` must have been gathered to see the event number 1 first.
     pub(super) fn new(crowd: Crowd, process: Process, rate: Rate, data_bytes: usize, batch: usize) -> Self {
-        let plan = Plan { rate, lasting: Duration::ZERO, data_bytes, batch: batch.max(1), first: 1 };
+        let plan = Plan {
+            rate,
+            lasting: Duration::ZERO,
+            data_bytes,
+            batch: batch.max(1),
+            first: 1,
+            gives_way: false,
+        };
         Self { crowd, process, plan, warm: false }
     }
 

@@ -9,7 +9,7 @@ use super::super::super::Bench;
 use super::super::super::failure::{Outcome, While};
 use super::super::super::http::HttpClient;
 use super::super::super::hub::{Hub, subscribe_request};
-use super::super::super::process::files_allowed;
+use super::super::super::process::{files_allowed, give_way};
 use super::super::readers::Readers;
 use super::super::silent;
 use super::{FILES, LEAD, Neighbour};
@@ -76,6 +76,7 @@ impl Neighbour for Lists {
         let mut client = HttpClient::connect(hub.address)?;
         let (stop, done) = (self.stop.clone(), self.done.clone());
         let work = move || {
+            give_way()?;
             while !stop.load(Ordering::Relaxed) && done.load(Ordering::Relaxed) < LISTS {
                 client.get("/connections")?.json("GET /connections")?;
                 done.fetch_add(1, Ordering::Relaxed);

@@ -38,8 +38,14 @@ impl Neighbour for FullBudget {
     }
 
     fn begin(&mut self, bench: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
-        let plan =
-            Plan { rate: Rate::Max, lasting: AS_LONG_AS_IT_TAKES, data_bytes: 1000, batch: 100, first: 1 };
+        let plan = Plan {
+            rate: Rate::Max,
+            lasting: AS_LONG_AS_IT_TAKES,
+            data_bytes: 1000,
+            batch: 100,
+            first: 1,
+            gives_way: true,
+        };
         for index in 0..PUBLISHERS {
             let outlet = HubOutlet::new(HttpClient::connect(hub.address)?, &format!("flood-{index}"));
             self.0.push(Publishing::start(bench.clock, outlet, plan)?);
