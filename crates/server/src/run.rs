@@ -103,6 +103,8 @@ pub async fn run(
     let app = App::new(hub.clone(), Arc::clone(&config), gate.clone(), dropped_lines);
     let mut keepers = JoinSet::new();
     keepers.spawn(sweep(app.clone()));
+    #[cfg(feature = "testing")]
+    keepers.spawn(panic_on_request(hub.clone())?);
     let listening = Listening {
         address: public.address,
         is_tls: tls.is_some(),
@@ -158,6 +160,18 @@ async fn sweep(app: App) {
         every.tick().await;
         app.sweep();
     }
+}
+
+/// Makes the first pump panic at each SIGUSR2, until it is aborted.
+#[cfg(feature = "testing")]
+fn panic_on_request(hub: Hub) -> Result<impl Future<Output = ()>, RunError> {
+    let on = signal(SignalKind::user_defined2());
+    let mut asked = on.map_err(|source| system("listen for signals", source))?;
+    Ok(async move {
+        while asked.recv().await.is_some() {
+            hub.inject_panic(0);
+        }
+    })
 }
 
 /// The signals that end the service.

@@ -101,6 +101,12 @@ impl Crowd {
         self.members.iter().flatten().count()
     }
 
+    /// Counts those that ended as if they had never been opened.
+    #[cfg(feature = "testing")]
+    pub(super) fn forget_ended(&mut self) {
+        self.tally.opened -= std::mem::take(&mut self.tally.ended);
+    }
+
     /// How many still wait for a number up to and including `last`.
     pub(super) fn behind(&self, last: u64) -> usize {
         self.members.iter().flatten().filter(|member| member.sequence.next() <= last).count()

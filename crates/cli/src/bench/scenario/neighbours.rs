@@ -9,10 +9,13 @@
 //! | `outside` | a suspended hub, a log and answers that nobody reads |
 //! | `load` | publishers and peers that want everything |
 //! | `crowded` | calls that look at a session of very many sockets |
+//! | `panicking` | a pump that panics; only in a build with the feature `testing` |
 
 mod crowded;
 mod load;
 mod outside;
+#[cfg(feature = "testing")]
+mod panicking;
 
 use std::time::Duration;
 
@@ -61,7 +64,7 @@ trait Neighbour {
     }
 
     /// What is there already while nothing bad happens.
-    fn prepare(&mut self, _: &Bench, _: &mut Hub) -> Outcome<()> {
+    fn prepare(&mut self, _: &Bench, _: &mut Hub, _: &mut Readers) -> Outcome<()> {
         Ok(())
     }
 
@@ -82,6 +85,8 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
         Box::<load::HostilePeer>::default(),
         Box::new(crowded::Lists::new(args.sockets)),
         Box::new(crowded::Waiting::new(args.sockets)),
+        #[cfg(feature = "testing")]
+        Box::<panicking::Panicking>::default(),
     ];
     if let Some(word) = &args.only {
         neighbours.retain(|neighbour| neighbour.name().contains(word.as_str()));
@@ -108,7 +113,7 @@ fn measure(bench: &Bench, args: &Args, neighbour: &mut dyn Neighbour, report: &m
     let rate = Rate::PerSecond(args.rate);
     let mut readers = Readers::gather(bench, hub.address, args.subscribers, "steady", 100)?;
     readers.publish(bench, rate, LEAD)?;
-    neighbour.prepare(bench, &mut hub)?;
+    neighbour.prepare(bench, &mut hub, &mut readers)?;
     bench.progress.step(format!("publishing before {name}"));
     let mut quiet = readers.slices(bench, rate, args.seconds)?;
     let sampler = Sampler::watch(hub.process)?;

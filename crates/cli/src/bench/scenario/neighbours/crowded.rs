@@ -68,7 +68,7 @@ impl Neighbour for Lists {
         "GET /connections again and again".into()
     }
 
-    fn prepare(&mut self, bench: &Bench, hub: &mut Hub) -> Outcome<()> {
+    fn prepare(&mut self, bench: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
         self.sockets.open(bench, hub)
     }
 
@@ -130,7 +130,7 @@ impl Neighbour for Waiting {
         &[("max_queue_size", "20"), ("max_requests_in_flight", "2000"), ("send_buffer_bytes", "16KiB")]
     }
 
-    fn prepare(&mut self, bench: &Bench, hub: &mut Hub) -> Outcome<()> {
+    fn prepare(&mut self, bench: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
         self.sockets.open(bench, hub)
     }
 

@@ -53,7 +53,7 @@ impl Neighbour for UnreadLog {
     }
 
     /// They come and go before as well: what they cost is not the log's.
-    fn prepare(&mut self, _: &Bench, hub: &mut Hub) -> Outcome<()> {
+    fn prepare(&mut self, _: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
         self.0 = Some(Visitors::begin(hub.address)?);
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Neighbour for NoReaders {
         &[("memory_warning_threshold_mb", "30"), ("memory_critical_threshold_mb", "40")]
     }
 
-    fn prepare(&mut self, _: &Bench, hub: &mut Hub) -> Outcome<()> {
+    fn prepare(&mut self, _: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
         UnreadAnswers::prepare(hub.address)
     }
 
