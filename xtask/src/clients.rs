@@ -1,10 +1,10 @@
-//! The TypeScript client and the example page: their dependencies, and their own `npm test`.
+//! What runs in Node.js: the dependencies of each package, and the tests of the TypeScript client and the example page.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::step::{Outcome, root, run};
+use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other.
 const PACKAGES: [&str; 2] = ["clients/typescript", "examples/react-page"];
@@ -14,25 +14,26 @@ const NODE_MIN: u32 = 20;
 
 /// Installs what the lock files name and runs each package's tests, against the hub that cargo has just built.
 pub(crate) fn test() -> Outcome {
-    check_node()?;
     let hub = target_dir().join("debug/watertight");
     for package in PACKAGES {
-        let folder = root().join(package);
-        if !is_installed(&folder) {
-            let mut install = Command::new("npm");
-            install.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
-            run(&format!("dependencies of {package}"), install)?;
-        }
+        install(package)?;
         let mut test = Command::new("npm");
-        test.args(["test", "--silent", "--prefix"]).arg(&folder).env("WATERTIGHT_BIN", &hub);
+        test.args(["test", "--silent", "--prefix"]).arg(root().join(package)).env("WATERTIGHT_BIN", &hub);
         run(&format!("tests of {package}"), test)?;
     }
     Ok(())
 }
 
-/// Where cargo puts what it builds: the tests start the binary from there.
-fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+/// Installs what the lock file of a package names, if that is not there yet.
+pub(crate) fn install(package: &str) -> Outcome {
+    check_node()?;
+    let folder = root().join(package);
+    if is_installed(&folder) {
+        return Ok(());
+    }
+    let mut install = Command::new("npm");
+    install.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    run(&format!("dependencies of {package}"), install)
 }
 
 /// Whether what is installed is what the lock file says: npm keeps a lock of its own beside the packages.

@@ -2,15 +2,18 @@
 
 use std::process::Command;
 
+use crate::clients;
+use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 5] = [
+const NEEDED: [(&str, &[&str], &str); 6] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("ip", &["-V"], "iproute2"),
     ("vmstat", &["--version"], "procps"),
     ("cc", &["--version"], "build-essential"),
+    ("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
 ];
 
 fn install(packages: &[&str]) -> Outcome {
@@ -25,6 +28,12 @@ fn install(packages: &[&str]) -> Outcome {
 
 /// Installs what is missing, where that can be done; otherwise says what to install.
 pub(crate) fn run() -> Outcome {
+    programs()?;
+    clients::install("clients/foreign")?;
+    python::install()
+}
+
+fn programs() -> Outcome {
     let is_missing = |(program, arguments, _): &&(&str, &[&str], &str)| !succeeds(program, arguments);
     let missing: Vec<&str> = NEEDED.iter().filter(is_missing).map(|(_, _, package)| *package).collect();
     if missing.is_empty() {

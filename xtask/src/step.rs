@@ -1,5 +1,6 @@
 //! Running a step: say what, show its output, stop at the first that fails.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 pub(crate) type Outcome = Result<(), String>;
@@ -28,4 +29,9 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
 pub(crate) fn root() -> &'static std::path::Path {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here)
+}
+
+/// Where cargo puts what it builds: the tests start the binary, and the tools installed for them, from there.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
