@@ -12,6 +12,7 @@ import type {
   CloseReason,
   ConnectionState,
   ConnectionStatus,
+  DebugDetails,
   EventData,
   EventHandler,
   EventMap,
@@ -54,6 +55,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
       changed: (state, error, reason) => this.#changed(state, error, reason),
       deliver: (type, text, id) => this.#deliver(type, text, id),
       comment: (text) => this.#guard(() => options.onComment?.(text)),
+      debug: (details) => this.#debug(details),
       ended: (error) => this.#call(END, error),
     });
     this.#stopListening = listen(options.signal, "abort", () => this.destroy());
@@ -149,6 +151,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
     this.#connector.finish("closed", "disconnected");
+    this.#debug({ type: "destroyed" });
     this.#handlers.clear();
     this.#stopListening();
   }
@@ -173,6 +176,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     const isSame = state === before.state && error === before.error && reason === before.reason;
     if (isSame && status.failures === before.failures) return;
     this.#status = status;
+    this.#debug({ type: "status", status });
     this.#call(STATUS, status);
     // Unless one of them brought the next status about. The status shows it: without `onError` nobody has to be told.
     if (error && this.#status === status && this.#options.onError) this.#tell(error);
@@ -180,12 +184,14 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   #deliver(type: string, text: string, id: string): void {
     this.#checkCursor(id);
+    this.#debug({ type: "event", event: type, id, text });
     if (!this.#handlers.has(type) && !this.#handlers.has("*")) {
       if (type === "gap") this.#tell(unheardGap(text));
       return;
     }
     this.#guard(() => {
-      const event = readEvent(type, text, id, parserOf(this.#options, type));
+      const { origin } = this.#options;
+      const event = { ...readEvent(type, text, id, parserOf(this.#options, type)), ...(origin && { own: origin.owns(id) }) };
       for (const key of new Set([type, "*"])) this.#call(key, event.data, event);
     }, "parse");
   }
@@ -200,6 +206,10 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   #call(key: string, ...args: unknown[]): void {
     this.#handlers.call(key, args, (thrown) => this.#tell(thrown));
+  }
+
+  #debug(details: DebugDetails): void {
+    this.#guard(() => this.#options.debug?.({ client: this, ...details }));
   }
 
   #guard(call: () => void, kind?: SSEErrorKind): void {

@@ -7,7 +7,7 @@ import { ledger } from "./ledger.ts";
 import { POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
 import { Schedule } from "./schedule.ts";
-import type { CloseReason, ConnectionState, SSEClientOptions } from "./types.ts";
+import type { CloseReason, ConnectionState, DebugDetails, SSEClientOptions } from "./types.ts";
 import { judge } from "./verdict.ts";
 
 /** What a connector tells its client. */
@@ -17,6 +17,7 @@ export interface ConnectorHost {
   /** An event is to be delivered. */
   deliver(type: string, text: string, id: string): void;
   comment: (text: string) => void;
+  debug(details: DebugDetails): void;
   /** Over, once for each `connect`: by itself or because the client said so. */
   ended(error?: SSEError): void;
 }
@@ -134,9 +135,11 @@ export class Connector implements AttemptHost {
     const way = this.#fallback.isEnabled ? this.#next.way : "stream";
     // The first long-poll is to be answered at once: it tells that this way works, and its position is what nothing is lost behind.
     const wait = this.#fallback.isPolling ? POLL_WAIT : 0;
-    this.#attempt = new Attempt(this, { way, wait, refresh: this.#isRefresh });
+    const refresh = this.#isRefresh;
+    this.#attempt = new Attempt(this, { way, wait, refresh });
     this.#hasProgress = false;
     this.#closingEvent = undefined;
+    this.#host.debug({ type: "attempt", way, refresh, cursor: this.cursor.resume });
     // While a stream is tried again, no long-poll brings anything.
     if (this.#state === "open" || (this.#state === "polling" && way === "stream")) this.#change("reconnecting");
   }
@@ -230,7 +233,8 @@ export class Connector implements AttemptHost {
     }
     // While nobody looks: the first attempt as always, later ones as rarely as they ever come.
     const rarely = this.failures > 0 && isAsleep(this.#page) ? this.#schedule.backoff.max : 0;
-    this.#schedule.retry(failure.retryAfter, rarely);
+    const milliseconds = this.#schedule.retry(failure.retryAfter, rarely);
+    this.#host.debug({ type: "wait", milliseconds });
     this.#change("reconnecting", failure);
   }
 

@@ -62,5 +62,11 @@ export const REFUSAL_TIMEOUT = 1_000;
 export const ERROR_BODY_MAX = 16 * 1024;
 /** Longest `Last-Event-ID` sent, bytes. A longer one came from no hub of ours. */
 export const LAST_EVENT_ID_MAX = 1024;
+/** Ids of own events that an origin remembers: what a client that was away is still sent of them, with room. */
+export const ORIGIN_IDS = 10_000;
+/** An event's `own` is told after this, milliseconds: a publish that finds no hub must not hold back what others sent. */
+export const ORIGIN_WAIT = 10_000;
+/** Events whose `own` is not known yet, at most: of more the oldest is told. */
+export const ORIGIN_WAITING = 1_000;
 /** Events that an `events()` loop may lag behind before it gets a gap. */
 export const HIGH_WATER_MARK = 1_000;

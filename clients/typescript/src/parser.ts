@@ -13,40 +13,54 @@ export interface ParserSink {
   onComment?: ((text: string) => void) | undefined;
 }
 
-/** The fields with a meaning, a comment's empty name, and what stands before their values. Of a comment a space is text. */
-const FIELD = /^(?:(data|event|id|retry)(?:: ?|$)|:)/;
-/** `event: `, the longest of what {@link FIELD} matches: with so many characters it is known whether a line has a meaning. */
-const FIELD_LENGTH = 7;
-
 type Sized = "data" | "event" | "id";
 
 /** What an event holds of each field before its first line, bytes. */
 const EMPTY: Readonly<Record<Sized, number>> = { data: 0, event: 0, id: 0 };
 
-const encoder = new TextEncoder();
-const sizeOf = (text: string): number => encoder.encode(text).length;
+const LF = 10;
+const CR = 13;
+const SPACE = 32;
+const COLON = 58;
+/** `event` and `retry` are the longest names with a meaning. */
+const NAME_LENGTH_MAX = 5;
+/** A byte order mark, its bytes as characters. */
+const BOM = "\xef\xbb\xbf";
+
+/** The line that is being read: its name until the colon, then what is kept of its value. */
+class Line {
+  /** Bytes as characters; empty for a comment. Longer than any with a meaning: nothing of the line is kept. */
+  name = "";
+  isValue = false;
+  isSpaceSkipped = false;
+  value = "";
+  /** How long the value is, as it came, bytes. */
+  bytes = 0;
+  /** The number that a `retry` says so far; `NaN` if it is none. */
+  number: number | undefined;
+}
 
 /**
  * An incremental parser of `text/event-stream` (WHATWG HTML, section 9.2.6): any bytes in, cut anywhere, events out at once.
- * Bounded: it holds at most one unfinished event beside the chunk. The twin of the Rust crates' parser; one table drives both.
+ * Bounded: it holds at most one unfinished event beside the chunk. The twin of the Rust crates' parser;
+ * `clients/cases/parser-cases.json` drives both.
  */
 class Parser {
   readonly #sink: ParserSink;
   readonly #maxEventBytes: number;
   readonly #isLive: () => boolean;
-  /** Strips the first byte order mark, and only the first; keeps a character that is cut between two chunks. */
-  readonly #decoder = new TextDecoder();
-  /** The unfinished line, its first characters (asking the line itself would copy all of it, with each chunk), and its size. */
-  #line = "";
-  #head = "";
-  #lineBytes = 0;
+  /** Keeps a character that is cut between two chunks. Every value is decoded by itself, so no mark in one is the stream's. */
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  #line = new Line();
+  /** A byte order mark may still come. */
+  #isAtStart = true;
   /** The last chunk ended in CR: an LF that follows belongs to it. */
   #isAfterCr = false;
   #isDead = false;
 
-  /** The event: its fields as they came, and what they hold, bytes. */
+  /** The event: its fields, and what they hold, bytes. */
   #event: Partial<Record<Sized, string>> = {};
-  #sizes = EMPTY;
+  #sizes = { ...EMPTY };
   /** The last event id, which only a blank line changes. */
   #id: string;
 
@@ -58,64 +72,104 @@ class Parser {
   }
 
   push(bytes: Uint8Array): void {
-    const text = this.#decoder.decode(bytes, { stream: true });
-    if (!text || this.#isDead) return;
-    // Only the chunk is searched, never what was kept: a line in a million pieces costs as much as one in one.
-    const lines = (this.#isAfterCr ? text.replace(/^\n/, "") : text).split(/\r\n?|\n/);
-    this.#isAfterCr = text.endsWith("\r");
-    const rest = lines.pop() as string;
-    if (lines.length) {
-      lines[0] = this.#line + lines[0];
-      this.#line = this.#head = "";
-      this.#lineBytes = 0;
-    }
-    for (const line of lines) {
-      this.#isDead = !this.#isLive();
+    let start = this.#isAfterCr && bytes[0] === LF ? 1 : 0;
+    this.#isAfterCr &&= !bytes.length;
+    while (start < bytes.length) {
+      let end = start;
+      while (end < bytes.length && bytes[end] !== LF && bytes[end] !== CR) end++;
+      this.#isDead ||= !this.#isLive();
       if (this.#isDead) return;
-      this.#endLine(line);
+      this.#read(bytes.subarray(start, end));
+      if (end === bytes.length) return;
+      this.#endLine();
+      start = end + 1;
+      if (bytes[end] === LF) continue;
+      if (start === bytes.length) this.#isAfterCr = true;
+      else if (bytes[start] === LF) start++;
     }
-    this.#keep(rest);
   }
 
-  /** Keeps the part of a line that is not whole yet: of one without a meaning its head, of a comment as much as is given. */
-  #keep(part: string): void {
-    this.#line += part;
-    this.#lineBytes += sizeOf(part);
-    if (this.#head.length < FIELD_LENGTH) this.#head = this.#line.slice(0, FIELD_LENGTH);
-    if (this.#head.length < FIELD_LENGTH) return;
-    const [before, name] = FIELD.exec(this.#head) ?? [];
-    if (!before) this.#line = this.#head;
-    else if (isSized(name)) this.#sizesWith(name, this.#lineBytes - before.length);
-    else if (this.#lineBytes > 2 * COMMENT_BYTES_MAX) this.#line = this.#line.slice(0, COMMENT_BYTES_MAX + 1);
+  /** Reads a part of a line. */
+  #read(part: Uint8Array): void {
+    const line = this.#line;
+    let at = 0;
+    while (!line.isValue && at < part.length) {
+      const byte = part[at++] as number;
+      if (byte === COLON) this.#beginValue();
+      else line.name += String.fromCharCode(byte);
+      if (this.#isAtStart && line.name === BOM) {
+        this.#isAtStart = false;
+        line.name = "";
+      }
+      line.isValue ||= line.name.length > NAME_LENGTH_MAX;
+    }
+    if (at === part.length) return;
+    // One space is not part of a value. Of a comment it is.
+    if (!line.isSpaceSkipped && line.name && part[at] === SPACE) at++;
+    line.isSpaceSkipped = true;
+    this.#readValue(part.subarray(at));
   }
 
-  /** What the event holds with this field in it. @throws SSEError if that is too much. */
-  #sizesWith(name: Sized, bytes: number): typeof EMPTY {
-    const before = name === "data" && this.#event.data !== undefined ? this.#sizes.data + 1 : 0;
-    const sizes = { ...this.#sizes, [name]: before + bytes };
-    if (sizes.data + sizes.event + sizes.id <= this.#maxEventBytes) return sizes;
+  #beginValue(): void {
+    this.#line.isValue = true;
+    // The LF between two lines of data.
+    if (this.#line.name === "data" && this.#event.data !== undefined) this.#count(1);
+  }
+
+  #readValue(part: Uint8Array): void {
+    const line = this.#line;
+    if (isSized(line.name)) {
+      this.#count(part.length);
+      line.value += this.#decoder.decode(part, { stream: true });
+    } else if (!line.name) {
+      const kept = part.subarray(0, Math.max(COMMENT_BYTES_MAX - line.bytes, 0));
+      line.bytes += part.length;
+      line.value += this.#decoder.decode(kept, { stream: true });
+    } else if (line.name === "retry") {
+      for (const byte of part) line.number = (line.number ?? 0) * 10 + (byte >= 48 && byte < 58 ? byte - 48 : NaN);
+    }
+  }
+
+  /** The value grows. @throws SSEError if the event, finished or not, holds too much then. */
+  #count(bytes: number): void {
+    const { data, event, id } = this.#sizes;
+    this.#line.bytes += bytes;
+    if (data + event + id + this.#line.bytes <= this.#maxEventBytes) return;
     this.#isDead = true;
-    this.#line = "";
+    this.#line = new Line();
     this.#event = {};
     throw new SSEError("limit", `event over ${this.#maxEventBytes} bytes`);
   }
 
-  #endLine(line: string): void {
-    if (!line) return this.#endEvent();
-    const [before, name] = FIELD.exec(line) ?? [];
-    if (!before) return;
-    const value = line.slice(before.length);
-    if (isSized(name)) {
-      const sizes = this.#sizesWith(name, sizeOf(value));
-      // One with NUL is no id.
-      if (name === "id" && value.includes("\0")) return;
-      const { data } = this.#event;
-      this.#event[name] = name === "data" && data !== undefined ? `${data}\n${value}` : value;
-      this.#sizes = sizes;
-    } else if (!name) {
-      this.#sink.onComment?.(cut(value));
-    } else if (/^\d+$/.test(value)) {
-      this.#sink.onRetry?.(Number(value));
+  #endLine(): void {
+    this.#isAtStart = false;
+    const line = this.#line;
+    const { name } = line;
+    if (!line.isValue) {
+      if (!name) return this.#endEvent();
+      // A bare name is a field whose value is empty.
+      this.#beginValue();
+    }
+    this.#line = new Line();
+    // A character that the end of its line cuts off is none. One that we cut off is left out.
+    const rest = line.bytes ? this.#decoder.decode() : "";
+    const isCut = !name && line.bytes > COMMENT_BYTES_MAX;
+    const value = isCut ? line.value : line.value + rest;
+    if (!name) this.#sink.onComment?.(value);
+    else if (isSized(name)) this.#setField(name, value, line.bytes);
+    else if (line.number! >= 0) this.#sink.onRetry?.(line.number!);
+  }
+
+  #setField(name: Sized, value: string, bytes: number): void {
+    const { data } = this.#event;
+    // One with NUL is no id.
+    if (name === "id" && value.includes("\0")) return;
+    if (name === "data" && data !== undefined) {
+      this.#event.data = `${data}\n${value}`;
+      this.#sizes.data += bytes;
+    } else {
+      this.#event[name] = value;
+      this.#sizes[name] = bytes;
     }
   }
 
@@ -123,7 +177,7 @@ class Parser {
   #endEvent(): void {
     const { event, data, id } = this.#event;
     this.#event = {};
-    this.#sizes = EMPTY;
+    this.#sizes = { ...EMPTY };
     this.#id = id ?? this.#id;
     if (data !== undefined) this.#sink.onEvent(event || "message", data, this.#id, id !== undefined);
     else if (id !== undefined) this.#sink.onId?.(this.#id);
@@ -131,13 +185,8 @@ class Parser {
 }
 
 /** Whether the value of a field counts as part of an event. */
-function isSized(name: string | undefined): name is Sized {
-  return !!name && name !== "retry";
-}
-
-/** As much of a comment as is given, in whole characters. */
-function cut(comment: string): string {
-  return comment.slice(0, encoder.encodeInto(comment, new Uint8Array(COMMENT_BYTES_MAX)).read);
+function isSized(name: string): name is Sized {
+  return Object.hasOwn(EMPTY, name);
 }
 
 /**

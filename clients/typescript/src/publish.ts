@@ -7,8 +7,12 @@ import { isProblem, refusal } from "./answer.ts";
 import { Backoff } from "./backoff.ts";
 import { Time, type Clock } from "./environment.ts";
 import { SSEError, withoutSecrets } from "./errors.ts";
+import type { Origin } from "./origin.ts";
 import { sessionUrl } from "./request.ts";
 import type { HeadersSource, PerAttempt } from "./types.ts";
+
+export { Origin } from "./origin.ts";
+export type { EventOrigin } from "./types.ts";
 
 /** An event to publish. `data` is any JSON. */
 export interface NewEvent {
@@ -31,6 +35,8 @@ export interface PublishOptions {
   maxRetries?: number | undefined;
   /** Events in one request at most, of a batch or a source. Default 500, which is what a hub takes by default. */
   batchSize?: number | undefined;
+  /** Remembers the ids, so that clients with the same origin know these events as their own (`event.own`). */
+  origin?: Origin | undefined;
   /** Ends the publishing: what is under way may have reached the hub. */
   signal?: AbortSignal | undefined;
   /** Limit for one request, milliseconds. Default 60,000: a hub holds back its answer from who outruns it. */
@@ -106,6 +112,17 @@ const soon = (): Promise<undefined> => new Promise((resolve) => setTimeout(() =>
 
 /** One request, as often as it takes. */
 async function send(options: PublishOptions, events: readonly NewEvent[]): Promise<string[]> {
+  let ids: string[] = [];
+  const end = options.origin?.begin();
+  try {
+    ids = await sendUntilTaken(options, events);
+  } finally {
+    end?.(ids);
+  }
+  return ids;
+}
+
+async function sendUntilTaken(options: PublishOptions, events: readonly NewEvent[]): Promise<string[]> {
   const { maxRetries = MAX_RETRIES, token } = options;
   const time = new Time(options.clock);
   const backoff = new Backoff(options);

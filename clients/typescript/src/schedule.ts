@@ -29,13 +29,16 @@ export class Schedule {
    * An attempt failed: the next one follows the back-off, or at once if another way is known to work.
    *
    * @param rarely more milliseconds to wait, because nobody looks
+   * @returns how long it waits, milliseconds
    */
-  retry(retryAfter: number | undefined, rarely: number): void {
+  retry(retryAfter: number | undefined, rarely: number): number {
     const now = this.#time.now();
     const delay = this.backoff.next(retryAfter);
+    const milliseconds = delay + rarely;
     this.#failedAt = now;
     this.#notBefore = retryAfter ? now + delay : -Infinity;
-    this.wait(delay + rarely);
+    this.wait(milliseconds);
+    return milliseconds;
   }
 
   /** Something suggests that an attempt may work now. It comes at once, but not against the server's wish. */

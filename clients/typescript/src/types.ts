@@ -1,3 +1,4 @@
+import type { SSEClient } from "./client.ts";
 import type { Clock, Page } from "./environment.ts";
 import type { SSEError } from "./errors.ts";
 
@@ -31,7 +32,39 @@ export interface SSEEvent<T = unknown> {
   readonly text: string;
   /** The last event id: opaque, and what a later client can resume from. */
   readonly id: string;
+  /**
+   * With the option `origin`: whether a publish of this origin caused it. A promise where a publish is under way whose ids are
+   * not known yet: `if (await event.own) return;` drops the echo in either case.
+   */
+  readonly own?: boolean | Promise<boolean>;
 }
+
+/** Knows whose events are whose: `Origin` of `watertight/publish` is one. */
+export interface EventOrigin {
+  /** Whether it caused the event with this id; a promise where that is not known yet. */
+  owns(id: string): boolean | Promise<boolean>;
+}
+
+/**
+ * What the option `debug` is told. `client` can be asked for the rest: `status`, `lastEventId`, `options`.
+ *
+ * | type | |
+ * |---|---|
+ * | `status` | another status |
+ * | `attempt` | a request begins; `cursor` is the id to resume after, `refresh` says that the last answer was 401 |
+ * | `wait` | the next attempt begins in so many milliseconds, unless something hastens it |
+ * | `event` | an event was delivered, gaps and closing events included |
+ * | `destroyed` | the last record of a client |
+ */
+export type DebugRecord = { readonly client: SSEClient<any> } & DebugDetails;
+
+/** A {@link DebugRecord} without its client. */
+export type DebugDetails =
+  | { readonly type: "status"; readonly status: ConnectionStatus }
+  | { readonly type: "attempt"; readonly way: "stream" | "poll"; readonly cursor: string; readonly refresh: boolean }
+  | { readonly type: "wait"; readonly milliseconds: number }
+  | { readonly type: "event"; readonly event: string; readonly id: string; readonly text: string }
+  | { readonly type: "destroyed" };
 
 /** The event types that `on` takes: the declared ones, `gap`, the hub's `error`, and `*` for all. */
 export type EventType<Events extends object> = (keyof Events & string) | "gap" | "error" | "*";
@@ -188,6 +221,11 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   onError?: ((error: SSEError) => void) | undefined;
   /** Told of every comment in the stream, heartbeats included (their text is empty). */
   onComment?: ((text: string) => void) | undefined;
+
+  /** Told of everything that happens, in order, as it happens; for `watertight/devtools` and the like. */
+  debug?: ((record: DebugRecord) => void) | undefined;
+  /** Marks each event as this page's own or not (`event.own`): an `Origin` of `watertight/publish`. */
+  origin?: EventOrigin | undefined;
 
   /** Destroys the client when it is aborted; one that is aborted already never connects. */
   signal?: AbortSignal | undefined;

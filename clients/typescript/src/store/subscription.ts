@@ -197,9 +197,10 @@ export class Subscription implements Member {
   }
 }
 
-function parsed({ type, text, id }: SSEEvent, parser: DataParser): SSEEvent {
+function parsed(event: SSEEvent, parser: DataParser): SSEEvent {
+  const { type, text, id } = event;
   try {
-    return readEvent(type, text, id, parser);
+    return { ...event, data: readEvent(type, text, id, parser).data };
   } catch (cause) {
     throw failureOf("parse", cause);
   }

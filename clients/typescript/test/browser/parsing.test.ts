@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { broken } from "../kit/answers.ts";
 import { startScripted } from "../kit/remote.ts";
 import { connect } from "../kit/watch.ts";
-import { bytesOf, meaning, ROWS, type Row } from "../kit/wire.ts";
+import { join, ROWS } from "../kit/wire.ts";
 
 type Told = [type: string, data: string, id: string];
 
@@ -37,19 +37,19 @@ async function ours(url: string, count = Infinity): Promise<Told[]> {
   return watched.events.map(({ type, text, id }) => [type, text, id]);
 }
 
-/** The pieces in which a wire is sent: whole, and cut in the middle. */
-function pieces(row: Row): { hex: string }[][] {
-  const bytes = bytesOf(row.wire);
-  const middle = bytes.length >> 1;
-  return [[{ hex: hex(bytes) }], [{ hex: hex(bytes.subarray(0, middle)) }, { hex: hex(bytes.subarray(middle)) }]];
-}
+/** What a browser has no limit for, and what is too long to be passed through a script, is left to the tests of the parser. */
+const SHORT_ROWS = ROWS.filter(({ chunks, maxEventBytes }) => maxEventBytes === undefined && join(chunks).length < 20_000)
+  // Chromium takes nothing more from a stream that begins so; the standard knows no exception.
+  .filter(({ name }) => name !== "a mark before a blank line");
 
-describe.each(ROWS.map((row) => ({ ...row, title: `${row.row}: ${row.name}` })))("$title", (row) => {
-  const { events } = meaning(row);
+describe.each(SHORT_ROWS)("$name", ({ chunks, heard: { events } }) => {
   const types = events.map(([type]) => type);
+  const whole = join(chunks);
 
   test("the browser's own EventSource and ours agree, and are right", async () => {
-    for (const body of pieces(row)) {
+    const middle = whole.length >> 1;
+    for (const pieces of [[whole], [whole.subarray(0, middle), whole.subarray(middle)], chunks]) {
+      const body = pieces.map((piece) => ({ hex: hex(piece) }));
       const server = await startScripted({ headers: HEADERS, body });
       expect(await native(server.url, types), "the browser's own").toEqual(events);
       expect(await ours(server.url), "ours").toEqual(events);
@@ -59,7 +59,7 @@ describe.each(ROWS.map((row) => ({ ...row, title: `${row.row}: ${row.name}` })))
   // Where there is an event, it comes without the end of the stream.
   if (events.length === 0) return;
   test("and do so while the stream stays open", async () => {
-    const server = await startScripted({ headers: HEADERS, body: [{ hex: hex(bytesOf(row.wire)) }], then: "hang" });
+    const server = await startScripted({ headers: HEADERS, body: [{ hex: hex(whole) }], then: "hang" });
     expect(await native(server.url, types, events.length), "the browser's own").toEqual(events);
     expect(await ours(server.url, events.length), "ours").toEqual(events);
   });
