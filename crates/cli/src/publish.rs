@@ -3,6 +3,7 @@
 //! Lines go out as they come; while a request is in flight the next ones gather, up to a bound, and then
 //! whoever feeds the pipe waits. Must not know how events are delivered.
 
+mod fit;
 mod lines;
 mod send;
 mod stdin;
@@ -18,6 +19,7 @@ use watertight_client::{Error, Publisher, tls};
 
 use crate::exit;
 
+use fit::{EVENT_BYTES_DEFAULT, EVENT_BYTES_MIN, Fit, Overlong};
 use lines::{LINE_BYTES_MAX, Line, Lines, TooLong, WHOLE_INPUT, describe};
 use send::{Form, Sender, Unsent};
 use stdin::StdinReader;
@@ -57,6 +59,13 @@ pub(crate) struct PublishArgs {
     /// Lines end with CRLF: take the CR away too (an event stream cannot carry a CR; it arrives as a line break)
     #[arg(long)]
     crlf: bool,
+    /// The most bytes of a line that go into one event: the hub's `max_event_bytes`. A longer line is cut, and marked
+    /// where it is cut; a hub that takes less is given less
+    #[arg(long, value_name = "BYTES", default_value_t = EVENT_BYTES_DEFAULT, value_parser = parse_event_bytes)]
+    max_event_bytes: usize,
+    /// Publish a line that is too long in pieces, each an event, instead of cutting it
+    #[arg(long, conflicts_with_all = ["raw", "ndjson"])]
+    split: bool,
     /// Give up when the hub has not answered for this long, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
     give_up_after: Duration,
@@ -68,6 +77,12 @@ pub(crate) struct PublishArgs {
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds would do".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn parse_event_bytes(text: &str) -> Result<usize, String> {
+    let range = EVENT_BYTES_MIN..=LINE_BYTES_MAX;
+    let bytes = text.parse().ok().filter(|bytes| range.contains(bytes));
+    bytes.ok_or_else(|| format!("a number from {EVENT_BYTES_MIN} to {LINE_BYTES_MAX} would do"))
 }
 
 /// Publishes standard input until its end, SIGINT or SIGTERM; what was read by then is still sent.
@@ -107,15 +122,21 @@ async fn publish(
     mut signals: Signals,
 ) -> ExitCode {
     let stop = input.stop_handle();
-    let PublishArgs { session, ndjson, raw, event_type, ttl, crlf, quiet, .. } = args;
-    let form = if ndjson { Form::Ndjson } else { Form::Text { event_type, ttl } };
+    let PublishArgs { session, ndjson, raw, event_type, ttl, crlf, max_event_bytes, split, quiet, .. } = args;
+    let fit = match (ndjson || raw, split) {
+        // Half of a JSON text is none, and whoever says that all is one event means it.
+        (true, _) => Fit { bytes_max: LINE_BYTES_MAX, overlong: Overlong::Refuse },
+        (false, true) => Fit { bytes_max: max_event_bytes, overlong: Overlong::Split },
+        (false, false) => Fit { bytes_max: max_event_bytes, overlong: Overlong::Cut },
+    };
+    let form = if ndjson { Form::Ndjson } else { Form::Text { event_type, ttl, fit } };
     let mut sender = Sender::new(publisher, session, form, quiet);
     let result = {
         let pumping = async {
             if raw {
                 pump_raw(&mut input, &mut sender).await
             } else {
-                pump(&mut input, &mut sender, crlf).await
+                pump(&mut input, &mut sender, Lines::new(crlf, fit)).await
             }
         };
         let mut pumping = pin!(pumping);
@@ -143,8 +164,7 @@ async fn publish(
 }
 
 /// Line by line. While a request is in flight, input gathers, and goes out together if it can.
-async fn pump(input: &mut StdinReader, sender: &mut Sender, crlf: bool) -> Result<(), String> {
-    let mut lines = Lines::new(crlf);
+async fn pump(input: &mut StdinReader, sender: &mut Sender, mut lines: Lines) -> Result<(), String> {
     let mut ready = Vec::new();
     while let Some(read) = input.read().await {
         let mut next = Some(read);
@@ -173,7 +193,7 @@ async fn pump_raw(input: &mut StdinReader, sender: &mut Sender) -> Result<(), St
             return Err(format!("the input is longer than {LINE_BYTES_MAX} bytes"));
         }
     }
-    send(sender, vec![Line { number: WHOLE_INPUT, bytes: whole }]).await
+    send(sender, vec![Line { number: WHOLE_INPUT, bytes: whole, dropped: 0, goes_on: false }]).await
 }
 
 async fn send(sender: &mut Sender, lines: Vec<Line>) -> Result<(), String> {

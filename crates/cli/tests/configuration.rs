@@ -16,7 +16,8 @@ fn wrong_flags_are_refused_with_the_key_the_value_and_what_would_do() {
         ("--heartbeat-interval", "1 fortnight", "heartbeat_interval", "\"30s\""),
         ("--max-event-bytes", "1ZB", "max_event_bytes", "KiB"),
         ("--write-deadline", "5", "heartbeat_interval", "change"),
-        ("--memory-warning-threshold-mb", "2000", "memory_critical_threshold_mb", "change"),
+        // The default of the critical threshold is 75 % of the machine's memory.
+        ("--memory-warning-threshold-mb", "1048576", "memory_critical_threshold_mb", "lower"),
         ("--listen", "0.0.0.0:0", "insecure_open", "loopback"),
         ("--listen", "localhost", "listen", "ADDRESS:PORT"),
         ("--cors-origins", "*,https://a.example", "cors_origins", "alone"),
@@ -90,10 +91,37 @@ fn check_says_what_holds_and_refuses_what_serve_would_refuse() {
 }
 
 #[test]
+fn the_thresholds_in_force_are_said_at_start_and_are_half_and_three_quarters_of_the_memory() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let stats = hub.stats();
+    let [warning, critical] = ["budget.warningBytes", "budget.criticalBytes"].map(|path| stats.number(path));
+    assert!((critical * 2 / 3).abs_diff(warning) < 2, "{warning} and {critical}");
+    let log = hub.log();
+    let line = log.lines().find(|line| line.contains("memory thresholds")).expect("a line about them");
+    for part in [format!("warning_mb={}", warning >> 20), format!("critical_mb={}", critical >> 20)] {
+        assert!(line.contains(&part), "{part}: {line}");
+    }
+    let given = HubProcess::builder(WATERTIGHT).flag("--memory-critical-threshold-mb", 90).start();
+    assert_eq!(given.stats().number("budget.criticalBytes"), 90 << 20);
+    assert_eq!(given.stats().number("budget.warningBytes"), 60 << 20, "in the same proportion");
+}
+
+#[test]
 fn an_address_that_is_taken_is_named_and_ends_it() {
     let hub = HubProcess::start(WATERTIGHT);
     let builder = HubProcess::builder(WATERTIGHT).arg(format!("--listen={}", hub.address()));
     let (status, said) = builder.run_to_end();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains(&hub.address().to_string()) && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn a_pod_beside_a_service_called_watertight_starts() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .env("WATERTIGHT_SERVICE_HOST", "10.0.0.1")
+        .env("WATERTIGHT_SERVICE_PORT_HTTP", "8080")
+        .env("WATERTIGHT_PORT", "tcp://10.0.0.1:8080")
+        .env("WATERTIGHT_PORT_8080_TCP_ADDR", "10.0.0.1")
+        .start();
+    hub.get("/health/ready").expect(200);
 }

@@ -188,6 +188,67 @@ fn raw_input_is_one_event_and_ndjson_is_as_it_stands() {
 }
 
 #[test]
+fn a_line_too_long_for_one_event_is_cut_and_marked_and_what_follows_is_published() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let mut stream = hub.subscribe("demo");
+    let pipe = format!(
+        "(echo a; head -c 300000 /dev/zero | tr '\\0' x; echo; echo b) | '{WATERTIGHT}' publish demo --url {}",
+        hub.url("")
+    );
+    let mut publishing = Program::start("bash", ["-o", "pipefail", "-c", &pipe]);
+    publishing.finish(PATIENCE);
+    let [a, long, b] = [(); 3].map(|()| stream.next_event().data);
+    assert_eq!((a.as_str(), b.as_str()), ("a", "b"));
+    assert_eq!(long.len(), 262_144, "as much as one event may have");
+    assert!(long.starts_with("xxx") && long.ends_with("x… [cut: 300000 bytes]"), "{}", &long[262_000..]);
+    let said = publishing.errors();
+    assert!(said.contains("line 2 is longer than the 262144 bytes") && said.contains("--split"), "{said}");
+}
+
+#[test]
+fn a_line_too_long_for_one_event_is_split_if_asked_and_none_of_it_is_lost() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let mut stream = hub.subscribe("demo");
+    let long = "ü€".repeat(130_000);
+    let mut publishing = watertight(&["publish", "demo", "--url", &hub.url(""), "--split"]);
+    publishing.input(format!("a\n{long}\nb\n"));
+    publishing.close_input();
+    publishing.finish(PATIENCE);
+    assert_eq!(stream.next_event().data, "a");
+    let pieces = [(); 3].map(|()| stream.next_event().data);
+    assert_eq!(pieces.concat(), long);
+    assert_eq!(stream.next_event().data, "b");
+    assert!(publishing.errors().contains("split into several events"), "{}", publishing.errors());
+}
+
+#[test]
+fn a_hub_that_takes_less_than_usual_is_given_less() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--max-event-bytes", 1000).start();
+    for (session, option) in [("cut", None), ("split", Some("--split"))] {
+        let mut stream = hub.subscribe(session);
+        let long = "x".repeat(3000);
+        let url = hub.url("");
+        let mut arguments = vec!["publish", session, "--url", &url];
+        arguments.extend(option);
+        let mut publishing = watertight(&arguments);
+        publishing.input(format!("a\n{long}\nb\n"));
+        publishing.close_input();
+        publishing.finish(PATIENCE);
+        assert_eq!(stream.next_event().data, "a");
+        let mut pieces = vec![stream.next_event().data];
+        while option.is_some() && pieces.concat().len() < long.len() {
+            pieces.push(stream.next_event().data);
+        }
+        if option.is_some() {
+            assert_eq!(pieces.concat(), long);
+        } else {
+            assert!(pieces[0].ends_with("… [cut: 3000 bytes]") && pieces[0].len() > 500, "{}", pieces[0]);
+        }
+        assert_eq!(stream.next_event().data, "b");
+    }
+}
+
+#[test]
 fn lines_go_out_as_they_come() {
     let hub = hub();
     let mut stream = hub.subscribe("demo");

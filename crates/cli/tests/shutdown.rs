@@ -153,6 +153,38 @@ fn newcomers_are_refused_while_the_hub_stops() {
 }
 
 #[test]
+fn a_hub_told_to_stop_is_not_ready_but_serves_on_until_the_delay_is_over() {
+    const DELAY: Duration = Duration::from_secs(3);
+    let mut hub = HubProcess::builder(WATERTIGHT).flag("--shutdown-delay", DELAY.as_secs()).start();
+    let mut stream = hub.subscribe("demo");
+    hub.signal(Signal::TERM);
+    let (status, took) = timed(|| {
+        eventually!(hub.get("/health/ready").status == 503);
+        hub.get("/health/ready").expect_problem(503, "SHUTTING_DOWN");
+        hub.get("/health/live").expect(200);
+        hub.publish_text("demo", "meanwhile");
+        assert_eq!(stream.next_event().data, "meanwhile");
+        let mut newcomer = hub.subscribe_with("demo", "replay=all", &[]);
+        assert_eq!(newcomer.next_event().data, "meanwhile", "whom a balancer still sends is served");
+        stream.expect_closing_event("SHUTTING_DOWN");
+        newcomer.expect_closing_event("SHUTTING_DOWN");
+        hub.wait(PATIENCE)
+    });
+    assert!(status.success(), "{status}");
+    assert!(took >= DELAY - Duration::from_millis(100), "{took:?}");
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_delay() {
+    let mut hub = HubProcess::builder(WATERTIGHT).flag("--shutdown-delay", 60).start();
+    hub.signal(Signal::INT);
+    eventually!(hub.get("/health/ready").status == 503);
+    hub.signal(Signal::INT);
+    let (status, took) = timed(|| hub.wait(PATIENCE));
+    assert!(status.success() && took < Duration::from_secs(3), "{status} after {took:?}");
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_the_grace() {
     let mut hub = HubProcess::builder(WATERTIGHT)
         .flag("--shutdown-grace", 30)

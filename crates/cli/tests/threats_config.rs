@@ -85,7 +85,7 @@ fn threat_39_settings_that_contradict_each_other_are_refused() {
         ("listen = '0.0.0.0:0'", &["listen", "insecure_open", "127.0.0.1"]),
         ("heartbeat_interval = '40s'", &["heartbeat_interval", "must be below write_deadline = \"30s\""]),
         (
-            "memory_warning_threshold_mb = 2000",
+            "memory_warning_threshold_mb = 2000\nmemory_critical_threshold_mb = 1000",
             &["memory_warning_threshold_mb", "memory_critical_threshold_mb"],
         ),
         ("max_event_bytes = '16MiB'", &["max_event_bytes", "max_history_bytes_per_session"]),

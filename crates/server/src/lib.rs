@@ -12,10 +12,12 @@
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
 //! | `middleware` | what every request passes: limits on targets, CORS, security headers |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
+//! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
 
 pub mod config;
 mod dropped_lines;
+mod memory;
 pub mod metrics;
 mod middleware;
 pub mod problem;
@@ -27,6 +29,7 @@ pub mod state;
 mod tls;
 
 pub use self::dropped_lines::DroppedLines;
+pub use self::memory::DoesNotFit;
 pub use self::router::{admin_router, public_router, router};
 pub use self::run::{Listening, RunError, run};
 pub use self::state::App;

@@ -2,6 +2,7 @@
 //! labels are kinds, owners and reasons of our own, so the number of series never changes.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus_client::collector::Collector;
@@ -14,6 +15,7 @@ use watertight::{Gate, Hub};
 use watertight_core::{Kind, Owner};
 
 use crate::dropped_lines::DroppedLines;
+use crate::tls::Certificates;
 
 /// Renders the hub's figures.
 #[derive(Debug)]
@@ -24,17 +26,24 @@ struct HubCollector {
     hub: Hub,
     gate: Gate,
     dropped_lines: DroppedLines,
+    /// `None`: the hub speaks no TLS.
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Metrics {
-    /// The figures of this hub, this gate and the log.
-    #[must_use]
-    pub fn new(hub: &Hub, gate: &Gate, dropped_lines: DroppedLines) -> Metrics {
+    /// The figures of this hub, this gate, the log and the certificate.
+    pub(crate) fn new(
+        hub: &Hub,
+        gate: &Gate,
+        dropped_lines: DroppedLines,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Metrics {
         let mut registry = Registry::with_prefix("watertight");
         registry.register_collector(Box::new(HubCollector {
             hub: hub.clone(),
             gate: gate.clone(),
             dropped_lines,
+            certificates,
         }));
         Metrics(registry)
     }
@@ -54,6 +63,7 @@ impl Collector for HubCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.counters(&mut encoder)?;
         self.gauges(&mut encoder)?;
+        self.certificate(&mut encoder)?;
         self.ledger(&mut encoder)
     }
 }
@@ -103,6 +113,23 @@ impl HubCollector {
             ConstGauge::new(bytes).encode(family.encode_family(&[("owner", owner.name())])?)?;
         }
         Ok(())
+    }
+
+    /// Nothing on a hub without TLS.
+    fn certificate(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(certificates) = &self.certificates else { return Ok(()) };
+        let metric = ConstGauge::new(certificates.expires());
+        let name = "tls_certificate_expiry_timestamp_seconds";
+        let help = "When the certificate in use runs out, seconds since the Unix epoch";
+        metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        counter(
+            encoder,
+            "tls_certificate_reloads",
+            "Certificates that replaced the one before",
+            certificates.reloads(),
+        )?;
+        let help = "New certificates that were refused because they cannot be used";
+        counter(encoder, "tls_certificates_refused", help, certificates.refused())
     }
 
     fn ledger(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -1,6 +1,7 @@
 //! Start, serve, stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use watertight_core::{Kind, Observer};
 
 use crate::config::Config;
 use crate::dropped_lines::DroppedLines;
+use crate::memory::{Available, DoesNotFit, Thresholds};
 use crate::router::{admin_router, is_always_answered, public_router, router};
 use crate::state::App;
-use crate::tls::{self, TlsError};
+use crate::tls::{self, Certificates, TlsError};
 
 /// Connections the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -38,6 +40,9 @@ pub enum RunError {
     /// TLS cannot be spoken.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The settings do not fit the memory there is.
+    #[error(transparent)]
+    Memory(#[from] DoesNotFit),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with {flag}")]
     Listen {
@@ -69,7 +74,7 @@ pub struct Listening {
     pub admin: Option<SocketAddr>,
 }
 
-/// Runs the service until SIGTERM or SIGINT. `started` is told where it listens.
+/// Runs the service until SIGTERM or SIGINT; SIGHUP has it read its certificate again. `started` is told where it listens.
 ///
 /// # Errors
 /// When it cannot start; once it serves, it ends by a signal only.
@@ -81,12 +86,13 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let config = Arc::new(config);
     let files = raise_file_limit();
-    let hub = Hub::new(hub_config(&config))?;
+    let hub = Hub::new(hub_config(&config, memory_thresholds(&config)?))?;
     hub.budget().observe_by(observe);
-    let tls = match (&config.tls_cert, &config.tls_key) {
-        (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
+    let certificates = match (&config.tls_cert, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(Certificates::open(certificate, key)?),
         _ => None,
     };
+    let tls = certificates.as_ref().map(Certificates::server_config).transpose()?;
     let max_connections = config.max_connections.unwrap_or_else(|| connections_for(files));
     if max_connections as u64 + RESERVED_FILES > files {
         warn!(
@@ -100,11 +106,26 @@ pub async fn run(
     let public = Listener::open(config.listen, "--listen")?;
     let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
-    let app = App::new(hub.clone(), Arc::clone(&config), gate.clone(), dropped_lines);
+    let hangup = signal(SignalKind::hangup()).map_err(|source| system("listen for signals", source))?;
+    let app = App::with_certificates(
+        hub.clone(),
+        Arc::clone(&config),
+        gate.clone(),
+        dropped_lines,
+        certificates.clone(),
+    );
+    if let Some(certificates) = &certificates {
+        tls::warn_if_expired(certificates.expires());
+    }
     let mut keepers = JoinSet::new();
     keepers.spawn(sweep(app.clone()));
     #[cfg(feature = "testing")]
     keepers.spawn(panic_on_request(hub.clone())?);
+    let entry = hub.ledger().open(Kind::Task);
+    keepers.spawn(async move {
+        let _entry = entry;
+        tls::keep_fresh(certificates, hangup).await;
+    });
     let listening = Listening {
         address: public.address,
         is_tls: tls.is_some(),
@@ -126,21 +147,33 @@ pub async fn run(
     }
     info!(address = %listening.address, tls = listening.is_tls, max_connections, "listening");
     started(listening);
-    serve_until_stopped(serves, stop).await;
+    serve_until_stopped(serves, stop, &app).await;
     keepers.shutdown().await;
     info!("stopped");
     Ok(())
 }
 
-/// The first signal stops all listeners gracefully; a second one does not wait.
-async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop) {
+/// The first signal stops all listeners gracefully, after the delay; a second one does not wait.
+async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop, app: &App) {
     let told = CancellationToken::new();
     let tell = told.clone();
+    let delay = app.config.shutdown_delay;
     let signals = async {
         let name = stop.requested().await;
-        info!(signal = name, "stopping; every reader is told");
-        tell.cancel();
-        let name = stop.requested().await;
+        app.drain();
+        let delayed = async {
+            if !delay.is_zero() {
+                info!(signal = name, ?delay, "not ready any more; stopping after the delay");
+                tokio::time::sleep(delay).await;
+            }
+            info!(signal = name, "stopping; every reader is told");
+            tell.cancel();
+            std::future::pending::<()>().await;
+        };
+        let name = tokio::select! {
+            name = stop.requested() => name,
+            () = delayed => return,
+        };
         warn!(signal = name, "stopping at once");
     };
     let serving = serves
@@ -244,8 +277,28 @@ fn bytes(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+/// The thresholds in force, said in the log.
+fn memory_thresholds(config: &Config) -> Result<Thresholds, DoesNotFit> {
+    const MIB: u64 = 1 << 20;
+    let available = Available::find(Path::new("/"));
+    let thresholds = Thresholds::of(config, available)?;
+    info!(
+        warning_mb = thresholds.warning / MIB,
+        critical_mb = thresholds.critical / MIB,
+        memory_mb = available.bytes / MIB,
+        memory_of = available.source,
+        "memory thresholds"
+    );
+    if thresholds.critical > available.bytes {
+        warn!(
+            "memory_critical_threshold_mb is more than the memory there is: the kernel kills before the hub sheds load"
+        );
+    }
+    Ok(thresholds)
+}
+
 /// The hub's part of the configuration.
-fn hub_config(config: &Config) -> HubConfig {
+fn hub_config(config: &Config, memory: Thresholds) -> HubConfig {
     HubConfig {
         max_queue_size: config.max_queue_size,
         max_history_per_session: config.max_history_per_session,
@@ -254,8 +307,8 @@ fn hub_config(config: &Config) -> HubConfig {
         session_ttl: config.session_ttl,
         cleanup_interval: config.cleanup_interval,
         max_subscriber_idle_time: config.max_subscriber_idle_time,
-        memory_warning_bytes: bytes(config.memory_warning_bytes()),
-        memory_critical_bytes: bytes(config.memory_critical_bytes()),
+        memory_warning_bytes: bytes(memory.warning),
+        memory_critical_bytes: bytes(memory.critical),
         max_event_bytes: config.max_event_bytes,
         max_sessions: config.max_sessions,
         max_session_name_bytes: config.max_session_name_bytes,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::Metrics;
 use crate::publishing::idempotency::IdempotencyKeys;
+use crate::tls::Certificates;
 
 /// What all requests share. Cloning shares it.
 #[derive(Clone)]
@@ -18,21 +20,44 @@ pub struct App {
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) dropped_lines: DroppedLines,
+    /// Cancelled when the service is about to stop: still serving, no longer ready.
+    draining: CancellationToken,
 }
 
 impl App {
     /// The service's state around a hub.
     #[must_use]
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
+        App::with_certificates(hub, config, gate, dropped_lines, None)
+    }
+
+    /// The same, for a hub that speaks TLS: figures tell how long its certificate lasts.
+    pub(crate) fn with_certificates(
+        hub: Hub,
+        config: Arc<Config>,
+        gate: Gate,
+        dropped_lines: DroppedLines,
+        certificates: Option<Arc<Certificates>>,
+    ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
-        let metrics = Arc::new(Metrics::new(&hub, &gate, dropped_lines.clone()));
-        App { hub, config, gate, keys, metrics, dropped_lines }
+        let metrics = Arc::new(Metrics::new(&hub, &gate, dropped_lines.clone(), certificates));
+        App { hub, config, gate, keys, metrics, dropped_lines, draining: CancellationToken::new() }
     }
 
     /// The hub.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// From now on `/health/ready` answers 503, while everything else goes on as before.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Whether newcomers are asked to go elsewhere: the service stops, or is about to.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled() || self.hub.is_stopping()
     }
 
     /// Idempotency keys, for their regular sweep.

@@ -1,11 +1,24 @@
-//! TLS from PEM files: the operator's certificate and key, `h2` and `http/1.1` by ALPN.
+//! TLS from PEM files: the operator's certificate and key, `h2` and `http/1.1` by ALPN. The files can be read again
+//! while the hub runs; who decides when stands in `reload`.
+
+mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::RwLock;
 use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use x509_parser::parse_x509_certificate;
+
+pub(crate) use self::reload::{keep_fresh, warn_if_expired};
 
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -25,22 +38,113 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
-/// Loads what the server needs to speak TLS.
-pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+/// The certificate that new connections are shown. It can be replaced while the hub runs: connections there are keep
+/// theirs.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: RwLock<Held>,
+    /// How often a certificate replaced the one before.
+    reloads: AtomicU64,
+    /// How often the files held none that could be used.
+    refused: AtomicU64,
+}
+
+/// A certificate as it was read.
+#[derive(Debug)]
+struct Held {
+    key: Arc<CertifiedKey>,
+    /// When the first certificate of the chain runs out, seconds since the Unix epoch.
+    expires: i64,
+}
+
+impl Certificates {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub(crate) fn open(certificate: &Path, key: &Path) -> Result<Arc<Certificates>, TlsError> {
+        let held = read(certificate, key)?;
+        Ok(Arc::new(Certificates {
+            certificate: certificate.into(),
+            key: key.into(),
+            current: RwLock::new(held),
+            reloads: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }))
+    }
+
+    /// Reads the files again. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When they cannot be used; the certificate stays as it was.
+    fn reload(&self) -> Result<(), TlsError> {
+        match read(&self.certificate, &self.key) {
+            Ok(held) => {
+                *self.current.write() = held;
+                self.reloads.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// When the certificate in use runs out, seconds since the Unix epoch: the earliest of its chain.
+    pub(crate) fn expires(&self) -> i64 {
+        self.current.read().expires
+    }
+
+    /// How often the certificate was replaced.
+    pub(crate) fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// How often a new one was refused.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What the server needs to speak TLS with whatever certificate there is at the moment.
+    ///
+    /// # Errors
+    /// When the cryptography does not do the protocol's versions.
+    pub(crate) fn server_config(self: &Arc<Certificates>) -> Result<Arc<ServerConfig>, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.read().key))
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Held, TlsError> {
     let bad = |key, path: &Path, why: String| TlsError::File { key, path: path.into(), why };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| bad("tls_cert", certificate, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(bad("tls_cert", certificate, "no certificate in it".into()));
+    let mut expires = None;
+    for der in &chain {
+        let (_, parsed) = parse_x509_certificate(der)
+            .map_err(|error| bad("tls_cert", certificate, format!("not a certificate: {error}")))?;
+        let end = parsed.validity().not_after.timestamp();
+        expires = Some(expires.map_or(end, |earliest: i64| earliest.min(end)));
     }
+    let Some(expires) = expires else {
+        return Err(bad("tls_cert", certificate, "no certificate in it".into()));
+    };
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|error| bad("tls_key", key, error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    let key = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())?;
+    Ok(Held { key: Arc::new(key), expires })
 }

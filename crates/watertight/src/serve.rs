@@ -65,7 +65,7 @@ pub struct ServeLimits {
     pub head_timeout: Duration,
     /// The TLS handshake.
     pub tls_handshake_timeout: Duration,
-    /// Between two requests of a connection.
+    /// Between two requests of a connection. Longer than any proxy in front keeps an idle connection.
     pub keep_alive_timeout: Duration,
     /// Largest head, bytes; hyper needs 8 KiB at least.
     pub max_head_bytes: usize,
@@ -86,12 +86,12 @@ impl Default for ServeLimits {
             first_byte_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             tls_handshake_timeout: Duration::from_secs(10),
-            keep_alive_timeout: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(125),
             max_head_bytes: 16 * 1024,
             max_headers: 64,
             max_requests_in_flight: 1024,
             max_http2_streams: 128,
-            shutdown_grace: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(8),
         }
     }
 }

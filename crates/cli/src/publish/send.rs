@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use watertight_client::{Error, Publisher};
 
+use super::fit::{Fit, Overlong};
 use super::lines::{Line, describe, text};
 
 /// Events in one request with `--ndjson`.
@@ -18,7 +19,7 @@ pub(super) enum Form {
     /// Events in JSON.
     Ndjson,
     /// The data of events of one type.
-    Text { event_type: Option<String>, ttl: Option<Duration> },
+    Text { event_type: Option<String>, ttl: Option<Duration>, fit: Fit },
 }
 
 /// A line that could not be published, nor any after it.
@@ -52,25 +53,57 @@ impl Sender {
     pub(super) async fn send(&mut self, lines: Vec<Line>) -> Result<(), Unsent> {
         match self.form.clone() {
             Form::Ndjson => self.send_batches(lines).await,
-            Form::Text { event_type, ttl } => self.send_each(lines, event_type.as_deref(), ttl).await,
+            Form::Text { event_type, ttl, .. } => self.send_each(lines, event_type.as_deref(), ttl).await,
         }
     }
 
-    /// One request per line: a request of type text carries one event, as it stands.
+    /// One request per line, or several for one that is split: a request of type text carries one event, as it
+    /// stands. If the hub takes less than was thought, that is remembered.
     async fn send_each(
         &mut self,
         lines: Vec<Line>,
         event_type: Option<&str>,
         ttl: Option<Duration>,
     ) -> Result<(), Unsent> {
-        for Line { number, bytes } in lines {
+        for Line { number, bytes, dropped, goes_on } in lines {
             let (data, replaced) = text(bytes);
             self.warnings.look_at(number, &data, replaced);
-            let sending = self.publisher.publish_text(&self.session, event_type, ttl, data.into());
-            sending.await.map_err(|error| Unsent { number, error })?;
-            self.sent += 1;
+            let mut rest = data.as_str();
+            loop {
+                let (event, left) = self.fit().map_or((rest.into(), ""), |fit| fit.next(rest, dropped));
+                let is_whole = event.len() == data.len() && dropped == 0 && !goes_on;
+                let event = event.into_owned().into();
+                let sending = self.publisher.publish_text(&self.session, event_type, ttl, event);
+                match sending.await {
+                    Ok(_) => {}
+                    Err(error) if is_too_large(&error) && self.lower_fit() => continue,
+                    Err(error) => return Err(Unsent { number, error }),
+                }
+                self.sent += 1;
+                if !is_whole {
+                    self.warnings.did_not_fit(number, self.fit());
+                }
+                rest = left;
+                if rest.is_empty() {
+                    break;
+                }
+            }
         }
         Ok(())
+    }
+
+    fn fit(&self) -> Option<Fit> {
+        match self.form {
+            Form::Ndjson => None,
+            Form::Text { fit, .. } => Some(fit),
+        }
+    }
+
+    fn lower_fit(&mut self) -> bool {
+        match &mut self.form {
+            Form::Ndjson => false,
+            Form::Text { fit, .. } => fit.lower(),
+        }
     }
 
     async fn send_batches(&mut self, lines: Vec<Line>) -> Result<(), Unsent> {
@@ -120,15 +153,34 @@ impl Sender {
     }
 }
 
+/// Whether the hub refuses an event for its length.
+fn is_too_large(error: &Error) -> bool {
+    matches!(error.code(), Some("EVENT_TOO_LARGE" | "BODY_TOO_LARGE"))
+}
+
 /// What a user should know once, not once per line.
 #[derive(Default)]
 struct Warnings {
     quiet: bool,
     replaced: bool,
     carriage_return: bool,
+    too_long: bool,
 }
 
 impl Warnings {
+    fn did_not_fit(&mut self, number: u64, fit: Option<Fit>) {
+        let Some(fit) = fit.filter(|_| !self.quiet && !self.too_long) else { return };
+        self.too_long = true;
+        let became = match fit.overlong {
+            Overlong::Split => "it is split into several events",
+            Overlong::Cut | Overlong::Refuse => "its end is cut off (--split publishes it in pieces)",
+        };
+        let (line, bytes) = (describe(number), fit.bytes_max);
+        eprintln!(
+            "watertight: {line} is longer than the {bytes} bytes of one event: {became}; so are later ones"
+        );
+    }
+
     fn look_at(&mut self, number: u64, data: &str, replaced: bool) {
         if replaced && !std::mem::replace(&mut self.replaced, true) && !self.quiet {
             eprintln!(

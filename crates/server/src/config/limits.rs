@@ -116,13 +116,15 @@ settings! {
 }
 
 "Memory" {
-    /// At how much memory of the process, in MiB, the hub warns.
-    memory_warning_threshold_mb: u64 as Mebibytes = 500,
+    /// At how much memory of the process, in MiB, the hub warns; `auto` is 50 % of what the control group allows, or
+    /// of what the machine has.
+    memory_warning_threshold_mb: Auto<u64> as Or<Mebibytes, AutoWord> = Auto::Auto,
         min 4 => "the process alone takes about as much, and the figure is in MiB",
         max 1_048_576 => "that is more than a TiB: the figure is in MiB";
 
-    /// At how much memory of the process, in MiB, the hub sheds load.
-    memory_critical_threshold_mb: u64 as Mebibytes = 1_000,
+    /// At how much memory of the process, in MiB, the hub sheds load; `auto` is 75 % of what the control group allows,
+    /// or of what the machine has.
+    memory_critical_threshold_mb: Auto<u64> as Or<Mebibytes, AutoWord> = Auto::Auto,
         min 8 => "the process alone takes about as much, and the figure is in MiB",
         max 1_048_576 => "that is more than a TiB: the figure is in MiB";
 }
@@ -182,8 +184,9 @@ settings! {
         min 10 * MILLISECOND => "a handshake takes two ways there and back",
         max 10 * MINUTE => "unfinished handshakes would use up max_connections";
 
-    /// How long a connection may stay idle between two requests.
-    keep_alive_timeout: Duration as Time = Duration::from_secs(60),
+    /// How long a connection may stay idle between two requests. Longer than a proxy keeps it, so that the proxy is
+    /// the side that closes it and no request meets a connection that is being closed.
+    keep_alive_timeout: Duration as Time = Duration::from_secs(125),
         min 10 * MILLISECOND => "no second request would ever come in time",
         max DAY => "idle connections would use up max_connections";
 }
@@ -274,8 +277,15 @@ settings! {
 }
 
 "Running" {
-    /// How long streams and requests have to end at shutdown before they are cut off.
-    shutdown_grace: Duration as Time = Duration::from_secs(10),
+    /// How long the hub goes on as before after SIGTERM or SIGINT, while `/health/ready` says 503, so that load
+    /// balancers stop sending newcomers before the port is closed. 0 closes it at once.
+    shutdown_delay: Duration as Time = Duration::ZERO,
+        min 0 => "it follows the signal",
+        max HOUR => "supervisors kill a process long before";
+
+    /// How long streams and requests have to end at shutdown, after `shutdown_delay`, before they are cut off.
+    /// `docker stop` kills after 10 s.
+    shutdown_grace: Duration as Time = Duration::from_secs(8),
         min 100 * MILLISECOND => "no subscriber could be told",
         max HOUR => "supervisors kill a process long before";
 
@@ -296,18 +306,6 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// The warning threshold in bytes.
-    pub fn memory_warning_bytes(&self) -> u64 {
-        self.memory_warning_threshold_mb.saturating_mul(MIB)
-    }
-
-    /// The critical threshold in bytes.
-    pub fn memory_critical_bytes(&self) -> u64 {
-        self.memory_critical_threshold_mb.saturating_mul(MIB)
-    }
-}
-
 /// How the defaults relate, known when this is compiled.
 const _: () = {
     const D: &Config = &Config::DEFAULT;
@@ -318,16 +316,20 @@ const _: () = {
     assert!(D.write_deadline.as_secs() <= 30, "a reader that stalls is noticed within 30 s");
     assert!(D.heartbeat_interval.as_millis() < D.write_deadline.as_millis());
     assert!(D.write_deadline.as_millis() < D.max_subscriber_idle_time.as_millis());
-    assert!(D.memory_warning_threshold_mb < D.memory_critical_threshold_mb);
     assert!(D.max_event_bytes <= D.max_history_bytes_per_session);
     assert!(D.max_event_bytes <= D.max_body_bytes);
-    assert!((D.max_body_bytes as u64) < D.memory_warning_threshold_mb * MIB);
-    assert!((D.max_history_bytes_per_session as u64) < D.memory_warning_threshold_mb * MIB);
+    // The automatic critical threshold is 75 % of it.
+    const SMALLEST_CONTAINER: u64 = 16 * MIB;
+    assert!((D.max_body_bytes as u64) < SMALLEST_CONTAINER / 4 * 3);
+    assert!((D.max_history_bytes_per_session as u64) < SMALLEST_CONTAINER / 4 * 3);
     // Percent-encoding makes three bytes of one.
     assert!(3 * D.max_session_name_bytes < D.max_uri_bytes, "the longest name fits a path");
     assert!(D.max_uri_bytes < D.max_head_bytes, "a head has room for more than its target");
     assert!(D.long_poll_default_wait.as_millis() <= D.long_poll_max_wait.as_millis());
     assert!(D.long_poll_default_events <= D.long_poll_max_events);
+    // `docker stop` waits 10 s, nginx keeps a connection to the hub for 60 s, load balancers for up to 120 s.
+    assert!(D.shutdown_delay.as_secs() + D.shutdown_grace.as_secs() < 10, "the hub ends before it is killed");
+    assert!(D.keep_alive_timeout.as_secs() > 120, "a proxy closes an idle connection first");
     // nginx (`proxy_read_timeout`) and the common load balancers close what is silent for 60 s.
     assert!(D.heartbeat_interval.as_secs() <= 30, "two heartbeats fit a proxy's patience");
 };

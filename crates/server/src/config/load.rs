@@ -9,6 +9,7 @@ use super::args::ConfigArgs;
 use super::draft::{Draft, SEE_HELP};
 use super::error::{ConfigError, Mistake, Origin, Problem, printable};
 use super::kind::Raw;
+use super::service_links::is_service_link;
 use super::setting::{NAMES, VARIABLE_PREFIX};
 use super::suggest::nearest_key;
 use super::{Loaded, file};
@@ -22,7 +23,7 @@ const NO_SETTINGS: [&str; 4] = [CONFIG_VARIABLE, "WATERTIGHT_LOG", "WATERTIGHT_T
 /// Reads the configuration from its file, the environment and the flags.
 ///
 /// `env` is what `std::env::vars_os()` gives; only names that begin with `WATERTIGHT_` are looked
-/// at. Reads the file and nothing else: whether the address can be bound or the certificate
+/// at, and those of them that Kubernetes sets for a Service are left out. Reads the file and nothing else: whether the address can be bound or the certificate
 /// exists is found out by whoever uses them.
 ///
 /// # Errors
@@ -62,6 +63,9 @@ fn variable(name: &OsStr, value: &OsString, draft: &mut Draft) {
         return offer_texts(at, origin, std::slice::from_ref(value), draft);
     }
     let name = name.to_string_lossy();
+    if is_service_link(name.trim_start_matches(VARIABLE_PREFIX), &value.to_string_lossy()) {
+        return;
+    }
     let advice = match nearest_key(name.trim_start_matches(VARIABLE_PREFIX)) {
         Some(near) => format!("did you mean {VARIABLE_PREFIX}{}?", near.to_ascii_uppercase()),
         None => format!("unset it; {SEE_HELP}"),

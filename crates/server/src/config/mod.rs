@@ -13,7 +13,8 @@
 //! - `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
 //!   `words` and `cross_origin`; `quantity`: numbers with units
-//! - `load`: the sources in order; `file`, `args`: two of them; `draft`: what they are gathered in
+//! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
+//!   `draft`: what they are gathered in
 //! - `error`, `suggest`: what is wrong, and what was meant
 //! - `report`: what `check` prints; `reference`: `docs/configuration.md`
 
@@ -30,6 +31,7 @@ mod quantity;
 mod reference;
 mod relations;
 mod report;
+mod service_links;
 mod setting;
 mod suggest;
 #[cfg(test)]

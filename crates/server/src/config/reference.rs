@@ -23,7 +23,10 @@ Every setting has a default. Values come from four sources, each overriding the 
 The configuration is accepted or refused as a whole. If a key does not exist, a value is out of its bounds or two
 settings contradict each other, the program reports all problems at once, each with its location (`hub.toml:3:18`,
 the variable, the flag) and the valid values, and ends with exit code 64. This applies to all variables that begin
-with `WATERTIGHT_`, except `WATERTIGHT_CONFIG` and `WATERTIGHT_LOG`.
+with `WATERTIGHT_`, except `WATERTIGHT_CONFIG`, `WATERTIGHT_LOG`, `WATERTIGHT_TOKEN` and `WATERTIGHT_URL`, and except
+those that Kubernetes sets for a Service called `watertight`, or `watertight-` and more: `WATERTIGHT_SERVICE_HOST`,
+`WATERTIGHT_SERVICE_PORT` and `WATERTIGHT_SERVICE_PORT_HTTP`, `WATERTIGHT_PORT` with an address such as
+`tcp://10.0.0.1:8080`, `WATERTIGHT_PORT_8080_TCP` and the same with `_PROTO`, `_PORT` or `_ADDR`. Those are ignored.
 `watertight check FILE` prints the resulting settings, key by key.
 
 | kind | written as |

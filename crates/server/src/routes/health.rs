@@ -25,7 +25,7 @@ pub(crate) async fn live(State(app): State<App>) -> Result<Json<Value>, Problem>
 
 /// `GET /health/ready`: newcomers are welcome. Not while draining or above the critical threshold.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    if app.hub.is_stopping() {
+    if app.is_draining() {
         return Err(unavailable("SHUTTING_DOWN", "the hub is draining"));
     }
     if app.hub.budget().rung().is_critical() {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::super::Auto;
 use super::super::error::{Mistake, Problem};
 use super::super::kind::Raw;
 use super::super::limits::{Config, SETTINGS};
@@ -142,7 +143,7 @@ fn every_refusal_of_a_number_gives_the_reason_and_the_range() {
 #[test]
 fn zero_is_refused_wherever_it_is_not_said_to_mean_something() {
     for (at, setting, _) in bounded() {
-        let zero_has_a_meaning = ["event_ttl", "max_age_jitter"].contains(&setting.key);
+        let zero_has_a_meaning = ["event_ttl", "max_age_jitter", "shutdown_delay"].contains(&setting.key);
         let result = load_env(&[(&NAMES[at].variable, "0")]);
         assert_eq!(result.is_ok(), zero_has_a_meaning, "{} = 0", setting.key);
     }
@@ -191,8 +192,8 @@ fn a_hub_nobody_has_configured_has_the_documented_defaults() {
     assert_eq!(config.cleanup_interval, Duration::from_secs(60));
     assert!(config.enable_metrics);
     assert_eq!(config.max_subscriber_idle_time, Duration::from_secs(600));
-    assert_eq!(config.memory_warning_bytes(), 500 << 20);
-    assert_eq!(config.memory_critical_bytes(), 1_000 << 20);
+    assert_eq!(config.memory_warning_threshold_mb, Auto::Auto);
+    assert_eq!(config.memory_critical_threshold_mb, Auto::Auto);
     assert_eq!(config.max_event_bytes, 256 << 10);
     assert_eq!(config.max_history_bytes_per_session, 8 << 20);
     assert_eq!(config.send_buffer_bytes, Some(128 << 10));

@@ -40,9 +40,9 @@ const BROKEN: &[(&str, &str)] = &[
          every page on the web could use a visitor's cookie",
     ),
     (
-        "memory_warning_threshold_mb = 1000",
+        "memory_warning_threshold_mb = 1000\nmemory_critical_threshold_mb = 1000",
         "hub.toml:1:31: memory_warning_threshold_mb = 1000: must be below \
-         memory_critical_threshold_mb = 1000 (built-in default): \
+         memory_critical_threshold_mb = 1000 (hub.toml:2:32): \
          the hub warns before it sheds, and stops shedding between the two",
     ),
     (
@@ -56,14 +56,14 @@ const BROKEN: &[(&str, &str)] = &[
          (built-in default): an event has to fit the request that publishes it",
     ),
     (
-        "max_history_bytes_per_session = \"1000 MiB\"",
+        "max_history_bytes_per_session = \"1000 MiB\"\nmemory_critical_threshold_mb = 1000",
         "hub.toml:1:33: max_history_bytes_per_session = \"1000 MiB\": must be below \
-         memory_critical_threshold_mb = 1000 (built-in default): one session must not make the hub shed",
+         memory_critical_threshold_mb = 1000 (hub.toml:2:32): one session must not make the hub shed",
     ),
     (
-        "max_body_bytes = \"1000 MiB\"",
+        "max_body_bytes = \"1000 MiB\"\nmemory_critical_threshold_mb = 1000",
         "hub.toml:1:18: max_body_bytes = \"1000 MiB\": must be below \
-         memory_critical_threshold_mb = 1000 (built-in default): one request must not make the hub shed",
+         memory_critical_threshold_mb = 1000 (hub.toml:2:32): one request must not make the hub shed",
     ),
     (
         "max_connections = 10\nmax_connections_per_address = 11",

@@ -47,6 +47,27 @@ fn other_peoples_variables_are_none_of_our_business() {
 }
 
 #[test]
+fn variables_that_kubernetes_sets_for_a_service_called_like_the_hub_are_ignored() {
+    let variables = [
+        ("WATERTIGHT_SERVICE_HOST", "10.0.0.1"),
+        ("WATERTIGHT_SERVICE_PORT", "8080"),
+        ("WATERTIGHT_SERVICE_PORT_HTTP_ADMIN", "9090"),
+        ("WATERTIGHT_PORT", "tcp://10.0.0.1:8080"),
+        ("WATERTIGHT_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("WATERTIGHT_PORT_8080_TCP_PROTO", "tcp"),
+        ("WATERTIGHT_PORT_8080_TCP_PORT", "8080"),
+        ("WATERTIGHT_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("WATERTIGHT_PORT_53_UDP", "udp://10.0.0.1:53"),
+        ("WATERTIGHT_ADMIN_SERVICE_HOST", "10.0.0.2"),
+        ("WATERTIGHT_ADMIN_PORT", "tcp://10.0.0.2:9090"),
+        ("WATERTIGHT_ADMIN_PORT_9090_TCP_ADDR", "10.0.0.2"),
+    ];
+    assert_eq!(load_env(&variables).unwrap().config, super::super::Config::default());
+    let error = load_env(&[("WATERTIGHT_PORT", "8080")]).unwrap_err();
+    assert_eq!(error.problems()[0].mistake, Mistake::UnknownKey, "a port that somebody wrote: {error}");
+}
+
+#[test]
 fn a_variable_with_our_prefix_that_is_no_setting_is_refused() {
     let error = load_env(&[("WATERTIGHT_LISTN", "s3cret"), ("WATERTIGHT_", "1")]).unwrap_err();
     assert_eq!(
