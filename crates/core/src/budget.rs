@@ -21,7 +21,7 @@ pub enum Owner {
     Sessions,
     /// Request heads and bodies in flight, and answers being built.
     Requests,
-    /// Caches: idempotency keys.
+    /// Caches: idempotency keys, and tombstones of sessions.
     Caches,
 }
 

@@ -15,6 +15,7 @@
 //! | [`gap`] | [`Gap`]: what a subscriber missed, and why |
 //! | [`gate`] | [`PublishGate`]: nothing is published once the hub has looked for the last time |
 //! | [`session`] | [`Session`]: a named log and who reads it |
+//! | [`tombstones`] | [`Tombstones`]: that a session was forgotten after its end |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
 //! | [`mailbox`] | the steps of publisher and pump at their shared edge, in the order that matters |
@@ -41,6 +42,7 @@ pub mod session;
 pub mod sync;
 pub mod table;
 pub mod time;
+pub mod tombstones;
 pub mod wheel;
 
 pub use budget::{Budget, Exhausted, Ladder, Observer, Owner, Permit, Rung};
@@ -51,10 +53,11 @@ pub use gate::PublishGate;
 pub use id::{Epoch, Position};
 pub use ledger::{Entry, Kind, Ledger};
 pub use life::{Access, CloseReason, ConnectionState, Delivery, Due, End, Finish, Life, Policy};
-pub use log::{Cursor, EventCount, Log, LogLimits, Piece, Resume};
+pub use log::{Cursor, EventCount, Expiry, Log, LogLimits, LogState, Piece, Resume, SessionEnd};
 pub use name::{InvalidSessionName, SessionName};
 pub use registry::{Registry, RegistryError};
 pub use session::{Session, TaskSubscriber};
 pub use table::Table;
 pub use time::Tick;
+pub use tombstones::Tombstones;
 pub use wheel::Wheel;

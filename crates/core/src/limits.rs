@@ -24,6 +24,13 @@ pub const RING_ENTRY_BYTES: usize = 32;
 /// registry.
 pub const SESSION_OVERHEAD_BYTES: usize = 544;
 
+/// Tombstones at most. Each is for a session that was ended; beyond this the oldest go, and whoever comes back to one
+/// of those is told of a new epoch.
+pub const TOMBSTONES_MAX: usize = 100_000;
+
+/// What a tombstone costs, bytes.
+pub const TOMBSTONE_BYTES: usize = 128;
+
 /// What a subscriber costs: its record in a shard, its timer, its membership.
 pub const SUBSCRIBER_OVERHEAD_BYTES: usize = 384;
 

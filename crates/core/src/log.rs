@@ -8,6 +8,7 @@
 //! still held.
 
 mod count;
+mod end;
 mod gone;
 mod read;
 mod release;
@@ -23,6 +24,10 @@ use crate::time::Tick;
 
 use self::count::Counted;
 pub use self::count::EventCount;
+#[cfg(test)]
+pub(crate) use self::end::END_BYTES;
+use self::end::Ended;
+pub use self::end::{Expiry, LogState, SessionEnd};
 use self::gone::Gone;
 pub use self::read::ReadLimit;
 pub use self::release::Freed;
@@ -49,9 +54,9 @@ impl LogLimits {
 pub enum Resume {
     /// Only what is published from now on.
     Live,
-    /// All history there is for newcomers.
+    /// All events since the log began; what newcomers are not given of them is a gap.
     All,
-    /// The last `n` events of the history.
+    /// The last `n` events, likewise.
     Last(u64),
     /// Everything after this position.
     After(Position),
@@ -83,13 +88,13 @@ pub enum Piece {
 struct Kept {
     /// `None` once it expired in the middle of the ring: its bytes are free, its number is not.
     frame: Option<Frame>,
-    expires: Tick,
+    expires: Expiry,
 }
 
 impl Kept {
     /// The event, for a reader that replays.
     fn unexpired(&self, now: Tick) -> Option<&Frame> {
-        self.frame.as_ref().filter(|_| now < self.expires)
+        self.frame.as_ref().filter(|_| now < self.expires.at())
     }
 }
 
@@ -109,7 +114,8 @@ pub struct Log {
     events: usize,
     /// No event expires before this: spares the walk.
     earliest_expiry: Tick,
-    ended: bool,
+    /// Set once it takes no more events.
+    ended: Option<Box<Ended>>,
     counted: Counted,
 }
 
@@ -126,12 +132,12 @@ impl Log {
             bytes: 0,
             events: 0,
             earliest_expiry: Tick::NEVER,
-            ended: false,
+            ended: None,
             counted: Counted::default(),
         }
     }
 
-    /// The same log, with its events counted in `count` as long as it is there and has not ended.
+    /// The same log, with its events counted in `count` as long as it is there and is not retired.
     #[must_use]
     pub fn counted_in(mut self, count: Arc<EventCount>) -> Log {
         self.counted = Counted::among(count);
@@ -168,19 +174,6 @@ impl Log {
         self.bytes
     }
 
-    /// Whether the session ended; an ended log takes no more events.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Ends the log for good: from now on nothing is appended or let go, what is there can still be read.
-    /// Returns how many events it held; 0 if it had ended before.
-    pub fn end(&mut self) -> usize {
-        self.counted.set(0);
-        if std::mem::replace(&mut self.ended, true) { 0 } else { self.events }
-    }
-
     /// The position of event `sequence`.
     #[must_use]
     pub fn position(&self, sequence: u64) -> Position {
@@ -189,19 +182,20 @@ impl Log {
 
     /// Appends an event that expires at `expires`, and lets the oldest go until count and bytes are within
     /// bounds again. Returns what was let go.
-    pub fn append(&mut self, frame: Frame, expires: Tick) -> Freed {
+    pub fn append(&mut self, frame: Frame, expires: impl Into<Expiry>) -> Freed {
         self.append_all([(frame, expires)])
     }
 
     /// Appends events one after the other: whoever reads the log sees all of them or none.
-    pub fn append_all(&mut self, events: impl IntoIterator<Item = (Frame, Tick)>) -> Freed {
-        debug_assert!(!self.ended, "an ended log takes no events");
+    pub fn append_all<E: Into<Expiry>>(&mut self, events: impl IntoIterator<Item = (Frame, E)>) -> Freed {
+        debug_assert!(!self.ended(), "an ended log takes no events");
         let mut freed = Freed::default();
         for (frame, expires) in events {
             debug_assert!(self.next() <= SEQUENCE_MAX, "2^53 events in one life of a log");
             self.bytes += cost(&frame);
             self.events += 1;
-            self.earliest_expiry = self.earliest_expiry.min(expires);
+            let expires = expires.into();
+            self.earliest_expiry = self.earliest_expiry.min(expires.at());
             self.kept.push_back(Kept { frame: Some(frame), expires });
             while self.kept.len() > self.limits.capacity().max(1)
                 || (self.bytes > self.limits.max_bytes && self.events > 1)

@@ -126,7 +126,7 @@ impl Registry {
         Ok(session)
     }
 
-    /// Takes `session` out, whoever reads it; it is ended under its log's lock first, so that nothing is
+    /// Takes `session` out, whoever reads it; it is retired under its log's lock first, so that nothing is
     /// published into it afterwards. Returns how many events it held; `None`: it was out already.
     pub fn remove(&self, session: &Arc<Session>) -> Option<usize> {
         let hash = self.hasher.hash_one(session.name().as_str());
@@ -134,14 +134,14 @@ impl Registry {
         if !stripe.holds(hash, session) {
             return None;
         }
-        let events = session.with_log(crate::log::Log::end);
+        let events = session.with_log(crate::log::Log::retire);
         stripe.take(hash, session);
         self.count.fetch_sub(1, Ordering::Relaxed);
         Some(events)
     }
 
     /// Looks at up to [`CLEANUP_SLICE`] sessions from `at` on. `idle` says whether a session that has no
-    /// subscribers may go; those are ended and taken out. `visit` sees each that stays.
+    /// subscribers may go; those are retired and taken out. `visit` sees each that stays.
     pub fn slice(
         &self,
         at: ScanPoint,
@@ -158,7 +158,7 @@ impl Registry {
             for key in at.key..end {
                 let Some(session) = stripe.session(key).map(Arc::clone) else { continue };
                 if session.subscribers() == 0 && idle(&session) {
-                    swept.events += session.with_log(crate::log::Log::end);
+                    swept.events += session.with_log(crate::log::Log::retire);
                     let hash = self.hasher.hash_one(session.name().as_str());
                     stripe.take(hash, &session);
                     gone.push(session);

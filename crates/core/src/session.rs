@@ -292,8 +292,9 @@ impl Session {
         self.subscribers.load(Ordering::SeqCst)
     }
 
-    /// Counts a subscriber in. Only under the registry's lock, so that no session is removed under it.
-    pub(crate) fn join(&self) {
+    /// Counts a subscriber in. Only under the registry's lock, so that no session is removed under it; or where no
+    /// registry knows the session.
+    pub fn join(&self) {
         self.subscribers.fetch_add(1, Ordering::SeqCst);
     }
 

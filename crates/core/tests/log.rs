@@ -2,8 +2,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use watertight_core::log::{Freed, cost};
-use watertight_core::{Cursor, Epoch, Gap, GapReason, Log, LogLimits, Position, Resume, Tick};
+use watertight_core::{
+    Cursor, Epoch, Expiry, Gap, GapReason, Log, LogLimits, LogState, Position, Resume, SessionEnd, Tick,
+};
 
 use crate::support::{AMPLE, Told, append, append_until, epoch, frame_with, limits, log_of, read, read_all};
 
@@ -47,12 +51,41 @@ fn whoever_comes_back_in_time_gets_what_it_missed_and_nothing_else() {
 fn a_newcomer_can_replay_as_far_back_as_the_history_and_no_further() {
     let log = log_of(20, limits(10, 4));
     assert_eq!(told(&log, Resume::Live), []);
-    assert_eq!(told(&log, Resume::All), events(17..=20));
     assert_eq!(told(&log, Resume::Last(2)), events(19..=20));
-    assert_eq!(told(&log, Resume::Last(u64::MAX)), events(17..=20));
+    assert_eq!(told(&log, Resume::Last(4)), events(17..=20));
     let mut expected = vec![Told::Gap(gap(&log, 13, 16, GapReason::Evicted))];
     expected.extend(events(17..=20));
     assert_eq!(told(&log, Resume::After(log.position(12))), expected);
+}
+
+#[test]
+fn whoever_asks_for_history_is_told_what_is_gone_of_it_with_an_id_or_without() {
+    let mut log = log_of(700, limits(1000, 500));
+    let mut expected = vec![Told::Gap(gap(&log, 1, 200, GapReason::Evicted))];
+    expected.extend(events(201..=700));
+    for resume in [Resume::All, Resume::Last(700), Resume::Last(u64::MAX), Resume::After(log.position(0))] {
+        assert_eq!(told(&log, resume), expected, "{resume:?}");
+    }
+    expected[0] = Told::Gap(gap(&log, 200, 200, GapReason::Evicted));
+    assert_eq!(told(&log, Resume::Last(501)), expected, "the number that it asked for, and no more");
+    assert_eq!(told(&log, Resume::Last(500)), events(201..=700));
+    log.shed_before(701);
+    let all_gone = [Told::Gap(gap(&log, 1, 700, GapReason::Evicted))];
+    assert_eq!(told(&log, Resume::All), all_gone);
+    assert_eq!(told(&log_of(0, limits(10, 10)), Resume::All), [], "nothing was published");
+}
+
+#[test]
+fn what_a_newcomer_can_replay_comes_after_the_position_that_is_told_and_without_a_gap() {
+    let mut log = log_of(700, limits(1000, 500));
+    let (events, before) = log.replayable(NOW);
+    assert_eq!((log.events(), events, before), (700, 500, log.position(200)));
+    assert_eq!(told(&log, Resume::After(before)).len(), 500);
+    append_until(&mut log, Tick(500));
+    append(&mut log);
+    let (events, before) = log.replayable(NOW);
+    assert_eq!((events, before), (499, log.position(202)), "an expired one counts for nobody");
+    assert_eq!(log_of(0, limits(10, 10)).replayable(NOW), (0, log.position(0)));
 }
 
 #[test]
@@ -202,7 +235,7 @@ fn under_memory_pressure_a_newcomer_gets_live_events_only_and_a_gap_for_what_it_
     let pressed = |resume| log.locate(resume, false, NOW);
     let live = Cursor { next: 7, live: true };
     assert_eq!(pressed(Resume::Live), (live, Vec::new()));
-    assert_eq!(pressed(Resume::All), (live, vec![gap(&log, 3, 6, GapReason::Evicted)]));
+    assert_eq!(pressed(Resume::All), (live, vec![gap(&log, 1, 6, GapReason::Evicted)]));
     assert_eq!(pressed(Resume::Last(2)), (live, vec![gap(&log, 5, 6, GapReason::Evicted)]));
     assert_eq!(pressed(Resume::Last(0)), (live, Vec::new()));
     let after = |sequence| pressed(Resume::After(log.position(sequence)));
@@ -257,7 +290,7 @@ fn leak_class_f_a_log_published_to_once_and_never_again_is_empty_after_its_ttl()
     (0..1000).for_each(|_| append_until(&mut log, Tick(300)));
     assert_eq!(log.expire(Tick(300), u64::MAX).events, 1000);
     assert_eq!((log.events(), log.bytes(), log.first()), (0, 0, log.next()));
-    assert_eq!(told(&log, Resume::All), []);
+    assert_eq!(told(&log, Resume::All), [Told::Gap(gap(&log, 1, 1000, GapReason::Expired))]);
 }
 
 #[test]
@@ -275,15 +308,72 @@ fn leak_class_f_a_log_never_holds_more_than_its_bytes_but_always_its_newest_even
 }
 
 #[test]
-fn an_ended_log_can_be_read_to_its_end_and_lets_nothing_go() {
+fn a_retired_log_can_be_read_to_its_end_and_lets_nothing_go() {
     let mut log = log_of(0, limits(10, 10));
     (0..3).for_each(|_| append_until(&mut log, Tick(2000)));
-    assert_eq!(log.end(), 3);
-    assert_eq!(log.end(), 0, "it ends once");
+    assert_eq!(log.retire(), 3);
+    assert_eq!(log.retire(), 0, "it is retired once");
     assert_eq!(log.expire(Tick(3000), u64::MAX), Freed::default());
     assert_eq!(log.shed_before(u64::MAX), Freed::default());
     assert_eq!(log.shed_before(u64::MAX), Freed::default());
     assert_eq!(told(&log, Resume::All), events(1..=3));
+}
+
+fn end_at(at: u64) -> SessionEnd {
+    SessionEnd { at: Tick(at), ended_at: Duration::ZERO, keep: Duration::from_millis(5000) }
+}
+
+#[test]
+fn what_an_ended_log_holds_is_kept_beyond_the_usual_time_to_live_but_not_beyond_an_events_own() {
+    let mut log = log_of(0, limits(10, 10));
+    for (number, expires) in
+        (1..).zip([Expiry::default_at(Tick(400)), Expiry::default_at(Tick(600)), Expiry::own(Tick(600))])
+    {
+        let frame = frame_with(&log, &format!("event {number}"));
+        log.append(frame, expires);
+    }
+    assert!(log.end(end_at(500)));
+    assert!(!log.end(end_at(900)), "the first end stands");
+    assert_eq!(log.session_end(), Some(&end_at(500)));
+    let expected = [
+        Told::Gap(gap(&log, 1, 1, GapReason::Expired)),
+        Told::Event(2),
+        Told::Gap(gap(&log, 3, 3, GapReason::Expired)),
+    ];
+    for cleaned in [false, true] {
+        if cleaned {
+            assert_eq!(log.expire(NOW, u64::MAX).events, 2);
+        }
+        assert_eq!(told(&log, Resume::All), expected, "cleaned: {cleaned}");
+    }
+    assert_eq!(log.shed_before(u64::MAX).events, 1, "under pressure it goes like any other history");
+    assert_eq!(told(&log, Resume::All)[1], Told::Gap(gap(&log, 2, 2, GapReason::Evicted)), "and is a gap");
+}
+
+#[test]
+fn an_ended_log_is_over_when_it_was_kept_for_long_enough_or_is_retired() {
+    let mut log = log_of(1, limits(10, 10));
+    assert_eq!((log.state(NOW), log.ended()), (LogState::Open, false));
+    log.end(end_at(500));
+    assert_eq!((log.state(Tick(5499)), log.state(Tick(5500))), (LogState::Ended, LogState::Over));
+    assert_eq!((log.retire(), log.state(NOW), log.session_end()), (1, LogState::Over, Some(&end_at(500))));
+    let mut idle = log_of(1, limits(10, 10));
+    idle.retire();
+    assert_eq!((idle.state(NOW), idle.session_end()), (LogState::Over, None), "nobody ended it");
+}
+
+#[test]
+fn of_a_log_that_is_past_its_readers_are_told_what_they_missed_of_it() {
+    let last = log_of(7, limits(10, 10)).position(7);
+    let past = Log::past(last, limits(10, 10));
+    assert!(past.ended());
+    assert_eq!(told(&past, Resume::After(last)), []);
+    let missed = [Told::Gap(gap(&past, 5, 7, GapReason::Evicted))];
+    assert_eq!(told(&past, Resume::After(past.position(4))), missed);
+    let never_given = Resume::After(past.position(8));
+    assert!(matches!(told(&past, never_given)[..], [Told::Gap(Gap { reason: GapReason::UnknownId, .. })]));
+    let empty = Log::past(past.position(0), limits(10, 10));
+    assert_eq!(told(&empty, Resume::After(past.position(0))), []);
 }
 
 #[test]
@@ -301,5 +391,5 @@ fn what_is_let_go_is_told_to_the_byte() {
     assert_eq!((log.events(), log.bytes(), log.first()), (0, 0, 11));
     append(&mut log);
     assert_eq!(log.first(), 11, "numbers go on");
-    assert_eq!(told(&log, Resume::All).len(), 1);
+    assert_eq!(told(&log, Resume::Last(1)), [Told::Event(11)]);
 }

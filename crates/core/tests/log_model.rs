@@ -5,17 +5,18 @@ mod model;
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use watertight_core::log::{Cursor, LogLimits, ReadLimit, Resume};
-use watertight_core::{Epoch, EventCount, Log, Position, Tick};
+use watertight_core::{Epoch, EventCount, Expiry, Log, Position, SessionEnd, Tick};
 
 use crate::model::Model;
 use crate::support::{Told, cases, epoch, frame_with, read, read_all};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { data_bytes: usize, ttl_ms: Option<u64> },
+    Append { data_bytes: usize, ttl_ms: Option<u64>, is_own: bool },
     Pass { ms: u64 },
     Expire { spare_readers: bool },
     ShedBefore { back: u64 },
@@ -25,6 +26,7 @@ enum Step {
     Read { reader: usize, events: usize, bytes: usize },
     Reconnect { reader: usize, replay: bool },
     End,
+    Retire,
 }
 
 /// What a newcomer asks for, seen from the log's end.
@@ -63,7 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
     let data = prop_oneof![9 => 0usize..40, 1 => 40usize..400];
     let bytes = prop_oneof![Just(usize::MAX), 0usize..600];
     prop_oneof![
-        8 => (data, ttl).prop_map(|(data_bytes, ttl_ms)| Step::Append { data_bytes, ttl_ms }),
+        8 => (data, ttl, any::<bool>())
+            .prop_map(|(data_bytes, ttl_ms, is_own)| Step::Append { data_bytes, ttl_ms, is_own }),
         3 => (0u64..40).prop_map(|ms| Step::Pass { ms }),
         2 => any::<bool>().prop_map(|spare_readers| Step::Expire { spare_readers }),
         1 => (0u64..8).prop_map(|back| Step::ShedBefore { back }),
@@ -75,7 +78,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(reader, events, bytes)| Step::Read { reader, events, bytes }),
         1 => (any::<usize>(), any::<bool>())
             .prop_map(|(reader, replay)| Step::Reconnect { reader, replay }),
-        1 => prop::bool::weighted(0.1).prop_map(|end| if end { Step::End } else { Step::Expire { spare_readers: true } }),
+        1 => (0u8..20).prop_map(|draw| match draw {
+            0 => Step::End,
+            1 => Step::Retire,
+            _ => Step::Expire { spare_readers: true },
+        }),
     ]
 }
 
@@ -147,7 +154,7 @@ impl Pair {
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Append { data_bytes, ttl_ms } => self.append(*data_bytes, *ttl_ms),
+            Step::Append { data_bytes, ttl_ms, is_own } => self.append(*data_bytes, *ttl_ms, *is_own),
             Step::Pass { ms } => self.now = Tick(self.now.0 + ms),
             Step::Expire { spare_readers } => {
                 let needed = self.readers.iter().map(|reader| reader.expects_next).min();
@@ -170,18 +177,24 @@ impl Pair {
             Step::Subscribe { ask, replay } => self.subscribe(ask.resume(&self.log), *replay),
             Step::Read { reader, events, bytes } => self.read(*reader, *events, *bytes),
             Step::Reconnect { reader, replay } => self.reconnect(*reader, *replay),
-            Step::End => assert_eq!(self.log.end(), self.model.end()),
+            Step::End => assert_eq!(self.log.end(self.end()), self.model.end(self.now)),
+            Step::Retire => assert_eq!(self.log.retire(), self.model.retire()),
         }
         self.compare();
     }
 
-    fn append(&mut self, data_bytes: usize, ttl_ms: Option<u64>) {
+    fn end(&self) -> SessionEnd {
+        SessionEnd { at: self.now, ended_at: Duration::ZERO, keep: Duration::from_secs(1) }
+    }
+
+    fn append(&mut self, data_bytes: usize, ttl_ms: Option<u64>, is_own: bool) {
         if self.log.ended() {
             return;
         }
         let frame = frame_with(&self.log, &"x".repeat(data_bytes));
         let expires = ttl_ms.map_or(Tick::NEVER, |ms| Tick(self.now.0.saturating_add(ms)));
-        let freed = self.model.append(frame.chunk().len(), expires);
+        let freed = self.model.append(frame.chunk().len(), (expires, is_own));
+        let expires = if is_own { Expiry::own(expires) } else { Expiry::default_at(expires) };
         assert_eq!(self.log.append(frame, expires), freed);
     }
 
@@ -189,6 +202,11 @@ impl Pair {
         let (cursor, gaps) = self.log.locate(resume, replay, self.now);
         let expected = self.model.locate(resume, replay, self.now);
         assert_eq!((cursor, &gaps), (expected.0, &expected.1), "{resume:?}");
+        let (replayable, before) = self.log.replayable(self.now);
+        let mut newcomer = Cursor { next: before.sequence + 1, live: false };
+        let replayed = read_all(&self.log, &mut newcomer, self.now);
+        let replayed = replayed.iter().filter(|told| matches!(told, Told::Event(_))).count();
+        assert_eq!(replayed, replayable, "what is said to be there is there");
         if let Some(last) = gaps.last() {
             assert_eq!(last.to.sequence + 1, cursor.next, "the last gap ends where reading begins");
         }
@@ -231,7 +249,7 @@ impl Pair {
         assert_eq!((log.next(), log.ended()), (model.next(), model.ended()));
         assert_eq!((log.events(), log.bytes()), (model.kept_events(), model.kept_bytes()));
         assert_eq!(log.first(), model.oldest_kept().unwrap_or(model.next()));
-        assert_eq!(self.count.get(), if log.ended() { 0 } else { log.events() }, "counted to the event");
+        assert_eq!(self.count.get(), if log.is_retired() { 0 } else { log.events() }, "counted to the event");
         let limits = model.limits;
         let capacity = limits.max_queue_size.max(limits.max_history) as u64;
         assert!(log.next() - log.first() <= capacity, "bounded by count");

@@ -95,6 +95,7 @@ impl From<PublishError> for Problem {
             PublishError::Reserved(_) => Problem::new(StatusCode::FORBIDDEN, "RESERVED_EVENT_TYPE", detail),
             PublishError::Sessions(_) => unavailable("TOO_MANY_SESSIONS", detail),
             PublishError::Memory(_) => unavailable("OVERLOADED", detail),
+            PublishError::SessionEnded => Problem::new(StatusCode::CONFLICT, "SESSION_ENDED", detail),
             PublishError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
             PublishError::Randomness(_) => internal(detail),
         }

@@ -44,7 +44,8 @@ fn public_routes() -> Router<App> {
 fn admin_routes() -> Router<App> {
     Router::new()
         .route("/sessions", get(sessions::list))
-        .route("/sessions/{session}", get(sessions::inspect).delete(sessions::end))
+        .route("/sessions/{session}", get(sessions::inspect).delete(sessions::forget))
+        .route("/sessions/{session}/end", post(sessions::end))
         .route("/connections", get(connections::list))
         .route("/connections/{id}", delete(connections::close))
         .route("/stats", get(stats::stats))

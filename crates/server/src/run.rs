@@ -305,6 +305,7 @@ fn hub_config(config: &Config, memory: Thresholds) -> HubConfig {
         max_history_bytes_per_session: config.max_history_bytes_per_session,
         event_ttl: config.event_ttl,
         session_ttl: config.session_ttl,
+        tombstone_ttl: config.tombstone_ttl,
         cleanup_interval: config.cleanup_interval,
         max_subscriber_idle_time: config.max_subscriber_idle_time,
         memory_warning_bytes: bytes(memory.warning),

@@ -296,6 +296,18 @@ async fn answers_to_good_requests_are_those_described() {
     }
     drop(subscription);
     assert_eq!(hub.hub.stats().subscribers, 0);
+    const END: &str = "/sessions/{session}/end";
+    hub.call("post", EVENTS, uri, &text, "before the end").await;
+    let end = r#"{"event":{"type":"done","data":{"ok":true}},"keep":60}"#;
+    let first = hub.call("post", END, "/sessions/demo/end", &json, end).await;
+    let again = hub.call("post", END, "/sessions/demo/end?keep=5", &[], "").await;
+    assert_eq!((&first, &first["keep"]), (&again, &json!(60.0)), "the first end stands");
+    let session = hub.call("get", "/sessions/{session}", "/sessions/demo", &[], "").await;
+    assert_eq!((&session["state"], &session["endedAt"]), (&json!("ended"), &first["endedAt"]));
+    let polled =
+        hub.call("get", EVENTS, &format!("{uri}?after={}", first["last"].as_str().unwrap()), &poll, "").await;
+    assert_eq!(polled["end"]["code"], "SESSION_ENDED");
+    hub.call("post", EVENTS, &format!("{uri}?reopen=true"), &text, "anew").await;
 }
 
 #[tokio::test]
@@ -303,6 +315,9 @@ async fn refusals_are_those_described() {
     const EVENTS: &str = "/sessions/{session}/events";
     let hub = Described::new();
     let json = [("content-type", "application/json")];
+    const END: &str = "/sessions/{session}/end";
+    hub.hub.end_session("over", &watertight::EndOptions::default()).unwrap();
+    let long_end = format!("/sessions/{}/end", "x".repeat(300));
     let long_name = format!("/sessions/{}/events", "x".repeat(300));
     let long_uri = format!("/stats?{}", "x".repeat(9000));
     for (method, path, uri, headers, body, code) in [
@@ -314,6 +329,24 @@ async fn refusals_are_those_described() {
         ("post", EVENTS, &long_name, &json, "1", "INVALID_SESSION_NAME"),
         ("get", EVENTS, "/sessions/demo/events", &[("accept", "image/png")], "", "NOT_ACCEPTABLE"),
         ("get", EVENTS, "/sessions/demo/events?replay=x", &[], "", "INVALID_PARAMETER"),
+        ("post", EVENTS, "/sessions/demo/events?reopen=x", &json, "1", "INVALID_PARAMETER"),
+        ("post", EVENTS, "/sessions/over/events", &json, r#"{"data":1}"#, "SESSION_ENDED"),
+        ("post", END, "/sessions/demo/end?keep=0", &[], "", "INVALID_KEEP"),
+        ("post", END, "/sessions/demo/end?keep=1", &json, r#"{"keep":1}"#, "INVALID_PARAMETER"),
+        ("post", END, "/sessions/demo/end", &json, r#"{"keep":3000000}"#, "INVALID_KEEP"),
+        ("post", END, "/sessions/demo/end", &json, r#"[{"data":1},1]"#, "MALFORMED_BODY"),
+        ("post", END, "/sessions/demo/end", &json, r#"{"event":[null,1]}"#, "MALFORMED_BODY"),
+        (
+            "post",
+            END,
+            "/sessions/demo/end",
+            &json,
+            r#"{"event":{"data":1,"type":"error"}}"#,
+            "RESERVED_EVENT_TYPE",
+        ),
+        ("post", END, "/sessions/demo/end", &json, "{", "MALFORMED_JSON"),
+        ("post", END, "/sessions/demo/end", &[], "{}", "UNSUPPORTED_MEDIA_TYPE"),
+        ("post", END, &long_end, &[], "", "INVALID_SESSION_NAME"),
         ("get", "/sessions", "/sessions?limit=0", &[], "", "INVALID_PARAMETER"),
         ("get", "/sessions/{session}", "/sessions/none", &[], "", "SESSION_NOT_FOUND"),
         ("delete", "/connections/{id}", "/connections/none", &[], "", "CONNECTION_NOT_FOUND"),

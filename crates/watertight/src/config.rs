@@ -20,6 +20,8 @@ pub struct HubConfig {
     pub event_ttl: Option<Duration>,
     /// How long a session lives without subscribers and activity.
     pub session_ttl: Duration,
+    /// For how long it is remembered that a session was forgotten after its end.
+    pub tombstone_ttl: Duration,
     /// How often expired events and sessions are cleaned up.
     pub cleanup_interval: Duration,
     /// How long a Rust stream may go without being read while something waits for it.
@@ -64,6 +66,7 @@ impl Default for HubConfig {
             max_history_bytes_per_session: 8 * MIB,
             event_ttl: Some(Duration::from_secs(300)),
             session_ttl: Duration::from_secs(1800),
+            tombstone_ttl: Duration::from_secs(600),
             cleanup_interval: Duration::from_secs(60),
             max_subscriber_idle_time: Duration::from_secs(600),
             memory_warning_bytes: 500 * MIB,
@@ -113,6 +116,7 @@ impl HubConfig {
         ];
         let times = [
             ("session_ttl", self.session_ttl),
+            ("tombstone_ttl", self.tombstone_ttl),
             ("cleanup_interval", self.cleanup_interval),
             ("max_subscriber_idle_time", self.max_subscriber_idle_time),
             ("heartbeat_interval", self.heartbeat_interval),

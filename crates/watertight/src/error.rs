@@ -53,6 +53,9 @@ pub enum PublishError {
     /// There is no memory for it, even after letting history go.
     #[error(transparent)]
     Memory(#[from] Exhausted),
+    /// The session was ended: it takes no events, unless the publish is to begin it anew.
+    #[error("the session has ended and takes no events; a publish with reopen=true begins it anew")]
+    SessionEnded,
     /// The hub is stopping.
     #[error("the hub is shutting down")]
     ShuttingDown,

@@ -4,6 +4,7 @@
 //! dropping the last handle ends them and waits for them.
 
 mod append;
+mod end;
 mod keeper;
 mod pace;
 mod positions;
@@ -20,10 +21,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use watertight_core::mailbox;
 use watertight_core::{
-    Budget, CloseReason, Epoch, EventCount, Finish, Kind, Ledger, Log, Owner, Policy, PublishGate, Registry,
-    Session, SessionName,
+    Budget, CloseReason, Epoch, EventCount, Finish, Kind, Ledger, Log, LogState, Owner, Policy, PublishGate,
+    Registry, Session, SessionName, Tombstones,
 };
 
+pub use self::end::{EndOptions, EndedSession, PublishOptions};
 pub use self::positions::Positions;
 pub use self::publish::Appended;
 pub(crate) use self::publish::id_of;
@@ -51,6 +53,8 @@ pub(crate) struct HubState {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) registry: Registry,
+    /// Sessions that were forgotten after their end.
+    pub(crate) tombstones: Mutex<Tombstones>,
     /// How session streams live; shared by all of them.
     pub(crate) session_policy: Arc<Policy>,
     /// The pumps' mailboxes, in order.
@@ -127,6 +131,7 @@ impl Hub {
             ledger: Ledger::new(),
             budget: Budget::new(config.memory_warning_bytes, config.memory_critical_bytes),
             registry: Registry::new(config.max_sessions),
+            tombstones: Mutex::new(Tombstones::new(config.tombstone_ttl)),
             session_policy: Arc::new(config.session_policy()),
             shards: shards.into_boxed_slice(),
             tasks: Tasks::new(clock.now()),
@@ -198,26 +203,20 @@ impl Hub {
     /// The session of that name, if there is one.
     #[must_use]
     pub fn session(&self, name: &str) -> Option<Arc<Session>> {
-        self.state.registry.get(name)
+        self.state.registry.get(name).filter(|session| !self.state.is_over(session))
     }
 
-    /// Up to `limit` sessions from `from` on, and where the next page begins.
+    /// Up to `limit` sessions from `from` on, and where the next page begins. Those that are about to be forgotten
+    /// are left out.
     #[must_use]
     pub fn sessions(
         &self,
         from: watertight_core::registry::ScanPoint,
         limit: usize,
     ) -> (Vec<Arc<Session>>, Option<watertight_core::registry::ScanPoint>) {
-        self.state.registry.page(from, limit)
-    }
-
-    /// Ends a session: what is in its log is still delivered, then its subscribers are told `SESSION_ENDED`.
-    /// `false`: there is no such session.
-    pub fn end_session(&self, name: &str) -> bool {
-        let Some(session) = self.state.registry.get(name) else { return false };
-        let removed = self.state.registry.remove(&session);
-        self.state.announce(&session);
-        removed.is_some()
+        let (mut page, next) = self.state.registry.page(from, limit);
+        page.retain(|session| !self.state.is_over(session));
+        (page, next)
     }
 
     /// Moves a manual clock and lets the pumps look at it.
@@ -303,6 +302,12 @@ impl Hub {
 impl HubState {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Whether a session is about to be forgotten: it is to be looked up anew.
+    fn is_over(&self, session: &Session) -> bool {
+        let now = self.clock.now();
+        session.with_log(|log| log.state(now) == LogState::Over)
     }
 
     /// When a subscriber is to come back: jittered, so that many subscribers do not reconnect at the same

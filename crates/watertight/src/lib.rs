@@ -44,7 +44,8 @@ pub mod subscription;
 mod wire;
 
 pub use watertight_core::{
-    Budget, CloseReason, Gap, GapReason, Ledger, Position, Resume, Rung, Session, SessionName, Tick,
+    Budget, CloseReason, Gap, GapReason, Ledger, Position, Resume, Rung, Session, SessionEnd, SessionName,
+    Tick,
 };
 
 pub use self::body::{SseBody, StreamHandle};
@@ -54,7 +55,9 @@ pub use self::error::{BatchError, PublishError, StartError, SubscribeError};
 pub use self::event::{Event, EventType, Message, Received};
 pub use self::gate::Gate;
 pub use self::guarded::GuardedListener;
-pub use self::hub::{Appended, Hub, Positions, Stats, SubscribeOptions};
+pub use self::hub::{
+    Appended, EndOptions, EndedSession, Hub, Positions, PublishOptions, Stats, SubscribeOptions,
+};
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};
 pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionScanPoint};

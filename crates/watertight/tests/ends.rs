@@ -142,7 +142,7 @@ fn ways() -> Vec<Way> {
             code: "SESSION_ENDED",
             config: quiet(),
             options: SubscribeOptions::default(),
-            begin: |served| assert!(served.hub.end_session("s")),
+            begin: |served| assert!(served.hub.forget_session("s")),
         },
     ]
 }

@@ -130,7 +130,7 @@ async fn a_batch_is_never_split_over_two_epochs_by_a_session_that_is_ended_meanw
         move || {
             let mut ended = 0;
             while go_on.load(Ordering::SeqCst) {
-                ended += usize::from(hub.end_session("s"));
+                ended += usize::from(hub.forget_session("s"));
                 std::thread::yield_now();
             }
             ended
@@ -207,7 +207,7 @@ async fn events_are_charged_to_the_byte_while_they_are_held_and_no_longer() {
         hub.publish("s", Event::new("one")).await.unwrap();
     }
     assert_eq!(frames(), charges(&hub, "s"), "and so is a single event");
-    hub.end_session("s");
+    hub.forget_session("s");
     assert_eq!(frames(), 0);
 }
 
@@ -331,7 +331,7 @@ async fn events_held_is_right_at_every_instant_that_another_thread_can_see() {
                 match worker {
                     0 => drop(hub.publish_now("full", &Event::new("x")).unwrap()),
                     1 => drop(hub.publish_now("ended", &Event::new("x")).unwrap()),
-                    _ => drop(hub.end_session("ended")),
+                    _ => drop(hub.forget_session("ended")),
                 }
             }
         })
@@ -342,7 +342,7 @@ async fn events_held_is_right_at_every_instant_that_another_thread_can_see() {
     }
     go_on.store(false, Ordering::SeqCst);
     workers.into_iter().for_each(|worker| worker.join().unwrap());
-    hub.end_session("ended");
+    hub.forget_session("ended");
     assert_eq!(hub.stats().events, 5);
 }
 

@@ -66,15 +66,14 @@ export class Log {
     const oldest = this.#last - this.#events.length + 1;
     let gap: Gap | null = null;
     let from = oldest;
-    if (!cursor) from = replay === "all" ? oldest : Math.max(oldest, this.#last + 1 - (Number(replay) || 0));
-    else if (epoch === this.#epoch && Number(sequence) <= this.#last) {
-      from = Number(sequence) + 1;
-      const missed = oldest - from;
-      if (missed > 0) gap = { from: this.#id(from), to: this.#id(oldest - 1), missed, reason: "evicted" };
-    } else {
+    if (!cursor) from = replay === "all" ? 1 : Math.max(1, this.#last + 1 - (Number(replay) || 0));
+    else if (epoch === this.#epoch && Number(sequence) <= this.#last) from = Number(sequence) + 1;
+    else {
       const reason = epoch && epoch !== this.#epoch ? "epoch" : "unknown_id";
       gap = { from: epoch ? cursor : null, to: this.#id(oldest - 1), missed: null, reason };
     }
+    const missed = oldest - from;
+    if (missed > 0) gap = { from: this.#id(from), to: this.#id(oldest - 1), missed, reason: "evicted" };
     const start = Math.max(from, oldest) - oldest;
     const events = this.#events.slice(start, start + limit);
     return { gap, events, next: events.at(-1)?.id ?? this.#id(Math.max(from, oldest) - 1) };

@@ -18,21 +18,21 @@ pub struct ReadLimit {
 }
 
 impl Log {
-    /// Where a newcomer starts, and what it missed before that, oldest first: one gap for each reason. `replay`
+    /// Where a newcomer starts, and what it missed before that, oldest first: one gap for each reason. Whoever asks
+    /// for history is told what this life of the log had of it and has no more, with an id or without one. `replay`
     /// is false under memory pressure: then there are live events only, and a gap says so to whoever asked for
     /// more.
     #[must_use]
     pub fn locate(&self, resume: Resume, replay: bool, now: Tick) -> (Cursor, Vec<Gap>) {
         let next = self.next();
-        let history = self.oldest_for_newcomers(now);
-        let oldest = if replay { history } else { next };
+        let oldest = if replay { self.oldest_for_newcomers(now) } else { next };
         let wanted = |from: u64| self.missed_by_newcomer(from, oldest, now);
         let unknown = |from, reason| vec![self.unknown(from, oldest, reason)];
         let (at, gaps) = match resume {
             Resume::Live => (next, Vec::new()),
-            Resume::All => (oldest, wanted(history)),
+            Resume::All => (oldest, wanted(1)),
             Resume::Last(count) => {
-                let from = history.max(next.saturating_sub(count));
+                let from = next.saturating_sub(count).max(1);
                 (oldest.max(from), wanted(from))
             }
             Resume::Unknown => (oldest, unknown(None, GapReason::UnknownId)),
@@ -95,6 +95,25 @@ impl Log {
         frame.ok_or((GapReason::Expired, at + 1))
     }
 
+    /// What a newcomer can replay: how many events, and the position that they come after. Resuming from it gives
+    /// just those.
+    #[must_use]
+    pub fn replayable(&self, now: Tick) -> (usize, Position) {
+        let oldest = self.oldest_for_newcomers(now);
+        let numbers = oldest..self.next();
+        let events = if self.none_expired(now) {
+            usize::try_from(numbers.end - numbers.start).unwrap_or(usize::MAX)
+        } else {
+            numbers.filter(|at| self.kept(*at).is_some_and(|kept| kept.unexpired(now).is_some())).count()
+        };
+        (events, self.position(oldest - 1))
+    }
+
+    /// Whether all numbers in the ring have their events, and none of those has expired. Costs nothing.
+    fn none_expired(&self, now: Tick) -> bool {
+        self.events == self.kept.len() && now < self.earliest_expiry
+    }
+
     /// The oldest event that a newcomer is given; the next one, if there is none. Steps over events that have
     /// expired since the last cleanup only.
     fn oldest_for_newcomers(&self, now: Tick) -> u64 {
@@ -111,8 +130,7 @@ impl Log {
         if let Some(gone) = self.gone.at(at) {
             return gone;
         }
-        let none_expired = self.events == self.kept.len() && now < self.earliest_expiry;
-        if none_expired {
+        if self.none_expired(now) {
             return (GapReason::Evicted, self.next());
         }
         let is_there = self.kept(at).is_some_and(|kept| kept.unexpired(now).is_some());

@@ -36,14 +36,15 @@ impl Log {
     /// over the ring at most, and none at all before the earliest expiry.
     pub fn expire(&mut self, now: Tick, needed: u64) -> Freed {
         let mut freed = Freed::default();
-        if now < self.earliest_expiry || self.ended {
+        if now < self.earliest_expiry || self.is_retired() {
             return freed;
         }
         let mut earliest = Tick::NEVER;
         for (sequence, kept) in (self.first..).zip(&mut self.kept) {
-            if kept.expires > now || sequence >= needed {
+            let expires = kept.expires.at();
+            if expires > now || sequence >= needed {
                 if kept.frame.is_some() {
-                    earliest = earliest.min(kept.expires);
+                    earliest = earliest.min(expires);
                 }
             } else if let Some(frame) = kept.frame.take() {
                 freed.add(&frame);
@@ -64,7 +65,7 @@ impl Log {
     /// Lets go of the oldest events until `bytes` are free, and of none from `needed` on.
     pub fn shed(&mut self, bytes: usize, needed: u64) -> Freed {
         let mut freed = Freed::default();
-        while freed.bytes < bytes && self.first < needed && !self.kept.is_empty() && !self.ended {
+        while freed.bytes < bytes && self.first < needed && !self.kept.is_empty() && !self.is_retired() {
             self.pop_front(GapReason::Evicted, &mut freed);
         }
         self.after_letting_go();
@@ -94,7 +95,7 @@ impl Log {
         if spacious || self.kept.is_empty() {
             self.kept.shrink_to_fit();
         }
-        if !self.ended {
+        if !self.is_retired() {
             self.counted.set(self.events);
         }
     }

@@ -16,6 +16,8 @@ struct Event {
     bytes: usize,
     charge: usize,
     expires: Tick,
+    /// Its publisher said when it expires.
+    is_own: bool,
     /// Why it was let go, if it was.
     gone: Option<GapReason>,
 }
@@ -26,11 +28,12 @@ pub(crate) struct Model {
     pub(crate) limits: LogLimits,
     events: Vec<Event>,
     ended: bool,
+    retired: bool,
 }
 
 impl Model {
     pub(crate) fn new(epoch: Epoch, limits: LogLimits) -> Model {
-        Model { epoch, limits, events: Vec::new(), ended: false }
+        Model { epoch, limits, events: Vec::new(), ended: false, retired: false }
     }
 
     pub(crate) fn next(&self) -> u64 {
@@ -38,7 +41,7 @@ impl Model {
     }
 
     pub(crate) fn ended(&self) -> bool {
-        self.ended
+        self.ended || self.retired
     }
 
     pub(crate) fn kept_events(&self) -> usize {
@@ -56,11 +59,11 @@ impl Model {
     // What happens to it.
 
     /// A log keeps as many events as anybody may need, and as many bytes; the newest always.
-    pub(crate) fn append(&mut self, chunk_bytes: usize, expires: Tick) -> Freed {
+    pub(crate) fn append(&mut self, chunk_bytes: usize, (expires, is_own): (Tick, bool)) -> Freed {
         let number = self.next();
         let bytes = chunk_bytes + FRAME_OVERHEAD_BYTES;
         let charge = frame_charge(chunk_bytes);
-        self.events.push(Event { number, bytes, charge, expires, gone: None });
+        self.events.push(Event { number, bytes, charge, expires, is_own, gone: None });
         let capacity = self.limits.max_queue_size.max(self.limits.max_history).max(1) as u64;
         let mut freed = self.let_go(GapReason::Evicted, |event| number - event.number >= capacity);
         while self.kept_bytes() > self.limits.max_bytes && self.kept_events() > 1 {
@@ -80,7 +83,7 @@ impl Model {
 
     pub(crate) fn shed(&mut self, bytes: usize, needed: u64) -> Freed {
         let mut freed = Freed::default();
-        while freed.bytes < bytes && !self.ended {
+        while freed.bytes < bytes && !self.retired {
             let Some(oldest) = self.oldest_kept().filter(|oldest| *oldest < needed) else { break };
             freed += self.let_go(GapReason::Evicted, |event| event.number == oldest);
         }
@@ -95,14 +98,26 @@ impl Model {
             && held.sum::<usize>().saturating_add(bytes) <= self.limits.max_bytes
     }
 
-    pub(crate) fn end(&mut self) -> usize {
-        if std::mem::replace(&mut self.ended, true) { 0 } else { self.kept_events() }
+    /// What lives as long as all do, and is not over, lives on. `false`: it had ended.
+    pub(crate) fn end(&mut self, now: Tick) -> bool {
+        if self.ended() {
+            return false;
+        }
+        self.ended = true;
+        for event in self.events.iter_mut().filter(|event| !event.is_own && event.expires > now) {
+            event.expires = Tick::NEVER;
+        }
+        true
+    }
+
+    pub(crate) fn retire(&mut self) -> usize {
+        if std::mem::replace(&mut self.retired, true) { 0 } else { self.kept_events() }
     }
 
     fn let_go(&mut self, why: GapReason, which: impl Fn(&Event) -> bool) -> Freed {
         let mut freed = Freed::default();
         for event in &mut self.events {
-            if !self.ended && event.gone.is_none() && which(event) {
+            if !self.retired && event.gone.is_none() && which(event) {
                 event.gone = Some(why);
                 freed += Freed { events: 1, bytes: event.charge };
             }
@@ -181,8 +196,8 @@ impl Model {
         let unknown = |from, reason| Gap { from, to: self.position(given - 1), missed: None, reason };
         let wanted = match resume {
             Resume::Live => next,
-            Resume::All => oldest,
-            Resume::Last(count) => oldest.max(next.saturating_sub(count)),
+            Resume::All => 1,
+            Resume::Last(count) => next.saturating_sub(count).max(1),
             Resume::Unknown => {
                 return (self.cursor(given), vec![unknown(None, GapReason::UnknownId)]);
             }

@@ -66,10 +66,17 @@ settings! {
         min 10 * MILLISECOND => "an event would expire before it is delivered",
         max 30 * DAY => "the history does not outlive the process";
 
-    /// How long a session stays without subscribers and without activity.
+    /// How long a session stays without subscribers and without activity, and how long its history is kept after its
+    /// end, unless that says otherwise.
     session_ttl: Duration as Time = Duration::from_secs(1_800),
         min 100 * MILLISECOND => "a session would be gone before its subscriber is back",
         max 30 * DAY => "sessions nobody uses would never be given back";
+
+    /// How long it is remembered that a session was deleted, or ended and no longer kept: whoever comes back with one
+    /// of its ids is told that it ended.
+    tombstone_ttl: Duration as Time = Duration::from_secs(600),
+        min 100 * MILLISECOND => "it would be forgotten before a reader is back",
+        max 30 * DAY => "readers that come back so late begin anew";
 
     /// How many sessions there may be at once; further ones are refused with 503.
     max_sessions: usize as Count = 200_000,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -90,23 +91,56 @@ struct JsonEvent<'a> {
 }
 
 /// Takes an object and nothing else: serde alone would also take an array of the fields' values.
-struct Object<'a>(JsonEvent<'a>);
+#[derive(Debug)]
+struct Object<T>(T);
 
-impl<'de> Deserialize<'de> for Object<'de> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                JsonEvent::deserialize(MapAccessDeserializer::new(map)).map(Object)
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// The end of a session as JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonEnd<'a> {
+    #[serde(borrow, default)]
+    event: Option<Object<JsonEvent<'a>>>,
+    #[serde(default)]
+    keep: Option<f64>,
+}
+
+/// The end of a session as it was posted, and its charge.
+#[derive(Debug, Default)]
+pub(crate) struct PostedEnd {
+    pub(crate) event: Option<Event>,
+    /// Seconds; not checked.
+    pub(crate) keep: Option<f64>,
+    _charged: Option<Permit>,
+}
+
+impl PostedEnd {
+    /// Charges what a body can come to, and parses it.
+    pub(crate) fn charged(hub: &Hub, bytes: &[u8]) -> Result<PostedEnd, Problem> {
+        let charged = hub.charge(Owner::Requests, bytes.len() + EVENT_BYTES);
+        let charged = charged.map_err(|error| unavailable("OVERLOADED", error.to_string()))?;
+        let Object(JsonEnd { event, keep }) = serde_json::from_slice(bytes).map_err(|error| {
+            malformed_as("an end is {\"event\"?: {\"type\"?, \"data\", \"ttl\"?}, \"keep\"?}", error)
+        })?;
+        let event = event.map(|Object(event)| event.into_event()).transpose()?;
+        Ok(PostedEnd { event, keep, _charged: Some(charged) })
     }
 }
 
@@ -138,7 +172,7 @@ pub(crate) fn ttl(seconds: f64) -> Result<Duration, Problem> {
 pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     if !is_array(bytes) {
-        let Object(event) = Object::deserialize(&mut reader).map_err(malformed)?;
+        let Object(event) = Object::<JsonEvent<'_>>::deserialize(&mut reader).map_err(malformed)?;
         reader.end().map_err(malformed)?;
         return Ok(Posted::One(event.into_event()?));
     }
@@ -161,7 +195,8 @@ pub(crate) fn from_ndjson(bytes: &[u8], max_events: usize) -> Result<Posted, Pro
         if index == max_events {
             return Err(too_many(max_events));
         }
-        let Object(event) = serde_json::from_slice(line).map_err(|error| malformed(error).at(index))?;
+        let Object::<JsonEvent<'_>>(event) =
+            serde_json::from_slice(line).map_err(|error| malformed(error).at(index))?;
         events.push(event.into_event().map_err(|problem| problem.at(index))?);
     }
     Ok(Posted::Many(events))
@@ -175,12 +210,13 @@ pub(crate) fn from_text(bytes: &[u8], event_type: EventType) -> Result<Posted, P
 }
 
 fn malformed(error: serde_json::Error) -> Problem {
+    malformed_as("an event is {\"type\"?, \"data\", \"ttl\"?}", error)
+}
+
+fn malformed_as(expected: &str, error: serde_json::Error) -> Problem {
     use serde_json::error::Category;
     match error.classify() {
-        Category::Data => Problem::bad_request(
-            "MALFORMED_BODY",
-            format!("an event is {{\"type\"?, \"data\", \"ttl\"?}}: {error}"),
-        ),
+        Category::Data => Problem::bad_request("MALFORMED_BODY", format!("{expected}: {error}")),
         _ => Problem::bad_request("MALFORMED_JSON", error.to_string()),
     }
 }

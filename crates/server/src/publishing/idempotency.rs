@@ -1,7 +1,7 @@
 //! Idempotency keys: a retry of a publish is answered with the ids of the first try.
 //!
 //! Bounded in number, in bytes and in time; the oldest settled ones are forgotten first, and before any history is
-//! let go for a new one. Each is charged from its claim on. A claim that is given up leaves nothing. While the
+//! let go for a new one. A key belongs to an epoch of its session: when that begins anew, the key is free. Each is charged from its claim on. A claim that is given up leaves nothing. While the
 //! first try is under way, others with the same key wait for it, and cost nobody else anything.
 //!
 //! | file | what it does |
@@ -109,14 +109,16 @@ impl IdempotencyKeys {
     fn find(&self, key: &Arc<Key>, fingerprint: u64) -> Result<Found, NoRoom> {
         let budget = self.0.hub.budget();
         let now = self.0.hub.clock().now();
+        let session = self.0.hub.session(key.session.as_str());
+        let epoch = session.map(|session| session.with_log(|log| log.epoch()));
         let at_once = |bytes| budget.try_charge(Owner::Caches, bytes);
-        if let Some(found) = self.0.table.lock().claim(key, fingerprint, now, at_once)? {
+        if let Some(found) = self.0.table.lock().claim(key, (fingerprint, epoch), now, at_once)? {
             return Ok(found);
         }
         // No key was left to be forgotten for it: history goes, and not under the table's lock.
         let mut charged = Some(self.0.hub.charge(Owner::Caches, key.claimed_bytes())?);
         let in_hand = |_| charged.take().ok_or(Exhausted { critical_bytes: budget.critical_bytes() });
-        self.0.table.lock().claim(key, fingerprint, now, in_hand)?.ok_or(NoRoom::UnderWay)
+        self.0.table.lock().claim(key, (fingerprint, epoch), now, in_hand)?.ok_or(NoRoom::UnderWay)
     }
 
     fn guard(&self, key: Arc<Key>, turn: Arc<Turn>) -> ClaimGuard {

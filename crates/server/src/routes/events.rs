@@ -9,7 +9,7 @@ use serde_json::json;
 use watertight::body::stream_headers;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
-use watertight::{Appended, Event, Hub, Positions, PublishError, Resume, resume};
+use watertight::{Appended, Event, Hub, Positions, PublishError, PublishOptions, Resume, resume};
 
 use super::query::{PathText, Query, invalid};
 use crate::problem::{Problem, unavailable};
@@ -111,11 +111,13 @@ pub(crate) async fn publish(
     let format = Format::of(&headers)?;
     let key = key_of(&headers)?;
     let event_type = posted::event_type(query.first(&["type"]))?;
+    let options = PublishOptions { reopen: reopen_of(&query)? };
     let limits = body_limits(&app, &format);
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
     let events = parse(&app, &read.bytes, format, &query, event_type)?;
     let key = key.map(|key| {
-        let request = (format as u8, query.first(&["type"]), query.first(&["ttl"]), &read.bytes);
+        let request =
+            (format as u8, query.first(&["type"]), query.first(&["ttl"]), options.reopen, &read.bytes);
         (key, app.keys.fingerprint(&request))
     });
     // The body goes before anything waits.
@@ -134,7 +136,7 @@ pub(crate) async fn publish(
     };
     // If the publisher leaves before this returns, nothing is in the log and the key is free again; after it, all
     // is in the log and the key says so, because nothing waits in between.
-    let appended = append(&app.hub, name.as_str(), events.posted.events()).await?;
+    let appended = append(&app.hub, name.as_str(), events.posted.events(), options).await?;
     if let Some(claim) = claim {
         claim.settle(appended.positions());
     }
@@ -166,8 +168,18 @@ fn parse(
     })
 }
 
-async fn append(hub: &Hub, session: &str, events: &[Event]) -> Result<Appended, Problem> {
-    let appended = hub.append_batch(session, events).await;
+/// Whether a session that has ended is to begin anew.
+fn reopen_of(query: &Query) -> Result<bool, Problem> {
+    Ok(query.parse("reopen", "true or false")?.unwrap_or(false))
+}
+
+async fn append(
+    hub: &Hub,
+    session: &str,
+    events: &[Event],
+    options: PublishOptions,
+) -> Result<Appended, Problem> {
+    let appended = hub.append_batch_with(session, events, options).await;
     appended.map_err(|refused| {
         let problem = Problem::from(refused.error);
         match refused.index {
@@ -195,14 +207,14 @@ fn accepted_as(positions: Positions, is_one: bool) -> Response {
 
 /// What a publisher sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Json,
     Ndjson,
     Text,
 }
 
 impl Format {
-    fn of(headers: &HeaderMap) -> Result<Format, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Format, Problem> {
         let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         match essence.to_ascii_lowercase().as_slice() {

@@ -1,16 +1,21 @@
-//! `/sessions`: list a page, inspect one, end one.
+//! `/sessions`: list a page, inspect one, end one, forget one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use watertight::Session;
+use watertight::{EndOptions, PublishError, Session};
 use watertight_core::registry::ScanPoint;
 
+use super::events::Format;
 use super::query::{PathText, Query, invalid};
 use crate::problem::Problem;
+use crate::publishing::body::{self, BodyLimits};
+use crate::publishing::events::PostedEnd;
 use crate::state::App;
 
 /// Items of a page, unless the request says otherwise, and at most.
@@ -56,9 +61,67 @@ pub(crate) async fn inspect(
     Ok(Json(summary(&app, &session)))
 }
 
-/// `DELETE /sessions/{session}`: its subscribers read to its end and are told `SESSION_ENDED`.
-pub(crate) async fn end(State(app): State<App>, PathText(name): PathText) -> Result<StatusCode, Problem> {
-    if app.hub.end_session(&name) { Ok(StatusCode::NO_CONTENT) } else { Err(no_session(&name)) }
+/// `DELETE /sessions/{session}`: its subscribers read to its end and are told `SESSION_ENDED`; nothing of it is kept.
+pub(crate) async fn forget(State(app): State<App>, PathText(name): PathText) -> Result<StatusCode, Problem> {
+    if app.hub.forget_session(&name) { Ok(StatusCode::NO_CONTENT) } else { Err(no_session(&name)) }
+}
+
+/// `POST /sessions/{session}/end`: the same, but that its history is kept, and nothing more is published to it.
+pub(crate) async fn end(
+    State(app): State<App>,
+    PathText(session): PathText,
+    query: Query,
+    headers: HeaderMap,
+    request_body: Body,
+) -> Result<Json<Value>, Problem> {
+    app.hub.name(&session).map_err(PublishError::from)?;
+    let in_query = query.parse("keep", "a number of seconds")?;
+    let limits = BodyLimits {
+        max_bytes: app.config.max_body_bytes,
+        code: "BODY_TOO_LARGE",
+        timeout: app.config.body_timeout,
+    };
+    let read = body::read(&headers, request_body, limits, &app.hub).await?;
+    let posted = if read.bytes.is_empty() {
+        PostedEnd::default()
+    } else if Format::of(&headers).is_ok_and(|format| format == Format::Json) {
+        PostedEnd::charged(&app.hub, &read.bytes)?
+    } else {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "set Content-Type to application/json, or send no body",
+        ));
+    };
+    drop(read);
+    let keep = match (in_query, posted.keep) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::bad_request("INVALID_PARAMETER", "keep is in the query and in the body"));
+        }
+        (in_query, in_body) => in_query.or(in_body).map(keep).transpose()?,
+    };
+    let options = EndOptions { event: posted.event, keep };
+    let ended = app.hub.end_session(&session, &options)?;
+    Ok(Json(json!({
+        "session": session,
+        "last": ended.last.to_string(),
+        "endedAt": seconds(ended.end.ended_at),
+        "keep": ended.end.keep.as_secs_f64(),
+    })))
+}
+
+/// For how long history is kept after an end; as long as `session_ttl` may be.
+fn keep(seconds: f64) -> Result<Duration, Problem> {
+    const SECONDS_MAX: f64 = 30.0 * 86_400.0;
+    if seconds > 0.0 && seconds <= SECONDS_MAX {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    Err(Problem::bad_request("INVALID_KEEP", "keep is a number of seconds above zero, 30 days at most"))
+}
+
+/// Wall time in seconds, to the millisecond.
+fn seconds(since_epoch: Duration) -> f64 {
+    Duration::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
 }
 
 fn no_session(name: &str) -> Problem {
@@ -66,16 +129,21 @@ fn no_session(name: &str) -> Problem {
 }
 
 fn summary(app: &App, session: &Arc<Session>) -> Value {
-    let idle = app.hub.clock().now().since(session.last_activity());
-    let (events, bytes, oldest, newest) = session.with_log(|log| {
-        (log.events(), log.bytes(), log.position(log.first() - 1), log.position(log.next() - 1))
+    let now = app.hub.clock().now();
+    let idle = now.since(session.last_activity());
+    let (bytes, newest, (events, before), end) = session.with_log(|log| {
+        let end = log.session_end().copied();
+        (log.bytes(), log.position(log.next() - 1), log.replayable(now), end)
     });
     json!({
         "session": session.name().as_str(),
+        "state": if end.is_some() { "ended" } else { "open" },
+        "endedAt": end.map(|end| seconds(end.ended_at)),
+        "keptForSeconds": end.map(|end| end.over_at().since(now).as_secs_f64()),
         "subscribers": session.subscribers(),
         "events": events,
         "bytes": bytes,
-        "before": oldest.to_string(),
+        "before": before.to_string(),
         "newest": newest.to_string(),
         "idleSeconds": idle.as_secs_f64(),
     })

@@ -158,7 +158,8 @@ impl Model {
         log.settle(key, at, record.sent_at)?;
         let known = &mut record.events[key.index as usize];
         match known {
-            Some(known) if known != at && !record.may_double => Err(format!(
+            // A key belongs to an epoch: a retry after a deletion is a new request.
+            Some(known) if known != at && known.epoch == at.epoch && !record.may_double => Err(format!(
                 "event {} of publication {} is both {known} and {at}",
                 key.index, key.publication
             )),
@@ -242,7 +243,10 @@ impl Model {
             "lagged" => head >= to.sequence + self.limits.max_queue_size,
             "evicted" => {
                 let kept = self.limits.max_history;
-                self.limits.is_short || head >= from + kept || self.is_too_large(log, from, &to.epoch, head)
+                self.limits.is_short
+                    || log.may_be_deleted(&to.epoch)
+                    || head >= from + kept
+                    || self.is_too_large(log, from, &to.epoch, head)
             }
             other => return Err(format!("{other} is no reason in the middle of a stream: {gap:?}")),
         };

@@ -10,7 +10,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use watertight_core::limits::{FRAME_OVERHEAD_BYTES, ID_TEXT_BYTES_MAX};
-use watertight_core::{Epoch, Frame, Log, Owner, Permit, Position, Session, SessionName, Tick, frame_charge};
+use watertight_core::{
+    Epoch, Expiry, Frame, Log, LogState, Owner, Permit, Position, Session, SessionEnd, SessionName, Tick,
+    frame_charge,
+};
 use watertight_wire::{Draft, Encoder, encoded_len};
 
 use super::pace::has_room;
@@ -34,19 +37,37 @@ thread_local! {
 pub(super) enum Attempt {
     /// All of it is in the log.
     Appended(Positions),
-    /// The session was ended meanwhile; nothing is in the log.
-    Ended,
+    /// The log takes no events; nothing is in it.
+    Closed(LogState),
     /// Readers need what it would push out; nothing is in the log.
     NoRoom,
 }
 
+/// How an event is appended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct How {
+    /// A session that has ended begins anew.
+    pub(super) reopen: bool,
+    /// It is the session's last event; the history is kept for so long after it.
+    pub(super) end: Option<Duration>,
+}
+
+/// An encoded event that was not appended.
+struct Refused<'a> {
+    draft: Draft<'a>,
+    permit: Permit,
+    /// Open: others appended first, and its id is longer than it was charged for.
+    found: LogState,
+}
+
 impl HubState {
-    /// Appends a checked event. Tries again if the session is ended meanwhile (the next look-up makes a new
+    /// Appends a checked event. Tries again if the session is forgotten meanwhile (the next look-up makes a new
     /// one), or if its id became longer.
     pub(super) fn append_one(
         &self,
         name: &SessionName,
         event: &Event,
+        how: How,
     ) -> Result<(Position, Arc<Session>), PublishError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         let mut session = self.session_with_room(name, false)?;
@@ -56,9 +77,14 @@ impl HubState {
         let (position, session) = ENCODER.with_borrow_mut(|encoder| {
             let mut draft = encoder.event(&event.event_type, &event.data);
             loop {
-                match append_draft(&session, draft, permit, id_bytes, (expires, created_at)) {
+                let end = how.end.map(|keep| self.session_end(keep));
+                let charged = (draft, permit, id_bytes);
+                match append_draft(&session, charged, (expires, created_at), (self.clock.now(), end)) {
                     Ok(position) => return Ok::<_, PublishError>((position, session)),
-                    Err(again) => (draft, permit) = again,
+                    Err(refused) => {
+                        (draft, permit) = (refused.draft, refused.permit);
+                        self.make_way(&session, refused.found, how.reopen)?;
+                    }
                 }
                 session = self.session_with_room(name, false)?;
                 if id_bytes != self::id_bytes(&session) {
@@ -106,8 +132,9 @@ impl HubState {
             let expected = session.with_log(|log| log.position(log.next()));
             let ahead = if under_the_lock { Vec::new() } else { encode(events, expected, created_at) };
             let attempt = session.with_log(|log| {
-                if log.ended() {
-                    return Some(Attempt::Ended);
+                let found = log.state(now);
+                if found != LogState::Open {
+                    return Some(Attempt::Closed(found));
                 }
                 if !is_patience_over && !has_room(session, log, now, (events.len(), bytes)) {
                     return Some(Attempt::NoRoom);
@@ -141,8 +168,10 @@ impl HubState {
         }));
     }
 
-    fn expiry(&self, event: &Event) -> Tick {
-        event.ttl.or(self.config.event_ttl).map_or(Tick::NEVER, |ttl| self.clock.now().after(ttl))
+    fn expiry(&self, event: &Event) -> Expiry {
+        let after = |ttl| self.clock.now().after(ttl);
+        let by_default = || Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, after));
+        event.ttl.map_or_else(by_default, |ttl| Expiry::own(after(ttl)))
     }
 }
 
@@ -161,22 +190,25 @@ fn id_bytes(session: &Session) -> usize {
     Position { epoch: Epoch::from_bits(0), sequence: session.head() }.text().as_str().len()
 }
 
-/// Appends an encoded event; gives it back if the log has ended, or if others appended first and its id is
-/// longer than it was charged for.
+/// Appends an encoded event, and ends the log with it if that is wanted; gives it back if the log takes none, or if
+/// others appended first and its id is longer than it was charged for.
 fn append_draft<'a>(
     session: &Session,
-    draft: Draft<'a>,
-    permit: Permit,
-    id_bytes: usize,
-    (expires, created_at): (Tick, Duration),
-) -> Result<Position, (Draft<'a>, Permit)> {
+    (draft, permit, id_bytes): (Draft<'a>, Permit, usize),
+    (expires, created_at): (Expiry, Duration),
+    (now, end): (Tick, Option<SessionEnd>),
+) -> Result<Position, Refused<'a>> {
     session.with_log(|log| {
         let position = log.position(log.next());
         let text = position.text();
-        if log.ended() || text.as_str().len() != id_bytes {
-            return Err((draft, permit));
+        let found = log.state(now);
+        if found != LogState::Open || text.as_str().len() != id_bytes {
+            return Err(Refused { draft, permit, found });
         }
         log.append(Frame::published(draft.finish(id_of(&text)), Some(permit), created_at), expires);
+        if let Some(end) = end {
+            log.end(end);
+        }
         Ok(position)
     })
 }

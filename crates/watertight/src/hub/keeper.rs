@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use tracing::{debug, error, info, warn};
 use watertight_core::log::Freed;
 use watertight_core::registry::ScanPoint;
-use watertight_core::{CloseReason, Entry, Kind, Ladder, Rung, Session, Tick};
+use watertight_core::{CloseReason, Entry, Kind, Ladder, LogState, Rung, Session, Tick};
 
 use super::HubState;
 use crate::shard::Work;
@@ -233,16 +233,25 @@ pub(super) fn clean_up(hub: &Arc<HubState>) {
     let mut next = Some(ScanPoint::default());
     while let Some(at) = next {
         let now = hub.clock.now();
-        let idle = |session: &Session| now.since(session.last_activity()) > ttl;
+        // One that was ended is kept for as long as its end says.
+        let is_open = |session: &Session| session.with_log(|log| !log.ended());
+        let idle = |session: &Session| now.since(session.last_activity()) > ttl && is_open(session);
+        let mut forgotten = 0;
         let swept = hub.registry.slice(at, idle, |session| {
-            freed += session.with_log(|log| log.expire(now, session.oldest_needed()));
+            let is_over = session.with_log(|log| {
+                freed += log.expire(now, session.oldest_needed());
+                log.state(now) == LogState::Over
+            });
+            forgotten += usize::from(is_over && hub.forget(session));
         });
-        hub.counters.sessions_expired.fetch_add(swept.sessions as u64, Ordering::Relaxed);
-        sessions += swept.sessions;
+        let gone = swept.sessions + forgotten;
+        hub.counters.sessions_expired.fetch_add(gone as u64, Ordering::Relaxed);
+        sessions += gone;
         next = swept.next;
         fire_tasks(hub);
         std::thread::yield_now();
     }
+    hub.tombstones.lock().sweep(hub.clock.now());
     hub.counters.note_expired(freed);
     report(hub, begun, freed, sessions);
 }

@@ -65,7 +65,7 @@ impl HubState {
         begun: Tick,
         (events, bytes): (usize, usize),
     ) {
-        let fits = |now| session.with_log(|log| has_room(session, log, now, (events, bytes)));
+        let fits = |now| session.with_log(|log| log.ended() || has_room(session, log, now, (events, bytes)));
         if !fits(self.clock.now()) {
             // By count. If bytes are the closer limit, it is not known in advance how many unread events may
             // stay.

@@ -7,8 +7,8 @@ use watertight_core::id::PositionText;
 use watertight_core::{Epoch, Position, Session, Tick};
 use watertight_wire::EventId;
 
-use super::append::Attempt;
-use super::{Hub, HubState, Positions};
+use super::append::{Attempt, How};
+use super::{Hub, HubState, Positions, PublishOptions};
 use crate::error::{BatchError, PublishError};
 use crate::event::Event;
 
@@ -76,6 +76,20 @@ impl Hub {
     /// # Errors
     /// When an event is refused, or the batch as a whole; then none of it is in the log.
     pub async fn append_batch(&self, session: &str, events: &[Event]) -> Result<Appended, BatchError> {
+        self.append_batch_with(session, events, PublishOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Hub::append_batch`].
+    pub async fn append_batch_with(
+        &self,
+        session: &str,
+        events: &[Event],
+        options: PublishOptions,
+    ) -> Result<Appended, BatchError> {
+        let how = How { reopen: options.reopen, end: None };
         let state = &self.state;
         let begun = state.clock.now();
         let name = self.name(session).map_err(PublishError::from)?;
@@ -88,7 +102,7 @@ impl Hub {
                 return Ok(Appended { hub: self.clone(), session: None, positions, begun });
             }
             [event] => {
-                let (position, session) = state.append_one(&name, event)?;
+                let (position, session) = state.append_one(&name, event, how)?;
                 let positions = Positions::new(position, 1);
                 return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
             }
@@ -102,9 +116,9 @@ impl Hub {
                 Attempt::Appended(positions) => {
                     return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
                 }
-                // The session was ended: the next look-up makes a new one. Or others were faster, and readers
-                // need more time again.
-                Attempt::Ended | Attempt::NoRoom => {}
+                Attempt::Closed(found) => state.make_way(&session, found, how.reopen)?,
+                // Others were faster, and readers need more time again.
+                Attempt::NoRoom => {}
             }
         }
     }
@@ -120,7 +134,7 @@ impl Hub {
     fn append(&self, session: &str, event: &Event) -> Result<(Position, Arc<Session>), PublishError> {
         let name = self.name(session)?;
         self.state.check(event)?;
-        self.state.append_one(&name, event)
+        self.state.append_one(&name, event, How::default())
     }
 
     /// Checks an event without publishing it.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use watertight_core::limits::SUBSCRIBER_OVERHEAD_BYTES;
-use watertight_core::{Access, Delivery, Kind, Life, Owner, Policy, Resume, Rung, Tick};
+use watertight_core::{Access, Delivery, Kind, Life, LogState, Owner, Policy, Resume, Rung, Tick};
 
 use super::{Hub, HubState};
 use crate::error::SubscribeError;
@@ -24,7 +24,8 @@ pub struct SubscribeOptions {
 
 impl Hub {
     /// Subscribes to a session, from `resume` on. Nothing is lost, doubled or reordered between what is
-    /// replayed and what is live: both are the same cursor. Dropping the subscription gives everything back.
+    /// replayed and what is live: both are the same cursor. Dropping the subscription gives everything back. Of a
+    /// session that has ended it reads what is kept, and then its end.
     ///
     /// # Errors
     /// When the hub takes no newcomers, or the session cannot be had.
@@ -48,16 +49,24 @@ impl Hub {
         let now = self.state.clock.now();
         let replay = self.state.budget.rung() < Rung::NoReplay;
         loop {
-            let joined = self.state.session_with_room(&name, true)?;
+            let forgotten = self.state.forgotten(&name, resume)?;
+            let is_forgotten = forgotten.is_some();
+            let joined = match forgotten {
+                Some(session) => session,
+                None => self.state.session_with_room(&name, true)?,
+            };
             let membership = Membership::new(&self.state, joined);
             let located = membership.session().with_log(|log| {
-                (!log.ended()).then(|| {
+                (is_forgotten || log.state(now) != LogState::Over).then(|| {
                     let (cursor, gaps) = log.locate(resume, replay, now);
                     (cursor, gaps, log.position(cursor.next - 1))
                 })
             });
-            // Ended between look-up and lock: leave it and make a new one.
-            let Some((cursor, gaps, start)) = located else { continue };
+            // Its time is over, or it went between look-up and lock: leave it and make a new one.
+            let Some((cursor, gaps, start)) = located else {
+                self.state.forget(membership.session());
+                continue;
+            };
             self.state.counters.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
             let holdings = Holdings {
                 _entry: self.state.ledger.open(Kind::Subscription).and(Kind::Timer),

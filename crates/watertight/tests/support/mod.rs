@@ -61,15 +61,17 @@ impl Drop for TestHub {
         }
         eventually("the tasks are those of the start", || self.live(Kind::Task) == self.tasks);
         // Sessions stay for their time by design: ended, they and all that they hold must be back at once.
+        self.hub.clean_up();
         loop {
             let (sessions, _) = self.hub.sessions(ScanPoint::default(), 100);
             if sessions.is_empty() {
                 break;
             }
             for session in sessions {
-                self.hub.end_session(session.name().as_str());
+                self.hub.forget_session(session.name().as_str());
             }
         }
+        self.hub.forget_tombstones();
         eventually("no session is left", || self.live(Kind::Session) == 0 && self.hub.stats().sessions == 0);
         for (owner, _) in self.hub.stats().owners {
             eventually(&format!("what is charged to {owner} came back"), || self.charged(owner) == 0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watertight::{Positions, SessionName, Tick};
-use watertight_core::{Exhausted, Permit};
+use watertight_core::{Epoch, Exhausted, Permit};
 
 use super::NoRoom;
 use super::turn::Turn;
@@ -47,8 +47,8 @@ impl Key {
 enum State {
     /// A try is under way, or about to be taken over by one of those who wait.
     UnderWay { turn: Arc<Turn>, waiting: usize, taken: bool },
-    /// It was published as these.
-    Settled(Positions),
+    /// It was published as these, and is remembered until then.
+    Settled(Positions, Tick),
 }
 
 #[derive(Debug)]
@@ -89,20 +89,22 @@ impl Table {
         Table { keys, settled, bytes: 0, max_keys, max_bytes, ttl }
     }
 
-    /// Looks `key` up, and claims it if it is free. `charge` is asked for the bytes of a new one; if it has none
+    /// Looks `key` up, and claims it if it is free; it is, too, if its session has another epoch by now (or is no
+    /// more), because nothing was published in that one. `charge` is asked for the bytes of a new one; if it has none
     /// even after the oldest settled keys were forgotten for it, the answer is `None` and nothing is claimed.
     pub(super) fn claim(
         &mut self,
         key: &Arc<Key>,
-        fingerprint: u64,
+        (fingerprint, epoch): (u64, Option<Epoch>),
         now: Tick,
         mut charge: impl FnMut(usize) -> Result<Permit, Exhausted>,
     ) -> Result<Option<Found>, NoRoom> {
         self.forget_old(now);
+        self.forget_if_of_another(key, epoch);
         if let Some(known) = self.keys.get_mut(key) {
             return Ok(Some(match &mut known.state {
                 _ if known.fingerprint != fingerprint => Found::Reused,
-                State::Settled(positions) => Found::Settled(*positions),
+                State::Settled(positions, _) => Found::Settled(*positions),
                 State::UnderWay { turn, waiting, .. } => {
                     *waiting += 1;
                     Found::UnderWay(Arc::clone(turn))
@@ -135,9 +137,10 @@ impl Table {
     /// The try was published.
     pub(super) fn settle(&mut self, key: &Arc<Key>, positions: Positions, now: Tick) {
         if let Some(known) = self.keys.get_mut(key) {
-            known.state = State::Settled(positions);
+            let until = now.after(self.ttl);
+            known.state = State::Settled(positions, until);
             self.bytes -= known.permit.split(TURN_BYTES).bytes();
-            self.settled.push_back((Arc::clone(key), now.after(self.ttl)));
+            self.settled.push_back((Arc::clone(key), until));
         }
     }
 
@@ -186,6 +189,25 @@ impl Table {
         let bytes = self.keys.remove(key).map_or(0, |known| known.permit.bytes());
         self.bytes -= bytes;
         bytes
+    }
+
+    /// Forgets a settled key whose events are of another epoch than its session has now. An answer without events is
+    /// of any.
+    fn forget_if_of_another(&mut self, key: &Key, epoch: Option<Epoch>) {
+        let Some(State::Settled(positions, until)) = self.keys.get(key).map(|known| &known.state) else {
+            return;
+        };
+        if positions.first().is_none_or(|first| Some(first.epoch) == epoch) {
+            return;
+        }
+        // They stand in the order of their time: few have the same.
+        let until = *until;
+        let from = self.settled.partition_point(|(_, other)| *other < until);
+        let same = self.settled.range(from..).take_while(|(_, other)| *other == until);
+        if let Some(behind) = same.map(|(other, _)| other).position(|other| **other == *key) {
+            self.settled.remove(from + behind);
+        }
+        self.remove(key);
     }
 
     /// Forgets the key that was settled first; a try under way is kept, whatever its age. Returns the bytes that

@@ -74,6 +74,36 @@ async fn a_retry_is_answered_with_the_same_ids_and_another_request_is_told_apart
 }
 
 #[tokio::test]
+async fn a_key_belongs_to_an_epoch_of_its_session() {
+    let hub = hub(64 * MIB);
+    let keys = IdempotencyKeys::new(&hub, 1000, TTL);
+    let before = published(&hub).await;
+    let empty = hub.publish_batch("s", &[]).await.unwrap();
+    first(&keys, "before").await.settle(before);
+    first(&keys, "empty").await.settle(empty);
+    first(&keys, "other").await.settle(before);
+    hub.end_session("s", &watertight::EndOptions::default()).unwrap();
+    assert!(
+        matches!(claim(&keys, "before").await, Ok(Claim::Known(known)) if known == before),
+        "an end keeps it"
+    );
+    for again in 0..3 {
+        assert!(hub.forget_session("s"));
+        let charged = caches(&hub);
+        drop(first(&keys, "before").await);
+        assert!(caches(&hub) <= charged);
+        first(&keys, "before").await.settle(published(&hub).await);
+        assert!(matches!(claim(&keys, "before").await, Ok(Claim::Known(_))), "{again}");
+        let figures = keys.0.table.lock().figures();
+        assert_eq!((figures.keys, figures.settled), (3, 3), "nothing gathers");
+    }
+    assert!(matches!(claim(&keys, "empty").await, Ok(Claim::Known(known)) if known == empty));
+    assert!(hub.forget_session("s"));
+    let other_request = keys.claim(&hub.name("s").unwrap(), "other", 2).await;
+    assert!(matches!(other_request, Ok(Claim::First(_))), "with another request, too");
+}
+
+#[tokio::test]
 async fn a_key_is_charged_from_its_claim_on_until_it_is_forgotten() {
     let hub = hub(64 * MIB);
     let keys = IdempotencyKeys::new(&hub, 1000, TTL);
@@ -241,7 +271,7 @@ fn tables_give_memory_back_above_twice_what_is_needed() {
     for number in 0..10_000 {
         let key = key(&format!("{number:05}"));
         let charge = |bytes| budget.try_charge(Owner::Caches, bytes);
-        let found = table.claim(&key, 1, Tick(0), charge).unwrap();
+        let found = table.claim(&key, (1, None), Tick(0), charge).unwrap();
         assert!(matches!(found, Some(Found::Free(_))));
         table.settle(&key, positions, Tick(number * 10));
     }

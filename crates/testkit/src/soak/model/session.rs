@@ -102,6 +102,11 @@ impl SessionLog {
         self.known(epoch).map(|life| life.head)
     }
 
+    /// Whether a life may have been deleted: then only its end is remembered, and all of its events are gone.
+    pub(super) fn may_be_deleted(&self, epoch: &str) -> bool {
+        self.known(epoch).is_some_and(|life| life.is_marked)
+    }
+
     pub(super) fn deletes(&mut self) {
         self.deletions += 1;
         self.lives.iter_mut().for_each(|life| life.is_marked = true);
