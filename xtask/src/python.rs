@@ -20,7 +20,9 @@ pub(crate) fn install() -> Outcome {
     make.args(["-m", "venv", "--clear"]).arg(&environment);
     run("environment for Python", make)?;
     let mut install = Command::new(environment.join("bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted);
+    install
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(&wanted);
     run("Python programs for the tests", install)?;
     fs::write(&done, text).map_err(|error| format!("{}: {error}", done.display()))
 }
