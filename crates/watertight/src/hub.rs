@@ -5,6 +5,7 @@
 
 mod append;
 mod keeper;
+mod lag;
 mod pace;
 mod positions;
 mod publish;
@@ -24,6 +25,7 @@ use watertight_core::{
     Session, SessionName,
 };
 
+pub use self::lag::RecentLag;
 pub use self::positions::Positions;
 pub use self::publish::Appended;
 pub(crate) use self::publish::id_of;
