@@ -5,12 +5,16 @@ use std::process::Command;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 5] = [
+const NEEDED: [(&str, &[&str], &str); 9] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("ip", &["-V"], "iproute2"),
     ("vmstat", &["--version"], "procps"),
     ("cc", &["--version"], "build-essential"),
+    ("nginx", &["-v"], "nginx-light"),
+    ("caddy", &["version"], "caddy"),
+    ("haproxy", &["-v"], "haproxy"),
+    ("apache2", &["-v"], "apache2"),
 ];
 
 fn install(packages: &[&str]) -> Outcome {
