@@ -17,7 +17,7 @@ cargo xtask COMMAND
   test            everything that must pass: setup, tidy, all tests, the model checker
   test --quick    the tests alone
   clients         the tests of the TypeScript client and the example page alone
-  setup           install what the tests need (a browser, curl, clients of others) if it is missing
+  setup           install what the tests need (a browser, curl, proxies, clients of others) if it is missing
   tidy            formatting, lints, documents and code agree
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
   soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)

@@ -7,13 +7,17 @@ use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 6] = [
+const NEEDED: [(&str, &[&str], &str); 10] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("ip", &["-V"], "iproute2"),
     ("vmstat", &["--version"], "procps"),
     ("cc", &["--version"], "build-essential"),
     ("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
+    ("nginx", &["-v"], "nginx"),
+    ("caddy", &["version"], "caddy"),
+    ("haproxy", &["-v"], "haproxy"),
+    ("apache2", &["-v"], "apache2"),
 ];
 
 fn install(packages: &[&str]) -> Outcome {

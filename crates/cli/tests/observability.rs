@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use watertight_testkit::{ConnectOptions, Crowd, HubProcess, Signal, eventually, timed};
+use watertight_testkit::{
+    ConnectOptions, Crowd, HubProcess, PATIENCE, RawConnection, Signal, eventually, timed,
+};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -202,4 +204,123 @@ fn a_name_with_control_characters_of_a_terminal_never_reaches_the_log() {
     }
     let log = hub.log();
     assert!(!log.contains('\x1b'), "{log:?}");
+}
+
+/// The figures of `/metrics`: each series with its labels, and its value.
+fn figures(hub: &HubProcess) -> HashMap<String, f64> {
+    let text = hub.get("/metrics").expect(200).text();
+    let row = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        Some((series.to_owned(), value.parse().ok()?))
+    };
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(row).collect()
+}
+
+/// Everything that is used as a metric's name in `text`.
+fn metric_names(text: &str) -> HashSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("watertight_") || word.starts_with("process_")).collect()
+}
+
+#[test]
+fn every_figure_that_documents_alerts_and_the_dashboard_name_is_there() {
+    let hub = HubProcess::builder(WATERTIGHT).tls().start();
+    let text = hub.get("/metrics").expect(200).text();
+    let there = metric_names(&text);
+    let dashboard = include_str!("../../../docs/grafana.json");
+    let json: Value = serde_json::from_str(dashboard).unwrap();
+    assert!(json["panels"].as_array().unwrap().len() > 10);
+    for (file, document, least) in
+        [("operations.md", include_str!("../../../docs/operations.md"), 30), ("grafana.json", dashboard, 20)]
+    {
+        let named = metric_names(document);
+        assert!(named.len() >= least, "{file}: {named:?}");
+        let missing: Vec<_> = named.difference(&there).collect();
+        assert_eq!(missing, Vec::<&&str>::new(), "{file} names what /metrics does not have");
+    }
+}
+
+#[test]
+fn the_figures_of_the_process_agree_with_the_kernel() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--memory-critical-threshold-mb", 90).start();
+    let figures = figures(&hub);
+    let resident = figures["process_resident_memory_bytes"];
+    assert!((0.5..2.0).contains(&(resident / hub.rss() as f64)), "{resident} and {}", hub.rss());
+    assert!(figures["process_cpu_seconds_total"] <= hub.cpu_time().as_secs_f64() + 0.02);
+    let files = figures["process_open_fds"];
+    assert!((files - hub.fds() as f64).abs() <= 2.0, "{files} and {}", hub.fds());
+    assert_eq!(figures["process_threads"], hub.threads() as f64);
+    // Its log was begun by the test that started it, a moment before.
+    let logged = std::fs::metadata(hub.dir().join("log")).unwrap().modified().unwrap();
+    let logged = logged.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let before = logged - figures["process_start_time_seconds"];
+    assert!((-5.0..60.0).contains(&before), "started {before} s before its last line");
+    assert_eq!(figures["watertight_memory_critical_threshold_bytes"], f64::from(90 << 20));
+    assert_eq!(figures["watertight_memory_warning_threshold_bytes"], f64::from(60 << 20));
+    assert_eq!(figures["watertight_build_info{version=\"0.1.0\"}"], 1.0);
+}
+
+#[test]
+fn answers_are_counted_by_code_and_publishes_timed() {
+    let hub = HubProcess::start(WATERTIGHT);
+    for n in 0..5 {
+        hub.publish_text("demo", &n.to_string());
+    }
+    hub.get("/nowhere").expect_problem(404, "NOT_FOUND");
+    hub.client().post("/sessions/demo/events", "image/png", "x").expect(415);
+    let figures = figures(&hub);
+    let answers = |code: &str| figures[&format!("watertight_responses_total{{code=\"{code}\"}}")];
+    assert_eq!([answers("202"), answers("404"), answers("415"), answers("other")], [5.0, 1.0, 1.0, 0.0]);
+    assert_eq!(figures["watertight_publish_duration_seconds_count"], 5.0, "those that were accepted");
+    assert_eq!(figures["watertight_publish_duration_seconds_bucket{le=\"+Inf\"}"], 5.0);
+    let sum = figures["watertight_publish_duration_seconds_sum"];
+    assert!(sum > 0.0 && sum < 5.0, "{sum}");
+}
+
+#[test]
+fn gaps_and_ends_are_counted_by_their_reason() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--max-history-per-session", 10).start();
+    let first = hub.publish_text("demo", "first");
+    for n in 0..30 {
+        hub.publish_text("demo", &n.to_string());
+    }
+    let mut late = hub.resume("demo", &first);
+    let mut unknown = hub.resume("demo", "nonsense");
+    hub.publish_text("demo", "last");
+    for reader in [&mut late, &mut unknown] {
+        // The gap, ten events of the history, and the last.
+        reader.next_data(12);
+    }
+    let peer = hub.subscribe("other");
+    drop(peer);
+    hub.client().delete("/sessions/demo").expect(204);
+    late.expect_closing_event("SESSION_ENDED");
+    unknown.expect_closing_event("SESSION_ENDED");
+    let expected = [
+        ("watertight_gaps_total{reason=\"evicted\"}", 1.0),
+        ("watertight_gaps_total{reason=\"unknown_id\"}", 1.0),
+        ("watertight_gaps_total{reason=\"lagged\"}", 0.0),
+        ("watertight_streams_ended_total{reason=\"SESSION_ENDED\"}", 2.0),
+        ("watertight_streams_ended_total{reason=\"PEER_CLOSED\"}", 1.0),
+        ("watertight_streams_ended_total{reason=\"SLOW_CONSUMER\"}", 0.0),
+    ];
+    eventually!(figures(&hub), |figures| expected.iter().all(|(name, value)| figures[*name] == *value));
+}
+
+#[test]
+fn a_reader_that_falls_behind_shows_in_the_slowest_lag() {
+    let hub = HubProcess::builder(WATERTIGHT).flag("--send-buffer-bytes", "16KiB").start();
+    let lag = || figures(&hub)["watertight_slowest_lag_events"];
+    let mut reader = hub.subscribe("demo");
+    hub.publish_text("demo", "hello");
+    reader.next_event();
+    assert_eq!(lag(), 0.0, "who keeps up has none");
+    let mut stalled = RawConnection::connect_with(hub.address(), &ConnectOptions::small_window()).unwrap();
+    stalled.send_get("/sessions/demo/events", &[]);
+    stalled.read_until("\r\n\r\n", PATIENCE);
+    let data = "x".repeat(10_000);
+    eventually!({
+        hub.publish_text("demo", &data);
+        lag() > 5.0
+    });
 }

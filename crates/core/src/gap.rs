@@ -20,6 +20,10 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All reasons.
+    pub const ALL: [GapReason; 5] =
+        [GapReason::Expired, GapReason::Evicted, GapReason::Lagged, GapReason::Epoch, GapReason::UnknownId];
+
     /// The reason's name in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -1,5 +1,10 @@
 //! Prometheus figures. They are read from the hub's own ledger, budget and counters at each scrape; the only
 //! labels are kinds, owners and reasons of our own, so the number of series never changes.
+//!
+//! `process`: those of the process; `requests`: those of the routes.
+
+mod process;
+mod requests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +22,9 @@ use watertight_core::{Kind, Owner};
 use crate::dropped_lines::DroppedLines;
 use crate::tls::Certificates;
 
+use self::process::ProcessCollector;
+pub(crate) use self::requests::{Requests, count};
+
 /// Renders the hub's figures.
 #[derive(Debug)]
 pub struct Metrics(Registry);
@@ -28,22 +36,24 @@ struct HubCollector {
     dropped_lines: DroppedLines,
     /// `None`: the hub speaks no TLS.
     certificates: Option<Arc<Certificates>>,
+    requests: Arc<Requests>,
 }
 
 impl Metrics {
-    /// The figures of this hub, this gate, the log and the certificate.
+    /// The figures of this hub, this gate, the log, the certificate and the routes.
     pub(crate) fn new(
         hub: &Hub,
         gate: &Gate,
-        dropped_lines: DroppedLines,
-        certificates: Option<Arc<Certificates>>,
+        (dropped_lines, certificates, requests): (DroppedLines, Option<Arc<Certificates>>, Arc<Requests>),
     ) -> Metrics {
-        let mut registry = Registry::with_prefix("watertight");
-        registry.register_collector(Box::new(HubCollector {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(ProcessCollector));
+        registry.sub_registry_with_prefix("watertight").register_collector(Box::new(HubCollector {
             hub: hub.clone(),
             gate: gate.clone(),
             dropped_lines,
             certificates,
+            requests,
         }));
         Metrics(registry)
     }
@@ -63,6 +73,8 @@ impl Collector for HubCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.counters(&mut encoder)?;
         self.gauges(&mut encoder)?;
+        self.reasons(&mut encoder)?;
+        self.requests.encode(&mut encoder)?;
         self.certificate(&mut encoder)?;
         self.ledger(&mut encoder)
     }
@@ -76,7 +88,6 @@ impl HubCollector {
             ("events_delivered", "Events handed to subscribers", &counters.events_delivered),
             ("events_expired", "Events let go because they expired", &counters.events_expired),
             ("events_shed", "Events let go under memory pressure", &counters.events_shed),
-            ("gaps", "Gaps told to subscribers", &counters.gaps),
             ("slow_consumers", "Subscribers closed for reading too slowly", &counters.slow_consumers),
             ("sessions_expired", "Sessions removed after their time to live", &counters.sessions_expired),
             ("cleanups", "Cleanup passes", &counters.cleanups),
@@ -97,6 +108,13 @@ impl HubCollector {
             ("sessions", "Sessions there are", stats.sessions),
             ("events", "Events in logs", stats.events),
             ("memory_observed_bytes", "Bytes the allocator holds", stats.observed_bytes),
+            ("memory_warning_threshold_bytes", "Where the hub warns", self.hub.budget().warning_bytes()),
+            (
+                "memory_critical_threshold_bytes",
+                "Where the hub begins to shed load",
+                self.hub.budget().critical_bytes(),
+            ),
+            ("slowest_lag_events", "Greatest lag of a reader in the last minute", self.slowest_lag()),
             ("memory_level", "Rung of the memory ladder, 0 normal to 5", stats.rung as usize),
         ];
         for (name, help, value) in rows {
@@ -113,6 +131,29 @@ impl HubCollector {
             ConstGauge::new(bytes).encode(family.encode_family(&[("owner", owner.name())])?)?;
         }
         Ok(())
+    }
+
+    fn slowest_lag(&self) -> usize {
+        usize::try_from(self.hub.counters().lag.get(self.hub.clock().now())).unwrap_or(usize::MAX)
+    }
+
+    /// What is counted by reason, and what this is.
+    fn reasons(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let counters = self.hub.counters();
+        let help = "Gaps told to subscribers, by reason";
+        let mut family = encoder.encode_descriptor("gaps", help, None, MetricType::Counter)?;
+        for (reason, count) in counters.gaps_by_reason() {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason)])?)?;
+        }
+        let help = "Streams and long-polls that ended, by the reason in the log";
+        let mut family = encoder.encode_descriptor("streams_ended", help, None, MetricType::Counter)?;
+        for (reason, count) in counters.ends() {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason)])?)?;
+        }
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        let mut family =
+            encoder.encode_descriptor("build_info", "What is running; always 1", None, MetricType::Gauge)?;
+        ConstGauge::new(1_i64).encode(family.encode_family(&version)?)
     }
 
     /// Nothing on a hub without TLS.

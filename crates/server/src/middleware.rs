@@ -26,7 +26,9 @@ pub(crate) fn wrap(routes: Router, app: &App) -> Router {
     if let Some(cors) = cors(&app.config) {
         routes = routes.layer(cors);
     }
-    routes.layer(axum::middleware::map_response(protect))
+    routes
+        .layer(axum::middleware::map_response(protect))
+        .layer(from_fn_with_state(app.clone(), crate::metrics::count))
 }
 
 /// A handler that panicked: its guards ran while the stack was unwound, its requester learns that it failed.

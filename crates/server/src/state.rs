@@ -7,7 +7,7 @@ use watertight::{Gate, Hub};
 
 use crate::config::Config;
 use crate::dropped_lines::DroppedLines;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
 use crate::tls::Certificates;
 
@@ -19,6 +19,7 @@ pub struct App {
     pub(crate) gate: Gate,
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
     /// Cancelled when the service is about to stop: still serving, no longer ready.
     draining: CancellationToken,
@@ -40,8 +41,10 @@ impl App {
         certificates: Option<Arc<Certificates>>,
     ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
-        let metrics = Arc::new(Metrics::new(&hub, &gate, dropped_lines.clone(), certificates));
-        App { hub, config, gate, keys, metrics, dropped_lines, draining: CancellationToken::new() }
+        let requests = Arc::<Requests>::default();
+        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests));
+        let metrics = Arc::new(Metrics::new(&hub, &gate, sources));
+        App { hub, config, gate, keys, metrics, requests, dropped_lines, draining: CancellationToken::new() }
     }
 
     /// The hub.

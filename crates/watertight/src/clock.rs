@@ -57,6 +57,16 @@ impl Clock {
         }
     }
 
+    /// Time since the clock began, as exactly as it is known: for measuring how long something took.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match &*self.0 {
+            Source::Monotonic(start) => start.elapsed(),
+            #[cfg(feature = "testing")]
+            Source::Manual(_) | Source::Runtime(_) => Duration::from_millis(self.now().0),
+        }
+    }
+
     /// Moves a manual clock forward; a monotonic clock moves by itself.
     #[cfg(feature = "testing")]
     pub(crate) fn advance(&self, by: Duration) {

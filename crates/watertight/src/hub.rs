@@ -6,6 +6,7 @@
 mod append;
 mod end;
 mod keeper;
+mod lag;
 mod pace;
 mod positions;
 mod publish;
@@ -26,6 +27,7 @@ use watertight_core::{
 };
 
 pub use self::end::{EndOptions, EndedSession, PublishOptions};
+pub use self::lag::RecentLag;
 pub use self::positions::Positions;
 pub use self::publish::Appended;
 pub(crate) use self::publish::id_of;

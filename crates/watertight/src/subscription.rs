@@ -241,6 +241,10 @@ impl Subscription {
         let is_event = matches!(piece, Piece::Event(..));
         self.record.took(next, more || !self.pending.is_empty(), is_event);
         self.hub.state.counters.note_delivered(&piece);
+        if more {
+            let lag = self.record.session().head().saturating_sub(next);
+            self.hub.state.counters.lag.note(lag, self.hub.state.clock.now());
+        }
         Poll::Ready(Step::Piece(piece))
     }
 }

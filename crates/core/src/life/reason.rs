@@ -112,6 +112,25 @@ pub enum End {
 }
 
 impl End {
+    /// Ends that are not the hub's.
+    const OTHERS: [End; 7] = [
+        End::Answered,
+        End::Dropped,
+        End::PeerClosed,
+        End::PeerReset,
+        End::PeerUnreachable,
+        End::UnexpectedInput,
+        End::SocketError,
+    ];
+
+    /// How many different names ends have.
+    pub const NAMES: usize = CloseReason::ALL.len() + End::OTHERS.len();
+
+    /// An end of each name.
+    pub fn of_each_name() -> impl Iterator<Item = End> {
+        CloseReason::ALL.into_iter().map(End::Closed).chain(End::OTHERS)
+    }
+
     /// The end's name in the log: the reason's code where the hub ended the stream.
     #[must_use]
     pub fn name(self) -> &'static str {

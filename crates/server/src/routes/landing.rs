@@ -39,3 +39,25 @@ pub(crate) async fn script() -> Response {
 pub(crate) async fn style() -> Response {
     answer("text/css; charset=utf-8", STYLE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in quotes and looks like an address.
+    fn quoted(text: &str) -> impl Iterator<Item = &str> {
+        text.split(['"', '`', '\'']).filter(|part| part.starts_with('/') || part.contains("://"))
+    }
+
+    #[test]
+    fn the_page_works_below_a_path_because_its_addresses_are_relative() {
+        assert_eq!(quoted(PAGE).collect::<Vec<_>>(), Vec::<&str>::new());
+        assert_eq!(quoted(SCRIPT).collect::<Vec<_>>(), Vec::<&str>::new());
+        for address in ["href=\"page.css\"", "src=\"page.js\"", "href=\"stats\""] {
+            assert!(PAGE.contains(address), "{address}");
+        }
+        for address in ["`sessions/", "fetch(\"stats\")"] {
+            assert!(SCRIPT.contains(address), "{address}");
+        }
+    }
+}

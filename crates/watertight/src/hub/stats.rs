@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use watertight_core::log::Freed;
-use watertight_core::{Kind, Owner, Piece, Rung};
+use watertight_core::{CloseReason, End, GapReason, Kind, Owner, Piece, Rung};
 
-use super::Hub;
+use super::{Hub, RecentLag};
 
 /// Counters that only rise.
 #[derive(Debug, Default)]
@@ -16,6 +16,12 @@ pub struct Counters {
     pub events_delivered: AtomicU64,
     /// Gaps told.
     pub gaps: AtomicU64,
+    /// Gaps told, by reason, in the order of [`GapReason::ALL`].
+    gaps_by_reason: [AtomicU64; GapReason::ALL.len()],
+    /// Streams that ended, by name, in the order of [`End::of_each_name`].
+    ends: [AtomicU64; End::NAMES],
+    /// How far behind the slowest reader was lately.
+    pub lag: RecentLag,
     /// Subscribers closed for reading too slowly.
     pub slow_consumers: AtomicU64,
     /// Events let go because they expired.
@@ -37,9 +43,38 @@ pub struct Counters {
 impl Counters {
     pub(crate) fn note_delivered(&self, piece: &Piece) {
         match piece {
-            Piece::Event(..) => self.events_delivered.fetch_add(1, Ordering::Relaxed),
-            Piece::Gap(_) => self.gaps.fetch_add(1, Ordering::Relaxed),
-        };
+            Piece::Event(..) => drop(self.events_delivered.fetch_add(1, Ordering::Relaxed)),
+            Piece::Gap(gap) => self.note_gap(gap.reason, 1),
+        }
+    }
+
+    /// `readers` were told a gap of this reason.
+    pub(crate) fn note_gap(&self, reason: GapReason, readers: u64) {
+        self.gaps.fetch_add(readers, Ordering::Relaxed);
+        if let Some(at) = GapReason::ALL.iter().position(|known| *known == reason) {
+            self.gaps_by_reason[at].fetch_add(readers, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn note_end(&self, end: End) {
+        if end.reason() == Some(CloseReason::SlowConsumer) {
+            self.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(at) = End::of_each_name().position(|known| known.name() == end.name()) {
+            self.ends[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many gaps were told of each reason.
+    pub fn gaps_by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.gaps_by_reason.iter().map(|count| count.load(Ordering::Relaxed));
+        GapReason::ALL.iter().map(|reason| reason.name()).zip(counts)
+    }
+
+    /// How many streams ended by each name.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.ends.iter().map(|count| count.load(Ordering::Relaxed));
+        End::of_each_name().map(End::name).zip(counts)
     }
 
     pub(crate) fn note_shed(&self, freed: Freed) {

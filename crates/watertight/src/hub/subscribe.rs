@@ -1,7 +1,6 @@
 //! Subscribing: a position first, everything else after.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use watertight_core::limits::SUBSCRIBER_OVERHEAD_BYTES;
@@ -67,7 +66,7 @@ impl Hub {
                 self.state.forget(membership.session());
                 continue;
             };
-            self.state.counters.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
+            gaps.iter().for_each(|gap| self.state.counters.note_gap(gap.reason, 1));
             let holdings = Holdings {
                 _entry: self.state.ledger.open(Kind::Subscription).and(Kind::Timer),
                 membership,

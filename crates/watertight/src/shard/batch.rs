@@ -5,7 +5,7 @@
 //! plain `send` however many events there are.
 
 use watertight_core::log::ReadLimit;
-use watertight_core::{Cursor, Frame, Piece, Session, Tick};
+use watertight_core::{Cursor, Frame, GapReason, Piece, Session, Tick};
 use watertight_wire::Encoder;
 
 use super::conn::Rest;
@@ -78,13 +78,14 @@ pub(super) struct Batch {
     /// The session ended with what is in here.
     pub(super) is_last: bool,
     parts: Vec<Part>,
+    gaps: Vec<GapReason>,
     chunked: Run,
     /// Made for the first socket that wants it.
     plain: Run,
 }
 
 impl Batch {
-    /// Loads what follows event `from` (exclusive of `before`, if given). Returns how many gaps that made.
+    /// Loads what follows event `from` (exclusive of `before`, if given).
     pub(super) fn load(
         &mut self,
         session: &Session,
@@ -92,19 +93,18 @@ impl Batch {
         before: Option<u64>,
         now: Tick,
         encoder: &mut Encoder,
-    ) -> u64 {
+    ) {
         self.clear();
         let most = before.map_or(u64::MAX, |before| before.saturating_sub(from));
         let events = BATCH_EVENTS.min(usize::try_from(most).unwrap_or(usize::MAX));
         let mut cursor = Cursor { next: from, live: true };
-        let mut gaps = 0;
         self.is_last = session.with_log(|log| {
             let limit = ReadLimit { events, bytes: BATCH_BYTES };
             log.read(&mut cursor, now, limit, |piece| {
                 let (next, frame, is_event) = match piece {
                     Piece::Event(sequence, frame) => (sequence + 1, frame, true),
                     Piece::Gap(gap) => {
-                        gaps += 1;
+                        self.gaps.push(gap.reason);
                         (gap.to.sequence + 1, super::drain::gap_frame(encoder, &gap), false)
                     }
                 };
@@ -115,12 +115,17 @@ impl Batch {
         self.from = from;
         self.upto = cursor.next;
         self.chunked.lay_out(&self.parts, Framing::Chunked);
-        gaps
+    }
+
+    /// The reasons of the gaps that were loaded.
+    pub(super) fn gaps(&self) -> &[GapReason] {
+        &self.gaps
     }
 
     /// Forgets the frames; keeps the scratch space.
     pub(super) fn clear(&mut self) {
         self.parts.clear();
+        self.gaps.clear();
         self.chunked.clear();
         self.plain.clear();
         self.from = 0;

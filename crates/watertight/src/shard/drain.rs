@@ -142,7 +142,7 @@ impl Shard<'_> {
             .map(|piece| match piece {
                 Piece::Event(sequence, frame) => (sequence + 1, frame.clone(), true),
                 Piece::Gap(gap) => {
-                    counters.gaps.fetch_add(1, Ordering::Relaxed);
+                    counters.note_gap(gap.reason, 1);
                     (gap.to.sequence + 1, gap_frame(&mut self.encoder, gap), false)
                 }
             })

@@ -1,7 +1,6 @@
 //! The one way out: every connection of a pump that ends, ends here, once. Its `Life` decides why it ends.
 
 use std::io;
-use std::sync::atomic::Ordering;
 
 use watertight_core::{CloseReason, End};
 
@@ -62,9 +61,7 @@ impl Shard<'_> {
         if let Some(key) = key {
             self.leave_group(key, member as usize);
         }
-        if end.reason() == Some(CloseReason::SlowConsumer) {
-            self.hub.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
-        }
+        self.hub.counters.note_end(end);
         if end.is_hard() {
             conn.reset();
         }

@@ -51,6 +51,11 @@ impl Group {
         view.set_oldest(slowest.any);
     }
 
+    /// How far the slowest member is behind the head, events.
+    pub(super) fn lag(&self, slowest: Slowest) -> u64 {
+        self.session.head().saturating_sub(slowest.any)
+    }
+
     /// Whether other readers of the session have come to `next`.
     pub(super) fn others_have(&self, next: u64) -> bool {
         self.session.others_have(self.shard as usize, next)

@@ -157,6 +157,7 @@ impl Shard<'_> {
         // A pass that is under way publishes what it finds at its own end.
         if group.at == 0 {
             group.publish_slowest(walk.slowest);
+            self.hub.counters.lag.note(group.lag(walk.slowest), now);
         }
         (looked_at, true)
     }

@@ -46,11 +46,12 @@ impl Shard<'_> {
         let Some(group) = self.groups.get_mut(key) else { return 0 };
         let going_on = (group.at > 0).then_some(group.upto);
         let mut batch = std::mem::take(&mut self.batch);
-        let gaps = batch.load(&group.session, group.pumped, going_on, self.now, &mut self.encoder);
+        batch.load(&group.session, group.pumped, going_on, self.now, &mut self.encoder);
         if going_on.is_none() {
             group.upto = batch.upto();
             group.slowest = Slowest::NONE;
-            self.hub.counters.gaps.fetch_add(gaps * group.members.len() as u64, Ordering::Relaxed);
+            let readers = group.members.len() as u64;
+            batch.gaps().iter().for_each(|reason| self.hub.counters.note_gap(*reason, readers));
         }
         let end = group.members.len().min(group.at + SLICE);
         let looked_at = end - group.at;
@@ -77,6 +78,7 @@ impl Shard<'_> {
         group.at = 0;
         group.pumped = group.pumped.max(group.upto);
         group.publish_slowest(group.slowest);
+        self.hub.counters.lag.note(group.lag(group.slowest), self.now);
         let session = Arc::clone(&group.session);
         if session.head() > group.pumped {
             self.groups.queue_pass(key);

@@ -292,9 +292,7 @@ impl TaskRecord {
         if open.is_reading {
             self.session.remove_task(&self.subscriber);
         }
-        if end.reason() == Some(CloseReason::SlowConsumer) {
-            self.hub.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
-        }
+        self.hub.counters.note_end(end);
         report_end(self.id(), &self.session, &open.life, end, self.hub.clock.now());
         drop(open);
         self.over.notify_waiters();

@@ -1,4 +1,5 @@
-// The landing page: figures every two seconds, one session live. Text nodes only.
+// The landing page: figures every two seconds, one session live. Text nodes only. All addresses are relative: behind a
+// proxy the page may be below a path.
 const $ = (id) => document.getElementById(id);
 const ROWS_MAX = 200;
 let source = null;
@@ -14,7 +15,7 @@ function row(text, kind) {
 }
 
 function path() {
-  return `/sessions/${encodeURIComponent($("session").value)}/events`;
+  return `sessions/${encodeURIComponent($("session").value)}/events`;
 }
 
 function close() {
@@ -65,7 +66,7 @@ function figure(name, value) {
 
 async function refresh() {
   try {
-    const stats = await (await fetch("/stats")).json();
+    const stats = await (await fetch("stats")).json();
     $("health").textContent = `${stats.budget.level}, up ${Math.round(stats.process.uptimeSeconds)} s`;
     $("figures").replaceChildren(
       figure("sessions", stats.totalSessions),

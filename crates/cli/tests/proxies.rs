@@ -1,0 +1,286 @@
+//! The proxies of `docs/operations.md`, started from the text of that document.
+//!
+//! Only ports and lengths of time are changed. Where a proxy is not installed its test fails and names the package;
+//! `cargo xtask setup` installs all of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+
+use watertight_testkit::{Client, ConnectOptions, HubProcess, Program, SseReader, eventually};
+
+const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+
+/// Where the hub listens in the samples, and the service that `auth_request` asks.
+const HUB: &str = "127.0.0.1:8080";
+const AUTH: &str = "127.0.0.1:9000";
+
+/// A proxy that runs.
+struct Proxy {
+    address: SocketAddr,
+    _program: Program,
+    _dir: tempfile::TempDir,
+}
+
+/// The block of the document in this language that has `marker` in it, with idle connections closed after a second.
+fn sample(language: &str, marker: &str) -> String {
+    let start = format!("```{language}\n");
+    let blocks = OPERATIONS.split(start.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let found: Vec<&str> = blocks.filter(|block| block.contains(marker)).collect();
+    assert_eq!(found.len(), 1, "one {language} sample with {marker:?}");
+    found[0].to_owned()
+}
+
+/// Replaces what must be there.
+fn replace(text: &str, from: &str, to: impl std::fmt::Display) -> String {
+    assert!(text.contains(from), "no {from:?} in\n{text}");
+    text.replace(from, &to.to_string())
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Starts `program` with a file that holds `config`; `arguments` make its arguments of that file and a directory.
+fn start(
+    program: &str,
+    package: &str,
+    address: SocketAddr,
+    config: impl FnOnce(&Path) -> String,
+    arguments: impl FnOnce(&str, &str) -> Vec<String>,
+) -> Proxy {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<_> = std::env::split_paths(&paths).collect();
+    places.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let path = places.iter().map(|place| place.join(program)).find(|path| path.exists());
+    let path = path.unwrap_or_else(|| {
+        panic!("this test needs {program}: install the package `{package}`, or run `cargo xtask setup`")
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    fs::write(&file, config(dir.path())).unwrap();
+    let mut command = Command::new(path);
+    command
+        .args(arguments(file.to_str().unwrap(), dir.path().to_str().unwrap()))
+        .env("HOME", dir.path())
+        .env("XDG_DATA_HOME", dir.path())
+        .env("XDG_CONFIG_HOME", dir.path());
+    let mut program = Program::spawn(command);
+    eventually!({
+        assert!(program.ended().is_none(), "it ends at once: {}{}", program.text(), program.errors());
+        TcpStream::connect(address).is_ok()
+    });
+    Proxy { address, _program: program, _dir: dir }
+}
+
+/// nginx with a sample in which the ports are already replaced.
+fn nginx(address: SocketAddr, sample: &str) -> Proxy {
+    let sample = replace(sample, "listen 80;", format!("listen {address};"));
+    let sample = replace(&sample, "keepalive_timeout 60s;", "keepalive_timeout 1s;");
+    let config = |dir: &Path| {
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {}/{kind};\n", dir.display()))
+            .concat();
+        format!(
+            "pid {}/pid;\nerror_log stderr;\ndaemon off;\nmaster_process off;\nevents {{}}\n\
+             http {{\naccess_log off;\n{temporary}{sample}}}\n",
+            dir.display()
+        )
+    };
+    let arguments =
+        |file: &str, dir: &str| ["-c", file, "-p", dir, "-e", "stderr"].map(str::to_owned).to_vec();
+    start("nginx", "nginx", address, config, arguments)
+}
+
+fn hub() -> HubProcess {
+    // Idle connections are closed soon, but later than the samples do with their times shortened.
+    HubProcess::builder(WATERTIGHT)
+        .flag("--heartbeat-interval", "1s")
+        .flag("--write-deadline", "10s")
+        .flag("--keep-alive-timeout", "4s")
+        .start()
+}
+
+/// Everything that the document promises of a proxy.
+fn check(hub: &HubProcess, proxy: &Proxy, prefix: &str, headers: &[(&str, &str)]) {
+    let client = Client::new(proxy.address);
+    let events = format!("{prefix}/sessions/a%2Fb/events");
+    let publish = |data: &str| {
+        let mut request = client.request("POST", &events).header("content-type", "text/plain").body(data);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request.send().expect(202).json()["id"].as_str().unwrap().to_owned()
+    };
+
+    // Live, each event before the next one is published; a heartbeat is too little to fill a buffer.
+    let mut stream = SseReader::open(proxy.address, &events, headers);
+    let ids: Vec<String> = (0..5)
+        .map(|n| {
+            let id = publish(&n.to_string());
+            assert_eq!(stream.next_event().data, n.to_string());
+            id
+        })
+        .collect();
+    let sessions = hub.get("/sessions").expect(200).json();
+    assert_eq!(sessions["sessions"][0]["session"], "a/b", "the slash in the name: {sessions}");
+
+    // Whoever leaves is noticed, and may come back where it was.
+    drop(stream);
+    eventually!(hub.stats().live("subscription") == 0);
+    let last = ("Last-Event-ID", ids[1].as_str());
+    let mut resumed = SseReader::open(proxy.address, &events, &[headers, &[last]].concat());
+    assert_eq!(resumed.next_data(3), ["2", "3", "4"]);
+    drop(resumed);
+    eventually!(hub.stats().live("subscription") == 0);
+
+    // Nobody gets to what is for operators, however it is written.
+    hub.publish_text("x%2Fevents", "there");
+    let admin = [
+        ("GET", "/sessions"),
+        ("GET", "/sessions/a%2Fb"),
+        ("DELETE", "/sessions/a%2Fb"),
+        ("DELETE", "/sessions/x%2Fevents"),
+        ("DELETE", "/sessions/x%2fevents"),
+        ("DELETE", "/sessions/a%2Fb?/sessions/a/events"),
+        ("GET", "/stats"),
+        ("GET", "/metrics"),
+        ("GET", "/connections"),
+        ("GET", "/sessions/y/events/../../../stats"),
+    ];
+    for (method, path) in admin {
+        let mut request = client.request(method, format!("{prefix}{path}"));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send();
+        assert!([400, 403, 404].contains(&answer.status), "{method} {path}: {answer:?}");
+        assert!(
+            answer.header("content-type") != Some("application/problem+json"),
+            "the hub was asked: {path}"
+        );
+    }
+    for session in ["a%2Fb", "x%2Fevents"] {
+        hub.get(&format!("/sessions/{session}")).expect(200);
+    }
+
+    // After an idle minute (seconds here) no request meets a connection that is being closed.
+    publish("before the pause");
+    eventually!(hub.stats().live("connection") == 1);
+    publish("after the pause");
+}
+
+/// Publishing is not for everybody.
+fn check_publishers(proxy: &Proxy) {
+    let stranger = Client::with_options(proxy.address, ConnectOptions::from_address([9, 9, 9]));
+    let answer = stranger.post("/sessions/a/events", "text/plain", "x");
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!([403, 404].contains(&stranger.get("/nowhere").status));
+}
+
+#[test]
+fn nginx_does_what_the_document_says() {
+    let (hub, address) = (hub(), free_address());
+    let proxy = nginx(address, &replace(&sample("nginx", "$is_public"), HUB, hub.address()));
+    check(&hub, &proxy, "", &[]);
+    check_publishers(&proxy);
+}
+
+#[test]
+fn two_nginx_in_a_row_do_what_one_does() {
+    let (hub, inner, outer) = (hub(), free_address(), free_address());
+    let text = sample("nginx", "$is_public");
+    let inner = nginx(inner, &replace(&text, HUB, hub.address()));
+    let outer = nginx(outer, &replace(&text, HUB, inner.address));
+    check(&hub, &outer, "", &[]);
+}
+
+#[test]
+fn nginx_below_a_path_lets_in_whom_the_other_service_lets_in() {
+    let (hub, address) = (hub(), free_address());
+    let auth = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = replace(&sample("nginx", "auth_request"), HUB, hub.address());
+    let text = replace(&text, AUTH, auth.local_addr().unwrap());
+    let proxy = nginx(address, &text);
+    // Ends with the test's process: it waits for the next connection.
+    std::thread::spawn(move || auth.incoming().flatten().for_each(|peer| drop(answer_auth(peer))));
+    check(&hub, &proxy, "/hub", &[("Authorization", "Bearer good")]);
+    let client = Client::new(address);
+    assert_eq!(client.get("/hub/sessions/a/events").status, 401);
+    assert_eq!(client.post("/hub/sessions/a/events", "text/plain", "x").status, 401);
+    assert_eq!(client.get("/allowed").status, 404, "for nginx alone");
+}
+
+/// Says yes to one token.
+fn answer_auth(mut peer: TcpStream) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+        let mut some = [0; 4096];
+        let count = peer.read(&mut some)?;
+        if count == 0 {
+            return Ok(());
+        }
+        request.extend_from_slice(&some[..count]);
+    }
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let is_known =
+        head.contains("authorization: bearer good\r\n") && head.contains("x-original-uri: /hub/sessions/");
+    let status = if is_known { "204 No Content" } else { "401 Unauthorized" };
+    write!(peer, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn caddy_does_what_the_document_says() {
+    let (hub, address) = (hub(), free_address());
+    let text = replace(&sample("caddy", "reverse_proxy"), HUB, hub.address());
+    let text =
+        replace(&text, "events.example.com {", format!("http://:{} {{\n    bind 127.0.0.1", address.port()));
+    let text = replace(&text, "keepalive 60s", "keepalive 1s");
+    let config = |_: &Path| format!("{{\n    admin off\n    auto_https off\n}}\n{text}");
+    let arguments =
+        |file: &str, _: &str| ["run", "--config", file, "--adapter", "caddyfile"].map(str::to_owned).to_vec();
+    let proxy = start("caddy", "caddy", address, config, arguments);
+    check(&hub, &proxy, "", &[]);
+    check_publishers(&proxy);
+}
+
+#[test]
+fn haproxy_does_what_the_document_says() {
+    let (hub, address) = (hub(), free_address());
+    let text = replace(&sample("haproxy", "frontend web"), HUB, hub.address());
+    // Its look at the hub's health would be a connection of its own now and then.
+    let text = replace(&text, "bind :80", format!("bind {address}"));
+    let text = replace(&text, " check\n", "\n");
+    let config = |_: &Path| format!("global\n    tune.idle-pool.shared on\n{text}");
+    let arguments = |file: &str, _: &str| ["-db", "-f", file].map(str::to_owned).to_vec();
+    let proxy = start("haproxy", "haproxy", address, config, arguments);
+    check(&hub, &proxy, "", &[]);
+    check_publishers(&proxy);
+}
+
+#[test]
+fn apache_does_what_the_document_says() {
+    let (hub, address) = (hub(), free_address());
+    let text = replace(&sample("apache", "VirtualHost"), HUB, hub.address());
+    let text = replace(&text, "*:80", address);
+    let text = replace(&text, "ttl=60", "ttl=1");
+    let config = |dir: &Path| {
+        let dir = dir.display();
+        let modules: String = ["mpm_event", "authz_core", "authz_host", "proxy", "proxy_http"]
+            .map(|module| format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"))
+            .concat();
+        format!(
+            "ServerRoot {dir}\nServerName localhost\nPidFile {dir}/pid\nErrorLog /dev/stderr\nMutex pthread default\n\
+             User www-data\nGroup www-data\nListen {address}\n{modules}{text}"
+        )
+    };
+    let arguments = |file: &str, _: &str| ["-X", "-f", file].map(str::to_owned).to_vec();
+    let proxy = start("apache2", "apache2", address, config, arguments);
+    check(&hub, &proxy, "", &[]);
+    check_publishers(&proxy);
+}

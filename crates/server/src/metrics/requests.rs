@@ -1,0 +1,103 @@
+//! Answers by status code, and how long publishers wait for theirs.
+//!
+//! The codes are a fixed list: the number of series never changes.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{Method, StatusCode};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+
+use crate::state::App;
+
+/// The status codes that the service gives, as they are written in a label. The last is for all others.
+const CODES: [(u16, &str); 20] = [
+    (200, "200"),
+    (202, "202"),
+    (204, "204"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (406, "406"),
+    (408, "408"),
+    (409, "409"),
+    (413, "413"),
+    (414, "414"),
+    (415, "415"),
+    (421, "421"),
+    (429, "429"),
+    (500, "500"),
+    (501, "501"),
+    (503, "503"),
+    (0, "other"),
+];
+
+/// The upper ends of the histogram's buckets, seconds. A publisher that is held back by its readers waits for up to 30 s.
+const BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// What the service answered.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    codes: [AtomicU64; CODES.len()],
+    /// Accepted publishes by bucket; the last is for what takes longer than any.
+    publishes: [AtomicU64; BUCKETS.len() + 1],
+    publish_micros: AtomicU64,
+}
+
+impl Requests {
+    fn answered(&self, status: StatusCode) {
+        let code = status.as_u16();
+        let at = CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len() - 1);
+        self.codes[at].fetch_add(1, Relaxed);
+    }
+
+    fn published(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let at = BUCKETS.iter().position(|end| seconds <= *end).unwrap_or(BUCKETS.len());
+        self.publishes[at].fetch_add(1, Relaxed);
+        self.publish_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Answers given by the routes, by status code; a stream counts when it begins";
+        let mut family = encoder.encode_descriptor("responses", help, None, MetricType::Counter)?;
+        for ((_, label), count) in CODES.iter().zip(&self.codes) {
+            ConstCounter::new(count.load(Relaxed)).encode(family.encode_family(&[("code", *label)])?)?;
+        }
+        let help = "How long accepted publishes took, from head to answer";
+        let mut histogram =
+            encoder.encode_descriptor("publish_duration_seconds", help, None, MetricType::Histogram)?;
+        let ends = BUCKETS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> =
+            ends.zip(self.publishes.iter().map(|count| count.load(Relaxed))).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = self.publish_micros.load(Relaxed) as f64 / 1e6;
+        histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+/// Counts each answer, and times accepted publishes.
+pub(crate) async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_publish = request.method() == Method::POST
+        && request
+            .extensions()
+            .get::<MatchedPath>()
+            .is_some_and(|path| path.as_str() == "/sessions/{session}/events");
+    let begun = app.hub.clock().elapsed();
+    let response = next.run(request).await;
+    app.requests.answered(response.status());
+    if is_publish && response.status() == StatusCode::ACCEPTED {
+        app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
+    }
+    response
+}
