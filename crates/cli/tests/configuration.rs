@@ -51,8 +51,8 @@ fn file_environment_and_flags_rise_in_that_order_and_each_mistake_names_its_sour
     let path = file.to_str().unwrap();
     let history = |hub: &HubProcess| {
         (0..10).for_each(|n| drop(hub.publish_text("demo", &n.to_string())));
-        let mut stream = hub.subscribe_with("demo", "replay=all", &[]);
-        10 - stream.next_event().data.parse::<usize>().unwrap()
+        10 - usize::try_from(hub.subscribe_with("demo", "replay=all", &[]).expect_gap().missed.unwrap())
+            .unwrap()
     };
     let with_file = || HubProcess::builder(WATERTIGHT).flag("--config", path);
     assert_eq!(history(&with_file().start()), 3);

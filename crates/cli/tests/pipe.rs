@@ -266,13 +266,15 @@ fn tail_as_json_tells_everything_and_counts() {
     let url = hub.url("");
     let mut all = watertight(&["tail", "demo", "--url", &url, "--json", "--replay", "all", "--count", "10"]);
     let text = String::from_utf8(all.finish(PATIENCE)).unwrap();
-    for (n, line) in text.lines().enumerate() {
+    let gap: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(gap["gap"]["missed"], 20, "what is gone of all comes first");
+    for (n, line) in text.lines().skip(1).enumerate() {
         let event: Value = serde_json::from_str(line).unwrap();
         let expected =
             serde_json::json!({"id": ids[20 + n], "type": "message", "data": (20 + n).to_string()});
         assert_eq!(event, expected);
     }
-    assert_eq!(text.lines().count(), 10);
+    assert_eq!(text.lines().count(), 11);
 
     let mut from = watertight(&["tail", "demo", "--url", &url, "--json", "--from", &ids[4], "--count", "1"]);
     let text = String::from_utf8(from.finish(PATIENCE)).unwrap();

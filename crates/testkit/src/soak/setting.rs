@@ -64,6 +64,7 @@ impl Setting {
             .flag("--send-buffer-bytes", "16KiB")
             .flag("--write-deadline", "5s")
             .flag("--idempotency-ttl", KEY_TTL.as_secs())
+            .flag("--tombstone-ttl", "2s")
             .flag("--log-level", "info");
         if self.is_short {
             builder =
