@@ -87,6 +87,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     return this.#cursor.id;
   }
 
+  /** Where the next attempt resumes. */
   set lastEventId(id: string) {
     this.#cursor.jump(id);
   }
@@ -161,6 +162,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.destroy();
   }
 
+  /** The same as `destroy`. */
   [Symbol.dispose](): void {
     this.destroy();
   }

@@ -5,8 +5,11 @@ import type { EventsOptions, SSEEvent, Unsubscribe } from "./types.ts";
 
 /** A loop over events. `return` gives everything back; calling it twice, or after the end, does nothing. */
 export interface EventIterator {
+  /** The next event, as soon as there is one. @throws SSEError if the client failed for good. */
   next(): Promise<IteratorResult<SSEEvent, undefined>>;
+  /** Ends the loop, and takes its handlers back. */
   return(): Promise<IteratorReturnResult<undefined>>;
+  /** Itself: it is given to `for await`. */
   [Symbol.asyncIterator](): EventIterator;
 }
 

@@ -97,6 +97,7 @@ export class Subscription implements Member {
     };
   };
 
+  /** Takes part again: after `disconnect`, without `enabled`, or after an error that ended the connection. */
   readonly connect = (): void => {
     this.#isWanted = true;
     this.#rest = IDLE;
@@ -104,6 +105,7 @@ export class Subscription implements Member {
     else this.#begin();
   };
 
+  /** Takes part no longer. The connection closes with the last one; where this one was is kept for `connect`. */
   readonly disconnect = (): void => {
     this.#isWanted = false;
     this.#rest = CLOSED;
@@ -111,6 +113,7 @@ export class Subscription implements Member {
     this.#notify();
   };
 
+  /** Replaces the connection by a new one at once, from the same place, for all who share it. */
   readonly reconnect = (): void => {
     if (this.#connection) this.#connection.client.reconnect();
     else this.connect();
