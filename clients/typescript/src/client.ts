@@ -144,14 +144,14 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** Closes the connection, and all loops over `events()`. Handlers stay for another `connect`. */
   disconnect(): void {
-    this.#connector.finish("closed", "disconnected");
+    this.#connector.finish("disconnected");
   }
 
   /** `disconnect`, for good: handlers go too. Idempotent, synchronous, and may be called from anywhere. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#connector.finish("closed", "disconnected");
+    this.#connector.finish("disconnected");
     this.#debug({ type: "destroyed" });
     this.#handlers.clear();
     this.#stopListening();
@@ -174,9 +174,9 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   #changed(state: ConnectionState, error: SSEError | null, reason: CloseReason | null): void {
     const before = this.#status;
-    const status = { state, failures: this.#connector.failures, error, reason };
-    const isSame = state === before.state && error === before.error && reason === before.reason;
-    if (isSame && status.failures === before.failures) return;
+    const status: ConnectionStatus = { state, failures: this.#connector.failures, error, reason };
+    const keys = Object.keys(status) as (keyof ConnectionStatus)[];
+    if (keys.every((key) => status[key] === before[key])) return;
     this.#status = status;
     this.#debug({ type: "status", status });
     this.#call(STATUS, status);

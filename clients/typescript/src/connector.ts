@@ -1,3 +1,4 @@
+import { parse } from "./answer.ts";
 import { Attempt, type AttemptHost } from "./attempt.ts";
 import type { Cursor } from "./cursor.ts";
 import { Time, type Page } from "./environment.ts";
@@ -82,9 +83,11 @@ export class Connector implements AttemptHost {
     this.#begin();
   }
 
-  /** A new connection at once; but where nothing came since the last call, not more often than once a second. */
+  /**
+   * A new connection at once, instead of the one that is wanted; but where nothing came since the last call, not more often
+   * than once a second.
+   */
   reconnect(): void {
-    if (!this.#isWanted) return this.connect();
     const now = this.time.now();
     // One that is waited for already is not put off.
     if (this.#reconnectedAt <= now) this.#reconnectedAt = Math.max(this.#reconnectedAt + RECONNECT_MIN, now);
@@ -95,8 +98,9 @@ export class Connector implements AttemptHost {
     if (this.#state !== "connecting") this.#change("reconnecting");
   }
 
-  /** The end, from whichever side. */
-  finish(state: "closed" | "error", reason: CloseReason | null, error?: SSEError): void {
+  /** The end, from whichever side: why it is closed, or what went wrong. */
+  finish(end: CloseReason | SSEError): void {
+    const error = typeof end === "string" ? undefined : end;
     if (this.#isWanted) ledger.clients--;
     this.#isWanted = this.#isPaused = false;
     this.#stop();
@@ -104,16 +108,12 @@ export class Connector implements AttemptHost {
     this.#host.ended(error);
     // Why it ended is said once.
     if (this.#state === "closed") return;
-    this.#change(state, error, reason);
+    if (typeof end === "string") this.#change("closed", null, end);
+    else this.#change("error", end);
   }
 
   get #page(): Page {
     return this.options.page ?? (globalThis as Page);
-  }
-
-  /** Whether long-polls are wanted. */
-  get #isFallbackEnabled(): boolean {
-    return this.options.enablePollingFallback ?? this.options.url === undefined;
   }
 
   #forgetFailures(): void {
@@ -131,7 +131,7 @@ export class Connector implements AttemptHost {
   #begin(): void {
     this.#schedule.clear();
     if (!this.#isWanted || this.#isPaused || this.#attempt) return;
-    this.#fallback.isEnabled = this.#isFallbackEnabled;
+    this.#fallback.isEnabled = this.options.enablePollingFallback ?? this.options.url === undefined;
     const way = this.#fallback.isEnabled ? this.#next.way : "stream";
     // The first long-poll is to be answered at once: it tells that this way works, and its position is what nothing is lost behind.
     const wait = this.#fallback.isPolling ? POLL_WAIT : 0;
@@ -184,7 +184,7 @@ export class Connector implements AttemptHost {
   }
 
   stopped(): void {
-    this.finish("closed", "no-content");
+    this.finish("no-content");
   }
 
   #progressed(): void {
@@ -211,8 +211,8 @@ export class Connector implements AttemptHost {
     // What ends a client for good is not mended by what the hub said before.
     const failure = error.retryable ? (this.#closingEvent ?? error) : error;
     if (this.#hasProgress || attempt.wasWell) this.#schedule.backoff.failures = 0;
-    if (failure === this.#closingEvent && failure.code === SESSION_ENDED) return this.finish("closed", "session-ended");
-    if (attempt.hasEndedCleanly && !this.#closingEvent && this.#isLastAnswer(attempt)) return this.finish("closed", "ended");
+    if (failure === this.#closingEvent && failure.code === SESSION_ENDED) return this.finish("session-ended");
+    if (attempt.hasEndedCleanly && !this.#closingEvent && this.#isLastAnswer(attempt)) return this.finish("ended");
     const wasProbe = this.#fallback.isPolling && attempt.way === "stream";
     this.#next = this.#decide(attempt, failure);
     const verdict = judge({
@@ -222,9 +222,9 @@ export class Connector implements AttemptHost {
       failures: this.failures,
       maxRetries: this.options.maxRetries ?? Infinity,
     });
-    if (verdict === "failed") return this.finish("error", null, failure);
+    if (verdict === "failed") return this.finish(failure);
     if (verdict === "exhausted") {
-      return this.finish("error", null, new SSEError("exhausted", `gave up: ${failure.message}`, { cause: failure }));
+      return this.finish(new SSEError("exhausted", `gave up: ${failure.message}`, { cause: failure }));
     }
     if (verdict === "refresh") this.#isRefresh = true;
     if (wasProbe && this.#next.isAtOnce) {
@@ -280,10 +280,6 @@ export class Connector implements AttemptHost {
 
 /** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
 function readClosingEvent(text: string): SSEError | undefined {
-  try {
-    const { code, error } = JSON.parse(text) as { code?: string; error?: string };
-    return code ? new SSEError("closing", error ?? code, { code }) : undefined;
-  } catch {
-    return undefined;
-  }
+  const { code, error } = parse<{ code: string; error: string }>(text);
+  return code ? new SSEError("closing", error ?? code, { code }) : undefined;
 }
