@@ -8,13 +8,14 @@ import { ledger } from "./ledger.ts";
 import { POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
 import { Schedule } from "./schedule.ts";
-import type { CloseReason, ConnectionState, DebugDetails, SSEClientOptions } from "./types.ts";
+import { IDLE } from "./status.ts";
+import type { CloseReason, ConnectionState, ConnectionStatus, DebugDetails, SSEClientOptions } from "./types.ts";
 import { judge } from "./verdict.ts";
 
 /** What a connector tells its client. */
 export interface ConnectorHost {
-  /** The state changed, or how often it failed in a row, or why. */
-  changed(state: ConnectionState, error: SSEError | null, reason: CloseReason | null): void;
+  /** There is another status. */
+  changed(status: ConnectionStatus): void;
   /** An event is to be delivered. */
   deliver(type: string, text: string, id: string): void;
   comment: (text: string) => void;
@@ -34,6 +35,8 @@ export class Connector implements AttemptHost {
   readonly options: SSEClientOptions<any>;
   readonly cursor: Cursor;
   readonly time: Time;
+  /** The same object until something in it changes. */
+  status = IDLE;
   readonly #host: ConnectorHost;
   readonly #schedule: Schedule;
   /** What is known of streams and long-polls; anew with each `connect`. */
@@ -50,7 +53,6 @@ export class Connector implements AttemptHost {
   #hasProgress = false;
   /** Why the hub is about to close the stream. */
   #closingEvent: SSEError | undefined;
-  #state: ConnectionState = "idle";
   #reconnectedAt = -Infinity;
   #stopWatching = (): void => {};
 
@@ -95,7 +97,7 @@ export class Connector implements AttemptHost {
     this.#forgetFailures();
     if (this.#reconnectedAt <= now) return this.#begin();
     this.#schedule.wait(this.#reconnectedAt - now);
-    if (this.#state !== "connecting") this.#change("reconnecting");
+    if (this.status.state !== "connecting") this.#change("reconnecting");
   }
 
   /** The end, from whichever side: why it is closed, or what went wrong. */
@@ -107,7 +109,7 @@ export class Connector implements AttemptHost {
     this.#stopWatching();
     this.#host.ended(error);
     // Why it ended is said once.
-    if (this.#state === "closed") return;
+    if (this.status.state === "closed") return;
     if (typeof end === "string") this.#change("closed", null, end);
     else this.#change("error", end);
   }
@@ -122,8 +124,12 @@ export class Connector implements AttemptHost {
   }
 
   #change(state: ConnectionState, error: SSEError | null = null, reason: CloseReason | null = null): void {
-    this.#state = state;
-    this.#host.changed(state, error, reason);
+    const before = this.status;
+    const status: ConnectionStatus = { state, failures: this.failures, error, reason };
+    const keys = Object.keys(status) as (keyof ConnectionStatus)[];
+    if (keys.every((key) => status[key] === before[key])) return;
+    this.status = status;
+    this.#host.changed(status);
   }
 
   // One attempt at a time.
@@ -141,7 +147,7 @@ export class Connector implements AttemptHost {
     this.#closingEvent = undefined;
     this.#host.debug({ type: "attempt", way, refresh, cursor: this.cursor.resume });
     // While a stream is tried again, no long-poll brings anything.
-    if (this.#state === "open" || (this.#state === "polling" && way === "stream")) this.#change("reconnecting");
+    if (this.status.state === "open" || (this.status.state === "polling" && way === "stream")) this.#change("reconnecting");
   }
 
   /** Nothing is in flight and nothing is to come. */
@@ -192,7 +198,7 @@ export class Connector implements AttemptHost {
     this.#reconnectedAt = -Infinity;
     if (!this.failures) return;
     this.#schedule.backoff.failures = 0;
-    if (this.#state === "open") this.#change("open");
+    if (this.status.state === "open") this.#change("open");
   }
 
   polled(attempt: Attempt): void {

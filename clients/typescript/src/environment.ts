@@ -83,6 +83,13 @@ export class Time {
   }
 }
 
+/** Calls back when `signal` is aborted, at once if it is already; what it returns takes the listener back, once. */
+export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (!signal?.aborted) return listen(signal, "abort", callback);
+  callback();
+  return () => {};
+}
+
 /** Adds a listener that is counted; what it returns takes it back, once. */
 export function listen(target: Page | AbortSignal | undefined, type: string, listener: () => void): () => void {
   let count = target ? 1 : 0;

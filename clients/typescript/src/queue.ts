@@ -1,4 +1,4 @@
-import { listen } from "./environment.ts";
+import { onAbort } from "./environment.ts";
 import type { SSEError } from "./errors.ts";
 import { HIGH_WATER_MARK } from "./limits.ts";
 import type { EventsOptions, SSEEvent, Unsubscribe } from "./types.ts";
@@ -72,7 +72,6 @@ export function createQueue(
     },
     [Symbol.asyncIterator]: () => iterator,
   };
-  offs.push(listen(signal, "abort", iterator.return));
-  if (signal?.aborted) void iterator.return();
+  offs.push(onAbort(signal, iterator.return));
   return iterator;
 }

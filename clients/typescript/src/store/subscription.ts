@@ -1,5 +1,5 @@
 import { parserOf, readEvent } from "../data.ts";
-import { listen } from "../environment.ts";
+import { onAbort } from "../environment.ts";
 import { failureOf, tell, unheardGap } from "../errors.ts";
 import type { ConnectionStatus, SSEEvent, Unsubscribe } from "../index.ts";
 import { find, join, leave, refresh, type Connection, type Member } from "./connection.ts";
@@ -174,9 +174,7 @@ export class Subscription implements Member {
 
   #listenToSignal(): void {
     this.#unlisten();
-    const { signal } = this.options;
-    this.#unlisten = listen(signal, "abort", this.disconnect);
-    if (signal?.aborted) this.disconnect();
+    this.#unlisten = onAbort(this.options.signal, this.disconnect);
   }
 
   #end(isFinal: boolean): void {
