@@ -24,8 +24,10 @@ for (const lib of ["dom", "nodom"]) {
   const typescript = "test/typescript54/node_modules/typescript/bin/tsc";
   step(`types for TypeScript 5.4, ${lib}`, process.execPath, typescript, "-p", `test/typescript54/tsconfig.${lib}.json`);
 }
+step("every public name has its words", process.execPath, "scripts/docs.mjs", "--check");
 tool("tests", "vitest", "run", ...process.argv.slice(2));
 step("sizes", process.execPath, "scripts/size.mjs");
+step("the recipe for Next.js", process.execPath, "scripts/nextjs.mjs");
 tool("package", "publint", "--strict");
 tool("types of the package", "attw", "--pack", ".", "--profile", "esm-only", "--format", "table-flipped");
 console.log("watertight: everything passes");

@@ -56,7 +56,7 @@ export function readPoll(text: string): PollAnswer | undefined {
 }
 
 /** The object that a JSON text is, or an empty one. */
-function parse<T>(text: string): Partial<T> {
+export function parse<T>(text: string): Partial<T> {
   try {
     return JSON.parse(text) ?? {};
   } catch {

@@ -2,14 +2,13 @@
 import { Connector } from "./connector.ts";
 import { Cursor } from "./cursor.ts";
 import { parserOf, readEvent } from "./data.ts";
-import { listen } from "./environment.ts";
+import { onAbort } from "./environment.ts";
 import { SSEError, tell, unheardGap, type SSEErrorKind } from "./errors.ts";
 import { Handlers } from "./handlers.ts";
 import { createQueue, type EventIterator } from "./queue.ts";
 import { sessionUrl } from "./request.ts";
-import { IDLE, isConnected } from "./status.ts";
+import { isConnected } from "./status.ts";
 import type {
-  CloseReason,
   ConnectionState,
   ConnectionStatus,
   DebugDetails,
@@ -40,7 +39,6 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   readonly #handlers = new Handlers();
   readonly #cursor: Cursor;
   readonly #connector: Connector;
-  #status = IDLE;
   #isDestroyed = false;
   /** No request can carry the last event id. */
   #isUnsendable = false;
@@ -52,14 +50,13 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.#options = options;
     this.#cursor = new Cursor(options.lastEventId ?? "");
     this.#connector = new Connector(options, this.#cursor, {
-      changed: (state, error, reason) => this.#changed(state, error, reason),
+      changed: (status) => this.#changed(status),
       deliver: (type, text, id) => this.#deliver(type, text, id),
       comment: (text) => this.#guard(() => options.onComment?.(text)),
       debug: (details) => this.#debug(details),
       ended: (error) => this.#call(END, error),
     });
-    this.#stopListening = listen(options.signal, "abort", () => this.destroy());
-    if (options.signal?.aborted) this.destroy();
+    this.#stopListening = onAbort(options.signal, () => this.destroy());
   }
 
   /** The options it was made with. Read anew for each attempt, but for `clock`, `page`, `signal` and `keepAlive`. */
@@ -69,12 +66,12 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** What state the connection is in. The same object until something changes. */
   get status(): ConnectionStatus {
-    return this.#status;
+    return this.#connector.status;
   }
 
   /** Short for `status.state`. */
   get state(): ConnectionState {
-    return this.#status.state;
+    return this.status.state;
   }
 
   /** Whether events arrive, by stream or by polling. */
@@ -87,6 +84,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     return this.#cursor.id;
   }
 
+  /** Where the next attempt resumes. */
   set lastEventId(id: string) {
     this.#cursor.jump(id);
   }
@@ -103,7 +101,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   ): Unsubscribe {
     if (this.#isDestroyed) return () => {};
     // None is told an old status after a newer one that another brought about.
-    const isCurrent = (status: ConnectionStatus): boolean => this.#status === status;
+    const isCurrent = (status: ConnectionStatus): boolean => this.status === status;
     return this.#handlers.add(STATUS, (status: ConnectionStatus) => isCurrent(status) && handler(status.state, status), options);
   }
 
@@ -143,14 +141,14 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** Closes the connection, and all loops over `events()`. Handlers stay for another `connect`. */
   disconnect(): void {
-    this.#connector.finish("closed", "disconnected");
+    this.#connector.finish("disconnected");
   }
 
   /** `disconnect`, for good: handlers go too. Idempotent, synchronous, and may be called from anywhere. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#connector.finish("closed", "disconnected");
+    this.#connector.finish("disconnected");
     this.#debug({ type: "destroyed" });
     this.#handlers.clear();
     this.#stopListening();
@@ -161,6 +159,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.destroy();
   }
 
+  /** The same as `destroy`. */
   [Symbol.dispose](): void {
     this.destroy();
   }
@@ -170,16 +169,12 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     return this.events();
   }
 
-  #changed(state: ConnectionState, error: SSEError | null, reason: CloseReason | null): void {
-    const before = this.#status;
-    const status = { state, failures: this.#connector.failures, error, reason };
-    const isSame = state === before.state && error === before.error && reason === before.reason;
-    if (isSame && status.failures === before.failures) return;
-    this.#status = status;
+  #changed(status: ConnectionStatus): void {
+    const { error } = status;
     this.#debug({ type: "status", status });
     this.#call(STATUS, status);
     // Unless one of them brought the next status about. The status shows it: without `onError` nobody has to be told.
-    if (error && this.#status === status && this.#options.onError) this.#tell(error);
+    if (error && this.status === status && this.#options.onError) this.#tell(error);
   }
 
   #deliver(type: string, text: string, id: string): void {

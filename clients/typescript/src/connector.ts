@@ -1,3 +1,4 @@
+import { parse } from "./answer.ts";
 import { Attempt, type AttemptHost } from "./attempt.ts";
 import type { Cursor } from "./cursor.ts";
 import { Time, type Page } from "./environment.ts";
@@ -7,13 +8,14 @@ import { ledger } from "./ledger.ts";
 import { POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
 import { Schedule } from "./schedule.ts";
-import type { CloseReason, ConnectionState, DebugDetails, SSEClientOptions } from "./types.ts";
+import { IDLE } from "./status.ts";
+import type { CloseReason, ConnectionState, ConnectionStatus, DebugDetails, SSEClientOptions } from "./types.ts";
 import { judge } from "./verdict.ts";
 
 /** What a connector tells its client. */
 export interface ConnectorHost {
-  /** The state changed, or how often it failed in a row, or why. */
-  changed(state: ConnectionState, error: SSEError | null, reason: CloseReason | null): void;
+  /** There is another status. */
+  changed(status: ConnectionStatus): void;
   /** An event is to be delivered. */
   deliver(type: string, text: string, id: string): void;
   comment: (text: string) => void;
@@ -33,6 +35,8 @@ export class Connector implements AttemptHost {
   readonly options: SSEClientOptions<any>;
   readonly cursor: Cursor;
   readonly time: Time;
+  /** The same object until something in it changes. */
+  status = IDLE;
   readonly #host: ConnectorHost;
   readonly #schedule: Schedule;
   /** What is known of streams and long-polls; anew with each `connect`. */
@@ -49,7 +53,6 @@ export class Connector implements AttemptHost {
   #hasProgress = false;
   /** Why the hub is about to close the stream. */
   #closingEvent: SSEError | undefined;
-  #state: ConnectionState = "idle";
   #reconnectedAt = -Infinity;
   #stopWatching = (): void => {};
 
@@ -82,9 +85,11 @@ export class Connector implements AttemptHost {
     this.#begin();
   }
 
-  /** A new connection at once; but where nothing came since the last call, not more often than once a second. */
+  /**
+   * A new connection at once, instead of the one that is wanted; but where nothing came since the last call, not more often
+   * than once a second.
+   */
   reconnect(): void {
-    if (!this.#isWanted) return this.connect();
     const now = this.time.now();
     // One that is waited for already is not put off.
     if (this.#reconnectedAt <= now) this.#reconnectedAt = Math.max(this.#reconnectedAt + RECONNECT_MIN, now);
@@ -92,28 +97,25 @@ export class Connector implements AttemptHost {
     this.#forgetFailures();
     if (this.#reconnectedAt <= now) return this.#begin();
     this.#schedule.wait(this.#reconnectedAt - now);
-    if (this.#state !== "connecting") this.#change("reconnecting");
+    if (this.status.state !== "connecting") this.#change("reconnecting");
   }
 
-  /** The end, from whichever side. */
-  finish(state: "closed" | "error", reason: CloseReason | null, error?: SSEError): void {
+  /** The end, from whichever side: why it is closed, or what went wrong. */
+  finish(end: CloseReason | SSEError): void {
+    const error = typeof end === "string" ? undefined : end;
     if (this.#isWanted) ledger.clients--;
     this.#isWanted = this.#isPaused = false;
     this.#stop();
     this.#stopWatching();
     this.#host.ended(error);
     // Why it ended is said once.
-    if (this.#state === "closed") return;
-    this.#change(state, error, reason);
+    if (this.status.state === "closed") return;
+    if (typeof end === "string") this.#change("closed", null, end);
+    else this.#change("error", end);
   }
 
   get #page(): Page {
     return this.options.page ?? (globalThis as Page);
-  }
-
-  /** Whether long-polls are wanted. */
-  get #isFallbackEnabled(): boolean {
-    return this.options.enablePollingFallback ?? this.options.url === undefined;
   }
 
   #forgetFailures(): void {
@@ -122,8 +124,12 @@ export class Connector implements AttemptHost {
   }
 
   #change(state: ConnectionState, error: SSEError | null = null, reason: CloseReason | null = null): void {
-    this.#state = state;
-    this.#host.changed(state, error, reason);
+    const before = this.status;
+    const status: ConnectionStatus = { state, failures: this.failures, error, reason };
+    const keys = Object.keys(status) as (keyof ConnectionStatus)[];
+    if (keys.every((key) => status[key] === before[key])) return;
+    this.status = status;
+    this.#host.changed(status);
   }
 
   // One attempt at a time.
@@ -131,7 +137,7 @@ export class Connector implements AttemptHost {
   #begin(): void {
     this.#schedule.clear();
     if (!this.#isWanted || this.#isPaused || this.#attempt) return;
-    this.#fallback.isEnabled = this.#isFallbackEnabled;
+    this.#fallback.isEnabled = this.options.enablePollingFallback ?? this.options.url === undefined;
     const way = this.#fallback.isEnabled ? this.#next.way : "stream";
     // The first long-poll is to be answered at once: it tells that this way works, and its position is what nothing is lost behind.
     const wait = this.#fallback.isPolling ? POLL_WAIT : 0;
@@ -141,7 +147,7 @@ export class Connector implements AttemptHost {
     this.#closingEvent = undefined;
     this.#host.debug({ type: "attempt", way, refresh, cursor: this.cursor.resume });
     // While a stream is tried again, no long-poll brings anything.
-    if (this.#state === "open" || (this.#state === "polling" && way === "stream")) this.#change("reconnecting");
+    if (this.status.state === "open" || (this.status.state === "polling" && way === "stream")) this.#change("reconnecting");
   }
 
   /** Nothing is in flight and nothing is to come. */
@@ -184,7 +190,7 @@ export class Connector implements AttemptHost {
   }
 
   stopped(): void {
-    this.finish("closed", "no-content");
+    this.finish("no-content");
   }
 
   #progressed(): void {
@@ -192,7 +198,7 @@ export class Connector implements AttemptHost {
     this.#reconnectedAt = -Infinity;
     if (!this.failures) return;
     this.#schedule.backoff.failures = 0;
-    if (this.#state === "open") this.#change("open");
+    if (this.status.state === "open") this.#change("open");
   }
 
   polled(attempt: Attempt): void {
@@ -211,8 +217,8 @@ export class Connector implements AttemptHost {
     // What ends a client for good is not mended by what the hub said before.
     const failure = error.retryable ? (this.#closingEvent ?? error) : error;
     if (this.#hasProgress || attempt.wasWell) this.#schedule.backoff.failures = 0;
-    if (failure === this.#closingEvent && failure.code === SESSION_ENDED) return this.finish("closed", "session-ended");
-    if (attempt.hasEndedCleanly && !this.#closingEvent && this.#isLastAnswer(attempt)) return this.finish("closed", "ended");
+    if (failure === this.#closingEvent && failure.code === SESSION_ENDED) return this.finish("session-ended");
+    if (attempt.hasEndedCleanly && !this.#closingEvent && this.#isLastAnswer(attempt)) return this.finish("ended");
     const wasProbe = this.#fallback.isPolling && attempt.way === "stream";
     this.#next = this.#decide(attempt, failure);
     const verdict = judge({
@@ -222,9 +228,9 @@ export class Connector implements AttemptHost {
       failures: this.failures,
       maxRetries: this.options.maxRetries ?? Infinity,
     });
-    if (verdict === "failed") return this.finish("error", null, failure);
+    if (verdict === "failed") return this.finish(failure);
     if (verdict === "exhausted") {
-      return this.finish("error", null, new SSEError("exhausted", `gave up: ${failure.message}`, { cause: failure }));
+      return this.finish(new SSEError("exhausted", `gave up: ${failure.message}`, { cause: failure }));
     }
     if (verdict === "refresh") this.#isRefresh = true;
     if (wasProbe && this.#next.isAtOnce) {
@@ -280,10 +286,6 @@ export class Connector implements AttemptHost {
 
 /** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
 function readClosingEvent(text: string): SSEError | undefined {
-  try {
-    const { code, error } = JSON.parse(text) as { code?: string; error?: string };
-    return code ? new SSEError("closing", error ?? code, { code }) : undefined;
-  } catch {
-    return undefined;
-  }
+  const { code, error } = parse<{ code: string; error: string }>(text);
+  return code ? new SSEError("closing", error ?? code, { code }) : undefined;
 }

@@ -13,10 +13,16 @@ export type { StreamReport } from "./devtools/journal.ts";
 
 declare const process: { env: { NODE_ENV?: string } };
 
+/** Where a panel can be put: any element. Named so that types need no DOM library. */
+export interface PanelParent {
+  /** As of an element. */
+  append(...nodes: never[]): void;
+}
+
 /** Settings of {@link createDevtools}. */
 export interface DevtoolsOptions {
   /** Where the panel is put. Default: the body, where there is a document. */
-  parent?: Element | undefined;
+  parent?: PanelParent | undefined;
 }
 
 /** What {@link createDevtools} gives. */
@@ -58,7 +64,7 @@ function createPanel({ parent }: DevtoolsOptions): Devtools {
     debug: (record) => {
       journal.take(record);
       const where = parent ?? globalThis.document?.body;
-      if (where && !isRemoved) panel ??= new Panel(where, () => journal.streams());
+      if (where && !isRemoved) panel ??= new Panel(where as ParentNode, () => journal.streams());
       panel?.changed();
     },
     streams: () => journal.streams(),

@@ -4,13 +4,17 @@ import { ledger } from "./ledger.ts";
 export interface Clock {
   /** Wall time, so that a suspended machine is noticed. */
   now(): number;
+  /** Calls back once, as the global one does; what it returns is given to `clearTimeout`. */
   setTimeout(callback: () => void, milliseconds: number): unknown;
+  /** Takes a timer back. */
   clearTimeout(handle: any): void;
 }
 
 /** As much of a page (or worker) as the client looks at. The global object is one; so is any `EventTarget`. */
 export interface Page {
+  /** As of an `EventTarget`. */
   addEventListener?(type: string, listener: () => void): void;
+  /** As of an `EventTarget`. */
   removeEventListener?(type: string, listener: () => void): void;
   readonly document?: (Page & { readonly visibilityState?: string }) | undefined;
   readonly navigator?: { readonly onLine?: boolean } | undefined;
@@ -77,6 +81,13 @@ export class Time {
       },
     };
   }
+}
+
+/** Calls back when `signal` is aborted, at once if it is already; what it returns takes the listener back, once. */
+export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (!signal?.aborted) return listen(signal, "abort", callback);
+  callback();
+  return () => {};
 }
 
 /** Adds a listener that is counted; what it returns takes it back, once. */

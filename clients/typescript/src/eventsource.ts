@@ -43,7 +43,9 @@ export class EventSource extends EventTarget implements Disposable {
   readonly withCredentials: boolean;
   /** Called beside the listeners of the same type, once per event. */
   onopen: ((this: EventSource, event: Event) => void) | null = null;
+  /** Called for each event of type `message`. */
   onmessage: ((this: EventSource, event: MessageEvent<string>) => void) | null = null;
+  /** Called when the connection fails; with `event.error`, `code` and `message`. */
   onerror: ((this: EventSource, event: EventSourceErrorEvent | MessageEvent<string>) => void) | null = null;
   #client: SSEClient;
 
@@ -110,6 +112,7 @@ export class EventSource extends EventTarget implements Disposable {
     this.#client.destroy();
   }
 
+  /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

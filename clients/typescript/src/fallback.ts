@@ -31,49 +31,54 @@ export class Fallback {
   isEnabled = true;
   /** Attempts in a row in which no stream proved itself. */
   #silentStreams = 0;
-  /** There while streams are given up for now: when one is tried again, how long after the last try, and whether polls work. */
-  #givenUp: { probeAt: number; probeDelay: number; isWorking: boolean } | undefined;
+  /** Streams are given up for now. */
+  #isGivenUp = false;
+  /** When one is tried again, and how long after the last try. */
+  #probeAt = 0;
+  #probeDelay = PROBE_MIN;
+  /** Long-polls are answered while streams are given up. */
+  #arePollsWorking = false;
   /** Whoever answered knew no long-polls: they are not tried before this moment. */
   #pollsFrom = 0;
   #pollsDelay = 0;
 
   /** Events come by long-poll at present. */
   get isPolling(): boolean {
-    return this.#givenUp?.isWorking ?? false;
+    return this.#arePollsWorking;
   }
 
   /** A stream brought bytes, and ended otherwise than by silence; or was well for long. */
   streamWorked(): Next {
     this.#silentStreams = 0;
-    this.#givenUp = undefined;
+    this.#tryStreams();
     return STREAM;
   }
 
   streamFailed({ isHeldBack, hasRetryAfter }: StreamFailure, now: number): Next {
     if (!this.isEnabled) return STREAM;
-    if (!this.#givenUp) {
+    if (!this.#isGivenUp) {
       if (hasRetryAfter) return STREAM;
       this.#silentStreams++;
       if (this.#silentStreams < FALLBACK_AFTER || now < this.#pollsFrom) return STREAM;
     }
-    const known = (this.#givenUp ??= { isWorking: false, probeDelay: PROBE_MIN, probeAt: now });
-    if (known.isWorking) known.probeDelay = Math.min(known.probeDelay * 2, PROBE_MAX);
+    this.#isGivenUp = true;
+    const isAtOnce = this.#arePollsWorking;
+    if (isAtOnce) this.#probeDelay = Math.min(this.#probeDelay * 2, PROBE_MAX);
     // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
-    known.probeAt = known.isWorking || isHeldBack ? now + known.probeDelay : now;
-    return { way: "poll", isAtOnce: known.isWorking };
+    this.#probeAt = isAtOnce || isHeldBack ? now + this.#probeDelay : now;
+    return { way: "poll", isAtOnce };
   }
 
   /** A long-poll was answered. */
   pollAnswered(now: number): Next {
-    if (!this.isEnabled || !this.#givenUp) return { way: "stream", isAtOnce: true };
-    this.#givenUp.isWorking = true;
-    this.#pollsDelay = 0;
-    return { way: now < this.#givenUp.probeAt ? "poll" : "stream", isAtOnce: true };
+    this.#arePollsWorking = this.isEnabled && this.#isGivenUp;
+    if (this.#arePollsWorking) this.#pollsDelay = 0;
+    return { way: this.#arePollsWorking && now < this.#probeAt ? "poll" : "stream", isAtOnce: true };
   }
 
   /** A long-poll failed: neither way is better than the other, so they take turns. */
   pollFailed(): Next {
-    if (this.#givenUp) this.#givenUp.isWorking = false;
+    this.#arePollsWorking = false;
     return STREAM;
   }
 
@@ -85,7 +90,12 @@ export class Fallback {
     if (this.isPolling) return this.pollFailed();
     this.#pollsDelay = Math.min(this.#pollsDelay * 2 || POLL_AGAIN_MIN, POLL_AGAIN_MAX);
     this.#pollsFrom = now + this.#pollsDelay;
-    this.#givenUp = undefined;
+    this.#tryStreams();
     return STREAM;
+  }
+
+  #tryStreams(): void {
+    this.#isGivenUp = this.#arePollsWorking = false;
+    this.#probeDelay = PROBE_MIN;
   }
 }

@@ -1,4 +1,4 @@
-import { listen } from "./environment.ts";
+import { onAbort } from "./environment.ts";
 import { ledger } from "./ledger.ts";
 import type { OnOptions, Unsubscribe } from "./types.ts";
 
@@ -19,10 +19,10 @@ export class Handlers {
       ledger.handlers--;
       stopListening();
     };
-    const stopListening = listen(signal, "abort", off);
+    let stopListening = (): void => {};
     ledger.handlers++;
     this.#types.set(type, registered.set(off, once ? (...args) => (off(), handler(...args)) : handler));
-    if (signal?.aborted) off();
+    stopListening = onAbort(signal, off);
     return off;
   }
 

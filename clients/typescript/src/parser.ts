@@ -27,19 +27,6 @@ const NAME_LENGTH_MAX = 5;
 /** A byte order mark, its bytes as characters. */
 const BOM = "\xef\xbb\xbf";
 
-/** The line that is being read: its name until the colon, then what is kept of its value. */
-class Line {
-  /** Bytes as characters; empty for a comment. Longer than any with a meaning: nothing of the line is kept. */
-  name = "";
-  isValue = false;
-  isSpaceSkipped = false;
-  value = "";
-  /** How long the value is, as it came, bytes. */
-  bytes = 0;
-  /** The number that a `retry` says so far; `NaN` if it is none. */
-  number: number | undefined;
-}
-
 /**
  * An incremental parser of `text/event-stream` (WHATWG HTML, section 9.2.6): any bytes in, cut anywhere, events out at once.
  * Bounded: it holds at most one unfinished event beside the chunk. The twin of the Rust crates' parser;
@@ -51,12 +38,21 @@ class Parser {
   readonly #isLive: () => boolean;
   /** Keeps a character that is cut between two chunks. Every value is decoded by itself, so no mark in one is the stream's. */
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  #line = new Line();
   /** A byte order mark may still come. */
   #isAtStart = true;
   /** The last chunk ended in CR: an LF that follows belongs to it. */
   #isAfterCr = false;
   #isDead = false;
+
+  /** The line's name, its bytes as characters; empty for a comment. Longer than any with a meaning: nothing is kept of the line. */
+  #name = "";
+  #isValue = false;
+  #isSpaceSkipped = false;
+  /** What is kept of the value, and how long it is, as it came, bytes. */
+  #value = "";
+  #valueBytes = 0;
+  /** The number that a `retry` says so far; `NaN` if it is none. */
+  #number: number | undefined;
 
   /** The event: its fields, and what they hold, bytes. */
   #event: Partial<Record<Sized, string>> = {};
@@ -91,86 +87,77 @@ class Parser {
 
   /** Reads a part of a line. */
   #read(part: Uint8Array): void {
-    const line = this.#line;
     let at = 0;
-    while (!line.isValue && at < part.length) {
+    while (!this.#isValue && at < part.length) {
       const byte = part[at++] as number;
       if (byte === COLON) this.#beginValue();
-      else line.name += String.fromCharCode(byte);
-      if (this.#isAtStart && line.name === BOM) {
+      else this.#name += String.fromCharCode(byte);
+      if (this.#isAtStart && this.#name === BOM) {
         this.#isAtStart = false;
-        line.name = "";
+        this.#name = "";
       }
-      line.isValue ||= line.name.length > NAME_LENGTH_MAX;
+      this.#isValue ||= this.#name.length > NAME_LENGTH_MAX;
     }
     if (at === part.length) return;
     // One space is not part of a value. Of a comment it is.
-    if (!line.isSpaceSkipped && line.name && part[at] === SPACE) at++;
-    line.isSpaceSkipped = true;
+    if (!this.#isSpaceSkipped && this.#name && part[at] === SPACE) at++;
+    this.#isSpaceSkipped = true;
     this.#readValue(part.subarray(at));
   }
 
   #beginValue(): void {
-    this.#line.isValue = true;
+    this.#isValue = true;
     // The LF between two lines of data.
-    if (this.#line.name === "data" && this.#event.data !== undefined) this.#count(1);
+    if (this.#name === "data" && this.#event.data !== undefined) this.#count(1);
   }
 
   #readValue(part: Uint8Array): void {
-    const line = this.#line;
-    if (isSized(line.name)) {
+    if (this.#name === "retry") {
+      for (const byte of part) this.#number = (this.#number ?? 0) * 10 + (byte >= 48 && byte < 58 ? byte - 48 : NaN);
+    } else if (!this.#name || isSized(this.#name)) {
+      const room = this.#name ? part.length : Math.max(COMMENT_BYTES_MAX - this.#valueBytes, 0);
       this.#count(part.length);
-      line.value += this.#decoder.decode(part, { stream: true });
-    } else if (!line.name) {
-      const kept = part.subarray(0, Math.max(COMMENT_BYTES_MAX - line.bytes, 0));
-      line.bytes += part.length;
-      line.value += this.#decoder.decode(kept, { stream: true });
-    } else if (line.name === "retry") {
-      for (const byte of part) line.number = (line.number ?? 0) * 10 + (byte >= 48 && byte < 58 ? byte - 48 : NaN);
+      this.#value += this.#decoder.decode(part.subarray(0, room), { stream: true });
     }
   }
 
   /** The value grows. @throws SSEError if the event, finished or not, holds too much then. */
   #count(bytes: number): void {
     const { data, event, id } = this.#sizes;
-    this.#line.bytes += bytes;
-    if (data + event + id + this.#line.bytes <= this.#maxEventBytes) return;
+    this.#valueBytes += bytes;
+    if (!this.#name || data + event + id + this.#valueBytes <= this.#maxEventBytes) return;
     this.#isDead = true;
-    this.#line = new Line();
+    this.#value = "";
     this.#event = {};
     throw new SSEError("limit", `event over ${this.#maxEventBytes} bytes`);
   }
 
   #endLine(): void {
-    this.#isAtStart = false;
-    const line = this.#line;
-    const { name } = line;
-    if (!line.isValue) {
-      if (!name) return this.#endEvent();
-      // A bare name is a field whose value is empty.
-      this.#beginValue();
-    }
-    this.#line = new Line();
+    const name = this.#name;
+    if (!this.#isValue && name) this.#beginValue();
+    const isBlank = !this.#isValue;
+    const bytes = this.#valueBytes;
     // A character that the end of its line cuts off is none. One that we cut off is left out.
-    const rest = line.bytes ? this.#decoder.decode() : "";
-    const isCut = !name && line.bytes > COMMENT_BYTES_MAX;
-    const value = isCut ? line.value : line.value + rest;
-    if (!name) this.#sink.onComment?.(value);
-    else if (isSized(name)) this.#setField(name, value, line.bytes);
-    else if (line.number! >= 0) this.#sink.onRetry?.(line.number!);
+    const rest = bytes ? this.#decoder.decode() : "";
+    const value = !name && bytes > COMMENT_BYTES_MAX ? this.#value : this.#value + rest;
+    const number = this.#number;
+    this.#isAtStart = this.#isValue = this.#isSpaceSkipped = false;
+    this.#name = this.#value = "";
+    this.#valueBytes = 0;
+    this.#number = undefined;
+    if (isBlank) this.#endEvent();
+    else if (!name) this.#sink.onComment?.(value);
+    else if (isSized(name)) this.#setField(name, value, bytes);
+    else if (number! >= 0) this.#sink.onRetry?.(number!);
   }
 
   #setField(name: Sized, value: string, bytes: number): void {
     const { data } = this.#event;
     // One with NUL is no id.
     if (name === "id" && value.includes("\0")) return;
-    if (name === "data" && data !== undefined) {
-      this.#event.data = `${data}\n${value}`;
-      this.#sizes.data += bytes;
-    } else {
-      this.#event[name] = value;
-      this.#sizes[name] = bytes;
-    }
+    const isMore = name === "data" && data !== undefined;
+    this.#event[name] = isMore ? `${data}\n${value}` : value;
+    this.#sizes[name] = isMore ? this.#sizes.data + bytes : bytes;
   }
 
   /** A blank line: the id counts from now on, and what has data is an event. */

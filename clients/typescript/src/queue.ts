@@ -1,12 +1,15 @@
-import { listen } from "./environment.ts";
+import { onAbort } from "./environment.ts";
 import type { SSEError } from "./errors.ts";
 import { HIGH_WATER_MARK } from "./limits.ts";
 import type { EventsOptions, SSEEvent, Unsubscribe } from "./types.ts";
 
 /** A loop over events. `return` gives everything back; calling it twice, or after the end, does nothing. */
 export interface EventIterator {
+  /** The next event, as soon as there is one. @throws SSEError if the client failed for good. */
   next(): Promise<IteratorResult<SSEEvent, undefined>>;
+  /** Ends the loop, and takes its handlers back. */
   return(): Promise<IteratorReturnResult<undefined>>;
+  /** Itself: it is given to `for await`. */
   [Symbol.asyncIterator](): EventIterator;
 }
 
@@ -69,7 +72,6 @@ export function createQueue(
     },
     [Symbol.asyncIterator]: () => iterator,
   };
-  offs.push(listen(signal, "abort", iterator.return));
-  if (signal?.aborted) void iterator.return();
+  offs.push(onAbort(signal, iterator.return));
   return iterator;
 }

@@ -15,6 +15,7 @@ export type { Reducer } from "./store/fold.ts";
 
 /** As Svelte has it. */
 export interface Readable<T> {
+  /** Calls `run` at once and with each change, until what it returns is called. */
   subscribe(run: (value: T) => void): Unsubscribe;
 }
 

@@ -147,6 +147,7 @@ export type PerAttempt<T> = T | ((context: AttemptContext) => T | Promise<T>);
 /** A schema as https://standardschema.dev has it, as far as it is used here: Zod, Valibot, ArkType and others. */
 export interface StandardSchema<T = unknown> {
   readonly "~standard": {
+    /** What the schema makes of a value. One that is asynchronous is refused. */
     readonly validate: (value: unknown) => StandardResult<T> | Promise<StandardResult<T>>;
     readonly types?: { readonly input: unknown; readonly output: T } | undefined;
   };
@@ -161,7 +162,13 @@ export type StandardResult<T> =
  * How the data of a type is read: a function of the text, or a schema (a standard one, or anything with `parse`) that is
  * given the JSON value.
  */
-export type DataParser<T = unknown> = ((text: string) => T) | { parse(value: unknown): T } | StandardSchema<T>;
+export type DataParser<T = unknown> =
+  | ((text: string) => T)
+  | {
+      /** What the schema makes of a value. What it throws goes to `onError`. */
+      parse(value: unknown): T;
+    }
+  | StandardSchema<T>;
 
 /** Settings of an {@link SSEClient}. Give `sessionId` (and `baseUrl`), or `url`. */
 export interface SSEClientOptions<Events extends object = EventMap> {

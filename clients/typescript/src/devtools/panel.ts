@@ -26,8 +26,7 @@ export class Panel {
   readonly #timer: ReturnType<typeof setInterval>;
   #frame: number | undefined;
 
-  constructor(parent: Element, streams: () => StreamReport[]) {
-    const { ownerDocument: document } = parent;
+  constructor(parent: ParentNode, streams: () => StreamReport[]) {
     this.#streams = streams;
     this.#host = document.createElement("watertight-devtools");
     this.#root = this.#host.attachShadow({ mode: "open" });
@@ -68,7 +67,6 @@ export class Panel {
   }
 
   #row(cell: "th" | "td", texts: readonly string[]): HTMLElement {
-    const document = this.#host.ownerDocument;
     const row = document.createElement("tr");
     for (const text of texts) {
       const element = document.createElement(cell);

@@ -34,6 +34,7 @@ export interface SSEErrorBoundaryProps {
 export class SSEErrorBoundary extends Component<SSEErrorBoundaryProps, { error: unknown }> {
   override state: { error: unknown } = { error: null };
 
+  /** React asks for it. */
   static getDerivedStateFromError(error: unknown): { error: unknown } {
     return { error };
   }
@@ -43,6 +44,7 @@ export class SSEErrorBoundary extends Component<SSEErrorBoundaryProps, { error: 
     this.props.onError?.(error, info);
   }
 
+  /** The children, or the fallback. */
   override render(): ReactNode {
     const { children, fallback = Fallback } = this.props;
     const { error } = this.state;

@@ -53,17 +53,21 @@ export interface UseSSEReturn<Events extends object = EventMap> {
 
 /** The hooks, for one map of event types. */
 export interface SSEHooks<Events extends object> {
+  /** {@link useSSE} with these types. */
   useSSE(options?: UseSSEOptions<Events>): UseSSEReturn<Events>;
+  /** {@link useSSEEvent} with these types. */
   useSSEEvent<K extends EventType<Events>>(
     type: K,
     handler: EventHandler<EventData<Events, K>>,
     options?: UseSSEOptions<Events>,
   ): UseSSEReturn<Events>;
+  /** {@link useSSEState} with these types. */
   useSSEState<K extends EventType<Events>, S>(
     type: K,
     reducer: Reducer<S, EventData<Events, K>>,
     initial: S,
     options?: UseSSEOptions<Events>,
   ): S;
+  /** {@link useSSEStatus} with these types. */
   useSSEStatus<T>(select: (status: ConnectionStatus) => T, options?: UseSSEOptions<Events>): T;
 }

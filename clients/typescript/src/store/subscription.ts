@@ -1,5 +1,5 @@
 import { parserOf, readEvent } from "../data.ts";
-import { listen } from "../environment.ts";
+import { onAbort } from "../environment.ts";
 import { failureOf, tell, unheardGap } from "../errors.ts";
 import type { ConnectionStatus, SSEEvent, Unsubscribe } from "../index.ts";
 import { find, join, leave, refresh, type Connection, type Member } from "./connection.ts";
@@ -97,6 +97,7 @@ export class Subscription implements Member {
     };
   };
 
+  /** Takes part again: after `disconnect`, without `enabled`, or after an error that ended the connection. */
   readonly connect = (): void => {
     this.#isWanted = true;
     this.#rest = IDLE;
@@ -104,6 +105,7 @@ export class Subscription implements Member {
     else this.#begin();
   };
 
+  /** Takes part no longer. The connection closes with the last one; where this one was is kept for `connect`. */
   readonly disconnect = (): void => {
     this.#isWanted = false;
     this.#rest = CLOSED;
@@ -111,6 +113,7 @@ export class Subscription implements Member {
     this.#notify();
   };
 
+  /** Replaces the connection by a new one at once, from the same place, for all who share it. */
   readonly reconnect = (): void => {
     if (this.#connection) this.#connection.client.reconnect();
     else this.connect();
@@ -171,9 +174,7 @@ export class Subscription implements Member {
 
   #listenToSignal(): void {
     this.#unlisten();
-    const { signal } = this.options;
-    this.#unlisten = listen(signal, "abort", this.disconnect);
-    if (signal?.aborted) this.disconnect();
+    this.#unlisten = onAbort(this.options.signal, this.disconnect);
   }
 
   #end(isFinal: boolean): void {

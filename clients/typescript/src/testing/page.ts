@@ -1,12 +1,13 @@
 import type { Page } from "../index.ts";
 
 /** What an `EventTarget` takes, by whatever name its library has for it. */
-type Listener = NonNullable<Parameters<EventTarget["addEventListener"]>[1]>;
+export type Listener = NonNullable<Parameters<EventTarget["addEventListener"]>[1]>;
 
 /** An `EventTarget` that knows how many listen to it. */
 class CountingTarget extends EventTarget {
   #listeners = new Map<string, Set<unknown>>();
 
+  /** How many listen to it. */
   get listeners(): number {
     return [...this.#listeners.values()].reduce((sum, { size }) => sum + size, 0);
   }
@@ -23,7 +24,8 @@ class CountingTarget extends EventTarget {
   }
 }
 
-class FakeDocument extends CountingTarget {
+/** The document of a {@link FakePage}. */
+export class FakeDocument extends CountingTarget {
   visibilityState: "visible" | "hidden" = "visible";
 }
 
