@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use watertight_testkit::{HubProcess, Response, SseReader};
+use watertight_testkit::{
+    Client, ConnectOptions, HubProcess, RawConnection, Response, SseReader, eventually,
+};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -90,9 +92,79 @@ fn a_preflight_says_which_methods_and_headers_may_be_used() {
     };
     assert_eq!(listed("access-control-allow-methods"), ["delete", "get", "post"]);
     let headers = listed("access-control-allow-headers");
-    assert_eq!(headers, ["authorization", "content-type", "idempotency-key", "last-event-id"]);
+    let expected =
+        ["authorization", "baggage", "cache-control", "content-type", "idempotency-key", "last-event-id"];
+    assert_eq!(
+        headers,
+        [&expected[..], &["sentry-trace", "traceparent", "tracestate", "x-requested-with"]].concat()
+    );
     assert!(answer.header("access-control-max-age").is_some());
     assert_eq!(hub.stats().number("totalSessions"), 0, "a preflight makes no session");
+}
+
+#[test]
+fn cors_headers_lets_pages_send_more() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--cors-origins", LISTED)
+        .flag("--cors-headers", "X-Api-Version,baggage")
+        .start();
+    let answer = preflight(&hub, LISTED).expect(200);
+    let headers = answer.header("access-control-allow-headers").unwrap();
+    assert!(headers.split(',').any(|name| name == "x-api-version"), "{headers}");
+    assert_eq!(headers.matches("baggage").count(), 1, "{headers}");
+}
+
+/// What is refused before any route is known: 503, 429, 400 and 431.
+#[test]
+fn a_listed_page_can_read_refusals_that_no_route_gave() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--cors-origins", LISTED)
+        .flag("--max-connections", 3)
+        .flag("--max-connections-per-address", 2)
+        .start();
+    let readable = |answer: &Response, may_return: bool| {
+        assert_eq!(allowed(answer), Some(LISTED), "{answer:?}");
+        assert!(varies(answer), "{answer:?}");
+        let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
+        assert!(exposed.contains("retry-after"), "{answer:?}");
+        assert_eq!(answer.header("retry-after").is_some(), may_return, "{answer:?}");
+    };
+    let raw = |head: &str| {
+        let mut connection = RawConnection::connect(hub.address());
+        connection.send(format!("GET {EVENTS} HTTP/1.1\r\nOrigin: {LISTED}\r\n{head}\r\n"));
+        connection.read_response("GET")
+    };
+    let many: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
+    for (head, status, code) in [
+        ("", 400, "INVALID_HOST"),
+        ("Host: hub\r\nno colon\r\n", 400, "MALFORMED_REQUEST"),
+        (&*format!("Host: hub\r\n{many}"), 431, "HEAD_TOO_LARGE"),
+    ] {
+        let answer = raw(head);
+        answer.expect_problem(status, code);
+        readable(&answer, false);
+    }
+    let stranger = {
+        let mut connection = RawConnection::connect(hub.address());
+        connection.send(format!("GET {EVENTS} HTTP/1.1\r\nOrigin: https://evil.org\r\n\r\n"));
+        connection.read_response("GET")
+    };
+    assert_eq!(allowed(&stranger), None, "{stranger:?}");
+    eventually!(hub.stats().live("connection") == 1);
+    let from = |last: u8| ConnectOptions::from_address([0, 0, last]);
+    let subscribe = |last: u8| SseReader::open_with(hub.address(), EVENTS, &[], &from(last)).unwrap();
+    let refused = |last: u8| {
+        let client = Client::with_options(hub.address(), from(last));
+        client.request("GET", EVENTS).header("Origin", LISTED).send()
+    };
+    let _readers = [subscribe(2), subscribe(2)];
+    let answer = refused(2);
+    answer.expect_problem(429, "TOO_MANY_CONNECTIONS");
+    readable(&answer, true);
+    let _third = subscribe(3);
+    let answer = refused(4);
+    answer.expect_problem(503, "TOO_MANY_CONNECTIONS");
+    readable(&answer, true);
 }
 
 #[test]

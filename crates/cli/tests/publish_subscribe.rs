@@ -46,7 +46,7 @@ fn a_stream_opens_at_once_with_a_comment_a_jittered_retry_and_its_position() {
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         for line in [
             "content-type: text/event-stream",
-            "cache-control: no-cache, no-transform",
+            "cache-control: no-store, no-transform",
             "x-accel-buffering: no",
             "x-content-type-options: nosniff",
             "heartbeat-interval: 15",
@@ -224,13 +224,21 @@ fn the_largest_event_arrives_whole() {
 }
 
 #[test]
-fn a_stream_is_what_one_gets_unless_json_is_asked_for_first() {
+fn a_stream_is_what_one_gets_unless_json_is_wanted_more() {
     let hub = HubProcess::start(WATERTIGHT);
     let stream = |accept: &[(&str, &str)]| drop(hub.subscribe_with("demo", "", accept));
     stream(&[]);
-    for accept in
-        ["*/*", "text/event-stream", "text/*", "TEXT/Event-Stream", "text/event-stream;q=0.9, */*;q=0.1"]
-    {
+    for accept in [
+        "*/*",
+        "text/event-stream",
+        "text/*",
+        "TEXT/Event-Stream",
+        "text/event-stream;q=0.9, */*;q=0.1",
+        "application/json, text/event-stream",
+        "application/json;q=0.1, text/event-stream",
+        "application/json;q=0, */*",
+        "application/json;q=0.5, */*;q=0.8",
+    ] {
         stream(&[("Accept", accept)]);
     }
     let ask = |accept: &str| {
@@ -239,13 +247,19 @@ fn a_stream_is_what_one_gets_unless_json_is_asked_for_first() {
     };
     for accept in [
         "application/json",
-        "application/json, text/event-stream",
+        "application/json, text/plain, */*",
+        "application/json, text/event-stream;q=0.9",
+        "text/event-stream;q=0, */*",
         "application/*",
         "image/png, application/json",
     ] {
-        assert_eq!(ask(accept).expect(200).header("content-type"), Some("application/json"), "{accept}");
+        let answer = ask(accept).expect(200);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{accept}");
+        assert_eq!(answer.header("vary"), Some("Accept, Origin"), "{accept}");
     }
-    ask("image/png").expect_problem(406, "NOT_ACCEPTABLE");
+    for accept in ["image/png", "text/event-stream;q=0", "application/json;q=0, text/plain"] {
+        ask(accept).expect_problem(406, "NOT_ACCEPTABLE");
+    }
 }
 
 #[test]

@@ -102,6 +102,8 @@ fn what_cannot_be_published_is_refused_with_a_code_and_nothing_of_it_is_in_the_l
         ("", "text/plainly", EVENTS, b"x", 415, "UNSUPPORTED_MEDIA_TYPE"),
         // names
         ("", TEXT, "/sessions//events", b"x", 400, "INVALID_SESSION_NAME"),
+        ("", TEXT, "/sessions/%2E/events", b"x", 400, "INVALID_SESSION_NAME"),
+        ("", TEXT, "/sessions/../events", b"x", 400, "INVALID_SESSION_NAME"),
         ("", TEXT, "/sessions/a%00b/events", b"x", 400, "INVALID_SESSION_NAME"),
         ("", TEXT, "/sessions/a%0Ab/events", b"x", 400, "INVALID_SESSION_NAME"),
         ("", TEXT, "/sessions/%7F/events", b"x", 400, "INVALID_SESSION_NAME"),
@@ -187,8 +189,9 @@ fn paths_and_methods_that_lead_nowhere_say_so() {
     let ask = |method: &str, path: &str| hub.client().request(method, path).send();
     for (method, path, status, code) in [
         ("GET", "/nowhere", 404, "NOT_FOUND"),
-        ("GET", "/sessions/demo/", 404, "NOT_FOUND"),
-        ("POST", "/sessions/demo/events/", 404, "NOT_FOUND"),
+        ("GET", "/sessions/demo/", 404, "SESSION_NOT_FOUND"),
+        ("GET", "/nowhere/", 404, "NOT_FOUND"),
+        ("GET", "//", 404, "NOT_FOUND"),
         ("GET", "/../etc/passwd", 404, "NOT_FOUND"),
         ("GET", "/sessions/none", 404, "SESSION_NOT_FOUND"),
         ("DELETE", "/sessions/none", 404, "SESSION_NOT_FOUND"),
@@ -302,10 +305,10 @@ fn one_connection_too_many_is_refused_and_nobody_is_evicted_for_it() {
         |last: u8| watertight_testkit::SseReader::open_with(hub.address(), EVENTS, &[], &from(last)).unwrap();
     let refused = |last: u8| -> Response { Client::with_options(hub.address(), from(last)).get("/stats") };
     let mut streams = vec![subscribe(2), subscribe(2), subscribe(2)];
-    refused(2).expect_problem(503, "TOO_MANY_CONNECTIONS");
+    refused(2).expect_problem(429, "TOO_MANY_CONNECTIONS");
     streams.push(subscribe(3));
     streams.push(subscribe(3));
-    refused(3).expect_problem(503, "TOO_MANY_CONNECTIONS");
+    refused(3).expect_problem(429, "TOO_MANY_CONNECTIONS");
     refused(4).expect_problem(503, "TOO_MANY_CONNECTIONS");
     drop(streams.pop());
     let client = Client::with_options(hub.address(), from(4));

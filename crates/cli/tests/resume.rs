@@ -150,7 +150,7 @@ fn replay_asks_for_all_or_the_last_n_and_goes_on_live() {
     for (stream, from) in &mut streams {
         assert_eq!(stream.next_data(25 - **from), numbers(**from..25));
     }
-    for wrong in ["some", "-1", "1.5", "", "18446744073709551616"] {
+    for wrong in ["some", "-1", "1.5", "%FF", "18446744073709551616"] {
         let path = format!("/sessions/demo/events?replay={wrong}");
         hub.get(&path).expect_problem(400, "INVALID_PARAMETER");
     }

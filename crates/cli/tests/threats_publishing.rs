@@ -295,7 +295,7 @@ fn threat_19_a_stream_is_never_compressed_and_each_event_leaves_at_once() {
         let mut stream = hub.subscribe_with("demo", "", &asks);
         let head = stream.head().clone();
         assert_eq!(head.header("content-encoding"), None, "{head:?}");
-        assert_eq!(head.header("cache-control"), Some("no-cache, no-transform"), "{head:?}");
+        assert_eq!(head.header("cache-control"), Some("no-store, no-transform"), "{head:?}");
         assert_eq!(head.header("x-accel-buffering"), Some("no"), "{head:?}");
         // One small event at a time: nothing waits for company.
         for n in 0..50 {

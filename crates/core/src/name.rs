@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A session's name: 1 to a configured number of bytes of UTF-8 without control characters.
+/// A session's name: 1 to a configured number of bytes of UTF-8 without control characters, not `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionName(Box<str>);
 
@@ -12,6 +12,9 @@ pub enum InvalidSessionName {
     /// The name is empty.
     #[error("a session name must not be empty")]
     Empty,
+    /// The name is `.` or `..`.
+    #[error("a session cannot be called \".\" or \"..\": whoever writes an address takes them out of it")]
+    Dots,
     /// The name is longer than the limit.
     #[error("a session name may have at most {max_bytes} bytes, this one has {bytes}")]
     TooLong {
@@ -34,10 +37,14 @@ impl SessionName {
     /// Checks `text` against `max_bytes` and copies it.
     ///
     /// # Errors
-    /// When it is empty, too long, or has control characters.
+    /// When it is empty, dots, too long, or has control characters.
     pub fn new(text: &str, max_bytes: usize) -> Result<SessionName, InvalidSessionName> {
         if text.is_empty() {
             return Err(InvalidSessionName::Empty);
+        }
+        // RFC 3986, section 5.2.4, also where they are percent-encoded.
+        if matches!(text, "." | "..") {
+            return Err(InvalidSessionName::Dots);
         }
         if text.len() > max_bytes {
             return Err(InvalidSessionName::TooLong { bytes: text.len(), max_bytes });
@@ -67,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_name_is_any_text_without_control_characters() {
-        for text in ["a", "agent-7", "deployments/42/logs", "..", " ", "Ünïcödé 🚰", "\u{2028}", "a\u{301}"]
+        for text in ["a", "agent-7", "deployments/42/logs", "...", " ", "Ünïcödé 🚰", "\u{2028}", "a\u{301}"]
         {
             assert_eq!(SessionName::new(text, 64).map(|name| name.to_string()), Ok(text.to_owned()));
         }
@@ -81,6 +88,10 @@ mod tests {
         let bytes_count = InvalidSessionName::TooLong { bytes: 66, max_bytes: 64 };
         assert_eq!(SessionName::new(&"é".repeat(33), 64), Err(bytes_count));
         assert_eq!(SessionName::new("", 64), Err(InvalidSessionName::Empty));
+        for dots in [".", ".."] {
+            assert_eq!(SessionName::new(dots, 64), Err(InvalidSessionName::Dots));
+        }
+        assert!(SessionName::new("...", 64).is_ok() && SessionName::new(".a", 64).is_ok());
     }
 
     #[test]

@@ -10,13 +10,16 @@
 //! | `routes` | one file per group of calls |
 //! | `publishing` | reading what a publisher sends: bodies, batches, idempotency |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
-//! | `middleware` | what every request passes: limits on targets, CORS, security headers |
+//! | `middleware` | what every request passes: limits on targets, security headers |
+//! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
 
 pub mod config;
+mod cors;
 mod dropped_lines;
+mod hosts;
 mod memory;
 pub mod metrics;
 mod middleware;

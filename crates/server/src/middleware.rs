@@ -1,32 +1,31 @@
 //! What every request passes on its way in and every answer on its way out.
 
 use std::any::Any;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::config::{AllowedOrigins, Config};
+use crate::config::{Config, host_and_port};
+use crate::cors::{self, Cors};
+use crate::hosts::{KnownHosts, check_host, host_of};
 use crate::problem::{Problem, internal};
 use crate::state::App;
 
-/// How long a browser may remember the answer to a preflight.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
-
-/// Wraps the routes, innermost first: panics become 500, limits are checked, origins are answered, headers
-/// that protect browsers are set on everything.
+/// Wraps the routes, innermost first: panics become 500, limits are checked, origins are answered, unknown hosts
+/// are refused, headers that protect browsers are set on everything.
 pub(crate) fn wrap(routes: Router, app: &App) -> Router {
     let mut routes =
         routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(app.clone(), check_target));
-    if let Some(cors) = cors(&app.config) {
-        routes = routes.layer(cors);
+    if let Some(cors) = Cors::of(&app.config) {
+        routes = routes.layer(from_fn_with_state(cors, cors::answer));
     }
+    let known = KnownHosts::of(&app.config);
     routes
+        .layer(from_fn_with_state(known, check_host))
         .layer(axum::middleware::map_response(protect))
         .layer(from_fn_with_state(app.clone(), crate::metrics::count))
 }
@@ -62,22 +61,40 @@ async fn check_target(State(app): State<App>, request: Request, next: Next) -> R
 }
 
 /// Whether a browser sends this for a page of somebody else: such a page cannot read the answer, but without
-/// this it could publish and delete. Programs send no `Origin`; our own page has our host in it.
+/// this it could publish and delete. Programs send no `Origin`; our own page has our host in it, or the browser
+/// itself says that it is ours: behind a proxy that changes the host only the browser knows.
 fn is_forged(request: &Request, config: &Config) -> bool {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let headers = request.headers();
     let Some(origin) = headers.get(header::ORIGIN).filter(|_| changes) else { return false };
-    let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-    let is_ours = authority.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host));
+    let is_ours = is_said_to_be_ours(headers) || is_of_host(origin, host_of(request));
     !is_ours && !config.cors_origins.allows(origin.as_bytes())
 }
 
+/// `Sec-Fetch-Site` is set by the browser, and no page can set it (<https://www.w3.org/TR/fetch-metadata/>).
+fn is_said_to_be_ours(headers: &HeaderMap) -> bool {
+    let site = headers.get(HeaderName::from_static("sec-fetch-site")).map(HeaderValue::as_bytes);
+    matches!(site, Some(b"same-origin" | b"none"))
+}
+
+/// Whether an origin is that of this host; a port that is not given is the scheme's own.
+fn is_of_host(origin: &HeaderValue, host: Option<&str>) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let (Some((scheme, authority)), Some(host)) = (origin, host) else { return false };
+    let default = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    let (Ok((page, page_port)), Ok((host, host_port))) = (host_and_port(authority), host_and_port(host))
+    else {
+        return false;
+    };
+    page.eq_ignore_ascii_case(host) && page_port.unwrap_or(default) == host_port.unwrap_or(default)
+}
+
+/// A length of nothing is no body, however many zeros it is written with.
 fn has_body(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0")
+    let is_some = |length: &[u8]| length.iter().any(|digit| *digit != b'0');
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(is_some)
 }
 
 async fn protect(mut response: Response) -> Response {
@@ -85,28 +102,4 @@ async fn protect(mut response: Response) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-/// The allow-list of origins. `None`: no origin is allowed, so there is nothing to answer.
-fn cors(config: &Config) -> Option<CorsLayer> {
-    let origins = match &config.cors_origins {
-        AllowedOrigins::Any => AllowOrigin::any(),
-        AllowedOrigins::Listed(listed) if listed.is_empty() => return None,
-        allowed @ AllowedOrigins::Listed(_) => {
-            let allowed = allowed.clone();
-            AllowOrigin::predicate(move |origin, _| allowed.allows(origin.as_bytes()))
-        }
-    };
-    let layer = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("last-event-id"),
-            HeaderName::from_static("idempotency-key"),
-        ])
-        .expose_headers([HeaderName::from_static("heartbeat-interval"), header::RETRY_AFTER])
-        .max_age(PREFLIGHT_AGE);
-    Some(if config.cors_credentials { layer.allow_credentials(true) } else { layer })
 }

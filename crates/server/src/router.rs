@@ -2,6 +2,7 @@
 //! `admin_listen` takes off the public address.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::routing::{delete, get, post};
 use http::Method;
 
@@ -58,9 +59,9 @@ fn health_routes() -> Router<App> {
 }
 
 fn finish(routes: Router<App>, app: App) -> Router {
-    let routes = routes
-        .fallback(fallback::not_found)
-        .method_not_allowed_fallback(fallback::method_not_allowed)
-        .with_state(app.clone());
+    let routes =
+        routes.method_not_allowed_fallback(fallback::method_not_allowed).with_state::<()>(app.clone());
+    let without_slash = routes.clone().fallback(fallback::not_found);
+    let routes = routes.fallback(move |request: Request| fallback::without_slash(without_slash, request));
     middleware::wrap(routes, &app)
 }

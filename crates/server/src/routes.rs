@@ -1,7 +1,7 @@
 //! The calls of the API, a file per group.
 
+pub(crate) mod accept;
 pub(crate) mod connections;
-
 pub(crate) mod events;
 pub(crate) mod fallback;
 pub(crate) mod health;

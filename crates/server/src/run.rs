@@ -16,6 +16,7 @@ use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
 use watertight_core::{Kind, Observer};
 
 use crate::config::Config;
+use crate::cors::Cors;
 use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
 use crate::router::{admin_router, is_always_answered, public_router, router};
@@ -133,7 +134,14 @@ pub async fn run(
     };
     let routes = if admin.is_some() { public_router(app.clone()) } else { router(app.clone()) };
     let server = |routes, gate| {
-        Server::new(hub.clone(), routes, gate).limits(serve_limits(&config)).always_answer(is_always_answered)
+        let server = Server::new(hub.clone(), routes, gate);
+        let server = server.limits(serve_limits(&config)).always_answer(is_always_answered);
+        match Cors::of(&config) {
+            Some(cors) => server.complete_refusals(Arc::new(move |request, answer| {
+                cors.grant(request, answer);
+            })),
+            None => server,
+        }
     };
     let mut public_server = server(routes, gate);
     if let Some(tls) = tls {

@@ -115,7 +115,7 @@ impl Balance {
 fn look(process: Process, address: SocketAddr, client: &Client) -> std::io::Result<Look> {
     let mut connection = RawConnection::connect_with(address, client.options())?;
     let mut ask = || {
-        connection.try_send("GET /stats HTTP/1.1\r\nHost: hub\r\n\r\n")?;
+        connection.try_send(format!("GET /stats HTTP/1.1\r\nHost: {address}\r\n\r\n"))?;
         let answer = Response::read_from(&mut connection, "GET", Instant::now() + PATIENCE)?;
         if answer.status != 200 {
             // It may not have noticed yet that those who filled it have left.

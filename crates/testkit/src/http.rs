@@ -250,9 +250,9 @@ impl Response {
         for key in ["type", "title", "detail"] {
             assert!(problem[key].as_str().is_some_and(|text| !text.is_empty()), "no {key}: {problem}");
         }
-        if status == 503 {
+        if matches!(status, 429 | 503) {
             let after = self.header("retry-after").and_then(|text| text.parse::<u32>().ok());
-            assert!(after.is_some_and(|seconds| seconds > 0), "503 without Retry-After: {self:?}");
+            assert!(after.is_some_and(|seconds| seconds > 0), "{status} without Retry-After: {self:?}");
         }
         problem
     }

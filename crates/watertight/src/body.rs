@@ -60,12 +60,13 @@ impl AsRef<[u8]> for EventBytes {
     }
 }
 
-/// The head of a stream: its type, and the headers that keep proxies from buffering it.
+/// The head of a stream: its type, and the headers that keep caches from storing and proxies from buffering it.
 #[must_use]
 pub fn stream_headers(heartbeat: Duration) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Origin"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("heartbeat-interval", HeaderValue::from(heartbeat.as_secs().max(1)));

@@ -8,17 +8,19 @@
 //! |---|---|
 //! | `accept.rs` | accepting, what is kept back, TLS |
 //! | `heads.rs` | the first head, before hyper; HTTP/1.1 or HTTP/2? |
-//! | `io.rs` | what hyper reads from: bytes read ahead, the head's clock |
+//! | `io.rs`, `phase.rs` | what hyper reads from and writes to; where a connection stands, the head's clock |
 //! | `http1.rs`, `lean.rs` | HTTP/1.1, and how a socket leaves it |
 //! | `http2.rs` | HTTP/2, and the reset of streams that nobody takes |
 //! | `service.rs`, `in_flight.rs` | each request: its permit, its charges, the router |
+//! | `awaited.rs` | the body of each request on HTTP/1: says when more of it is waited for |
 //! | `answer.rs` | each answer: in pieces, until the last byte was taken |
-//! | `permits.rs`, `charge.rs`, `refusal.rs` | permits shared by address, what things hold, 503 |
+//! | `permits.rs`, `charge.rs`, `refusal.rs` | permits shared by address, what things hold, refusals before the router |
 //! | `watch.rs`, `activity.rs` | streams whose reader stalls, connections without requests |
 
 mod accept;
 mod activity;
 mod answer;
+mod awaited;
 mod charge;
 mod head;
 mod heads;
@@ -28,6 +30,7 @@ mod in_flight;
 mod io;
 mod lean;
 mod permits;
+mod phase;
 mod refusal;
 mod service;
 mod watch;
@@ -37,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use http::Method;
+use http::{HeaderMap, Method};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +58,10 @@ const KEPT_BACK_CONNECTIONS: usize = 128;
 
 /// Says whether a request is answered whatever is full: short work, such as health.
 pub type AlwaysAnswered = fn(&Method, &str) -> bool;
+
+/// Completes the headers of a refusal that the router does not see, given those of the request: so that a web page of
+/// another origin can read it (CORS).
+pub type CompleteRefusal = Arc<dyn Fn(&HeaderMap, &mut HeaderMap) + Send + Sync>;
 
 /// A time limit for each phase of a request, and a size for each thing that is held meanwhile.
 #[derive(Debug, Clone)]
@@ -104,6 +111,7 @@ pub struct Server {
     limits: ServeLimits,
     tls: Option<TlsAcceptor>,
     always_answered: AlwaysAnswered,
+    complete_refusal: Option<CompleteRefusal>,
 }
 
 /// What the connections of a server share.
@@ -114,6 +122,7 @@ struct Shared {
     limits: ServeLimits,
     tls: Option<TlsAcceptor>,
     always_answered: AlwaysAnswered,
+    complete_refusal: Option<CompleteRefusal>,
     /// Requests in flight.
     requests: FairPermits,
     /// Connections kept back beyond the limit, for health and for refusals. Any more are closed at once.
@@ -128,11 +137,28 @@ struct Shared {
     tasks: TaskTracker,
 }
 
+impl Shared {
+    /// Completes the headers of a refusal that the router does not see.
+    fn complete_refusal(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        if let Some(complete) = &self.complete_refusal {
+            complete(request, answer);
+        }
+    }
+}
+
 impl Server {
     /// A server for `router` that admits connections through `gate`.
     #[must_use]
     pub fn new(hub: Hub, router: Router, gate: Gate) -> Server {
-        Server { hub, router, gate, limits: ServeLimits::default(), tls: None, always_answered: |_, _| false }
+        Server {
+            hub,
+            router,
+            gate,
+            limits: ServeLimits::default(),
+            tls: None,
+            always_answered: |_, _| false,
+            complete_refusal: None,
+        }
     }
 
     /// Other limits.
@@ -149,6 +175,13 @@ impl Server {
         self
     }
 
+    /// Completes the headers of every refusal that is given before the router is asked.
+    #[must_use]
+    pub fn complete_refusals(mut self, complete: CompleteRefusal) -> Server {
+        self.complete_refusal = Some(complete);
+        self
+    }
+
     /// Speaks TLS. Offer `h2` and `http/1.1` by ALPN in the configuration.
     #[must_use]
     pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Server {
@@ -162,6 +195,7 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let shared = Arc::new(Shared {
             always_answered: self.always_answered,
+            complete_refusal: self.complete_refusal,
             requests: FairPermits::new(self.limits.max_requests_in_flight),
             reserve: FairPermits::new(KEPT_BACK_CONNECTIONS),
             spare: FairPermits::new(SPARE_CONNECTIONS),

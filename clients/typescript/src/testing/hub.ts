@@ -205,7 +205,7 @@ export class MemoryHub {
     }
     connection.begin({
       "content-type": "text/event-stream",
-      "cache-control": "no-cache, no-transform",
+      "cache-control": "no-store, no-transform",
       ...(this.#heartbeat ? { "heartbeat-interval": String(this.#heartbeat) } : {}),
     });
     const position = reading.gap ? "" : `id: ${log.read(lastEventId, replay, 0).next}\n`;

@@ -48,8 +48,7 @@ impl Kind for Origins {
     };
 
     fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<AllowedOrigins, Refusal> {
-        let mut texts = Vec::new();
-        flatten(raw, &mut texts).ok_or_else(|| Self::FORM.refuse(bounds))?;
+        let texts = items(raw).ok_or_else(|| Self::FORM.refuse(bounds))?;
         if texts == ["*"] {
             return Ok(AllowedOrigins::Any);
         }
@@ -74,14 +73,12 @@ impl Kind for Origins {
     }
 }
 
-/// The single origins in a text with commas, or in a list of such texts. `None` if it is neither.
-fn flatten<'r>(raw: &'r Raw, into: &mut Vec<&'r str>) -> Option<()> {
+/// The single items in a text with commas, or in a list of such texts. `None` if it is neither.
+pub(super) fn items(raw: &Raw) -> Option<Vec<&str>> {
+    let mut into = Vec::new();
     match raw {
-        Raw::Text(text) if text.trim().is_empty() => Some(()),
-        Raw::Text(text) => {
-            into.extend(text.split(',').map(str::trim));
-            Some(())
-        }
+        Raw::Text(text) if text.trim().is_empty() => {}
+        Raw::Text(text) => into.extend(text.split(',').map(str::trim)),
         // An empty item is a slip, an empty list is none.
         Raw::List(items) => items.iter().try_for_each(|item| match item {
             Raw::Text(text) => {
@@ -89,9 +86,10 @@ fn flatten<'r>(raw: &'r Raw, into: &mut Vec<&'r str>) -> Option<()> {
                 Some(())
             }
             _ => None,
-        }),
-        Raw::Number(_) | Raw::Switch(_) | Raw::Other => None,
+        })?,
+        Raw::Number(_) | Raw::Switch(_) | Raw::Other => return None,
     }
+    Some(into)
 }
 
 /// The origin as a browser sends it, or what is wrong with it.
@@ -127,7 +125,8 @@ fn normal(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn host_and_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+/// Host and port of an authority, or what is wrong with it.
+pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
     let bracket = text.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match text[bracket..].rfind(':') {
         Some(at) => (&text[..bracket + at], Some(&text[bracket + at + 1..])),

@@ -10,8 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::amount::{Count, Fraction, Mebibytes, Or, Size, Time};
 use super::cross_origin::{AllowedOrigins, Origins};
+use super::header_names::HeaderNames;
+use super::hosts::{AllowedHosts, Hosts};
 use super::kind::{Bounds, Kind};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
 use super::setting::{Setting, settings};
@@ -37,6 +41,11 @@ settings! {
 
     /// Lets a hub without authentication listen on an address that other machines reach.
     insecure_open: bool as Switch = false;
+
+    /// Names under which the hub is reached, each as `host` (with any port) or `host:port`. A hub without
+    /// authentication answers only requests for its own addresses, `localhost` and these, so that no web page
+    /// reaches it by DNS rebinding; others get 421. With `insecure_open` and an empty list it answers any.
+    allowed_hosts: AllowedHosts as Hosts = AllowedHosts(Vec::new());
 
     /// A file with the certificate chain in PEM; with it the hub speaks TLS.
     tls_cert: Option<PathBuf> as File = None;
@@ -281,6 +290,9 @@ settings! {
 
     /// Whether those pages may send cookies.
     cors_credentials: bool as Switch = false;
+
+    /// Header fields that those pages may send beside those that the hub reads and those that tracing adds.
+    cors_headers: Vec<HeaderName> as HeaderNames = Vec::new();
 }
 
 "Running" {

@@ -12,7 +12,7 @@
 //! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
 //! - `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
-//!   `words` and `cross_origin`; `quantity`: numbers with units
+//!   `words`, `cross_origin`, `hosts` and `header_names`; `quantity`: numbers with units
 //! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
 //!   `draft`: what they are gathered in
 //! - `error`, `suggest`: what is wrong, and what was meant
@@ -24,6 +24,8 @@ mod cross_origin;
 mod draft;
 mod error;
 mod file;
+mod header_names;
+mod hosts;
 mod kind;
 mod limits;
 mod load;
@@ -40,12 +42,15 @@ mod words;
 
 pub use args::ConfigArgs;
 pub use cross_origin::AllowedOrigins;
+pub(crate) use cross_origin::host_and_port;
 pub use error::{ConfigError, Mistake, Origin, Problem};
+pub use hosts::AllowedHosts;
 pub use kind::Plain;
 pub use limits::Config;
 pub use load::load;
 pub use reference::reference_markdown;
 pub use report::Entry;
+pub(crate) use suggest::nearest;
 pub use words::{Auto, LogFormat};
 
 /// A configuration, and where each of its values came from.

@@ -23,6 +23,17 @@ pub(super) fn nearest_key(word: &str) -> Option<&'static str> {
     begun.next().filter(|_| begun.next().is_none()).map(|setting| setting.key)
 }
 
+/// The one of these names nearest to `word`, if one is near enough to be meant.
+pub(crate) fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
+    if word.len() > 100 {
+        return None;
+    }
+    let word: Vec<char> = word.to_ascii_lowercase().replace('-', "_").chars().collect();
+    let near = |name: &&'n str| (distance(&word, &name.chars().collect::<Vec<_>>()), *name);
+    let (distance, name) = names.iter().map(near).min()?;
+    (distance <= (name.len() / 3).max(1)).then_some(name)
+}
+
 /// How many letters to insert, remove, change or swap with their neighbour to make `b` of `a`
 /// (optimal string alignment).
 fn distance(a: &[char], b: &[char]) -> usize {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use watertight::Hub;
 use watertight_core::{Exhausted, Owner, Permit};
@@ -107,14 +107,23 @@ fn too_large(limits: BodyLimits) -> Problem {
 
 /// A compressed body could be a decompression bomb, and compression is not needed so far.
 fn refuse_encodings(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UNSUPPORTED_ENCODING",
-            "send the body as it is, without Content-Encoding",
-        )),
-        _ => Ok(()),
+    let is_plain = all_are(headers, &header::CONTENT_ENCODING, b"identity")
+        && all_are(headers, &header::TRANSFER_ENCODING, b"chunked");
+    if is_plain {
+        return Ok(());
     }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "UNSUPPORTED_ENCODING",
+        "send the body as it is, without Content-Encoding and without another Transfer-Encoding than chunked",
+    ))
+}
+
+/// Whether each item of each field of this name is `only`.
+fn all_are(headers: &HeaderMap, name: &HeaderName, only: &[u8]) -> bool {
+    let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let mut items = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    items.all(|item| item.eq_ignore_ascii_case(only))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub(crate) fn most_events(bytes: usize) -> usize {
 
 /// Whether a JSON body is an array of events.
 pub(crate) fn is_array(bytes: &[u8]) -> bool {
-    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+    unmarked(bytes).iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 /// What a body held.
@@ -168,8 +168,17 @@ pub(crate) fn ttl(seconds: f64) -> Result<Duration, Problem> {
     Err(Problem::bad_request("INVALID_TTL", "ttl is a number of seconds above zero"))
 }
 
+/// What some programs write before a text in UTF-8, and what is no part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The text without the mark that it may begin with.
+fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}
+
 /// `application/json`: one event, or an array of at most `max_events`.
 pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
+    let bytes = unmarked(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     if !is_array(bytes) {
         let Object(event) = Object::<JsonEvent<'_>>::deserialize(&mut reader).map_err(malformed)?;
@@ -187,6 +196,7 @@ pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Probl
 
 /// `application/x-ndjson`: one event per line; empty lines are passed over.
 pub(crate) fn from_ndjson(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
+    let bytes = unmarked(bytes);
     let mut events = Vec::new();
     let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
     let lines = ends.scan(0, |start, end| Some(&bytes[std::mem::replace(start, end + 1)..end]));

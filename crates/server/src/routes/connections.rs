@@ -6,13 +6,14 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use watertight::{ConnectionInfo, ConnectionScanPoint};
 
-use super::query::{PathText, Query};
-use super::sessions::{page_cursor, page_size, parse_cursor};
+use super::query::{NoQuery, PathText, Query};
+use super::sessions::{PAGE_PARAMETERS, page_cursor, page_size, parse_cursor};
 use crate::problem::Problem;
 use crate::state::App;
 
 /// `GET /connections?cursor=&limit=`: a page, in no particular order.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
+    query.expect_only(&PAGE_PARAMETERS)?;
     let (shard, slot) = parse_cursor(&query)?;
     let from = ConnectionScanPoint { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
     let (page, next) = app.hub.connections(from, page_size(&query)?).await;
@@ -23,7 +24,11 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
 }
 
 /// `DELETE /connections/{id}`: its peer is told `DISCONNECTED`.
-pub(crate) async fn close(State(app): State<App>, PathText(id): PathText) -> Result<StatusCode, Problem> {
+pub(crate) async fn close(
+    State(app): State<App>,
+    PathText(id): PathText,
+    _: NoQuery,
+) -> Result<StatusCode, Problem> {
     let no_connection = || Problem::not_found("CONNECTION_NOT_FOUND", "there is no such connection");
     let id = id.parse().map_err(|_| no_connection())?;
     if app.hub.disconnect(id).await { Ok(StatusCode::NO_CONTENT) } else { Err(no_connection()) }

@@ -11,15 +11,21 @@ use watertight::event::EventType;
 use watertight::serve::InFlight;
 use watertight::{Appended, Event, Hub, Positions, PublishError, PublishOptions, Resume, resume};
 
-use super::query::{PathText, Query, invalid};
+use super::accept::wanted;
+use super::query::{ID_PARAMETER, PathText, Query, invalid};
 use crate::problem::{Problem, unavailable};
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::{self as posted, Parsed, Posted};
 use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX};
 use crate::state::App;
 
-/// How an id may be spelt in a query: clients that cannot set headers have each their own way.
-const ID_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
+/// What a subscriber may say, and what a publisher may.
+const READ_PARAMETERS: [&str; 5] = [ID_PARAMETER, "after", "replay", "wait", "limit"];
+const PUBLISH_PARAMETERS: [&str; 3] = ["type", "ttl", "reopen"];
+/// Those that say of a plain text what an event in JSON says itself.
+const TEXT_PARAMETERS: [&str; 2] = ["type", "ttl"];
+/// What the answer to a subscriber depends on, for caches.
+const VARY: (http::HeaderName, HeaderValue) = (header::VARY, HeaderValue::from_static("Accept, Origin"));
 
 /// `GET`: a stream, or a long-poll for those who accept JSON. `HEAD`: its head; nobody subscribes.
 pub(crate) async fn read(
@@ -30,8 +36,12 @@ pub(crate) async fn read(
     in_flight: Option<Extension<InFlight>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    query.expect_only(&READ_PARAMETERS)?;
     let resume = resume_of(&headers, &query)?;
     let accepted = accepted(&headers);
+    if accepted == Accepted::Stream {
+        query.expect_none_of(&["wait", "limit"], "is for long-polls; accept application/json for one")?;
+    }
     // A poll may wait for long: nothing of its head is held meanwhile.
     drop(headers);
     match accepted {
@@ -40,10 +50,13 @@ pub(crate) async fn read(
         }
         Accepted::Json if method == Method::HEAD => {
             let content_type = HeaderValue::from_static("application/json");
-            Ok(([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response())
+            Ok(([(header::CONTENT_TYPE, content_type), VARY], Body::empty()).into_response())
         }
         Accepted::Stream => Ok(app.hub.subscribe(&session, resume)?.into_response()),
-        Accepted::Json => super::poll::poll(&app, session, resume, query, in_flight.map(|it| it.0)).await,
+        Accepted::Json => {
+            let polled = super::poll::poll(&app, session, resume, query, in_flight.map(|it| it.0)).await?;
+            Ok(([VARY], polled).into_response())
+        }
         Accepted::Neither => Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             "NOT_ACCEPTABLE",
@@ -59,11 +72,10 @@ fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
     if let Some(id) = header {
         return Ok(resume::from_last_event_id(id.as_bytes()));
     }
-    let said = |names: &[&str]| query.first(names).filter(|id| !id.is_empty());
-    if let Some(id) = said(&ID_PARAMETERS).or_else(|| said(&["after"])) {
-        return Ok(resume::from_last_event_id(id.as_bytes()));
+    if let Some(id) = query.bytes(ID_PARAMETER).or_else(|| query.bytes("after")) {
+        return Ok(resume::from_last_event_id(id));
     }
-    match query.first(&["replay"]) {
+    match query.text("replay")? {
         None => Ok(Resume::Live),
         Some(text) => {
             resume::from_replay(text).ok_or_else(|| invalid("replay", "\"all\" or a number of events"))
@@ -71,31 +83,24 @@ fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Accepted {
     Stream,
     Json,
     Neither,
 }
 
-/// Content negotiation: the first range that we can serve wins; no `Accept` at all means a stream.
+/// What is wanted more; if both equally, what is named, and the stream before the long-poll.
 fn accepted(headers: &HeaderMap) -> Accepted {
-    let mut ranges = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(|range| range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
-        .filter(|range| !range.is_empty())
-        .peekable();
-    if ranges.peek().is_none() {
-        return Accepted::Stream;
+    let (stream, json) = (wanted(headers, "text", "event-stream"), wanted(headers, "application", "json"));
+    if !stream.is_acceptable() && !json.is_acceptable() {
+        return Accepted::Neither;
     }
-    ranges
-        .find_map(|range| match range.to_ascii_lowercase().as_slice() {
-            b"text/event-stream" | b"text/*" | b"*/*" => Some(Accepted::Stream),
-            b"application/json" | b"application/*" => Some(Accepted::Json),
-            _ => None,
-        })
-        .unwrap_or(Accepted::Neither)
+    if (stream.weight, stream.is_named) >= (json.weight, json.is_named) {
+        Accepted::Stream
+    } else {
+        Accepted::Json
+    }
 }
 
 /// `POST`: publish. Answered with 202 once the events are in the log and the pumps keep up.
@@ -108,16 +113,19 @@ pub(crate) async fn publish(
 ) -> Result<Response, Problem> {
     // Everything that can be refused is refused before the body is read.
     let name = app.hub.name(&session).map_err(PublishError::from)?;
+    query.expect_only(&PUBLISH_PARAMETERS)?;
     let format = Format::of(&headers)?;
+    if format != Format::Text {
+        query.expect_none_of(&TEXT_PARAMETERS, "is for text/plain; an event in JSON has it itself")?;
+    }
     let key = key_of(&headers)?;
-    let event_type = posted::event_type(query.first(&["type"]))?;
+    let event_type = posted::event_type(query.text("type")?)?;
     let options = PublishOptions { reopen: reopen_of(&query)? };
     let limits = body_limits(&app, &format);
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
     let events = parse(&app, &read.bytes, format, &query, event_type)?;
     let key = key.map(|key| {
-        let request =
-            (format as u8, query.first(&["type"]), query.first(&["ttl"]), options.reopen, &read.bytes);
+        let request = (format as u8, query.bytes("type"), query.bytes("ttl"), options.reopen, &read.bytes);
         (key, app.keys.fingerprint(&request))
     });
     // The body goes before anything waits.
@@ -215,19 +223,30 @@ pub(crate) enum Format {
 
 impl Format {
     pub(crate) fn of(headers: &HeaderMap) -> Result<Format, Problem> {
-        let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        match essence.to_ascii_lowercase().as_slice() {
-            b"application/json" => Ok(Format::Json),
-            b"application/x-ndjson" => Ok(Format::Ndjson),
-            b"text/plain" => Ok(Format::Text),
-            _ => Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "UNSUPPORTED_MEDIA_TYPE",
-                "set Content-Type to application/json (an event or an array), application/x-ndjson \
-                 (an event per line) or text/plain (the body is the data)",
-            )),
+        let refused =
+            |detail: &str| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail);
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let value = values.next().map(HeaderValue::as_bytes).unwrap_or_default();
+        if values.next().is_some() {
+            return Err(refused("there are two Content-Types"));
         }
+        let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let essence = parts.next().unwrap_or_default();
+        let format = match essence.to_ascii_lowercase().as_slice() {
+            b"application/json" => Format::Json,
+            b"application/x-ndjson" => Format::Ndjson,
+            b"text/plain" => Format::Text,
+            _ => {
+                return Err(refused(
+                    "set Content-Type to application/json (an event or an array), application/x-ndjson \
+                     (an event per line) or text/plain (the body is the data)",
+                ));
+            }
+        };
+        if parts.any(|parameter| is_other_charset(&parameter.to_ascii_lowercase())) {
+            return Err(refused("bodies are UTF-8: leave the charset out, or say utf-8"));
+        }
+        Ok(format)
     }
 
     /// How many events such a body can be, at most.
@@ -240,6 +259,13 @@ impl Format {
     }
 }
 
+/// Whether a parameter of a content type, in lower case, says that the text is something else than UTF-8.
+fn is_other_charset(parameter: &[u8]) -> bool {
+    let Some(charset) = parameter.strip_prefix(b"charset=") else { return false };
+    let unquoted = charset.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    !matches!(unquoted.unwrap_or(charset), b"utf-8" | b"utf8" | b"us-ascii")
+}
+
 fn body_limits(app: &App, format: &Format) -> BodyLimits {
     let (max_bytes, code) = match format {
         Format::Text => (app.config.max_event_bytes, "EVENT_TOO_LARGE"),
@@ -249,9 +275,12 @@ fn body_limits(app: &App, format: &Format) -> BodyLimits {
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let is_visible = value.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte));
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
     let key = value.to_str().ok().filter(|key| is_visible && !key.is_empty() && key.len() <= KEY_BYTES_MAX);
-    let detail = format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters");
+    let detail =
+        format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters, without blanks");
+    let key = key.filter(|_| values.next().is_none());
     key.map(Some).ok_or_else(|| Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail))
 }

@@ -1,6 +1,13 @@
 //! Routes that this version does not answer yet, and everything unknown.
 
-use http::StatusCode;
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
+use tower::ServiceExt as _;
 
 use crate::problem::Problem;
 
@@ -8,6 +15,27 @@ use crate::problem::Problem;
 pub(crate) async fn not_implemented() -> Problem {
     let detail = "this version of the hub does not answer this call yet";
     Problem::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", detail)
+}
+
+/// A path that leads nowhere as it is: with a slash at its end it means the same as without.
+pub(crate) async fn without_slash(routes: Router, mut request: Request) -> Result<Response, Infallible> {
+    match trimmed(request.uri()) {
+        Some(uri) => *request.uri_mut() = uri,
+        None => return Ok(not_found().await.into_response()),
+    }
+    routes.oneshot(request).await
+}
+
+/// The address without the slash at the end of its path, if it has one.
+fn trimmed(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// A path that leads nowhere.

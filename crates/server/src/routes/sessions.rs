@@ -12,7 +12,7 @@ use watertight::{EndOptions, PublishError, Session};
 use watertight_core::registry::ScanPoint;
 
 use super::events::Format;
-use super::query::{PathText, Query, invalid};
+use super::query::{NoQuery, PathText, Query, invalid};
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::PostedEnd;
@@ -21,6 +21,8 @@ use crate::state::App;
 /// Items of a page, unless the request says otherwise, and at most.
 pub(crate) const PAGE_DEFAULT: usize = 100;
 pub(crate) const PAGE_MAX: usize = 1000;
+/// What a listing may be asked for.
+pub(crate) const PAGE_PARAMETERS: [&str; 2] = ["cursor", "limit"];
 
 /// The size of a page.
 pub(crate) fn page_size(query: &Query) -> Result<usize, Problem> {
@@ -33,7 +35,7 @@ pub(crate) fn page_size(query: &Query) -> Result<usize, Problem> {
 
 /// A cursor of two numbers, as [`page_cursor`] wrote it.
 pub(crate) fn parse_cursor(query: &Query) -> Result<(usize, usize), Problem> {
-    let Some(text) = query.first(&["cursor"]) else { return Ok((0, 0)) };
+    let Some(text) = query.text("cursor")? else { return Ok((0, 0)) };
     let parsed = text.split_once('.').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
     parsed.ok_or_else(|| invalid("cursor", "the `next` of an earlier page"))
 }
@@ -45,6 +47,7 @@ pub(crate) fn page_cursor(one: usize, two: usize) -> String {
 
 /// `GET /sessions?cursor=&limit=`: a page, in no particular order.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
+    query.expect_only(&PAGE_PARAMETERS)?;
     let (stripe, key) = parse_cursor(&query)?;
     let (page, next) = app.hub.sessions(ScanPoint { stripe, key }, page_size(&query)?);
     let sessions: Vec<Value> = page.iter().map(|session| summary(&app, session)).collect();
@@ -56,13 +59,18 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
 pub(crate) async fn inspect(
     State(app): State<App>,
     PathText(name): PathText,
+    _: NoQuery,
 ) -> Result<Json<Value>, Problem> {
     let session = app.hub.session(&name).ok_or_else(|| no_session(&name))?;
     Ok(Json(summary(&app, &session)))
 }
 
 /// `DELETE /sessions/{session}`: its subscribers read to its end and are told `SESSION_ENDED`; nothing of it is kept.
-pub(crate) async fn forget(State(app): State<App>, PathText(name): PathText) -> Result<StatusCode, Problem> {
+pub(crate) async fn forget(
+    State(app): State<App>,
+    PathText(name): PathText,
+    _: NoQuery,
+) -> Result<StatusCode, Problem> {
     if app.hub.forget_session(&name) { Ok(StatusCode::NO_CONTENT) } else { Err(no_session(&name)) }
 }
 
@@ -75,6 +83,7 @@ pub(crate) async fn end(
     request_body: Body,
 ) -> Result<Json<Value>, Problem> {
     app.hub.name(&session).map_err(PublishError::from)?;
+    query.expect_only(&["keep"])?;
     let in_query = query.parse("keep", "a number of seconds")?;
     let limits = BodyLimits {
         max_bytes: app.config.max_body_bytes,

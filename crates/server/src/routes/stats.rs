@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
+use super::query::NoQuery;
 use crate::state::App;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// The figures at this instant.
-pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
+pub(crate) async fn stats(State(app): State<App>, _: NoQuery) -> Json<Value> {
     let stats = app.hub.stats();
     let counters = app.hub.counters();
     let ledger: Map<String, Value> = stats

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -19,16 +20,21 @@ use super::charge::{HTTP1_TASK_BYTES, http1_bytes};
 use super::heads::{HeadBuffer, HeadPatience, Protocol};
 use super::io::HttpIo;
 use super::lean::{Decision, Handover};
+use super::refusal::{Refusal, origin_in};
 use super::service::{Caller, RouterService};
 use super::watch::StreamWatch;
 use super::{ServeLimits, Shared};
 
 /// How long hyper stays without a request: a peer that asks one thing after the other keeps it.
 const RESTING_AFTER: Duration = Duration::from_millis(250);
-/// How much is still read from a peer after the connection's last answer, and for how long: closing with unread
-/// bytes would reset the connection, and the answer would be lost.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 * 1024;
+/// How much is still read from a peer after the connection's last answer, for how long in all, and for how long while
+/// nothing comes: closing with unread bytes would reset the connection, and the answer would be lost. A client that
+/// writes its whole body before it reads is to get its refusal.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_IDLE: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// Read of that at a time.
+const LINGER_PIECE_BYTES: usize = 16 * 1024;
 
 fn builder(limits: &ServeLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
@@ -75,6 +81,8 @@ enum End<S> {
     Rests(S, Vec<u8>),
     /// Its last answer was given.
     Closes(S),
+    /// hyper could not read what came; what it did not take of it. The refusal is not written yet.
+    Refused(Refusal, S, Vec<u8>),
     /// Nothing is to be done any more.
     Over,
 }
@@ -100,7 +108,7 @@ where
         if charge.is_none() && caller.refusal.is_none() {
             // A refusal needs hyper as well: one of the few connections kept back is used for it.
             kept_back = Some(shared.reserve.try_acquire(caller.address.ip())?);
-            caller.refusal = Some(super::refusal::Refusal::Memory);
+            caller.refusal = Some(Refusal::Memory);
         }
         let io = HttpIo::new(stream, bytes, shared.limits.head_timeout);
         let handover = leaves.then(Handover::default);
@@ -112,6 +120,11 @@ where
                 head = HeadBuffer::with(bytes);
             }
             End::Closes(stream) => {
+                Box::pin(linger(stream)).await;
+                return None;
+            }
+            End::Refused(refusal, mut stream, head) => {
+                refuse(shared, refusal, &mut stream, &head).await;
                 Box::pin(linger(stream)).await;
                 return None;
             }
@@ -177,8 +190,10 @@ where
             let Err(error) = result else { return Poll::Ready(How::Closes) };
             watch.note_failure(&error);
             debug!(%error, %peer, "connection ended with an error");
-            // What hyper could not read was answered with 400.
-            return Poll::Ready(if error.is_parse() { How::Closes } else { How::Over });
+            return Poll::Ready(match clock.refused() {
+                Some(status) if error.is_parse() => How::Refused(status),
+                _ => How::Over,
+            });
         }
         if head.poll(clock.deadline(), context).is_ready() {
             debug!(%peer, reason = "head_timeout", "the head took too long");
@@ -200,6 +215,12 @@ where
     let (stream, ahead) = parts.io.into_inner().into_parts();
     match (how, decision) {
         (How::Leaves, Some(decision)) => End::Leaves(Box::new(decision), stream),
+        (How::Refused(status), _) => {
+            let head = parts.read_buf.to_vec();
+            // A head that was taken whole is not too large: it declares a body that is larger than any can be.
+            let status = if head.is_empty() { StatusCode::BAD_REQUEST } else { status };
+            End::Refused(Refusal::Head(status), stream, head)
+        }
         (How::Rests, _) => End::Rests(stream, [&parts.read_buf[..], &ahead].concat()),
         _ => End::Closes(stream),
     }
@@ -210,18 +231,33 @@ enum How {
     Leaves,
     Rests,
     Closes,
+    Refused(StatusCode),
     Over,
+}
+
+/// Answers in hyper's place. A peer that does not take so little at once has left.
+async fn refuse<S: AsyncWrite + Unpin>(shared: &Shared, refusal: Refusal, stream: &mut S, head: &[u8]) {
+    let bytes = refusal.bytes(|answer| shared.complete_refusal(&origin_in(head), answer));
+    let write = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    match timeout(LINGER_IDLE, write).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "the peer does not take its refusal"),
+        Err(_) => debug!("the peer does not take its refusal in time"),
+    }
 }
 
 /// Reads what the peer still sends and throws it away, within bounds, until it has closed its side.
 async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
     let read = async {
-        let mut scratch = [0; 1024];
+        let mut scratch = [0; LINGER_PIECE_BYTES];
         let mut left = LINGER_BYTES;
         while left > 0 {
-            match stream.read(&mut scratch).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => left = left.saturating_sub(read),
+            match timeout(LINGER_IDLE, stream.read(&mut scratch)).await {
+                Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
+                _ => return,
             }
         }
     };

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::charge::Charge;
 use super::permits::{FairPermit, FairPermits};
+use super::phase::HeadClock;
 
 /// There are as many requests in flight as there may be, and none ended in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,8 @@ struct Held {
     permit: Mutex<Option<FairPermit>>,
     /// What the head of the request holds.
     head: Mutex<Option<Charge>>,
+    /// The connection, on HTTP/1: it is told when a peer that has closed its side has left.
+    clock: Option<HeadClock>,
 }
 
 impl InFlight {
@@ -37,6 +40,7 @@ impl InFlight {
         patience: Duration,
         permit: FairPermit,
         head: Option<Charge>,
+        clock: Option<HeadClock>,
     ) -> InFlight {
         InFlight(Arc::new(Held {
             permits: permits.clone(),
@@ -44,13 +48,18 @@ impl InFlight {
             patience,
             permit: Mutex::new(Some(permit)),
             head: Mutex::new(head),
+            clock,
         }))
     }
 
-    /// Gives the permit back, and the charge of the request's head: call it when that was dropped.
+    /// Gives the permit back, and the charge of the request's head: call it when that was dropped. Until it goes on,
+    /// a peer that closes its side of the connection has left.
     pub fn pause(&self) {
         self.0.permit.lock().take();
         self.0.head.lock().take();
+        if let Some(clock) = &self.0.clock {
+            clock.waits(true);
+        }
     }
 
     /// Takes a permit again, waiting for it in bounded time. Dropping the future leaves the request paused.
@@ -63,6 +72,9 @@ impl InFlight {
         }
         let permit = self.0.permits.acquire(self.0.address, self.0.patience).await.ok_or(NoPermit)?;
         *self.0.permit.lock() = Some(permit);
+        if let Some(clock) = &self.0.clock {
+            clock.waits(false);
+        }
         Ok(())
     }
 }

@@ -1,107 +1,28 @@
-//! What hyper reads from: first the bytes read ahead, then the stream. It also times the head, because hyper
-//! has only one limit for the silence between requests and for the head, and these are two deadlines here.
+//! What hyper reads from and writes to: first the bytes read ahead, then the stream. What it does beside that depends
+//! on the connection's phase (`phase.rs`).
 //!
 //! hyper notices that a peer has left only while its own buffer is empty. So on HTTP/1 it is given no byte
-//! behind a head before it asks for more, and what comes while a stream goes on is read and thrown away here.
+//! behind a head before it asks for more, and what comes while a stream goes on is read and thrown away here. A peer
+//! that has sent its whole request and closed its side waits for the answer: that end is kept back until then.
+//!
+//! What hyper cannot read it answers by itself, without a body. Such an answer is not written: ours is
+//! (`refusal.rs`).
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
-use crate::subscription::TaskRecord;
-
-/// Where a connection stands between two requests.
-#[derive(Debug, Default)]
-struct Phase {
-    /// When the first byte of the next head came.
-    head_since: Option<Instant>,
-    /// A request is being answered.
-    answering: bool,
-    /// The answer is a stream: whatever the peer sends from now on is ignored.
-    streaming: bool,
-    stream: Option<Weak<TaskRecord>>,
-    /// Everything that was written was flushed.
-    flushed: bool,
-}
+use super::phase::HeadClock;
 
 /// Bytes a peer may send behind its request for a stream before it is cut off, as on a pump's socket.
 const THROWN_AWAY_MAX: usize = 64 * 1024;
 
 /// Scratch space for what is thrown away.
 const DISCARD_BYTES: usize = 1024;
-
-/// The clock of a connection's heads. Shared between the stream, the service and the connection's task.
-#[derive(Debug, Clone)]
-pub(super) struct HeadClock {
-    phase: Arc<Mutex<Phase>>,
-    timeout: Duration,
-}
-
-impl HeadClock {
-    fn new(timeout: Duration) -> HeadClock {
-        let phase = Phase { flushed: true, ..Phase::default() };
-        HeadClock { phase: Arc::new(Mutex::new(phase)), timeout }
-    }
-
-    /// A head is complete; the next one is not expected before the answer is given.
-    pub(super) fn head_ended(&self) {
-        let mut phase = self.phase.lock();
-        phase.head_since = None;
-        phase.answering = true;
-    }
-
-    /// The answer's head was given.
-    pub(super) fn answered(&self) {
-        self.phase.lock().answering = false;
-    }
-
-    /// The answer is a stream, and the connection's last. Its record counts what the peer still sends.
-    pub(super) fn streams(&self, record: Option<Arc<TaskRecord>>) {
-        let mut phase = self.phase.lock();
-        phase.streaming = true;
-        phase.stream = record.as_ref().map(Arc::downgrade);
-    }
-
-    /// The peer sent so many bytes behind its request.
-    fn received(&self, bytes: usize) {
-        let stream = self.phase.lock().stream.as_ref().and_then(Weak::upgrade);
-        if let Some(stream) = stream {
-            stream.with_life(|life| life.received(bytes));
-        }
-    }
-
-    fn is_streaming(&self) -> bool {
-        self.phase.lock().streaming
-    }
-
-    fn is_answering(&self) -> bool {
-        self.phase.lock().answering
-    }
-
-    /// When the head that is being read must be complete.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.phase.lock().head_since.map(|since| since + self.timeout)
-    }
-
-    /// Whether nothing that was written before waits to be sent.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.phase.lock().flushed
-    }
-
-    fn read_some(&self) {
-        let mut phase = self.phase.lock();
-        if !phase.answering && phase.head_since.is_none() {
-            phase.head_since = Some(Instant::now());
-        }
-    }
-}
 
 /// Finds where a head ends: at an empty line (RFC 9112, section 2.2: a bare LF ends a line too).
 #[derive(Debug, Default)]
@@ -226,6 +147,12 @@ impl<S: AsyncRead> AsyncRead for HttpIo<S> {
         let this = self.project();
         if buffer.filled().len() > before {
             this.clock.read_some();
+        } else if matches!(read, Poll::Ready(Ok(())))
+            && buffer.remaining() > 0
+            && this.head_end.is_some()
+            && this.clock.keeps_end_back(context)
+        {
+            return Poll::Pending;
         }
         if let Some(head_end) = this.head_end
             && !this.clock.is_answering()
@@ -245,7 +172,9 @@ impl<S: AsyncRead> AsyncRead for HttpIo<S> {
 impl<S: AsyncWrite> AsyncWrite for HttpIo<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.project();
-        this.clock.phase.lock().flushed = false;
+        if this.head_end.is_some() && !this.clock.writes(&[io::IoSlice::new(bytes)]) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         this.stream.poll_write(context, bytes)
     }
 
@@ -255,7 +184,9 @@ impl<S: AsyncWrite> AsyncWrite for HttpIo<S> {
         runs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.project();
-        this.clock.phase.lock().flushed = false;
+        if this.head_end.is_some() && !this.clock.writes(runs) {
+            return Poll::Ready(Ok(runs.iter().map(|run| run.len()).sum()));
+        }
         this.stream.poll_write_vectored(context, runs)
     }
 
@@ -267,13 +198,18 @@ impl<S: AsyncWrite> AsyncWrite for HttpIo<S> {
         let this = self.project();
         let flushed = this.stream.poll_flush(context);
         if matches!(flushed, Poll::Ready(Ok(()))) {
-            this.clock.phase.lock().flushed = true;
+            this.clock.flushed();
         }
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_shutdown(context)
+        let this = self.project();
+        // Our refusal is still to be written.
+        if this.clock.refused().is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        this.stream.poll_shutdown(context)
     }
 }
 
@@ -311,7 +247,7 @@ mod tests {
     async fn what_belongs_to_the_answered_request_is_given_whole() {
         let mut io = HttpIo::new(TWO, Vec::new(), Duration::from_secs(1)).by_heads();
         assert_eq!(read(&mut io).await, TWO[..30]);
-        io.clock().head_ended();
+        let _asked = io.clock().head_ended();
         assert_eq!(read(&mut io).await, TWO[30..], "it may be a body");
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -19,12 +19,13 @@ use watertight_core::{Entry, Kind, Owner, Permit};
 use super::Shared;
 use super::activity::{ActiveRequest, Activity};
 use super::answer::{AnswerBody, MadeInPieces, Taken};
+use super::awaited::AwaitedBody;
 use super::charge::{Allowance, Charge, HTTP2_CALL_BYTES, HTTP2_STREAM_BYTES, head_bytes};
 use super::http2::{self, CONNECTION_WINDOW_BYTES};
 use super::in_flight::InFlight;
-use super::io::HeadClock;
 use super::lean::Handover;
 use super::permits::FairPermit;
+use super::phase::{Asked, HeadClock};
 use super::refusal::Refusal;
 use super::watch::{StreamWatch, record_of};
 use crate::body::StreamHandle;
@@ -47,6 +48,7 @@ pub(super) struct Caller {
 pub(super) struct RequestGuards {
     _entry: Entry,
     _active: ActiveRequest,
+    _asked: Asked,
     in_flight: Option<InFlight>,
     /// What the stream of an HTTP/2 connection holds, and what is held of the answer.
     _stream: Option<Charge>,
@@ -91,10 +93,11 @@ impl Service<Request<Incoming>> for RouterService {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.clock.head_ended();
+        let asked = self.clock.head_ended();
         let guards = RequestGuards {
             _entry: self.shared.hub.ledger().open(Kind::Request),
             _active: self.activity.begin(),
+            _asked: asked,
             in_flight: None,
             _stream: None,
             _answer: None,
@@ -102,7 +105,7 @@ impl Service<Request<Incoming>> for RouterService {
         };
         let is_always_answered = (self.shared.always_answered)(request.method(), request.uri().path());
         let refusal = self.caller.refusal.filter(|_| !is_always_answered);
-        let charges = match refusal {
+        let charges = match refusal.or_else(|| host_is_unclear(&request).then_some(Refusal::Host)) {
             Some(why) => Err(why),
             None => self.charge(&request, is_always_answered),
         };
@@ -118,8 +121,9 @@ impl Service<Request<Incoming>> for RouterService {
             Ok(charges) => Box::pin(call.answer(request, is_always_answered, charges, guards)),
             Err(why) => {
                 // Its head goes at once, not when its answer is taken.
-                drop(request);
-                Box::pin(async move { Ok(call.refuse(why, guards)) })
+                let head = request.into_parts().0.headers;
+                let refused = call.refuse(why, &head, guards);
+                Box::pin(std::future::ready(Ok(refused)))
             }
         }
     }
@@ -149,6 +153,19 @@ impl RouterService {
     }
 }
 
+/// Whether a request does not say for which host it is, or says it twice (RFC 9112, section 3.2; RFC 9113, section
+/// 8.3.1).
+fn host_is_unclear<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let is_invalid = |host: &HeaderValue| http::uri::Authority::try_from(host.as_bytes()).is_err();
+    match request.version() {
+        _ if second.is_some() => true,
+        Version::HTTP_11 => first.is_none_or(is_invalid),
+        _ => first.is_some_and(is_invalid),
+    }
+}
+
 /// One call of the router.
 struct Call {
     shared: Arc<Shared>,
@@ -169,18 +186,24 @@ impl Call {
     ) -> Result<Answer, Infallible> {
         let Charges { head, stream, call: _call, window } = charges;
         guards._stream = stream;
-        let mut request = request.map(Body::new);
+        let is_http1 = self.version != Version::HTTP_2;
+        let mut request = if is_http1 && !request.body().is_end_stream() {
+            request.map(|body| Body::new(AwaitedBody { body, clock: self.clock.clone() }))
+        } else {
+            request.map(Body::new)
+        };
         request.extensions_mut().insert(ConnectInfo(self.caller.address));
         // What is always answered is short work, and takes no permit.
         let _head = if is_always_answered {
             head
         } else {
             let Some(permit) = self.permit().await else {
-                drop(request);
-                return Ok(self.refuse(Refusal::Requests, guards));
+                let head = request.into_parts().0.headers;
+                return Ok(self.refuse(Refusal::Requests, &head, guards));
             };
             let (permits, patience) = (&self.shared.requests, self.shared.limits.head_timeout);
-            let in_flight = InFlight::new(permits, self.caller.address.ip(), patience, permit, head);
+            let clock = is_http1.then(|| self.clock.clone());
+            let in_flight = InFlight::new(permits, self.caller.address.ip(), patience, permit, head, clock);
             request.extensions_mut().insert(in_flight.clone());
             guards.in_flight = Some(in_flight);
             None
@@ -218,11 +241,17 @@ impl Call {
         self.shared.requests.acquire(self.caller.address.ip(), self.shared.limits.head_timeout).await
     }
 
-    fn refuse(&self, why: Refusal, guards: RequestGuards) -> Answer {
+    fn refuse(&self, why: Refusal, head: &HeaderMap, guards: RequestGuards) -> Answer {
         if let Refusal::Connection(_) = why {
             self.shared.gate.count_refusal();
         }
-        self.close_behind(self.watched(why.response(), guards))
+        let mut response = why.response();
+        self.shared.complete_refusal(head, response.headers_mut());
+        if why == Refusal::Host && self.version != Version::HTTP_2 {
+            // Whoever forwarded this may have read another request.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.close_behind(self.watched(response, guards))
     }
 
     /// Charges what is held of the answer until it is taken, and refuses it if there is no room.

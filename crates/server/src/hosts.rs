@@ -1,0 +1,148 @@
+//! Which hosts the hub answers to. A web page can give its own name an address of the hub (DNS rebinding); its
+//! requests then look like those of the hub's own page, except for their `Host`. So a hub without authentication
+//! answers only to hosts that it knows.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use crate::config::{AllowedHosts, Config, host_and_port};
+use crate::problem::Problem;
+
+/// The hosts that the hub answers to. Cloning shares them.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownHosts(Arc<Known>);
+
+#[derive(Debug)]
+enum Known {
+    /// Whoever runs it said so.
+    Any,
+    /// The hub's own addresses, `localhost` and what is listed.
+    These { own: Vec<IpAddr>, listed: AllowedHosts },
+}
+
+impl KnownHosts {
+    pub(crate) fn of(config: &Config) -> KnownHosts {
+        let listed = config.allowed_hosts.clone();
+        if config.insecure_open && listed.is_empty() {
+            return KnownHosts(Arc::new(Known::Any));
+        }
+        let own = [Some(config.listen), config.admin_listen].into_iter().flatten();
+        let own = own.map(|address| address.ip().to_canonical()).collect();
+        KnownHosts(Arc::new(Known::These { own, listed }))
+    }
+
+    /// Whether the hub answers to this host, with or without a port.
+    pub(crate) fn knows(&self, authority: &str) -> bool {
+        let Known::These { own, listed } = &*self.0 else { return true };
+        let authority = authority.to_ascii_lowercase();
+        let Ok((host, port)) = host_and_port(&authority) else { return false };
+        // A name may end with the dot of the root.
+        let host = host.strip_suffix('.').unwrap_or(host);
+        host == "localhost" || address(host).is_some_and(|ip| is_own(own, ip)) || listed.allows(host, port)
+    }
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let parsed = match inside {
+        Some(inside) => inside.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => host.parse().ok(),
+    };
+    parsed.map(|ip| ip.to_canonical())
+}
+
+/// Whether a hub that listens on these addresses has this one. On all addresses of the machine it may be any: an
+/// address is no name that somebody else could rebind.
+fn is_own(own: &[IpAddr], ip: IpAddr) -> bool {
+    own.iter().any(|own| own.is_unspecified() || *own == ip || (own.is_loopback() && ip.is_loopback()))
+}
+
+/// The host that a request is for, as it was sent. `None`: it says none, as no browser does.
+pub(crate) fn host_of(request: &Request) -> Option<&str> {
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
+    // What is no text is no host that anybody knows.
+    let header = || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    target.or_else(header)
+}
+
+/// Refuses requests for hosts that the hub does not know, before anything that a page can set is looked at.
+pub(crate) async fn check_host(State(known): State<KnownHosts>, request: Request, next: Next) -> Response {
+    match host_of(&request).filter(|host| !known.knows(host)) {
+        None => next.run(request).await,
+        Some(host) => {
+            let shown: String = host.chars().take(100).collect();
+            let detail = format!(
+                "this hub does not know the host {shown:?}; allowed_hosts is the list of those it may have"
+            );
+            Problem::new(StatusCode::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", detail).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(change: impl FnOnce(&mut Config)) -> KnownHosts {
+        let mut config = Config::default();
+        change(&mut config);
+        KnownHosts::of(&config)
+    }
+
+    #[test]
+    fn a_loopback_hub_knows_its_addresses_localhost_and_no_other_name() {
+        let known = known(|_| {});
+        for host in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "localhost:8080",
+            "LocalHost",
+            "localhost.",
+            "[::1]:8080",
+            "127.0.0.2",
+        ] {
+            assert!(known.knows(host), "{host}");
+        }
+        for host in [
+            "evil.com",
+            "evil.com:8080",
+            "localhost.evil.com",
+            "10.0.0.1",
+            "[2001:db8::1]",
+            "",
+            "a b",
+            "127.0.0.1.evil.com",
+        ] {
+            assert!(!known.knows(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn listed_hosts_are_known_with_their_port_or_with_any() {
+        let known =
+            known(|config| config.allowed_hosts = AllowedHosts::for_test(&["events.example.com", "hub:81"]));
+        for host in ["events.example.com", "Events.Example.com:8443", "hub:81", "127.0.0.1"] {
+            assert!(known.knows(host), "{host}");
+        }
+        for host in ["hub", "hub:80", "example.com", "x.events.example.com"] {
+            assert!(!known.knows(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_insecurely_open_hub_knows_any_host_until_it_has_a_list() {
+        let open = known(|config| config.insecure_open = true);
+        assert!(open.knows("evil.com"));
+        let listed = known(|config| {
+            config.insecure_open = true;
+            config.listen = "0.0.0.0:8080".parse().unwrap();
+            config.allowed_hosts = AllowedHosts::for_test(&["a"]);
+        });
+        assert!(listed.knows("a") && listed.knows("10.0.0.5:8080") && !listed.knows("evil.com"));
+    }
+}
