@@ -204,7 +204,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   }
 
   #debug(details: DebugDetails): void {
-    this.#guard(() => this.#options.debug?.({ client: this, ...details }));
+    this.#guard(() => this.#options.debug?.({ client: this as SSEClient<any>, ...details }));
   }
 
   #guard(call: () => void, kind?: SSEErrorKind): void {

@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-import type { ConnectionStatus, SSEEvent, Unsubscribe } from "./index.ts";
+import type { ConnectionStatus, Gap, SSEEvent, Unsubscribe } from "./index.ts";
 import { Fold, type Reducer } from "./store/fold.ts";
 import type { StreamOptions } from "./store/options.ts";
 import { createShare } from "./store/share.ts";
@@ -59,13 +59,16 @@ export function sseStore(options: StreamOptions<any>): SSEStore {
   };
 }
 
+/** What the gaps amount to, as a store that changes once a frame at most. */
+export function sseState<S>(type: "gap", reducer: Reducer<S, Gap>, initial: S, options: StreamOptions<any>): Readable<S>;
 /** What the events of one type amount to, as a store that changes once a frame at most. */
 export function sseState<S, T = unknown>(
   type: string,
   reducer: Reducer<S, T>,
   initial: S,
   options: StreamOptions<any>,
-): Readable<S> {
+): Readable<S>;
+export function sseState<S>(type: string, reducer: Reducer<S, any>, initial: S, options: StreamOptions<any>): Readable<S> {
   const fold = new Fold(reducer, initial);
   const store = sseStore(options);
   store.addEventListener(type, (event: SSEEvent<any>) => fold.take(event));

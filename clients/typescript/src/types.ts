@@ -56,7 +56,7 @@ export interface EventOrigin {
  * | `event` | an event was delivered, gaps and closing events included |
  * | `destroyed` | the last record of a client |
  */
-export type DebugRecord = { readonly client: SSEClient<any> } & DebugDetails;
+export type DebugRecord = { readonly client: SSEClient } & DebugDetails;
 
 /** A {@link DebugRecord} without its client. */
 export type DebugDetails =

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { onMounted, onScopeDispose, shallowReadonly, shallowRef, toValue, watch, type MaybeRefOrGetter, type ShallowRef } from "vue";
-import type { ConnectionStatus, SSEEvent, Unsubscribe } from "./index.ts";
+import type { ConnectionStatus, EventHandler, Gap, SSEEvent, Unsubscribe } from "./index.ts";
 import { Fold, type Reducer } from "./store/fold.ts";
 import type { StreamOptions } from "./store/options.ts";
 import { createShare } from "./store/share.ts";
@@ -42,22 +42,38 @@ export function useSSE(options: MaybeRefOrGetter<StreamOptions<any>>): UseSSE {
   return { status: shallowReadonly(status), addEventListener, connect, disconnect, reconnect };
 }
 
+/** {@link useSSE}, and a handler that is told of what is missing. */
+export function useSSEEvent(type: "gap", handler: EventHandler<Gap>, options: MaybeRefOrGetter<StreamOptions<any>>): UseSSE;
 /** {@link useSSE}, and a handler for the events of one type (`*`: of all), called outside of rendering. */
 export function useSSEEvent<T = unknown>(
   type: string,
-  handler: (data: T, event: SSEEvent<T>) => void,
+  handler: EventHandler<T>,
   options: MaybeRefOrGetter<StreamOptions<any>>,
-): UseSSE {
+): UseSSE;
+export function useSSEEvent(type: string, handler: EventHandler<any>, options: MaybeRefOrGetter<StreamOptions<any>>): UseSSE {
   const sse = useSSE(options);
   const off: Unsubscribe = sse.addEventListener(type, (event: SSEEvent<any>) => handler(event.data, event));
   onScopeDispose(off);
   return sse;
 }
 
+/** What the gaps amount to, shown once a frame at most. */
+export function useSSEState<S>(
+  type: "gap",
+  reducer: Reducer<S, Gap>,
+  initial: S,
+  options: MaybeRefOrGetter<StreamOptions<any>>,
+): Readonly<ShallowRef<S>>;
 /** What the events of one type amount to, shown once a frame at most. */
 export function useSSEState<S, T = unknown>(
   type: string,
   reducer: Reducer<S, T>,
+  initial: S,
+  options: MaybeRefOrGetter<StreamOptions<any>>,
+): Readonly<ShallowRef<S>>;
+export function useSSEState<S>(
+  type: string,
+  reducer: Reducer<S, any>,
   initial: S,
   options: MaybeRefOrGetter<StreamOptions<any>>,
 ): Readonly<ShallowRef<S>> {

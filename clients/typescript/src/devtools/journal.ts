@@ -32,7 +32,7 @@ interface Counts {
 
 /** What all clients told, summed up. It holds a client until that is destroyed, and a few numbers for each. */
 export class Journal {
-  readonly #clients = new Map<SSEClient<any>, Counts>();
+  readonly #clients = new Map<SSEClient, Counts>();
 
   readonly take = (record: DebugRecord): void => {
     const { client } = record;
@@ -64,7 +64,7 @@ export class Journal {
     });
   }
 
-  #countsOf(client: SSEClient<any>): Counts {
+  #countsOf(client: SSEClient): Counts {
     let counts = this.#clients.get(client);
     if (!counts) {
       counts = { attempts: 0, way: "", waits: undefined, events: 0, gaps: 0, missed: 0 };
@@ -75,7 +75,7 @@ export class Journal {
 }
 
 /** A query may hold a token. */
-function nameOf({ options: { sessionId, url } }: SSEClient<any>): string {
+function nameOf({ options: { sessionId, url } }: SSEClient): string {
   return sessionId ?? (typeof url === "function" ? "(function)" : `${url}`.split("?")[0]!);
 }
 

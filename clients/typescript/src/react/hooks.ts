@@ -1,6 +1,6 @@
 "use client";
 import { useContext, useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import type { ConnectionStatus, EventHandler, EventMap, SSEEvent, Unsubscribe } from "../index.ts";
+import type { ConnectionStatus, EventHandler, EventMap, Gap, SSEEvent, Unsubscribe } from "../index.ts";
 import { Fold, type Reducer } from "../store/fold.ts";
 import { IDLE, isConnected } from "../status.ts";
 import { Subscription } from "../store/subscription.ts";
@@ -118,6 +118,8 @@ export function useSSE<Events extends object = EventMap>(options: UseSSEOptions<
   }, [subscription, key, reading, status]);
 }
 
+/** {@link useSSE}, and a handler that is told of what is missing. */
+export function useSSEEvent(type: "gap", handler: EventHandler<Gap>, options?: UseSSEOptions<any>): UseSSEReturn;
 /**
  * {@link useSSE}, and a handler for the events of one type (`*`: of all).
  *
@@ -131,12 +133,15 @@ export function useSSEEvent<T = any>(
   type: string,
   handler: EventHandler<NoInfer<T>>,
   options?: UseSSEOptions<any>,
-): UseSSEReturn {
+): UseSSEReturn;
+export function useSSEEvent(type: string, handler: EventHandler<any>, options?: UseSSEOptions<any>): UseSSEReturn {
   const sse = useSSE(options);
   useListener(sse, type, (event) => handler(event.data, event));
   return sse;
 }
 
+/** What the gaps amount to: how many events are missing, for instance. */
+export function useSSEState<S>(type: "gap", reducer: Reducer<S, Gap>, initial: S, options?: UseSSEOptions<any>): S;
 /**
  * What the events of one type amount to: `reducer` folds each of them into the state, in order and outside of rendering; the
  * component renders at most once a frame, however many come. Another stream, or another type, begins with `initial` again.
@@ -146,7 +151,8 @@ export function useSSEState<S, T = any>(
   reducer: Reducer<S, NoInfer<T>>,
   initial: S,
   options?: UseSSEOptions<any>,
-): S {
+): S;
+export function useSSEState<S>(type: string, reducer: Reducer<S, any>, initial: S, options?: UseSSEOptions<any>): S {
   const { subscription, key } = useSubscription(options);
   const [fold] = useState(() => new Fold<S>(reducer, initial));
   const shown = useRef({ key, type });
