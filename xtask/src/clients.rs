@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other.
-const PACKAGES: [&str; 2] = ["clients/typescript", "examples/react-page"];
+pub(crate) const PACKAGES: [&str; 2] = ["clients/typescript", "examples/react-page"];
 
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;

@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: one command for each thing a contributor does. CI runs the same.
 
 mod clients;
+mod dependencies;
 mod python;
 mod setup;
 mod step;
@@ -17,13 +18,14 @@ cargo xtask COMMAND
   test            everything that must pass: setup, tidy, all tests, the model checker
   test --quick    the tests alone
   clients         the tests of the TypeScript client and the example page alone
-  setup           install what the tests need (a browser, curl, proxies, clients of others) if it is missing
-  tidy            formatting, lints, documents and code agree
+  setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
+  tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
   soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)
   soak churn      the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
   fuzz [SECONDS]  each fuzz target for so long (default 60); installs cargo-fuzz if it is missing
   loom            the model checker of what threads share alone
+  sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
 fn main() -> ExitCode {
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("test") => test(rest.contains(&"--quick")),
         Some("clients") => clients(),
-        Some("setup") => setup::run(),
+        Some("setup") => setup::run().and_then(|()| dependencies::set_up()),
         Some("tidy") => tidy::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
         Some("soak") if rest.first() == Some(&"churn") => {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
+        Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -1,8 +1,9 @@
-//! Formatting, lints, and what keeps documents and code together.
+//! Formatting, lints, dependencies, and what keeps documents and code together.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::dependencies;
 use crate::step::{self, Outcome, cargo, root};
 
 /// Lines a source file may have without giving a reason at its top.
@@ -14,6 +15,7 @@ pub(crate) fn run() -> Outcome {
         "lints",
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
     )?;
+    dependencies::check()?;
     println!("xtask: documents");
     let mut wrong = Vec::new();
     for file in tracked_files() {

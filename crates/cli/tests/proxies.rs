@@ -200,6 +200,22 @@ fn two_nginx_in_a_row_do_what_one_does() {
     check(&hub, &outer, "", &[]);
 }
 
+/// Over HTTP/1.0, which nginx speaks to whatever is behind it by default, it would buffer what the inner one sends.
+#[test]
+fn an_nginx_in_front_that_nobody_has_told_of_streams_does_not_delay_them() {
+    let (hub, inner, outer) = (hub(), free_address(), free_address());
+    let text = sample("nginx", "$is_public");
+    let inner = nginx(inner, &replace(&text, HUB, hub.address()));
+    let told = [
+        "proxy_http_version 1.1;",
+        "proxy_set_header Connection \"\";",
+        "proxy_pass_header X-Accel-Buffering;",
+    ];
+    let plain = told.iter().fold(replace(&text, HUB, inner.address), |text, line| replace(&text, line, ""));
+    let outer = nginx(outer, &plain);
+    check(&hub, &outer, "", &[]);
+}
+
 #[test]
 fn nginx_below_a_path_lets_in_whom_the_other_service_lets_in() {
     let (hub, address) = (hub(), free_address());
