@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use super::{Kept, Log};
-use crate::gap::GapReason;
 use crate::id::Position;
 use crate::time::Tick;
 
@@ -59,9 +58,6 @@ impl Log {
     pub fn past(last: Position, limits: super::LogLimits) -> Log {
         let mut log = Log::new(last.epoch, limits);
         log.first = last.sequence + 1;
-        if last.sequence > 0 {
-            log.gone.note(last.sequence, GapReason::Evicted);
-        }
         log.retire();
         log
     }
