@@ -27,6 +27,13 @@ impl SessionEnd {
     pub fn over_at(&self) -> Tick {
         self.at.after(self.keep)
     }
+
+    /// Whether it is, at `now`. One that is not kept at all is over at once, also for whoever looked at the clock just
+    /// before the end.
+    #[must_use]
+    pub fn is_over(&self, now: Tick) -> bool {
+        self.keep.is_zero() || now >= self.over_at()
+    }
 }
 
 /// What can be done with a log.
@@ -111,7 +118,7 @@ impl Log {
         match &self.ended {
             None => LogState::Open,
             Some(ended) if ended.is_retired => LogState::Over,
-            Some(ended) if ended.end.is_some_and(|end| now >= end.over_at()) => LogState::Over,
+            Some(ended) if ended.end.is_some_and(|end| end.is_over(now)) => LogState::Over,
             Some(_) => LogState::Ended,
         }
     }
