@@ -54,10 +54,12 @@ fn what_is_for_operators_is_served_on_their_address_and_on_no_other() {
     let id = connections["connections"][0]["id"].as_str().unwrap().to_owned();
     hub.client().delete(format!("/connections/{id}")).expect_problem(404, "NOT_FOUND");
     hub.client().delete("/sessions/demo").expect_problem(404, "NOT_FOUND");
+    hub.client().post("/sessions/demo/end", "application/json", "").expect_problem(404, "NOT_FOUND");
     hub.publish_text("demo", "still here");
     assert_eq!(reader.next_event().data, "still here");
     let _ = admin.delete(format!("/connections/{id}")).expect(204);
     assert!(reader.next_event().data.contains("DISCONNECTED"));
+    let _ = admin.post("/sessions/demo/end", "application/json", "").expect(200);
     let _ = admin.delete("/sessions/demo").expect(204);
 }
 

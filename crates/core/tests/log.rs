@@ -357,6 +357,9 @@ fn an_ended_log_is_over_when_it_was_kept_for_long_enough_or_is_retired() {
     log.end(end_at(500));
     assert_eq!((log.state(Tick(5499)), log.state(Tick(5500))), (LogState::Ended, LogState::Over));
     assert_eq!((log.retire(), log.state(NOW), log.session_end()), (1, LogState::Over, Some(&end_at(500))));
+    let mut not_kept = log_of(1, limits(10, 10));
+    not_kept.end(SessionEnd { keep: Duration::ZERO, ..end_at(500) });
+    assert_eq!(not_kept.state(Tick(499)), LogState::Over, "for those, too, who looked at the clock before");
     let mut idle = log_of(1, limits(10, 10));
     idle.retire();
     assert_eq!((idle.state(NOW), idle.session_end()), (LogState::Over, None), "nobody ended it");

@@ -68,6 +68,12 @@ describe("the wire", () => {
     expect(await resumed(ids[2]!)).toBe(`: watertight\nretry: 2000\nid: ${ids[2]}\n\nid: ${ids[3]}\nevent: n\ndata: 4\n\n`);
     const evicted = `{"from":"${ids[1]}","to":"${ids[1]}","missed":1,"reason":"evicted"}`;
     expect(await resumed(ids[0]!)).toContain(`\n\nid: ${ids[1]}\nevent: gap\ndata: ${evicted}\n\nid: ${ids[2]}\n`);
+    const two = `{"from":"${ids[0]}","to":"${ids[1]}","missed":2,"reason":"evicted"}`;
+    for (const replay of ["all", "4", "100"]) {
+      const replayed = await wire(hub, `/sessions/s/events?replay=${replay}`);
+      expect(replayed).toContain(`retry: 2000\n\nid: ${ids[1]}\nevent: gap\ndata: ${two}\n\nid: ${ids[2]}\n`);
+    }
+    expect(await wire(hub, "/sessions/s/events?replay=2")).not.toContain("gap");
     const unknown = `{"from":"${epoch}-9","to":"${ids[1]}","missed":null,"reason":"unknown_id"}`;
     expect(await resumed(`${epoch}-9`)).toContain(`id: ${ids[1]}\nevent: gap\ndata: ${unknown}\n\nid: ${ids[2]}\n`);
     expect(await resumed("none")).toContain('"from":null');

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use super::{Kept, Log};
-use crate::gap::GapReason;
 use crate::id::Position;
 use crate::time::Tick;
 
@@ -27,6 +26,13 @@ impl SessionEnd {
     #[must_use]
     pub fn over_at(&self) -> Tick {
         self.at.after(self.keep)
+    }
+
+    /// Whether it is, at `now`. One that is not kept at all is over at once, also for whoever looked at the clock just
+    /// before the end.
+    #[must_use]
+    pub fn is_over(&self, now: Tick) -> bool {
+        self.keep.is_zero() || now >= self.over_at()
     }
 }
 
@@ -59,9 +65,6 @@ impl Log {
     pub fn past(last: Position, limits: super::LogLimits) -> Log {
         let mut log = Log::new(last.epoch, limits);
         log.first = last.sequence + 1;
-        if last.sequence > 0 {
-            log.gone.note(last.sequence, GapReason::Evicted);
-        }
         log.retire();
         log
     }
@@ -115,7 +118,7 @@ impl Log {
         match &self.ended {
             None => LogState::Open,
             Some(ended) if ended.is_retired => LogState::Over,
-            Some(ended) if ended.end.is_some_and(|end| now >= end.over_at()) => LogState::Over,
+            Some(ended) if ended.end.is_some_and(|end| end.is_over(now)) => LogState::Over,
             Some(_) => LogState::Ended,
         }
     }

@@ -61,11 +61,12 @@ impl Publication {
             json + "}"
         };
         let all = |separator: &str| (0..events).map(json).collect::<Vec<_>>().join(separator);
-        let mut path = format!("/sessions/{session}/events");
+        // A session that was ended begins anew.
+        let mut path = format!("/sessions/{session}/events?reopen=true");
         let (content_type, body) = match form {
             Form::Text => {
                 let ttl = ttl.map(|ttl| format!("&ttl={ttl}")).unwrap_or_default();
-                let _ = write!(path, "?type={event_type}{ttl}");
+                let _ = write!(path, "&type={event_type}{ttl}");
                 ("text/plain", data(0))
             }
             Form::One => ("application/json", json(0)),

@@ -35,7 +35,7 @@ const HTTP2_BODY: usize = 30_000;
 /// How long it waits for something to come, if nothing is there.
 const IDLE: Duration = Duration::from_millis(1);
 
-/// A deletion under way.
+/// A deletion under way, or an end: either ends a life, and the next publish begins another.
 #[derive(Debug)]
 struct Deletion {
     session: String,
@@ -57,8 +57,8 @@ pub(super) struct Round {
     again: Vec<Publication>,
     deletions: Vec<Deletion>,
     keys: u64,
-    /// Bytes that were charged before anything was done.
-    used_at_start: u64,
+    /// Bytes that were charged before anything was done, but for the request that asked.
+    kept_at_start: u64,
     /// Actions so far.
     pub(super) step: u64,
 }
@@ -69,7 +69,7 @@ impl Round {
         let mut random = fastrand::Rng::with_seed(seed);
         let setting = Setting::draw(number, &mut random);
         let hub = setting.hub(binary).start();
-        let used_at_start = hub.stats().used_bytes();
+        let kept_at_start = hub.stats().kept_bytes();
         let tls = setting.has_tls.then(|| [trusting_client(&[b"http/1.1"]), trusting_client(&[b"h2"])]);
         let target = Target { address: hub.address(), tls };
         let sessions: Vec<String> = (0..SESSIONS).map(|n| format!("s{n}")).collect();
@@ -88,7 +88,7 @@ impl Round {
             again: Vec::new(),
             deletions: Vec::new(),
             keys: 0,
-            used_at_start,
+            kept_at_start,
             step: 0,
         };
         round.readers = (0..READERS).map(|_| round.newcomer()).collect();
@@ -155,6 +155,7 @@ impl Round {
             830..990 => self.try_again(),
             990..993 => self.delete(),
             993..996 => return self.pause(),
+            996..998 => self.end(),
             _ => self.look()?,
         }
         Ok(())
@@ -303,16 +304,22 @@ impl Round {
         self.begin_deletion(session);
     }
 
+    fn end(&mut self) {
+        let session = self.any_session();
+        let path = format!("/sessions/{session}/end");
+        self.ends_a_life(session, "POST", path);
+    }
+
     fn begin_deletion(&mut self, session: String) {
-        let request = Request {
-            method: "DELETE",
-            path: format!("/sessions/{session}"),
-            headers: Vec::new(),
-            body: String::new(),
-        };
+        let path = format!("/sessions/{session}");
+        self.ends_a_life(session, "DELETE", path);
+    }
+
+    fn ends_a_life(&mut self, session: String, method: &'static str, path: String) {
+        let request = Request { method, path, headers: Vec::new(), body: String::new() };
         self.model.deletes(&session);
         match Line::open(&self.target, Protocol::Http11, &request, false, None) {
-            Ok(line) => self.deletions.push(Deletion { session, answer: Answer::over(line, "DELETE") }),
+            Ok(line) => self.deletions.push(Deletion { session, answer: Answer::over(line, method) }),
             Err(_) => self.model.deleted(&session, false, now()),
         }
     }
@@ -380,8 +387,10 @@ impl Round {
             };
             let Deletion { session, .. } = self.deletions.swap_remove(at);
             match answer {
-                Ok((204, _)) => self.model.deleted(&session, true, now()),
+                // An end makes the session that it ends.
+                Ok((200 | 204, _)) => self.model.deleted(&session, true, now()),
                 Ok((404, _)) => self.model.deleted(&session, false, now()),
+                Ok((503, _)) if self.setting.is_short() => self.model.deleted(&session, false, now()),
                 other => {
                     return Err(Trouble::of(format!(
                         "the deletion of {session} was answered with {other:?}"

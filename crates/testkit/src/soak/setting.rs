@@ -85,6 +85,11 @@ impl Setting {
         }
     }
 
+    /// Whether requests may be refused because memory is short.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
+    }
+
     pub(super) fn terms(&self) -> Terms {
         Terms { has_max_age: self.max_age.is_some(), is_short: self.is_short }
     }
