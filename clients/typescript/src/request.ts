@@ -66,6 +66,8 @@ export async function buildRequest(
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
 export function sessionUrl({ baseUrl = "", sessionId }: SSEClientOptions<any>): string {
   if (!sessionId) throw new TypeError("no sessionId or url");
+  // Whatever resolves the address takes them out of it, also percent-encoded (RFC 3986, section 5.2.4).
+  if (/^\.\.?$/.test(sessionId)) throw new TypeError(`a session cannot be called ${sessionId}`);
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 

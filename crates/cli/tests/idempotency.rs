@@ -4,7 +4,9 @@
 
 use serde_json::{Value, json};
 use watertight_testkit::http2::Frame;
-use watertight_testkit::{ConnectOptions, Http2, HubProcess, RawConnection, Response, SseReader, eventually};
+use watertight_testkit::{
+    ConnectOptions, Http2, HubProcess, RawConnection, Response, SseReader, eventually, timed,
+};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -218,6 +220,42 @@ fn a_batch_whose_http2_stream_is_reset_is_there_whole_or_not_at_all() {
     http2.send(&[Frame::cancel(1)]).unwrap();
     eventually!(caches() == before);
     assert_eq!(published(&hub), 400, "no part of it");
+    drop(first);
+}
+
+/// More wait for one key than may be in flight.
+#[test]
+fn whoever_waits_for_a_key_keeps_nobody_else_out() {
+    const WAITERS: usize = 200;
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--max-queue-size", 400)
+        .flag("--max-history-per-session", 1000)
+        .flag("--send-buffer-bytes", "16KiB")
+        .flag("--max-requests-in-flight", 32)
+        .start();
+    let options = ConnectOptions::small_window();
+    let mut reader = SseReader::open_with(hub.address(), EVENTS, &[], &options).unwrap();
+    let first = begin(&hub, "first", &batch("first"));
+    assert_eq!(eventually!(published(&hub), |count| *count > 0), 400);
+    // It reads on once its socket was full, so it is waited for, for a while.
+    for _ in 0..50 {
+        reader.next_event();
+    }
+    // Waits for room behind what the reader has not read; the others wait for it.
+    let many = json!(vec![json!({"data": 1}); 400]).to_string();
+    let one = || begin(&hub, "one", &many);
+    let mut waiting = Vec::new();
+    while waiting.len() < WAITERS {
+        waiting.extend((0..8).map(|_| one()));
+        eventually!(hub.stats().live("request") > waiting.len() as u64);
+    }
+    let (answer, took) = timed(|| post(&hub, "/sessions/other/events", "one", "text/plain", "x"));
+    answer.expect(202);
+    println!("a publish beside {WAITERS} waiters took {took:?}");
+    assert!(hub.stats().live("request") > WAITERS as u64, "they still wait");
+    let answers = waiting.iter_mut().map(|waiter| waiter.read_response("POST").expect(202).body);
+    let answers: std::collections::BTreeSet<_> = answers.collect();
+    assert_eq!((answers.len(), published(&hub)), (1, 801), "published once, and one answer for all");
     drop(first);
 }
 

@@ -224,7 +224,7 @@ fn threat_03_a_head_that_is_too_large_is_refused_for_what_it_is() {
         assert!(status.is_some() || !must_arrive, "{what}: the answer did not arrive");
     }
     // What is just not too large is taken.
-    let longest = format!("/stats?{}", long(8_000));
+    let longest = format!("/health/live?{}", long(8_000));
     assert_eq!(status_of(&hub, &head_with(&longest, "")), Some(200));
     assert_eq!(status_of(&hub, &head_with("/stats", &many(60))), Some(200));
     hub.get("/sessions/demo").expect_problem(404, "SESSION_NOT_FOUND");

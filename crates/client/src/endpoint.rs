@@ -35,15 +35,30 @@ impl Endpoint {
     }
 
     /// The URL of a session's events.
-    pub(crate) fn events(&self, session: &str) -> Url {
-        self.base.with_path(self.events_path(session, &[]))
+    ///
+    /// # Errors
+    /// As [`Endpoint::events_path`].
+    pub(crate) fn events(&self, session: &str) -> Result<Url, Error> {
+        Ok(self.base.with_path(self.events_path(session, &[])?))
     }
 
     /// The path of a session's events, with those parameters that have a value.
-    pub(crate) fn events_path(&self, session: &str, query: &[(&str, Option<String>)]) -> String {
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a name that no path can carry.
+    pub(crate) fn events_path(
+        &self,
+        session: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<String, Error> {
+        // Whoever is on the way takes dots out, also percent-encoded ones (RFC 3986, section 5.2.4).
+        if matches!(session, "" | "." | "..") {
+            let reason = "it must be something else than \"\", \".\" and \"..\"";
+            return Err(Error::InvalidOption { what: "the session name", reason });
+        }
         let session = utf8_percent_encode(session, UNRESERVED);
         let path = format!("{}/sessions/{session}/events", self.base.path());
-        with_query(path, query)
+        Ok(with_query(path, query))
     }
 }
 
@@ -68,17 +83,30 @@ mod tests {
     fn base_urls_are_read_with_a_prefix() {
         let hub = Endpoint::parse("http://localhost:8080/hub/").unwrap();
         assert_eq!(hub.base().address(), ("localhost", 8080));
-        assert_eq!(hub.events_path("demo", &[]), "/hub/sessions/demo/events");
-        assert_eq!(hub.events("demo").text(), "http://localhost:8080/hub/sessions/demo/events");
-        assert_eq!(Endpoint::parse("http://h").unwrap().events_path("demo", &[]), "/sessions/demo/events");
+        assert_eq!(hub.events_path("demo", &[]).unwrap(), "/hub/sessions/demo/events");
+        assert_eq!(hub.events("demo").unwrap().text(), "http://localhost:8080/hub/sessions/demo/events");
+        assert_eq!(
+            Endpoint::parse("http://h").unwrap().events_path("demo", &[]).unwrap(),
+            "/sessions/demo/events"
+        );
         assert!(Endpoint::parse("http://h/?x=1").is_err());
     }
 
     #[test]
     fn session_names_and_values_cannot_leave_their_place_in_the_path() {
         let hub = Endpoint::parse("http://h").unwrap();
-        let path = hub.events_path("a/b?c#d e\r\n", &[("type", Some("x&y=z".into())), ("ttl", None)]);
+        let path =
+            hub.events_path("a/b?c#d e\r\n", &[("type", Some("x&y=z".into())), ("ttl", None)]).unwrap();
         assert_eq!(path, "/sessions/a%2Fb%3Fc%23d%20e%0D%0A/events?type=x%26y%3Dz");
+    }
+
+    #[test]
+    fn a_name_that_no_path_can_carry_is_refused() {
+        let hub = Endpoint::parse("http://h").unwrap();
+        for name in ["", ".", ".."] {
+            assert!(matches!(hub.events(name), Err(Error::InvalidOption { .. })), "{name:?}");
+        }
+        assert_eq!(hub.events_path("...", &[]).unwrap(), "/sessions/.../events");
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Publisher {
     /// [`Error::Refused`] with the hub's code, or [`Error::GaveUp`].
     pub async fn publish(&mut self, session: &str, event: &NewEvent) -> Result<String, Error> {
         let body = serde_json::to_vec(event).map_err(Error::Json)?;
-        self.send_one(self.endpoint.events_path(session, &[]), JSON, body.into()).await
+        self.send_one(self.endpoint.events_path(session, &[])?, JSON, body.into()).await
     }
 
     /// Publishes several events as one request: all of them, next to each other, or none.
@@ -134,7 +134,7 @@ impl Publisher {
     /// As [`Publisher::publish`].
     pub async fn publish_batch(&mut self, session: &str, events: &[NewEvent]) -> Result<Vec<String>, Error> {
         let body = serde_json::to_vec(events).map_err(Error::Json)?;
-        self.send(self.endpoint.events_path(session, &[]), JSON, body.into()).await
+        self.send(self.endpoint.events_path(session, &[])?, JSON, body.into()).await
     }
 
     /// Publishes events that are JSON texts already, one per line.
@@ -142,7 +142,7 @@ impl Publisher {
     /// # Errors
     /// As [`Publisher::publish`].
     pub async fn publish_ndjson(&mut self, session: &str, lines: Bytes) -> Result<Vec<String>, Error> {
-        self.send(self.endpoint.events_path(session, &[]), NDJSON, lines).await
+        self.send(self.endpoint.events_path(session, &[])?, NDJSON, lines).await
     }
 
     /// Publishes one event whose data is `text` as it stands, of the given type (`message` if none) and time to
@@ -159,7 +159,7 @@ impl Publisher {
     ) -> Result<String, Error> {
         let ttl = ttl.map(|ttl| ttl.as_secs_f64().to_string());
         let query = [("type", event_type.map(str::to_owned)), ("ttl", ttl)];
-        self.send_one(self.endpoint.events_path(session, &query), TEXT, text).await
+        self.send_one(self.endpoint.events_path(session, &query)?, TEXT, text).await
     }
 
     async fn send_one(

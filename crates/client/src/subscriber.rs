@@ -66,9 +66,9 @@ impl Subscriber {
     /// A subscriber to `session` at the hub at `url`, from now on.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`].
+    /// [`Error::InvalidUrl`]; [`Error::InvalidOption`] for a session without a name, or called `.` or `..`.
     pub fn new(url: &str, session: &str) -> Result<Self, Error> {
-        let url = Endpoint::parse(url)?.events(session);
+        let url = Endpoint::parse(url)?.events(session)?;
         let mut new = Self::at(url);
         new.reading.hub = true;
         new.fallback.set_enabled(true);

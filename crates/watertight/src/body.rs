@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,18 +23,37 @@ use crate::subscription::{Step, Subscription};
 /// A subscription that waits for its delivery: the body, or the pump that takes the socket over. It is in the
 /// response's extensions until one of them takes it.
 #[derive(Debug, Clone)]
-pub struct StreamHandle(Arc<Mutex<Option<Subscription>>>);
+pub struct StreamHandle(Arc<Handed>);
+
+#[derive(Debug)]
+struct Handed {
+    subscription: Mutex<Option<Subscription>>,
+    /// Its body is asked to show itself.
+    asked: AtomicBool,
+}
+
+/// What a body says of its length if it is asked to show itself. No body can be so long.
+const SHOWN: u64 = u64::MAX;
 
 impl StreamHandle {
     /// Takes the subscription; the other side finds nothing.
     #[must_use]
     pub fn take(&self) -> Option<Subscription> {
-        self.0.lock().take()
+        self.0.subscription.lock().take()
     }
 
     /// Runs `with` while it has not been taken.
     pub(crate) fn peek<R>(&self, with: impl FnOnce(&mut Subscription) -> R) -> Option<R> {
-        self.0.lock().as_mut().map(with)
+        self.0.subscription.lock().as_mut().map(with)
+    }
+
+    /// Whether `body` is this stream's own, or one that says the same of its length: middleware that changes the bytes
+    /// of a body cannot pass its length on.
+    pub(crate) fn is_delivered_by<B: Body>(&self, body: &B) -> bool {
+        self.0.asked.store(true, Ordering::Relaxed);
+        let shown = body.size_hint().lower();
+        self.0.asked.store(false, Ordering::Relaxed);
+        shown == SHOWN
     }
 }
 
@@ -80,7 +100,8 @@ impl Subscription {
     pub fn into_http_response(self) -> Response<SseBody> {
         let subscription = self.delivered_by(Delivery::Body, End::PeerClosed);
         let heartbeat = subscription.record().with_life(|life| life.policy().heartbeat).unwrap_or_default();
-        let handle = StreamHandle(Arc::new(Mutex::new(Some(subscription))));
+        let subscription = Mutex::new(Some(subscription));
+        let handle = StreamHandle(Arc::new(Handed { subscription, asked: AtomicBool::new(false) }));
         let mut response = Response::new(SseBody { handle: handle.clone(), reading: None, done: false });
         *response.headers_mut() = stream_headers(heartbeat);
         response.extensions_mut().insert(handle);
@@ -149,7 +170,19 @@ impl Body for SseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::new()
+        let mut hint = SizeHint::new();
+        // Asked and answered in one thread, without anything in between.
+        if self.handle.0.asked.load(Ordering::Relaxed) {
+            hint.set_lower(SHOWN);
+        }
+        hint
+    }
+}
+
+impl Drop for SseBody {
+    fn drop(&mut self) {
+        // Whoever replaced this body delivers nothing of it. If a pump took the stream there is nothing left here.
+        drop(self.handle.take());
     }
 }
 

@@ -98,6 +98,8 @@ test("where a session is", () => {
   expect(sessionUrl({ baseUrl: "http://hub//", sessionId: "a/b c" })).toBe("http://hub/sessions/a%2Fb%20c/events");
   expect(sessionUrl({ sessionId: "s" })).toBe("/sessions/s/events");
   expect(() => sessionUrl({})).toThrow(TypeError);
+  expect(sessionUrl({ sessionId: "..." })).toBe("/sessions/.../events");
+  for (const sessionId of [".", ".."]) expect(() => sessionUrl({ sessionId })).toThrow(TypeError);
 });
 
 describe("a repeat", () => {

@@ -123,7 +123,7 @@ fn header_block(method: &str, path: &str) -> Vec<u8> {
         (":method", method),
         (":scheme", "http"),
         (":path", path),
-        (":authority", "hub"),
+        (":authority", "localhost"),
         ("accept", "application/json"),
     ];
     let mut block = Vec::new();

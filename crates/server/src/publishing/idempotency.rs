@@ -23,7 +23,8 @@ use watertight::{Hub, Positions, SessionName};
 use watertight_core::{Exhausted, Owner};
 
 use self::table::{Found, Key, Table};
-use self::turn::{Turn, Waiter};
+use self::turn::Turn;
+pub(crate) use self::turn::Waiter;
 
 /// Longest key, bytes.
 pub(crate) const KEY_BYTES_MAX: usize = 255;
@@ -63,6 +64,8 @@ pub(crate) enum Claim {
     Known(Positions),
     /// The key was used for another request.
     Reused,
+    /// An earlier try is under way: [`Waiter::wait`] for what becomes of it.
+    Later(Waiter),
 }
 
 /// The right and duty to settle a key. Dropped unsettled, the key is free again: nothing was published.
@@ -89,18 +92,12 @@ impl IdempotencyKeys {
         self.0.hasher.hash_one(request)
     }
 
-    /// Claims `key` for a request of that fingerprint. Waits while an earlier try is under way; dropping the
-    /// future gives the waiting up.
-    pub(crate) async fn claim(
-        &self,
-        session: &SessionName,
-        key: &str,
-        fingerprint: u64,
-    ) -> Result<Claim, NoRoom> {
+    /// Claims `key` for a request of that fingerprint.
+    pub(crate) fn claim(&self, session: &SessionName, key: &str, fingerprint: u64) -> Result<Claim, NoRoom> {
         let key = Arc::new(Key { session: session.clone(), key: key.into() });
         match self.find(&key, fingerprint)? {
             Found::Free(turn) => Ok(Claim::First(self.guard(key, turn))),
-            Found::UnderWay(turn) => Ok(Waiter::new(self.clone(), key, turn).wait().await),
+            Found::UnderWay(turn) => Ok(Claim::Later(Waiter::new(self.clone(), key, turn))),
             Found::Settled(positions) => Ok(Claim::Known(positions)),
             Found::Reused => Ok(Claim::Reused),
         }

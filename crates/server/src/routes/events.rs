@@ -16,7 +16,7 @@ use super::query::{ID_PARAMETER, PathText, Query, invalid};
 use crate::problem::{Problem, unavailable};
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::{self as posted, Parsed, Posted};
-use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX};
+use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX, Waiter};
 use crate::state::App;
 
 /// What a subscriber may say, and what a publisher may.
@@ -108,6 +108,7 @@ pub(crate) async fn publish(
     State(app): State<App>,
     PathText(session): PathText,
     query: Query,
+    in_flight: Option<Extension<InFlight>>,
     headers: HeaderMap,
     request_body: Body,
 ) -> Result<Response, Problem> {
@@ -118,7 +119,7 @@ pub(crate) async fn publish(
     if format != Format::Text {
         query.expect_none_of(&TEXT_PARAMETERS, "is for text/plain; an event in JSON has it itself")?;
     }
-    let key = key_of(&headers)?;
+    let key = key_of(&headers)?.map(str::to_owned);
     let event_type = posted::event_type(query.text("type")?)?;
     let options = PublishOptions { reopen: reopen_of(&query)? };
     let limits = body_limits(&app, &format);
@@ -128,17 +129,21 @@ pub(crate) async fn publish(
         let request = (format as u8, query.bytes("type"), query.bytes("ttl"), options.reopen, &read.bytes);
         (key, app.keys.fingerprint(&request))
     });
-    // The body goes before anything waits.
-    drop(read);
+    // Head and body go before anything waits.
+    drop((read, headers));
     let is_one = matches!(events.posted, Posted::One(_));
     let claim = match key {
         None => None,
         Some((key, fingerprint)) => {
-            let claim = app.keys.claim(&name, key, fingerprint).await;
-            match claim.map_err(|error| unavailable("OVERLOADED", error.to_string()))? {
+            let claim = app.keys.claim(&name, &key, fingerprint);
+            let mut claim = claim.map_err(|error| unavailable("OVERLOADED", error.to_string()))?;
+            if let Claim::Later(waiter) = claim {
+                claim = wait(waiter, in_flight.as_deref()).await?;
+            }
+            match claim {
                 Claim::First(claim) => Some(claim),
                 Claim::Known(positions) => return Ok(accepted_as(positions, is_one)),
-                Claim::Reused => return Err(reused()),
+                Claim::Reused | Claim::Later(_) => return Err(reused()),
             }
         }
     };
@@ -150,6 +155,19 @@ pub(crate) async fn publish(
     }
     drop(events);
     Ok(accepted_as(appended.paced().await, is_one))
+}
+
+/// Waits for an earlier try with the same key. It is none of the requests in flight meanwhile, so that others are not
+/// kept out by those who only wait.
+async fn wait(waiter: Waiter, in_flight: Option<&InFlight>) -> Result<Claim, Problem> {
+    let Some(in_flight) = in_flight else { return Ok(waiter.wait().await) };
+    in_flight.give_back();
+    let claim = waiter.wait().await;
+    // What is known is answered at once; whoever is to publish is in flight again.
+    if matches!(claim, Claim::First(_)) {
+        in_flight.resume().await.map_err(|full| unavailable("OVERLOADED", full.to_string()))?;
+    }
+    Ok(claim)
 }
 
 /// The events of a body, charged as long as they are held.

@@ -55,11 +55,16 @@ impl InFlight {
     /// Gives the permit back, and the charge of the request's head: call it when that was dropped. Until it goes on,
     /// a peer that closes its side of the connection has left.
     pub fn pause(&self) {
-        self.0.permit.lock().take();
-        self.0.head.lock().take();
+        self.give_back();
         if let Some(clock) = &self.0.clock {
             clock.waits(true);
         }
+    }
+
+    /// The same, for a wait that ends by itself: a peer that closes its side meanwhile still gets its answer.
+    pub fn give_back(&self) {
+        self.0.permit.lock().take();
+        self.0.head.lock().take();
     }
 
     /// Takes a permit again, waiting for it in bounded time. Dropping the future leaves the request paused.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Response, Version, header};
+use http_body::Body;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
@@ -29,7 +30,7 @@ pub(super) struct Handover(Arc<Mutex<Option<Decision>>>);
 
 impl Handover {
     /// Takes the stream out of `response` if a pump may deliver it. `false`: hyper is to deliver the response.
-    pub(super) fn take_from<B>(&self, response: &Response<B>, version: Version) -> bool {
+    pub(super) fn take_from<B: Body>(&self, response: &Response<B>, version: Version) -> bool {
         // A body that middleware changed (compressed) is not what a pump would write.
         let is_changed = response.headers().contains_key(header::CONTENT_ENCODING);
         let framing = match version {
@@ -41,6 +42,9 @@ impl Handover {
             return false;
         }
         let Some(handle) = response.extensions().get::<StreamHandle>() else { return false };
+        if !handle.is_delivered_by(response.body()) {
+            return false;
+        }
         let Some(subscription) = handle.take() else { return false };
         let head = head::of_stream(response.status(), response.headers(), framing);
         *self.0.lock() = Some(Decision { head, framing, subscription });

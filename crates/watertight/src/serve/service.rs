@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -28,7 +28,6 @@ use super::permits::FairPermit;
 use super::phase::{Asked, HeadClock};
 use super::refusal::Refusal;
 use super::watch::{StreamWatch, record_of};
-use crate::body::StreamHandle;
 use crate::subscription::TaskRecord;
 
 /// Answers up to this size are covered by what their request or connection is charged.
@@ -116,6 +115,7 @@ impl Service<Request<Incoming>> for RouterService {
             handover: self.handover.clone(),
             watch: self.watch.clone(),
             version: request.version(),
+            is_get: *request.method() == Method::GET,
         };
         match charges {
             Ok(charges) => Box::pin(call.answer(request, is_always_answered, charges, guards)),
@@ -174,6 +174,7 @@ struct Call {
     handover: Option<Handover>,
     watch: StreamWatch,
     version: Version,
+    is_get: bool,
 }
 
 impl Call {
@@ -211,7 +212,8 @@ impl Call {
         drop(window);
         let mut router = self.shared.router.clone();
         let Ok(mut response) = router.call(request).await;
-        let is_stream = response.extensions().get::<StreamHandle>().is_some();
+        // Its body may be gone, and the subscription with it: on HEAD, or by middleware.
+        let is_stream = record_of(&response).is_some();
         if !is_stream {
             return Ok(self.finish(response, guards));
         }
@@ -225,6 +227,7 @@ impl Call {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(handover) = &self.handover
+            && self.is_get
             && self.clock.is_flushed()
             && handover.take_from(&response, self.version)
         {

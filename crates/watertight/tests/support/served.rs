@@ -29,11 +29,16 @@ impl Served {
 
     /// Streams are opened with these options.
     pub fn with_options(hub: TestHub, options: SubscribeOptions) -> Served {
+        let router = Router::new().route("/{session}", get(subscribe)).with_state((hub.hub.clone(), options));
+        Served::with_router(hub, router)
+    }
+
+    /// Somebody's own application.
+    pub fn with_router(hub: TestHub, router: Router) -> Served {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a listener for the runtime");
         let address = listener.local_addr().expect("an address");
         let gate = Gate::new(hub.ledger().clone(), 1000, 1000);
-        let router = Router::new().route("/{session}", get(subscribe)).with_state((hub.hub.clone(), options));
         let stop = CancellationToken::new();
         let server = Server::new(hub.hub.clone(), router, gate);
         let stopped = stop.clone();

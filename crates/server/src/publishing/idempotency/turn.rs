@@ -36,7 +36,7 @@ impl Turn {
 
 /// Somebody who waits for a turn; counted in the table until it is dropped or has the turn.
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(crate) struct Waiter {
     keys: IdempotencyKeys,
     key: Arc<Key>,
     turn: Arc<Turn>,
@@ -49,8 +49,8 @@ impl Waiter {
         Waiter { keys, key, turn, counted: true }
     }
 
-    /// Waits until the try is settled, or it is this one's turn.
-    pub(super) async fn wait(mut self) -> Claim {
+    /// Waits until the try is settled, or it is this one's turn. Dropping the future gives the waiting up.
+    pub(crate) async fn wait(mut self) -> Claim {
         let turn = Arc::clone(&self.turn);
         let is_next = match turn.free.acquire().await {
             Ok(permit) => {
