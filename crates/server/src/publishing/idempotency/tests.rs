@@ -102,7 +102,7 @@ async fn a_key_belongs_to_an_epoch_of_its_session() {
     }
     assert!(matches!(claim(&keys, "empty").await, Ok(Claim::Known(known)) if known == empty));
     assert!(hub.forget_session("s"));
-    let other_request = keys.claim(&hub.name("s").unwrap(), "other", 2).await;
+    let other_request = keys.claim(&hub.name("s").unwrap(), "other", 2);
     assert!(matches!(other_request, Ok(Claim::First(_))), "with another request, too");
 }
 
