@@ -65,22 +65,22 @@ pub(crate) async fn read(
     }
 }
 
-/// Where a subscriber wants to begin. The header wins over the query; `after` is meant for long-polls.
+/// Where a subscriber wants to begin. The header wins over the query; `after` is meant for long-polls. What loses must be
+/// something that the hub could do, too.
 fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
+    let replay = match query.text("replay")? {
+        None => Resume::Live,
+        Some(text) => {
+            resume::from_replay(text).ok_or_else(|| invalid("replay", "\"all\" or a number of events"))?
+        }
+    };
     // An empty id says nothing, however it is sent.
     let header = headers.get("last-event-id").filter(|id| !id.is_empty());
     if let Some(id) = header {
         return Ok(resume::from_last_event_id(id.as_bytes()));
     }
-    if let Some(id) = query.bytes(ID_PARAMETER).or_else(|| query.bytes("after")) {
-        return Ok(resume::from_last_event_id(id));
-    }
-    match query.text("replay")? {
-        None => Ok(Resume::Live),
-        Some(text) => {
-            resume::from_replay(text).ok_or_else(|| invalid("replay", "\"all\" or a number of events"))
-        }
-    }
+    let id = query.bytes(ID_PARAMETER).or_else(|| query.bytes("after"));
+    Ok(id.map_or(replay, resume::from_last_event_id))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
