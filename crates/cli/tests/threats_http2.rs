@@ -275,3 +275,106 @@ fn threat_12_a_body_that_is_not_read_fills_its_window_and_no_memory() {
     assert!(grown < 40 << 20, "100 streams that nobody reads made the hub grow by {grown} bytes");
     drop(connections);
 }
+
+/// The client gives the connection's room back for what it does not read, as browsers do.
+#[test]
+fn threat_12_a_stream_that_is_never_read_is_reset_and_its_neighbour_goes_on() {
+    const ENOUGH: usize = 50;
+    let hub = hub().start();
+    let mut connection = Http2::connect(hub.address(), &[]);
+    connection.send(&[Frame::get(1, STREAM), Frame::get(3, STREAM)]).unwrap();
+    eventually!(hub.stats().live("subscription") == 2);
+    let (mut reset, mut since) = (false, 0);
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                hub.publish_text("demo", &"x".repeat(8_000));
+            }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        let told = loop {
+            let Ok(Some(frame)) = connection.next_frame(deadline) else { break "the connection ended" };
+            connection.acknowledge(&frame);
+            let room = u32::try_from(frame.payload.len()).unwrap();
+            match (frame.kind, frame.stream) {
+                (kind::DATA, 3) if room > 0 => {
+                    connection.send(&[Frame::window_update(3, room), Frame::window_update(0, room)]).unwrap();
+                    since += usize::from(reset);
+                }
+                (kind::DATA, 1) if room > 0 => {
+                    connection.send(&[Frame::window_update(0, room)]).unwrap();
+                }
+                (kind::RST_STREAM, 1) => reset = true,
+                (kind::RST_STREAM, _) => break "the stream that is read was reset",
+                (kind::GOAWAY, _) => break "the connection was told to go",
+                _ => {}
+            }
+            if since >= ENOUGH {
+                break "";
+            }
+        };
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(told, "", "after {since} further pieces; reset: {reset}");
+    });
+    assert_eq!(hub.stats().number("metrics.slowConsumers"), 1);
+}
+
+/// The client holds the connection's room back for what it does not read, until that stream is gone.
+#[test]
+fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour_goes_on() {
+    const WINDOW: u32 = 65_535;
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--write-deadline", "2s")
+        .flag("--heartbeat-interval", "500ms")
+        .flag("--half-open-timeout", "2s")
+        .start();
+    let mut connection = Http2::connect(hub.address(), &[]);
+    connection.send(&[Frame::get(1, "/sessions/a/events"), Frame::get(3, "/sessions/b/events")]).unwrap();
+    eventually!(hub.stats().live("subscription") == 2);
+    let events: Vec<_> = (0..10).map(|_| serde_json::json!({ "data": "x".repeat(8_000) })).collect();
+    hub.publish_json("a", &serde_json::json!(events));
+    // The neighbour begins to wait a ping later, and the client takes two more to give the room back: by then the
+    // neighbour has waited for longer than its own deadline.
+    let (mut unread, mut waits, mut pings_since_reset) = (0, false, None);
+    let is_open = connection_until(&mut connection, |connection, frame| {
+        let room = u32::try_from(frame.payload.len()).unwrap();
+        match (frame.kind, frame.stream) {
+            (kind::DATA, 1) => unread += room,
+            (kind::DATA, 3) if room > 0 => {
+                connection.send(&[Frame::window_update(3, room), Frame::window_update(0, room)]).unwrap();
+            }
+            (kind::RST_STREAM, 1) => pings_since_reset = Some(0),
+            (kind::RST_STREAM, _) => panic!("the stream that is read was reset"),
+            _ => {}
+        }
+        if frame.kind == kind::PING && unread == WINDOW && !waits {
+            waits = true;
+            hub.publish_text("b", "heard");
+        }
+        if let Some(pings) = pings_since_reset.as_mut().filter(|_| frame.kind == kind::PING) {
+            *pings += 1;
+            if *pings == 2 {
+                connection.send(&[Frame::window_update(0, unread)]).unwrap();
+            }
+        }
+        stop_at(frame.payload.windows(5).any(|some| some == b"heard"))
+    });
+    assert!(is_open && waits, "the connection ended; {unread} bytes were not read");
+    assert_eq!(hub.stats().number("metrics.slowConsumers"), 1);
+}
+
+/// Reads frames until `see` breaks, which may answer them.
+fn connection_until(
+    connection: &mut Http2,
+    mut see: impl FnMut(&mut Http2, &Frame) -> ControlFlow<()>,
+) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(frame) = connection.next_frame(deadline).unwrap() {
+        if see(connection, &frame).is_break() {
+            return true;
+        }
+        connection.acknowledge(&frame);
+    }
+    false
+}

@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use axum::body::Body;
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
 
 /// The largest piece that is given at a time.
 pub(super) const PIECE_BYTES: usize = 16 * 1024;
@@ -43,6 +45,9 @@ pub(super) struct Taken<G> {
     given: AtomicUsize,
     /// Bytes taken so far.
     taken: AtomicU64,
+    /// When it was made, and how many milliseconds after that something was taken last, or given while nothing waited.
+    made: Instant,
+    moved_ms: AtomicU64,
     /// Wakes the body when something was taken.
     body: AtomicWaker,
     /// What the answer holds until its last byte was taken.
@@ -54,6 +59,8 @@ impl<G> Taken<G> {
         Arc::new(Taken {
             given: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
+            made: Instant::now(),
+            moved_ms: AtomicU64::new(0),
             body: AtomicWaker::new(),
             guards,
         })
@@ -72,12 +79,26 @@ impl<G> Taken<G> {
         waits.then(|| self.taken.load(Ordering::Relaxed))
     }
 
+    /// For how long nothing was taken of what waits.
+    pub(super) fn waits_for(&self) -> Duration {
+        let moved = self.made + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed));
+        Instant::now().saturating_duration_since(moved)
+    }
+
+    fn moved(&self) {
+        let after = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved_ms.store(after, Ordering::Relaxed);
+    }
+
     fn gave(&self, bytes: usize) {
-        self.given.fetch_add(bytes, Ordering::AcqRel);
+        if self.given.fetch_add(bytes, Ordering::AcqRel) == 0 {
+            self.moved();
+        }
     }
 
     fn took(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.moved();
         self.given.fetch_sub(bytes, Ordering::AcqRel);
         self.body.wake();
     }

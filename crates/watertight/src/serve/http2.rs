@@ -7,7 +7,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::Executor;
@@ -60,6 +61,8 @@ pub(super) fn watch(taken: &Arc<Taken<RequestGuards>>) {
 #[derive(Clone)]
 struct OwnedStreams {
     shared: Arc<Shared>,
+    /// Streams of this connection that were reset because their peer took nothing.
+    resets: Arc<AtomicUsize>,
 }
 
 impl<F> Executor<F> for OwnedStreams
@@ -71,11 +74,13 @@ where
         let entry = self.shared.hub.ledger().open(Kind::Task);
         let config = self.shared.hub.config();
         let (deadline, closing_grace) = (config.write_deadline, config.closing_grace);
+        let resets = Arc::clone(&self.resets);
         self.shared.tasks.spawn(async move {
             let _entry = entry;
             let cell = AnswerCell::default();
+            let cell_of_watch = Arc::clone(&cell);
             let mut untaken =
-                Untaken { cell: Arc::clone(&cell), deadline, closing_grace, watch: None, life: None };
+                Untaken { cell: cell_of_watch, deadline, closing_grace, resets, watch: None, life: None };
             let mut stream = Box::pin(ANSWER.scope(cell, future));
             let is_stalled = poll_fn(|context| match stream.as_mut().poll(context) {
                 Poll::Ready(_) => Poll::Ready(false),
@@ -94,10 +99,23 @@ struct Untaken {
     cell: AnswerCell,
     deadline: Duration,
     closing_grace: Duration,
-    /// Runs while something waits: how much was taken when it began.
-    watch: Option<(u64, Stall)>,
+    /// How many of the connection's streams were reset so far.
+    resets: Arc<AtomicUsize>,
+    /// Runs while something waits.
+    watch: Option<Watch>,
     /// Ready when the life of the subscriber behind it asks for the end of the stream.
     life: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+}
+
+/// A write deadline that runs.
+struct Watch {
+    /// How much was taken when it began.
+    taken: u64,
+    /// How many streams of the connection had been reset when it began.
+    resets: usize,
+    /// It was prolonged once already.
+    is_prolonged: bool,
+    stall: Stall,
 }
 
 impl Untaken {
@@ -118,16 +136,36 @@ impl Untaken {
             }
             self.life = Some(Box::pin(std::future::pending()));
         }
-        let Some(taken) = self.cell.lock().as_ref().and_then(|taken| taken.waiting_since()) else {
+        let waits = |taken: &Arc<Taken<RequestGuards>>| Some((taken.waiting_since()?, taken.waits_for()));
+        let Some((taken, waited)) = self.cell.lock().as_ref().and_then(waits) else {
             self.watch = None;
             return Poll::Pending;
         };
-        let watch = self.watch.get_or_insert_with(|| (taken, Stall::begin(self.deadline)));
-        if watch.0 != taken {
-            watch.0 = taken;
-            watch.1.restart(self.deadline);
+        // Nobody polls this when something is taken: the time of that counts, not of this look.
+        let left = self.deadline.saturating_sub(waited);
+        let resets = self.resets.load(Ordering::Relaxed);
+        let begin = || {
+            let mut stall = Stall::begin(self.deadline);
+            stall.restart(left);
+            Watch { taken, resets, is_prolonged: false, stall }
+        };
+        let watch = self.watch.get_or_insert_with(begin);
+        if watch.taken != taken {
+            (watch.taken, watch.resets, watch.is_prolonged) = (taken, resets, false);
+            watch.stall.restart(left);
         }
-        watch.1.poll_over(context)
+        loop {
+            ready!(watch.stall.poll_over(context));
+            // What one stream's peer does not read may have used up the room of the whole connection: when that stream
+            // is reset, the others have a while to go on.
+            let next = watch.resets + 1;
+            let (now, relaxed) = (watch.resets, Ordering::Relaxed);
+            if watch.is_prolonged || self.resets.compare_exchange(now, next, relaxed, relaxed).is_ok() {
+                return Poll::Ready(());
+            }
+            watch.is_prolonged = true;
+            watch.stall.restart(self.deadline / 2);
+        }
     }
 
     fn subscriber(&self) -> Option<Arc<TaskRecord>> {
@@ -150,7 +188,8 @@ where
     let peer = caller.address;
     let limits = &shared.limits;
     let head_bytes = u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(OwnedStreams { shared: Arc::clone(shared) });
+    let mut builder =
+        http2::Builder::new(OwnedStreams { shared: Arc::clone(shared), resets: Arc::default() });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_http2_streams)
