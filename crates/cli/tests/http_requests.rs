@@ -300,7 +300,12 @@ fn metrics_are_text_for_whoever_does_not_ask_for_openmetrics() {
             "{accept:?}"
         );
         let text = answer.text();
-        assert!(text.contains("# TYPE watertight_events_published_total counter\nwatertight_events_published_total 0\n"), "{text}");
+        assert!(
+            text.contains(
+                "# TYPE watertight_events_published_total counter\nwatertight_events_published_total 0\n"
+            ),
+            "{text}"
+        );
         assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "{text}");
     }
     // What Prometheus sends.
