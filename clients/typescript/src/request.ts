@@ -55,7 +55,7 @@ export async function buildRequest(
     ...query,
   });
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
-    throw new SSEError("protocol", "the URL is not absolute: give a baseUrl");
+    throw new SSEError("protocol", "no absolute url or baseUrl");
   }
   const { method, credentials } = options;
   // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.
@@ -64,10 +64,9 @@ export async function buildRequest(
 }
 
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
-export function sessionUrl({ baseUrl = "", sessionId }: SSEClientOptions<any>): string {
-  if (!sessionId) throw new TypeError("no sessionId or url");
-  // Whatever resolves the address takes them out of it, also percent-encoded (RFC 3986, section 5.2.4).
-  if (/^\.\.?$/.test(sessionId)) throw new TypeError(`a session cannot be called ${sessionId}`);
+export function sessionUrl({ baseUrl = "", sessionId = "" }: SSEClientOptions<any>): string {
+  // None; or `.` and `..`: whatever resolves the address takes them out of it, also percent-encoded (RFC 3986, 5.2.4).
+  if (/^\.{0,2}$/.test(sessionId)) throw new TypeError("no sessionId or url");
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
