@@ -23,7 +23,14 @@ export async function startApp(): Promise<App> {
     Object.entries(process.env).filter(([name]) => !name.startsWith("WATERTIGHT_")),
   );
   const child = spawn(process.execPath, [fileURLToPath(new URL("../../scripts/start.mjs", import.meta.url))], {
-    env: { ...env, WATERTIGHT_BIN: binary, PORT: "0", RATE: "20", NODE_ENV: "development" },
+    env: {
+      ...env,
+      WATERTIGHT_BIN: binary,
+      WATERTIGHT_TOMBSTONE_TTL: "500ms",
+      PORT: "0",
+      RATE: "20",
+      NODE_ENV: "development",
+    },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
