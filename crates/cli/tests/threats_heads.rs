@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use watertight_testkit::http2::{Frame, PREFACE};
 use watertight_testkit::{
-    ConnectOptions, Http2, HubBuilder, HubProcess, PATIENCE, RawConnection, eventually, timed,
+    ConnectOptions, Http2, HubBuilder, HubProcess, PATIENCE, RawConnection, Response, eventually, timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -189,10 +189,9 @@ fn status_of(hub: &HubProcess, head: &[u8]) -> Option<u16> {
     let mut connection = silent(hub);
     let _ = connection.try_send(head);
     let said = connection.expect_closed(PATIENCE);
-    let mut statuses = said.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse::<u16>().unwrap());
-    let status = statuses.next();
-    assert_eq!(statuses.next(), None, "one head, several answers: {said}");
-    status
+    let statuses = Response::statuses("GET", said.as_bytes());
+    assert!(statuses.len() <= 1, "one head, several answers: {said}");
+    statuses.first().copied()
 }
 
 fn head_with(line: &str, headers: &str) -> Vec<u8> {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
-use watertight_testkit::{HubProcess, PATIENCE, RawConnection};
+use watertight_testkit::{HubProcess, PATIENCE, RawConnection, Response};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -20,11 +20,6 @@ fn exchange(hub: &HubProcess, request: &[u8]) -> String {
     let mut connection = RawConnection::connect(hub.address());
     let _ = connection.try_send(request);
     connection.expect_closed(PATIENCE)
-}
-
-/// The status of each answer. (A problem's detail may speak of HTTP/1.1, too.)
-fn statuses(answer: &str) -> Vec<u16> {
-    answer.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
 }
 
 fn assert_nothing_hidden_was_done(hub: &HubProcess, what: &str) {
@@ -110,7 +105,8 @@ fn threat_04_an_ambiguous_request_is_refused_and_the_connection_closed() {
     ];
     for (what, request) in cases {
         let answer = exchange(&hub, request.as_bytes());
-        let statuses = statuses(&answer);
+        let method = request.split(' ').next().unwrap();
+        let statuses = Response::statuses(method, answer.as_bytes());
         assert!(statuses.len() <= 1, "{what}: a second answer: {answer}");
         assert!(statuses.iter().all(|status| (400..=505).contains(status)), "{what}: {answer}");
         assert_nothing_hidden_was_done(&hub, what);
@@ -134,7 +130,7 @@ fn threat_04_a_length_beside_chunks_hides_nothing_and_ends_the_connection() {
         ),
     ] {
         let answer = exchange(&hub, format!("{PUBLISH}{framing}\r\n{chunks}{HIDDEN}").as_bytes());
-        let statuses = statuses(&answer);
+        let statuses = Response::statuses("POST", answer.as_bytes());
         assert!(statuses.len() <= 1, "{what}: a second answer: {answer}");
         assert_nothing_hidden_was_done(&hub, what);
     }
@@ -160,7 +156,7 @@ fn threat_04_chunks_that_do_not_add_up_publish_nothing() {
         ("endless trailers", format!("3\r\nhey\r\n0\r\n{}\r\n", "X-Trailer: y\r\n".repeat(10_000))),
     ] {
         let answer = exchange(&hub, format!("{head}{chunks}{HIDDEN}").as_bytes());
-        let statuses = statuses(&answer);
+        let statuses = Response::statuses("POST", answer.as_bytes());
         assert!(statuses.len() <= 1, "{what}: a second answer: {answer}");
         assert!(statuses.iter().all(|status| (400..=499).contains(status)), "{what}: {answer}");
         assert_nothing_hidden_was_done(&hub, what);

@@ -178,6 +178,21 @@ impl Response {
         }
     }
 
+    /// The status of each of the answers that a connection gave up to its end, all to requests of `method`.
+    ///
+    /// # Panics
+    /// When there is anything that is no whole answer.
+    #[must_use]
+    pub fn statuses(method: &str, mut answers: &[u8]) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        while !answers.is_empty() {
+            let (answer, used) = Response::parse(method, answers, true).unwrap().expect("an end");
+            statuses.push(answer.status);
+            answers = &answers[used..];
+        }
+        statuses
+    }
+
     /// The response to a request of `method` that `bytes` begin with, and how many of them it took. `None`: it
     /// is not complete. `is_end`: no more bytes come.
     ///
