@@ -18,7 +18,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use crate::state::App;
 
 /// The status codes that the service gives, as they are written in a label. The last is for all others.
-const CODES: [(u16, &str); 20] = [
+const CODES: [(u16, &str); 21] = [
     (200, "200"),
     (202, "202"),
     (204, "204"),
@@ -34,6 +34,7 @@ const CODES: [(u16, &str); 20] = [
     (414, "414"),
     (415, "415"),
     (421, "421"),
+    (422, "422"),
     (429, "429"),
     (500, "500"),
     (501, "501"),
@@ -100,4 +101,28 @@ pub(crate) async fn count(State(app): State<App>, request: Request, next: Next) 
         app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::CODES;
+
+    /// Given before any route is asked, so that it is not counted here.
+    const BEFORE_ROUTES: &str = "431";
+
+    #[test]
+    fn every_status_that_the_api_describes_has_a_series_of_its_own() {
+        let text = include_str!("../../../../docs/openapi.json");
+        let document: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths").values();
+        let operations = paths.flat_map(|path| path.as_object().expect("a path").values());
+        let answers = operations.filter_map(|operation| operation["responses"].as_object());
+        let described: BTreeSet<&str> = answers.flat_map(|it| it.keys().map(String::as_str)).collect();
+        assert!(described.len() > 10, "{described:?}");
+        for code in described.into_iter().filter(|code| *code != BEFORE_ROUTES) {
+            assert!(CODES.iter().any(|(_, label)| *label == code), "{code} would count as other");
+        }
+    }
 }

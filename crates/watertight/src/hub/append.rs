@@ -43,6 +43,16 @@ pub(super) enum Attempt {
     NoRoom,
 }
 
+/// How large a batch is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchSize {
+    pub(super) events: usize,
+    /// What they count for in their session's history, bytes.
+    pub(super) bytes: usize,
+    /// What they are charged, bytes.
+    charge: usize,
+}
+
 /// How an event is appended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct How {
@@ -99,31 +109,35 @@ impl HubState {
         Ok((position, session))
     }
 
-    /// What a checked batch of more than one event counts for in its session's history, bytes. (A single event is held
-    /// whatever its size.)
-    pub(super) fn batch_bytes(&self, events: &[Event]) -> Result<usize, BatchError> {
-        let counted = |event: &Event| chunk_bytes(event, ID_TEXT_BYTES_MAX) + FRAME_OVERHEAD_BYTES;
-        let bytes = events.iter().map(counted).sum();
+    /// How large a checked batch of more than one event is, if its session can hold it. (A single event is held whatever
+    /// its size.)
+    pub(super) fn batch_size(&self, events: &[Event]) -> Result<BatchSize, BatchError> {
+        let mut size = BatchSize { events: events.len(), bytes: 0, charge: 0 };
+        for chunk_bytes in events.iter().map(|event| chunk_bytes(event, ID_TEXT_BYTES_MAX)) {
+            size.bytes += chunk_bytes + FRAME_OVERHEAD_BYTES;
+            size.charge += frame_charge(chunk_bytes);
+        }
+        let bytes = size.bytes;
         let (max_events, max_bytes) = (self.config.max_queue_size, self.config.max_history_bytes_per_session);
         if events.len() > max_events || bytes > max_bytes {
             let events = events.len();
             return Err(PublishError::BatchTooLarge { events, max_events, bytes, max_bytes }.into());
         }
-        Ok(bytes)
+        Ok(size)
     }
 
-    /// Appends a checked batch of `bytes` under one hold of the log's lock, if it takes nothing from a reader
+    /// Appends a checked batch of that size under one hold of the log's lock, if it takes nothing from a reader
     /// who keeps reading, or the publisher has waited long enough.
     pub(super) fn append_whole(
         &self,
         session: &Arc<Session>,
         events: &[Event],
-        bytes: usize,
+        size: BatchSize,
         begun: Tick,
     ) -> Result<Attempt, BatchError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
-        let charge = events.iter().map(|event| event_charge(event, ID_TEXT_BYTES_MAX)).sum();
-        let mut permit = self.charge(Owner::Frames, charge, Some(session)).map_err(PublishError::from)?;
+        let mut permit =
+            self.charge(Owner::Frames, size.charge, Some(session)).map_err(PublishError::from)?;
         let (now, created_at) = (self.clock.now(), wall_clock());
         let is_patience_over = self.is_patience_over(begun);
         let mut tried = 0;
@@ -136,7 +150,7 @@ impl HubState {
                 if found != LogState::Open {
                     return Some(Attempt::Closed(found));
                 }
-                if !is_patience_over && !has_room(session, log, now, (events.len(), bytes)) {
+                if !is_patience_over && !has_room(session, log, now, (size.events, size.bytes)) {
                     return Some(Attempt::NoRoom);
                 }
                 let first = log.position(log.next());

@@ -108,11 +108,11 @@ impl Hub {
             }
             _ => {}
         }
-        let bytes = state.batch_bytes(events)?;
+        let size = state.batch_size(events)?;
         loop {
             let session = state.session_with_room(&name, false).map_err(PublishError::from)?;
-            state.wait_for_room(&session, begun, (events.len(), bytes)).await;
-            match state.append_whole(&session, events, bytes, begun)? {
+            state.wait_for_room(&session, begun, (size.events, size.bytes)).await;
+            match state.append_whole(&session, events, size, begun)? {
                 Attempt::Appended(positions) => {
                     return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
                 }
