@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use super::failure::{Outcome, While};
+use super::hub::HOST;
 use super::process::give_way;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -123,7 +124,7 @@ fn header_block(method: &str, path: &str) -> Vec<u8> {
         (":method", method),
         (":scheme", "http"),
         (":path", path),
-        (":authority", "localhost"),
+        (":authority", HOST),
         ("accept", "application/json"),
     ];
     let mut block = Vec::new();

@@ -152,10 +152,13 @@ impl Stats {
     }
 }
 
+/// The host that requests name where they do not name an address: every hub answers to it.
+pub(super) const HOST: &str = "localhost";
+
 /// The head of a subscription to `session`.
 pub(super) fn subscribe_request(session: &str, query: &str, last_event_id: Option<&str>) -> Vec<u8> {
     let resume = last_event_id.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
-    format!("GET /sessions/{session}/events{query} HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n{resume}\r\n")
+    format!("GET /sessions/{session}/events{query} HTTP/1.1\r\nhost: {HOST}\r\naccept: text/event-stream\r\n{resume}\r\n")
         .into_bytes()
 }
 

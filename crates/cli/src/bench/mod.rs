@@ -13,8 +13,10 @@
 //! | `publisher`, `floor`, `scatter_floor` | numbered events at a pace or flat out; the raw floors to compare with |
 //! | `hub`, `child`, `http`, `http2` | the server under measurement |
 //! | `process`, `sampler`, `histogram` | what the kernel says of it; latencies |
+//! | `background` | work on a thread of its own, beside what is measured |
 //! | `report`, `progress` | figures out, on standard output; what is going on, on standard error |
 
+mod background;
 mod child;
 mod clock;
 mod crowd;

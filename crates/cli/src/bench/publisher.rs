@@ -1,12 +1,12 @@
 //! Publishes numbered events, paced or flat out, from a thread of its own. Must not know who receives them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::background::{Background, Stop};
 use super::clock::Clock;
-use super::failure::{Failure, Outcome, While, broken};
+use super::failure::{Outcome, broken};
 use super::http::HttpClient;
 use super::process::give_way;
 
@@ -101,19 +101,15 @@ impl Outlet for HubOutlet {
 
 /// A publisher at work. Dropping it stops it.
 pub(super) struct Publishing {
-    stop: Arc<AtomicBool>,
     published: Arc<AtomicU64>,
-    /// Taken when it is joined.
-    thread: Option<JoinHandle<Outcome<()>>>,
+    work: Background<Outcome<()>>,
 }
 
 impl Publishing {
     pub(super) fn start(clock: Clock, outlet: impl Outlet, plan: Plan) -> Outcome<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let published = Arc::new(AtomicU64::new(0));
-        let worker = Worker { clock, outlet, plan, stop: stop.clone(), published: published.clone() };
-        let thread = Builder::new().name("publisher".into()).spawn(|| worker.run());
-        Ok(Self { stop, published, thread: Some(thread.during("starting a thread")?) })
+        let published = Arc::default();
+        let worker = Worker { clock, outlet, plan, published: Arc::clone(&published) };
+        Ok(Self { published, work: Background::start("publisher", move |stop| worker.run(stop))? })
     }
 
     /// Events taken so far.
@@ -122,24 +118,13 @@ impl Publishing {
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.work.is_finished()
     }
 
     /// Waits for its end; answers with the number of events published.
-    pub(super) fn join(mut self) -> Outcome<u64> {
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(outcome)) => outcome.map(|()| self.published()),
-            _ => Err(Failure::Broken("the publisher panicked".into())),
-        }
-    }
-}
-
-impl Drop for Publishing {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+    pub(super) fn join(self) -> Outcome<u64> {
+        self.work.join()??;
+        Ok(self.published.load(Ordering::Acquire))
     }
 }
 
@@ -147,36 +132,35 @@ struct Worker<O> {
     clock: Clock,
     outlet: O,
     plan: Plan,
-    stop: Arc<AtomicBool>,
     published: Arc<AtomicU64>,
 }
 
 impl<O: Outlet> Worker<O> {
-    fn run(mut self) -> Outcome<()> {
+    fn run(mut self, stop: &Stop) -> Outcome<()> {
         if self.plan.gives_way {
             give_way()?;
         }
         match self.plan.rate {
-            Rate::Max => self.flat_out(),
-            Rate::PerSecond(rate) => self.paced(rate),
+            Rate::Max => self.flat_out(stop),
+            Rate::PerSecond(rate) => self.paced(rate, stop),
         }
     }
 
-    fn flat_out(&mut self) -> Outcome<()> {
+    fn flat_out(&mut self, stop: &Stop) -> Outcome<()> {
         let end = self.clock.now() + self.plan.lasting;
-        while self.clock.now() < end && !self.stop.load(Ordering::Relaxed) {
+        while self.clock.now() < end && !stop.is_asked() {
             self.publish(self.plan.batch)?;
         }
         Ok(())
     }
 
     /// Events at even intervals. A late request is not made up for by a burst: the next ones follow at the pace.
-    fn paced(&mut self, rate: u32) -> Outcome<()> {
+    fn paced(&mut self, rate: u32, stop: &Stop) -> Outcome<()> {
         let group = rate.div_ceil(REQUESTS_PER_SECOND_MAX);
         let interval = Duration::from_secs(1) * group / rate;
         let end = self.clock.now() + self.plan.lasting;
         let mut due = self.clock.now();
-        while due < end && !self.stop.load(Ordering::Relaxed) {
+        while due < end && !stop.is_asked() {
             let now = self.clock.now();
             if due > now {
                 std::thread::sleep(due - now);

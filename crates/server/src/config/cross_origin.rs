@@ -4,8 +4,9 @@
 //! lower case and without the scheme's own port. What is configured is brought into that form, so
 //! that the comparison at run time is one of bytes.
 
-use super::error::{Refusal, printable};
+use super::error::Refusal;
 use super::kind::{Bounds, Form, Kind, Plain, Raw};
+use super::list::{items, read_list};
 
 /// An origin in the list takes at most this many bytes: a host name ends at 253 (RFC 1035).
 const ORIGIN_BYTES_MAX: usize = 300;
@@ -48,21 +49,10 @@ impl Kind for Origins {
     };
 
     fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<AllowedOrigins, Refusal> {
-        let texts = items(raw).ok_or_else(|| Self::FORM.refuse(bounds))?;
-        if texts == ["*"] {
+        if items(raw).is_some_and(|texts| texts == ["*"]) {
             return Ok(AllowedOrigins::Any);
         }
-        let mut origins = Vec::new();
-        for text in texts {
-            let origin = normal(text).map_err(|wrong| {
-                let wrong = format!("\"{}\" {wrong}", printable(text));
-                Refusal::malformed(wrong, Self::FORM.advice(bounds))
-            })?;
-            if !origins.contains(&origin) {
-                origins.push(origin);
-            }
-        }
-        Ok(AllowedOrigins::Listed(origins))
+        read_list(raw, &Self::FORM, bounds, normal).map(AllowedOrigins::Listed)
     }
 
     fn plain(value: &AllowedOrigins) -> Plain {
@@ -71,25 +61,6 @@ impl Kind for Origins {
             AllowedOrigins::Any => vec!["*".to_owned()],
         })
     }
-}
-
-/// The single items in a text with commas, or in a list of such texts. `None` if it is neither.
-pub(super) fn items(raw: &Raw) -> Option<Vec<&str>> {
-    let mut into = Vec::new();
-    match raw {
-        Raw::Text(text) if text.trim().is_empty() => {}
-        Raw::Text(text) => into.extend(text.split(',').map(str::trim)),
-        // An empty item is a slip, an empty list is none.
-        Raw::List(items) => items.iter().try_for_each(|item| match item {
-            Raw::Text(text) => {
-                into.extend(text.split(',').map(str::trim));
-                Some(())
-            }
-            _ => None,
-        })?,
-        Raw::Number(_) | Raw::Switch(_) | Raw::Other => return None,
-    }
-    Some(into)
 }
 
 /// The origin as a browser sends it, or what is wrong with it.

@@ -2,9 +2,9 @@
 
 use http::HeaderName;
 
-use super::cross_origin::items;
-use super::error::{Refusal, printable};
+use super::error::Refusal;
 use super::kind::{Bounds, Form, Kind, Plain, Raw};
+use super::list::read_list;
 
 /// The list as it is written.
 pub(super) enum HeaderNames {}
@@ -20,18 +20,10 @@ impl Kind for HeaderNames {
     };
 
     fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<Vec<HeaderName>, Refusal> {
-        let mut names = Vec::new();
-        for text in items(raw).ok_or_else(|| Self::FORM.refuse(bounds))? {
-            // `*` is a valid name, but in this place it would mean all of them.
-            let name = HeaderName::try_from(text).ok().filter(|_| text != "*").ok_or_else(|| {
-                let wrong = format!("\"{}\" is no header name", printable(text));
-                Refusal::malformed(wrong, Self::FORM.advice(bounds))
-            })?;
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        // `*` is a valid name, but in this place it would mean all of them.
+        let name =
+            |text: &str| HeaderName::try_from(text).ok().filter(|_| text != "*").ok_or("is no header name");
+        read_list(raw, &Self::FORM, bounds, name)
     }
 
     fn plain(value: &Vec<HeaderName>) -> Plain {

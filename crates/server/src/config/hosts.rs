@@ -1,8 +1,9 @@
 //! Under which names a hub is reached: host names with or without a port.
 
-use super::cross_origin::{host_and_port, items};
-use super::error::{Refusal, printable};
+use super::cross_origin::host_and_port;
+use super::error::Refusal;
 use super::kind::{Bounds, Form, Kind, Plain, Raw};
+use super::list::read_list;
 
 /// A host in the list takes at most this many bytes with its port: a name ends at 253 (RFC 1035).
 const HOST_BYTES_MAX: usize = 260;
@@ -47,17 +48,7 @@ impl Kind for Hosts {
     };
 
     fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<AllowedHosts, Refusal> {
-        let mut hosts = Vec::new();
-        for text in items(raw).ok_or_else(|| Self::FORM.refuse(bounds))? {
-            let host = normal(text).map_err(|wrong| {
-                let wrong = format!("\"{}\" {wrong}", printable(text));
-                Refusal::malformed(wrong, Self::FORM.advice(bounds))
-            })?;
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
-        Ok(AllowedHosts(hosts))
+        read_list(raw, &Self::FORM, bounds, normal).map(AllowedHosts)
     }
 
     fn plain(value: &AllowedHosts) -> Plain {

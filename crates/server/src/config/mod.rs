@@ -12,7 +12,7 @@
 //! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
 //! - `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
-//!   `words`, `cross_origin`, `hosts` and `header_names`; `quantity`: numbers with units
+//!   `words`, `cross_origin`, `hosts` and `header_names`; `list`: lists; `quantity`: numbers with units
 //! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
 //!   `draft`: what they are gathered in
 //! - `error`, `suggest`: what is wrong, and what was meant
@@ -28,6 +28,7 @@ mod header_names;
 mod hosts;
 mod kind;
 mod limits;
+mod list;
 mod load;
 mod quantity;
 mod reference;

@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn every_status_that_the_api_describes_has_a_series_of_its_own() {
         let text = include_str!("../../../../docs/openapi.json");
-        let document: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let document: serde_json::Value = serde_json::from_str(text).expect("it is read");
         let paths = document["paths"].as_object().expect("paths").values();
         let operations = paths.flat_map(|path| path.as_object().expect("a path").values());
         let answers = operations.filter_map(|operation| operation["responses"].as_object());

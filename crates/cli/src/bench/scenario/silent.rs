@@ -8,6 +8,7 @@ use socket2::{Domain, Socket, Type};
 use super::super::failure::{Outcome, While};
 use super::super::http::HttpClient;
 use super::super::http2::Http2;
+use super::super::hub::HOST;
 
 /// The kernel doubles it and takes no less.
 const RECEIVE_BUFFER_BYTES: usize = 1024;
@@ -51,7 +52,7 @@ impl UnreadAnswers {
     pub(super) fn ask(address: SocketAddr, plain: usize, multiplexed: usize) -> Outcome<Self> {
         let path = format!("{PATH}?replay=all");
         let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: hub\r\naccept: application/json\r\nconnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nhost: {HOST}\r\naccept: application/json\r\nconnection: close\r\n\r\n"
         );
         let plain = (0..plain).map(|_| ask(address, request.as_bytes())).collect::<Outcome<_>>()?;
         let connect = |polls: usize| {

@@ -4,11 +4,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::super::failure::{Outcome, While};
+use super::super::background::Background;
+use super::super::failure::Outcome;
 use super::super::hub::subscribe_request;
 
 /// A stream that has no answer by then counts as one without.
@@ -18,53 +18,39 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
-struct Shared {
-    stop: AtomicBool,
+struct Counts {
     answered: AtomicU64,
     unanswered: AtomicU64,
 }
 
 /// They come and go until it is dropped.
 pub(super) struct Visitors {
-    shared: Arc<Shared>,
-    /// Taken by `drop`.
-    thread: Option<JoinHandle<()>>,
+    counts: Arc<Counts>,
+    _coming: Background<()>,
 }
 
 impl Visitors {
     pub(super) fn begin(address: SocketAddr) -> Outcome<Self> {
-        let shared = Arc::new(Shared::default());
-        let work = {
-            let shared = shared.clone();
-            move || {
-                while !shared.stop.load(Ordering::Relaxed) {
-                    let count = if visit(address).is_ok() { &shared.answered } else { &shared.unanswered };
-                    count.fetch_add(1, Ordering::Relaxed);
-                    std::thread::sleep(PAUSE);
-                }
+        let counts = Arc::new(Counts::default());
+        let seen = Arc::clone(&counts);
+        let coming = Background::start("visitors", move |stop| {
+            while !stop.is_asked() {
+                let count = if visit(address).is_ok() { &seen.answered } else { &seen.unanswered };
+                count.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(PAUSE);
             }
-        };
-        let thread = Builder::new().name("visitors".into()).spawn(work).during("starting a thread")?;
-        Ok(Self { shared, thread: Some(thread) })
+        })?;
+        Ok(Self { counts, _coming: coming })
     }
 
     /// Streams that got their answer.
     pub(super) fn answered(&self) -> u64 {
-        self.shared.answered.load(Ordering::Relaxed)
+        self.counts.answered.load(Ordering::Relaxed)
     }
 
     /// Streams that got none in time.
     pub(super) fn unanswered(&self) -> u64 {
-        self.shared.unanswered.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Visitors {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        self.counts.unanswered.load(Ordering::Relaxed)
     }
 }
 

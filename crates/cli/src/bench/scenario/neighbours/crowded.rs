@@ -2,11 +2,11 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::super::Bench;
-use super::super::super::failure::{Outcome, While};
+use super::super::super::background::Background;
+use super::super::super::failure::Outcome;
 use super::super::super::http::HttpClient;
 use super::super::super::hub::{Hub, subscribe_request};
 use super::super::super::process::{files_allowed, give_way};
@@ -51,15 +51,13 @@ impl Sockets {
 /// `GET /connections`, one after the other.
 pub(super) struct Lists {
     sockets: Sockets,
-    stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Outcome<()>>>,
+    calling: Option<Background<Outcome<()>>>,
 }
 
 impl Lists {
     pub(super) fn new(sockets: u64) -> Self {
-        let (stop, done) = (Arc::default(), Arc::default());
-        Self { sockets: Sockets::new(sockets), stop, done, thread: None }
+        Self { sockets: Sockets::new(sockets), done: Arc::default(), calling: None }
     }
 }
 
@@ -74,35 +72,24 @@ impl Neighbour for Lists {
 
     fn begin(&mut self, _: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
         let mut client = HttpClient::connect(hub.address)?;
-        let (stop, done) = (self.stop.clone(), self.done.clone());
-        let work = move || {
+        let done = Arc::clone(&self.done);
+        self.calling = Some(Background::start("lists", move |stop| {
             give_way()?;
-            while !stop.load(Ordering::Relaxed) && done.load(Ordering::Relaxed) < LISTS {
+            while !stop.is_asked() && done.load(Ordering::Relaxed) < LISTS {
                 client.get("/connections")?.json("GET /connections")?;
                 done.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
-        };
-        self.thread = Some(Builder::new().name("lists".into()).spawn(work).during("starting a thread")?);
+        })?);
         Ok(())
     }
 
     fn end(&mut self, _: &mut Hub) -> Outcome<Option<String>> {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(Ok(outcome)) = self.thread.take().map(JoinHandle::join) {
-            outcome?;
+        if let Some(calling) = self.calling.take() {
+            calling.stop()??;
         }
         let (done, sockets) = (self.done.load(Ordering::Relaxed), self.sockets.streams.len());
         Ok(Some(format!("{done} calls with {sockets} sockets")))
-    }
-}
-
-impl Drop for Lists {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 

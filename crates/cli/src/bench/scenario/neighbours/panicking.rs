@@ -2,14 +2,12 @@
 //! `testing`, whose first pump panics at SIGUSR2.
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::super::Bench;
+use super::super::super::background::Background;
 use super::super::super::failure::{Outcome, While, broken};
 use super::super::super::hub::{Hub, subscribe_request};
 use super::super::super::process::{Process, give_way};
@@ -29,10 +27,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The first pump, panicking.
 #[derive(Default)]
-pub(super) struct Panicking {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Outcome<u64>>>,
-}
+pub(super) struct Panicking(Option<Background<Outcome<u64>>>);
 
 impl Neighbour for Panicking {
     fn name(&self) -> String {
@@ -61,11 +56,11 @@ impl Neighbour for Panicking {
     }
 
     fn begin(&mut self, bench: &Bench, hub: &mut Hub, _: &mut Readers) -> Outcome<()> {
-        let (stop, process, address) = (Arc::clone(&self.stop), hub.process, hub.address);
-        let work = move || {
+        let (process, address) = (hub.process, hub.address);
+        self.0 = Some(Background::start("panics", move |stop| {
             give_way()?;
             let mut panics = 0;
-            while !stop.load(Ordering::Relaxed) {
+            while !stop.is_asked() {
                 // Those of the last round that are still there leave.
                 let _newcomers = newcomers(address)?;
                 panic_once(process)?;
@@ -73,28 +68,17 @@ impl Neighbour for Panicking {
                 std::thread::sleep(EVERY);
             }
             Ok(panics)
-        };
-        self.thread = Some(Builder::new().name("panics".into()).spawn(work).during("starting a thread")?);
+        })?);
         bench.pause(super::LEAD)
     }
 
     fn end(&mut self, hub: &mut Hub) -> Outcome<Option<String>> {
-        self.stop.store(true, Ordering::Relaxed);
-        let panics = match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(panics)) => panics?,
-            _ => return broken("the thread that makes a pump panic has panicked itself"),
+        let panics = match self.0.take() {
+            Some(panicking) => panicking.stop()??,
+            None => 0,
         };
         let restarts = hub.stats()?.number("/metrics/pumpRestarts").unwrap_or(0);
         Ok(Some(format!("{panics} panics were asked for, the hub has restarted pumps {restarts} times")))
-    }
-}
-
-impl Drop for Panicking {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 

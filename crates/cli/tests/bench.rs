@@ -1,0 +1,57 @@
+//! `watertight bench` against the hub that it starts, in small: what is measured is a hub that delivers. No figure is
+//! checked, only that there is one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use watertight_testkit::Program;
+
+const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+/// Each takes seconds; a machine that does much else takes longer.
+const AMPLE: Duration = Duration::from_secs(120);
+
+/// What a scenario prints.
+fn bench(arguments: &str) -> String {
+    let mut bench = Program::start(WATERTIGHT, format!("bench {arguments}").split(' '));
+    bench.wait(AMPLE);
+    let text = bench.text();
+    assert!(!text.is_empty(), "{arguments}: {}", bench.errors());
+    text
+}
+
+/// The number that stands before a word.
+fn count(text: &str, word: &str) -> u64 {
+    let at = text.find(word).unwrap_or_else(|| panic!("no {word:?} in {text}"));
+    let digits = text[..at].trim_end().rsplit([' ', '(', '\n']).next().unwrap();
+    digits.replace(',', "").parse().unwrap_or_else(|_| panic!("{digits:?} before {word:?} in {text}"))
+}
+
+#[test]
+fn what_is_measured_is_a_hub_that_delivers_everything() {
+    for arguments in [
+        "fanout -n 20 --seconds 1 --rate 50",
+        "fanout -n 20 --seconds 1 --rate max",
+        "scatter -n 20 --seconds 1",
+        "storm -n 20 --events 20",
+        "stalled -n 20 -m 5 --seconds 1",
+        "neighbours -n 20 --seconds 1 --only answers",
+        "neighbours -n 20 --seconds 1 --sockets 100 --only connections",
+    ] {
+        let text = bench(arguments);
+        assert!(count(&text, "deliveries,") > 0, "{arguments}: {text}");
+        assert_eq!((count(&text, "lost"), count(&text, "undelivered")), (0, 0), "{arguments}: {text}");
+    }
+}
+
+#[test]
+fn subscribers_that_are_held_or_come_and_go_got_their_streams() {
+    let held = bench("hold --subscribers 50 --sessions own");
+    assert!(held.contains("bytes per idle subscriber"), "{held}");
+    let churned = bench("churn --cycles 200");
+    assert!(count(&churned, "streams opened") > 100, "{churned}");
+    assert_eq!(count(&churned, "refused"), 0, "{churned}");
+    let stats = bench("stats --sessions 20 --calls 20");
+    assert!(stats.contains("CPU us per call"), "{stats}");
+}
