@@ -35,9 +35,8 @@ fn what_is_measured_is_a_hub_that_delivers_everything() {
         "fanout -n 20 --seconds 1 --rate max",
         "scatter -n 20 --seconds 1",
         "storm -n 20 --events 20",
-        "stalled -n 20 -m 5 --seconds 1",
+        "stalled -n 20 -m 5 --seconds 1 --set heartbeat_interval=200ms --set write_deadline=1s",
         "neighbours -n 20 --seconds 1 --only answers",
-        "neighbours -n 20 --seconds 1 --sockets 100 --only connections",
     ] {
         let text = bench(arguments);
         assert!(count(&text, "deliveries,") > 0, "{arguments}: {text}");
