@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::config::{AllowedOrigins, Config};
 
@@ -55,10 +53,9 @@ impl Cors {
         })))
     }
 
-    /// Lets the page that sent `request` read the answer, if it may. Says whether it may.
-    pub(crate) fn grant(&self, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
+    /// Lets the page of this origin read the answer, if it may. Says whether it may.
+    pub(crate) fn grant(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) -> bool {
         vary_by_origin(answer);
-        let origin = request.get(header::ORIGIN);
         let allowed = match &self.0.origins {
             AllowedOrigins::Any => Some(HeaderValue::from_static("*")),
             listed @ AllowedOrigins::Listed(_) => {
@@ -74,10 +71,11 @@ impl Cors {
         true
     }
 
-    fn preflight(&self, request: &HeaderMap) -> Response {
+    /// The answer to a preflight.
+    pub(crate) fn preflight(&self, request: &HeaderMap) -> Response {
         let mut response = StatusCode::OK.into_response();
         let answer = response.headers_mut();
-        if self.grant(request, answer) {
+        if self.grant(request.get(header::ORIGIN), answer) {
             answer.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
             answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, self.0.headers.clone());
@@ -94,18 +92,4 @@ fn vary_by_origin(answer: &mut HeaderMap) {
     if !has_it {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
     }
-}
-
-/// Answers preflights, and completes every other answer.
-pub(crate) async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
-        return cors.preflight(request.headers());
-    }
-    let mut asked = HeaderMap::new();
-    if let Some(origin) = request.headers().get(header::ORIGIN) {
-        asked.insert(header::ORIGIN, origin.clone());
-    }
-    let mut response = next.run(request).await;
-    cors.grant(&asked, response.headers_mut());
-    response
 }

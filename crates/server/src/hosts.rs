@@ -5,8 +5,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
@@ -34,6 +33,17 @@ impl KnownHosts {
         let own = [Some(config.listen), config.admin_listen].into_iter().flatten();
         let own = own.map(|address| address.ip().to_canonical()).collect();
         KnownHosts(Arc::new(Known::These { own, listed }))
+    }
+
+    /// Refuses a request for a host that the hub does not know.
+    pub(crate) fn refuse(&self, request: &Request) -> Option<Response> {
+        let host = host_of(request).filter(|host| !self.knows(host))?;
+        let shown: String = host.chars().take(100).collect();
+        let detail = format!(
+            "this hub does not know the host {shown:?}; allowed_hosts is the list of those it may have"
+        );
+        let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", detail);
+        Some(problem.into_response())
     }
 
     /// Whether the hub answers to this host, with or without a port.
@@ -68,20 +78,6 @@ pub(crate) fn host_of(request: &Request) -> Option<&str> {
     // What is no text is no host that anybody knows.
     let header = || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     target.or_else(header)
-}
-
-/// Refuses requests for hosts that the hub does not know, before anything that a page can set is looked at.
-pub(crate) async fn check_host(State(known): State<KnownHosts>, request: Request, next: Next) -> Response {
-    match host_of(&request).filter(|host| !known.knows(host)) {
-        None => next.run(request).await,
-        Some(host) => {
-            let shown: String = host.chars().take(100).collect();
-            let detail = format!(
-                "this hub does not know the host {shown:?}; allowed_hosts is the list of those it may have"
-            );
-            Problem::new(StatusCode::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", detail).into_response()
-        }
-    }
 }
 
 #[cfg(test)]

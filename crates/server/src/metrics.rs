@@ -23,7 +23,7 @@ use crate::dropped_lines::DroppedLines;
 use crate::tls::Certificates;
 
 use self::process::ProcessCollector;
-pub(crate) use self::requests::{Requests, count};
+pub(crate) use self::requests::Requests;
 
 /// Renders the hub's figures.
 #[derive(Debug)]

@@ -1,63 +1,133 @@
-//! What every request passes on its way in and every answer on its way out.
+//! What every request passes on its way in and every answer on its way out: one service around the routes, so that a
+//! request pays for one call and not for a stack of them.
 
 use std::any::Any;
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Service;
 
 use crate::config::{Config, host_and_port};
-use crate::cors::{self, Cors};
-use crate::hosts::{KnownHosts, check_host, host_of};
+use crate::cors::Cors;
+use crate::hosts::{KnownHosts, host_of};
 use crate::problem::{Problem, internal};
 use crate::state::App;
 
-/// Wraps the routes, innermost first: panics become 500, limits are checked, origins are answered, unknown hosts
-/// are refused, headers that protect browsers are set on everything.
+/// The routes, behind what every request passes: unknown hosts are refused, origins are answered, limits are checked;
+/// panics become 500, headers that protect browsers are set on everything, answers are counted.
 pub(crate) fn wrap(routes: Router, app: &App) -> Router {
-    let mut routes =
-        routes.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(app.clone(), check_target));
-    if let Some(cors) = Cors::of(&app.config) {
-        routes = routes.layer(from_fn_with_state(cors, cors::answer));
+    let rules =
+        Rules { app: app.clone(), known_hosts: KnownHosts::of(&app.config), cors: Cors::of(&app.config) };
+    Router::new().fallback_service(Front { routes, rules: Arc::new(rules) })
+}
+
+#[derive(Clone)]
+struct Front {
+    routes: Router,
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    app: App,
+    known_hosts: KnownHosts,
+    cors: Option<Cors>,
+}
+
+impl Service<Request> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    let known = KnownHosts::of(&app.config);
-    routes
-        .layer(from_fn_with_state(known, check_host))
-        .layer(axum::middleware::map_response(protect))
-        .layer(from_fn_with_state(app.clone(), crate::metrics::count))
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let rules = Arc::clone(&self.rules);
+        // Before anything that a page may set is looked at: a page that is not ours may have given its own name our
+        // address.
+        if let Some(refused) = rules.known_hosts.refuse(&request) {
+            return Box::pin(ready(Ok(rules.finish(refused))));
+        }
+        if let Some(cors) = rules.cors.as_ref().filter(|_| request.method() == Method::OPTIONS) {
+            let answer = cors.preflight(request.headers());
+            return Box::pin(ready(Ok(rules.finish(answer))));
+        }
+        let origin = rules.cors.as_ref().and_then(|_| request.headers().get(header::ORIGIN).cloned());
+        if let Some(refused) = rules.refuse(&request) {
+            return Box::pin(ready(Ok(rules.finish_for(origin.as_ref(), refused))));
+        }
+        // Its future is made here, so that the request is moved once.
+        let answer = AssertUnwindSafe(self.routes.call(request)).catch_unwind();
+        Box::pin(async move {
+            let answer = match answer.await {
+                Ok(Ok(answer)) => answer,
+                Err(panic) => panicked(&*panic),
+            };
+            Ok(rules.finish_for(origin.as_ref(), answer))
+        })
+    }
+}
+
+impl Rules {
+    /// Refuses invalid requests before any route sees them: targets that are too long, pages that may not change
+    /// anything, bodies where none belongs.
+    fn refuse(&self, request: &Request) -> Option<Response> {
+        let config = &self.app.config;
+        let uri_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if uri_bytes > config.max_uri_bytes {
+            let detail = format!("a target may have at most {} bytes", config.max_uri_bytes);
+            let problem = Problem::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", detail);
+            return Some(problem.into_response());
+        }
+        if is_forged(request, config) {
+            let detail = "a page of this origin may not change anything here; cors_origins is the list of those that may";
+            let problem = Problem::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", detail);
+            return Some(problem.into_response());
+        }
+        let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
+        if is_bodiless && has_body(request) {
+            let problem = Problem::bad_request("BODY_NOT_ALLOWED", "this request takes no body");
+            let mut response = problem.into_response();
+            // A body behind a GET may be meant as a second request (request smuggling): do not read on.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return Some(response);
+        }
+        None
+    }
+
+    /// Completes an answer that the page of this origin may read, if it is allowed to.
+    fn finish_for(&self, origin: Option<&HeaderValue>, mut answer: Response) -> Response {
+        if let Some(cors) = &self.cors {
+            cors.grant(origin, answer.headers_mut());
+        }
+        self.finish(answer)
+    }
+
+    /// Completes an answer, and counts it.
+    fn finish(&self, mut answer: Response) -> Response {
+        let headers = answer.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        self.app.requests.answered(answer.status());
+        answer
+    }
 }
 
 /// A handler that panicked: its guards ran while the stack was unwound, its requester learns that it failed.
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     internal(format!("a handler panicked: {text}")).into_response()
-}
-
-/// Refuses invalid requests before any route sees them: targets that are too long, bodies where none belongs.
-async fn check_target(State(app): State<App>, request: Request, next: Next) -> Response {
-    let uri_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if uri_bytes > app.config.max_uri_bytes {
-        let detail = format!("a target may have at most {} bytes", app.config.max_uri_bytes);
-        return Problem::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", detail).into_response();
-    }
-    if is_forged(&request, &app.config) {
-        let detail =
-            "a page of this origin may not change anything here; cors_origins is the list of those that may";
-        return Problem::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", detail).into_response();
-    }
-    let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
-    if is_bodiless && has_body(&request) {
-        let problem = Problem::bad_request("BODY_NOT_ALLOWED", "this request takes no body");
-        let mut response = problem.into_response();
-        // A body behind a GET may be meant as a second request (request smuggling): do not read on.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return response;
-    }
-    next.run(request).await
 }
 
 /// Whether a browser sends this for a page of somebody else: such a page cannot read the answer, but without
@@ -95,11 +165,4 @@ fn has_body(request: &Request) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
     let is_some = |length: &[u8]| length.iter().any(|digit| *digit != b'0');
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(is_some)
-}
-
-async fn protect(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }

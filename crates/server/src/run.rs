@@ -138,7 +138,7 @@ pub async fn run(
         let server = server.limits(serve_limits(&config)).always_answer(is_always_answered);
         match Cors::of(&config) {
             Some(cors) => server.complete_refusals(Arc::new(move |request, answer| {
-                cors.grant(request, answer);
+                cors.grant(request.get(http::header::ORIGIN), answer);
             })),
             None => server,
         }

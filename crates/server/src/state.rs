@@ -1,8 +1,10 @@
 //! What all requests share. Knows no route: routes and router both stand on this.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use tokio_util::sync::CancellationToken;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
@@ -11,18 +13,29 @@ use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
 use crate::tls::Certificates;
 
-/// What all requests share. Cloning shares it.
+/// What all requests share. Cloning shares it, at the price of one count: each request clones it several times.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<AppParts>);
+
+/// The parts of an [`App`].
+pub struct AppParts {
     pub(crate) hub: Hub,
     pub(crate) config: Arc<Config>,
     pub(crate) gate: Gate,
     pub(crate) keys: IdempotencyKeys,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Metrics,
     pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
-    /// Cancelled when the service is about to stop: still serving, no longer ready.
-    draining: CancellationToken,
+    /// The service is about to stop: still serving, no longer ready.
+    is_draining: AtomicBool,
+}
+
+impl Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
 }
 
 impl App {
@@ -43,8 +56,9 @@ impl App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let requests = Arc::<Requests>::default();
         let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests));
-        let metrics = Arc::new(Metrics::new(&hub, &gate, sources));
-        App { hub, config, gate, keys, metrics, requests, dropped_lines, draining: CancellationToken::new() }
+        let metrics = Metrics::new(&hub, &gate, sources);
+        let is_draining = AtomicBool::new(false);
+        App(Arc::new(AppParts { hub, config, gate, keys, metrics, requests, dropped_lines, is_draining }))
     }
 
     /// The hub.
@@ -55,12 +69,12 @@ impl App {
 
     /// From now on `/health/ready` answers 503, while everything else goes on as before.
     pub fn drain(&self) {
-        self.draining.cancel();
+        self.is_draining.store(true, Relaxed);
     }
 
     /// Whether newcomers are asked to go elsewhere: the service stops, or is about to.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled() || self.hub.is_stopping()
+        self.is_draining.load(Relaxed) || self.hub.is_stopping()
     }
 
     /// Idempotency keys, for their regular sweep.

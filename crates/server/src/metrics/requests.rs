@@ -7,15 +7,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-
-use crate::state::App;
 
 /// The status codes that the service gives, as they are written in a label. The last is for all others.
 const CODES: [(u16, &str); 21] = [
@@ -56,13 +51,15 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    fn answered(&self, status: StatusCode) {
+    /// Counts an answer.
+    pub(crate) fn answered(&self, status: StatusCode) {
         let code = status.as_u16();
         let at = CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len() - 1);
         self.codes[at].fetch_add(1, Relaxed);
     }
 
-    fn published(&self, took: Duration) {
+    /// Counts an accepted publish, and how long it took.
+    pub(crate) fn published(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let at = BUCKETS.iter().position(|end| seconds <= *end).unwrap_or(BUCKETS.len());
         self.publishes[at].fetch_add(1, Relaxed);
@@ -85,22 +82,6 @@ impl Requests {
         let sum = self.publish_micros.load(Relaxed) as f64 / 1e6;
         histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
-}
-
-/// Counts each answer, and times accepted publishes.
-pub(crate) async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_publish = request.method() == Method::POST
-        && request
-            .extensions()
-            .get::<MatchedPath>()
-            .is_some_and(|path| path.as_str() == "/sessions/{session}/events");
-    let begun = app.hub.clock().elapsed();
-    let response = next.run(request).await;
-    app.requests.answered(response.status());
-    if is_publish && response.status() == StatusCode::ACCEPTED {
-        app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
-    }
-    response
 }
 
 #[cfg(test)]

@@ -112,6 +112,11 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     request_body: Body,
 ) -> Result<Response, Problem> {
+    let begun = app.hub.clock().elapsed();
+    let accepted = |positions: Positions, is_one| {
+        app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
+        accepted_as(positions, is_one)
+    };
     // Everything that can be refused is refused before the body is read.
     let name = app.hub.name(&session).map_err(PublishError::from)?;
     query.expect_only(&PUBLISH_PARAMETERS)?;
@@ -142,7 +147,7 @@ pub(crate) async fn publish(
             }
             match claim {
                 Claim::First(claim) => Some(claim),
-                Claim::Known(positions) => return Ok(accepted_as(positions, is_one)),
+                Claim::Known(positions) => return Ok(accepted(positions, is_one)),
                 Claim::Reused | Claim::Later(_) => return Err(reused()),
             }
         }
@@ -154,7 +159,7 @@ pub(crate) async fn publish(
         claim.settle(appended.positions());
     }
     drop(events);
-    Ok(accepted_as(appended.paced().await, is_one))
+    Ok(accepted(appended.paced().await, is_one))
 }
 
 /// Waits for an earlier try with the same key. It is none of the requests in flight meanwhile, so that others are not
