@@ -23,12 +23,14 @@ pub enum Owner {
     Requests,
     /// Caches: idempotency keys, and tombstones of sessions.
     Caches,
+    /// Rights under which streams are open.
+    Access,
 }
 
 impl Owner {
     /// All owners, in the order in which they are shown.
-    pub const ALL: [Owner; 5] =
-        [Owner::Frames, Owner::Subscribers, Owner::Sessions, Owner::Requests, Owner::Caches];
+    pub const ALL: [Owner; 6] =
+        [Owner::Frames, Owner::Subscribers, Owner::Sessions, Owner::Requests, Owner::Caches, Owner::Access];
 
     /// The owner's name in JSON.
     #[must_use]
@@ -39,6 +41,7 @@ impl Owner {
             Owner::Sessions => "sessions",
             Owner::Requests => "requests",
             Owner::Caches => "caches",
+            Owner::Access => "access",
         }
     }
 }

@@ -27,11 +27,13 @@ pub enum Kind {
     Task,
     /// A request between its head and the end of its answer.
     Request,
+    /// A right under which streams are open.
+    Access,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are shown.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Connection,
         Kind::Subscription,
         Kind::Session,
@@ -40,6 +42,7 @@ impl Kind {
         Kind::RedisSubscription,
         Kind::Task,
         Kind::Request,
+        Kind::Access,
     ];
 
     /// The kind's name in JSON (camelCase).
@@ -54,6 +57,7 @@ impl Kind {
             Kind::RedisSubscription => "redisSubscription",
             Kind::Task => "task",
             Kind::Request => "request",
+            Kind::Access => "access",
         }
     }
 }

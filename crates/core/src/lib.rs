@@ -19,12 +19,14 @@
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
 //! | [`mailbox`] | the steps of publisher and pump at their shared edge, in the order that matters |
+//! | [`access`] | [`Access`]: the right under which streams are open, shared by those of one token |
 //! | [`life`] | [`Life`]: what is due for a stream, what ends it, how it ended |
 //! | [`wheel`] | [`Wheel`]: the timers of many streams, O(1) each |
 //! | [`table`] | [`Table`]: values by number, whose memory follows how many there are |
 //! | [`ledger`] | [`Ledger`]: opened, closed and live of each kind of resource |
 //! | [`budget`] | [`Budget`]: every byte that can grow, and the [`Ladder`] above its thresholds |
 
+pub mod access;
 pub mod budget;
 pub mod dirty;
 pub mod frame;
@@ -45,6 +47,10 @@ pub mod time;
 pub mod tombstones;
 pub mod wheel;
 
+pub use access::{
+    Access, AccessError, AccessKey, AccessLease, AccessPolicy, AccessRegistry, Answer, Grant, NoAnswer,
+    PendingAnswer, Question, Withdrawn,
+};
 pub use budget::{Budget, Exhausted, Ladder, Observer, Owner, Permit, Rung};
 pub use dirty::DirtyQueue;
 pub use frame::{Frame, frame_charge};
@@ -52,7 +58,7 @@ pub use gap::{Gap, GapReason};
 pub use gate::PublishGate;
 pub use id::{Epoch, Position};
 pub use ledger::{Entry, Kind, Ledger};
-pub use life::{Access, CloseReason, ConnectionState, Delivery, Due, End, Finish, Life, Policy};
+pub use life::{CloseReason, ConnectionState, Delivery, Due, End, Finish, Life, Policy};
 pub use log::{Cursor, EventCount, Expiry, Log, LogLimits, LogState, Piece, Resume, SessionEnd};
 pub use name::{InvalidSessionName, SessionName};
 pub use registry::{Registry, RegistryError};

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use self::policy::{Delivery, Policy};
 pub use self::reason::{CloseReason, End};
+use crate::access::{Access, AccessLease};
 use crate::time::Tick;
 
 /// What a stream's timer asks for.
@@ -26,26 +27,12 @@ pub enum Due {
     Wait(Tick),
     /// There was silence: write a heartbeat, then say `wrote`, `stalled` or `skipped_heartbeat`.
     Heartbeat,
-    /// Check whether access is still granted, then say `succeeded`, `failed` or `close`.
-    Revalidate,
     /// The reader's deadline has passed: try to write once more, then say `wrote` or `stalled`. It has a short grace.
     TryWrite,
     /// It has just begun to close: write the closing event, then say `told`.
     Close(CloseReason),
     /// It is over: give everything back.
     End(End),
-}
-
-/// The access under which a stream is open: when it expires, and when it is checked again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access {
-    /// When its token expires; [`Tick::NEVER`] if it does not.
-    pub expires: Tick,
-}
-
-impl Access {
-    /// Access that does not expire.
-    pub const OPEN: Access = Access { expires: Tick::NEVER };
 }
 
 /// A stream that is to end once its reader has read what there is.
@@ -86,19 +73,15 @@ enum Phase {
 pub struct ConnectionState {
     /// How it is delivered.
     pub delivery: Delivery,
-    /// Which user it belongs to, if that is known.
-    pub user: Option<Arc<str>>,
     /// When it began.
     pub started: Tick,
     /// Events sent.
     pub sent: u64,
     /// Bytes the peer sent after its request; they are read and thrown away.
     pub received: u32,
-    /// How often access was checked again.
-    pub validations: u32,
-    /// Errors in all.
+    /// Errors of its source in all.
     pub errors: u32,
-    /// Errors in a row; a success sets it back.
+    /// Errors of its source in a row; a success sets it back.
     pub errors_in_a_row: u8,
 }
 
@@ -108,7 +91,8 @@ pub struct Life {
     policy: Arc<Policy>,
     phase: Phase,
     state: ConnectionState,
-    access: Access,
+    /// The right under which it is open; `None`: nobody asked for one.
+    access: Option<AccessLease>,
     /// When bytes were last accepted by the reader's side.
     last_write: Tick,
     /// Since when something waits that the reader does not accept; [`Tick::NEVER`] if nothing does.
@@ -117,33 +101,27 @@ pub struct Life {
     tried_at: Tick,
     /// When its age ends it.
     deadline: Tick,
-    /// When access is checked again.
-    revalidate_at: Tick,
 }
 
 impl Life {
-    /// A stream that opens at `now`. `draw` is any random number, for the jitter of its age.
+    /// A stream that opens at `now`, under a right if one was asked for. `draw` is any random number, for the jitter of its age.
     #[must_use]
     pub fn begin(
         now: Tick,
         policy: Arc<Policy>,
         delivery: Delivery,
-        user: Option<Arc<str>>,
-        access: Access,
+        access: Option<AccessLease>,
         draw: u64,
     ) -> Life {
         let deadline = policy.age_of_one(draw).map_or(Tick::NEVER, |age| now.after(age));
-        let revalidate_at = policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
         Life {
             policy,
             phase: Phase::Open,
             state: ConnectionState {
                 delivery,
-                user,
                 started: now,
                 sent: 0,
                 received: 0,
-                validations: 0,
                 errors: 0,
                 errors_in_a_row: 0,
             },
@@ -152,7 +130,6 @@ impl Life {
             stalled_since: Tick::NEVER,
             tried_at: Tick::NEVER,
             deadline,
-            revalidate_at,
         }
     }
 
@@ -177,6 +154,30 @@ impl Life {
     #[must_use]
     pub fn state(&self) -> &ConnectionState {
         &self.state
+    }
+
+    /// The right under which it is open, if one was asked for.
+    #[must_use]
+    pub fn access(&self) -> Option<&Arc<Access>> {
+        self.access.as_ref().map(AccessLease::access)
+    }
+
+    /// Whose it is, if that is known.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.access().and_then(|access| access.user())
+    }
+
+    /// How often its right was asked about.
+    #[must_use]
+    pub fn validations(&self) -> u32 {
+        self.access.as_ref().map_or(0, AccessLease::validations)
+    }
+
+    /// Errors in all: of its source, and questions about its right that got no answer.
+    #[must_use]
+    pub fn errors(&self) -> u32 {
+        self.state.errors.saturating_add(self.access.as_ref().map_or(0, AccessLease::errors))
     }
 
     /// Whether something waits that its reader does not accept.
@@ -220,10 +221,15 @@ impl Life {
         } else {
             Tick::NEVER
         };
-        ends.min(silence).min(self.deadline).min(self.access.expires).min(self.revalidate_at)
+        let access = match self.access() {
+            None => Tick::NEVER,
+            Some(access) if access.withdrawn().is_some() => Tick::ZERO,
+            Some(access) => access.expires(),
+        };
+        ends.min(silence).min(self.deadline).min(access)
     }
 
-    /// What is due at `now`. Ends come before checks of access, those before heartbeats.
+    /// What is due at `now`. Ends come before heartbeats.
     pub fn due(&mut self, now: Tick) -> Due {
         match self.phase {
             Phase::Ended(end) => return Due::End(end),
@@ -233,8 +239,13 @@ impl Life {
             Phase::Finishing(finish) if now >= finish.close_at => return self.closes(now, finish.reason),
             Phase::Open | Phase::Finishing(_) => {}
         }
-        if now >= self.access.expires {
-            return self.closes(now, CloseReason::TokenExpired);
+        if let Some(access) = self.access() {
+            if let Some(reason) = access.withdrawn() {
+                return self.closes(now, reason);
+            }
+            if now >= access.expires() {
+                return self.closes(now, CloseReason::TokenExpired);
+            }
         }
         if now >= self.deadline {
             return self.closes(now, CloseReason::Timeout);
@@ -246,11 +257,6 @@ impl Life {
                 Due::Wait(_) => {}
                 due => return due,
             }
-        }
-        if now >= self.revalidate_at {
-            self.revalidate_at = self.policy.revalidate.map_or(Tick::NEVER, |every| now.after(every));
-            self.state.validations = self.state.validations.saturating_add(1);
-            return Due::Revalidate;
         }
         let is_silent = !self.stalled_since.is_set() && self.state.delivery.has_heartbeat();
         if is_silent && now >= self.last_write.after(self.policy.heartbeat) {
@@ -294,14 +300,14 @@ impl Life {
         self.state.received
     }
 
-    /// A check of access, or the source, failed. Enough in a row close the stream: then `true`.
+    /// Its source failed. Enough in a row close the stream: then `true`.
     pub fn failed(&mut self, now: Tick) -> bool {
         self.state.errors = self.state.errors.saturating_add(1);
         self.state.errors_in_a_row = self.state.errors_in_a_row.saturating_add(1);
         self.state.errors_in_a_row >= self.policy.breaker_errors && self.close(now, CloseReason::CircuitOpen)
     }
 
-    /// A check of access, or the source, succeeded: errors in a row begin anew. Nothing else is a success.
+    /// Its source succeeded: errors in a row begin anew. Nothing else is a success.
     pub fn succeeded(&mut self) {
         self.state.errors_in_a_row = 0;
     }

@@ -34,6 +34,12 @@ pub const TOMBSTONE_BYTES: usize = 128;
 /// What a subscriber costs: its record in a shard, its timer, its membership.
 pub const SUBSCRIBER_OVERHEAD_BYTES: usize = 384;
 
+/// What a right to streams costs: its record, its question, its user, its entry in the registry.
+pub const ACCESS_BYTES: usize = 320;
+
+/// Stripes of the registry of rights. Each has a lock of its own.
+pub const ACCESS_STRIPES: usize = if cfg!(loom) { 1 } else { 16 };
+
 /// Stripes of the registry. Each has a lock of its own; a power of two. Two for the model checker, which
 /// tries every order of taking them.
 pub const REGISTRY_STRIPES: usize = if cfg!(loom) { 2 } else { 64 };

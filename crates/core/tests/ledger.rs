@@ -63,8 +63,17 @@ fn live_is_never_negative_while_threads_open_and_close() {
 #[test]
 fn names_in_json_are_stable() {
     let names = Kind::ALL.map(Kind::name);
-    let expected =
-        ["connection", "subscription", "session", "source", "timer", "redisSubscription", "task", "request"];
+    let expected = [
+        "connection",
+        "subscription",
+        "session",
+        "source",
+        "timer",
+        "redisSubscription",
+        "task",
+        "request",
+        "access",
+    ];
     assert_eq!(names, expected);
     let ledger = Ledger::new();
     for (index, kind) in Kind::ALL.into_iter().enumerate() {

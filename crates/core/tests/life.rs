@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use watertight_core::{Access, CloseReason, Delivery, Due, End, Finish, Life, Policy, Tick};
+use watertight_core::{CloseReason, Delivery, Due, End, Finish, Life, Policy, Tick};
 
-use crate::support::cases;
+use crate::support::{Rights, cases};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -24,7 +24,6 @@ fn policy() -> Policy {
         closing_grace: secs(5),
         max_age: Some(secs(1800)),
         max_age_jitter_percent: 0,
-        revalidate: Some(secs(40)),
         breaker_errors: 3,
     }
 }
@@ -34,7 +33,8 @@ fn at(seconds: u64) -> Tick {
 }
 
 fn life_of(policy: Policy, delivery: Delivery, expires: Tick) -> Life {
-    Life::begin(at(0), Arc::new(policy), delivery, None, Access { expires }, 0)
+    let access = expires.is_set().then(|| Rights::new(None).until(expires).lease().unwrap());
+    Life::begin(at(0), Arc::new(policy), delivery, access, 0)
 }
 
 fn socket() -> Life {
@@ -49,9 +49,9 @@ fn the_timer_is_the_nearest_of_all_that_may_come() {
     assert_eq!(stalled.next(), at(31), "write deadline, and no heartbeat behind what waits");
     let mut busy = socket();
     busy.wrote(at(30), false);
-    assert_eq!(busy.next(), at(40), "revalidation");
+    assert_eq!(busy.next(), at(45), "heartbeat after what was written");
     assert_eq!(life_of(policy(), Delivery::Socket, at(7)).next(), at(7), "token expiry");
-    let mut old = life_of(Policy { revalidate: None, ..policy() }, Delivery::Socket, Tick::NEVER);
+    let mut old = life_of(policy(), Delivery::Socket, Tick::NEVER);
     old.wrote(at(1795), false);
     assert_eq!(old.next(), at(1800), "deadline");
     old.close(at(1796), CloseReason::Disconnected);
@@ -64,8 +64,6 @@ fn each_comes_with_its_own_consequence() {
     assert_eq!(life.due(at(14)), Due::Wait(at(15)));
     assert_eq!(life.due(at(15)), Due::Heartbeat);
     life.wrote(at(15), false);
-    assert_eq!(life.due(at(40)), Due::Revalidate);
-    assert_eq!(life.state().validations, 1);
     assert_eq!(life.due(at(40)), Due::Heartbeat);
     assert_eq!(life.due(at(1800)), Due::Close(CloseReason::Timeout));
     assert_eq!(life.closing(), Some(CloseReason::Timeout));
@@ -80,9 +78,7 @@ fn a_byte_accepted_begins_the_write_deadline_anew_and_only_that() {
     life.stalled(at(20));
     assert_eq!(life.next(), at(31), "it waits since the first byte that was not taken");
     life.wrote(at(25), true);
-    assert_eq!(life.due(at(39)), Due::Wait(at(40)), "access is asked again on time, however much is written");
-    assert_eq!(life.due(at(40)), Due::Revalidate);
-    assert_eq!(life.next(), at(55));
+    assert_eq!(life.due(at(40)), Due::Wait(at(55)));
     life.wrote(at(26), false);
     assert!(!life.is_stalled());
     assert_eq!(life.next(), at(41), "heartbeat");
@@ -93,13 +89,12 @@ fn a_heartbeat_that_waited_and_was_never_needed_stalls_nobody() {
     let mut life = socket();
     life.stalled(at(15));
     life.has_room();
-    assert_eq!(life.due(at(46)), Due::Revalidate);
     assert_eq!(life.due(at(46)), Due::Heartbeat, "the line is silent, not stalled");
 }
 
 #[test]
 fn threat_31_after_a_jump_of_the_clock_a_reader_is_tried_before_its_deadline_counts() {
-    let mut life = life_of(Policy { revalidate: None, ..policy() }, Delivery::Socket, Tick::NEVER);
+    let mut life = life_of(policy(), Delivery::Socket, Tick::NEVER);
     life.stalled(at(1));
     assert_eq!(life.due(at(100)), Due::TryWrite);
     life.wrote(at(100), true);
@@ -149,7 +144,7 @@ fn who_is_to_finish_reads_to_the_end_first_and_is_told_at_the_latest_when_it_mus
 
 #[test]
 fn a_rust_stream_and_a_poll_have_no_heartbeat_and_their_own_patience() {
-    let quiet = Policy { max_age: None, revalidate: None, ..policy() };
+    let quiet = Policy { max_age: None, ..policy() };
     for (delivery, patience) in [(Delivery::Poll, 30), (Delivery::Stream, 600)] {
         let mut life = life_of(quiet.clone(), delivery, Tick::NEVER);
         assert_eq!(life.next(), Tick::NEVER);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use watertight_core::{Access, CloseReason, Delivery, Due, End, Finish, Life, Policy, Tick};
+use watertight_core::{AccessPolicy, Answer, CloseReason, Delivery, Due, End, Finish, Life, Policy, Tick};
 
-use crate::support::cases;
+use crate::support::{Rights, cases};
+
+const POLICY: AccessPolicy = AccessPolicy { interval: None, breaker_errors: 3, fail_open: false };
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Said {
@@ -25,9 +27,10 @@ enum Said {
     Told,
     End(End),
     Due,
+    Withdrawn(CloseReason),
+    Expires(u64),
     // What followed from a question.
     Tried,
-    Asked,
 }
 
 struct Model {
@@ -79,6 +82,23 @@ impl Model {
         (!is_over).then_some(when)
     }
 
+    /// Why the right was withdrawn: the first reason stands.
+    fn withdrawn(&self) -> Option<CloseReason> {
+        self.history.iter().find_map(|(_, said)| match said {
+            Said::Withdrawn(reason) => Some(*reason),
+            _ => None,
+        })
+    }
+
+    /// When the right expires: the last that was heard stands.
+    fn expires(&self) -> Tick {
+        let heard = self.history.iter().rev().find_map(|(_, said)| match said {
+            Said::Expires(at) => Some(Tick(*at)),
+            _ => None,
+        });
+        heard.unwrap_or(self.expires)
+    }
+
     fn is_open(&self) -> bool {
         self.closing.is_none() && self.ended.is_none()
     }
@@ -121,7 +141,11 @@ impl Model {
         if let Some((reason, by)) = self.closing {
             return Some(self.over(now, by, self.policy.closing_grace, End::CutOff(reason)));
         }
-        let mut ends = vec![(self.expires, CloseReason::TokenExpired), (self.deadline, CloseReason::Timeout)];
+        let mut ends =
+            vec![(self.expires(), CloseReason::TokenExpired), (self.deadline, CloseReason::Timeout)];
+        if let Some(reason) = self.withdrawn() {
+            ends.insert(0, (Tick::ZERO, reason));
+        }
         if let Some((reason, close, _)) = self.finish() {
             ends.insert(0, (close, reason));
         }
@@ -139,13 +163,6 @@ impl Model {
                 Due::Wait(_) => {}
                 due => return Some(due),
             }
-        }
-        let asked = self.last(|said| said == Said::Asked).map_or(Tick::ZERO, |(_, when)| when);
-        if let Some(every) = self.policy.revalidate
-            && now >= asked.after(every)
-        {
-            self.history.push((now, Said::Asked));
-            return Some(Due::Revalidate);
         }
         let wrote = |said| matches!(said, Said::Wrote { .. } | Said::Skipped);
         let silent_since = self.last(wrote).map_or(Tick::ZERO, |(_, when)| when);
@@ -180,13 +197,15 @@ fn said() -> impl Strategy<Value = Said> {
         2 => Just(Said::CaughtUp),
         1 => Just(Said::Told),
         1 => prop::sample::select(ends).prop_map(Said::End),
+        1 => reasons().prop_map(Said::Withdrawn),
+        1 => (0u64..400_000).prop_map(Said::Expires),
         20 => Just(Said::Due),
     ]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    (1u64..30, 1u64..60, 1u64..90, 1u64..10, prop::option::of(1u64..200), prop::option::of(1u64..60), 1u8..4)
-        .prop_map(|(beat, write, read, grace, age, ask, breaker_errors)| Policy {
+    (1u64..30, 1u64..60, 1u64..90, 1u64..10, prop::option::of(1u64..200), 1u8..4).prop_map(
+        |(beat, write, read, grace, age, breaker_errors)| Policy {
             kind: "session",
             heartbeat: Duration::from_secs(beat),
             write_deadline: Duration::from_secs(write),
@@ -195,9 +214,9 @@ fn policies() -> impl Strategy<Value = Policy> {
             closing_grace: Duration::from_secs(grace),
             max_age: age.map(Duration::from_secs),
             max_age_jitter_percent: 0,
-            revalidate: ask.map(Duration::from_secs),
             breaker_errors,
-        })
+        },
+    )
 }
 
 proptest! {
@@ -212,7 +231,9 @@ proptest! {
         expires in prop_oneof![3 => Just(Tick::NEVER), 1 => (0u64..200_000).prop_map(Tick)],
         steps in prop::collection::vec((0u64..20_000, said()), 1..80),
     ) {
-        let mut life = Life::begin(Tick::ZERO, Arc::new(policy.clone()), delivery, None, Access { expires }, 0);
+        let access = Rights::new(None).until(expires);
+        let lease = access.lease().unwrap();
+        let mut life = Life::begin(Tick::ZERO, Arc::new(policy.clone()), delivery, Some(lease), 0);
         let deadline = policy.max_age.map_or(Tick::NEVER, |age| Tick::ZERO.after(age));
         let mut model =
             Model { policy, delivery, expires, deadline, history: Vec::new(), closing: None, ended: None };
@@ -255,7 +276,15 @@ proptest! {
                     prop_assert_eq!(life.end(end), model.ended.is_none());
                     model.ended = model.ended.or(Some(end));
                 }
-                Said::Due | Said::Tried | Said::Asked => {
+                Said::Withdrawn(reason) => {
+                    prop_assert_eq!(access.withdraw(reason), model.withdrawn().is_none());
+                    model.history.push((now, step));
+                }
+                Said::Expires(at) => {
+                    access.hear(&Ok(Answer::GrantedUntil(Tick(at))), &POLICY);
+                    model.history.push((now, step));
+                }
+                Said::Due | Said::Tried => {
                     let (is, should) = (life.due(now), model.due(now));
                     match is {
                         Due::Wait(until) => {

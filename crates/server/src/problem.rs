@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use watertight::{PublishError, SubscribeError};
+use watertight::{AccessError, PublishError, SubscribeError};
 
 /// A refusal. `code` is stable; `detail` is for people and may change.
 #[derive(Debug, Clone)]
@@ -15,14 +15,17 @@ pub struct Problem {
     retry_after: Option<u8>,
     /// Index of the refused event in a batch.
     index: Option<usize>,
+    /// How to authenticate (RFC 6750, section 3).
+    challenge: Option<&'static str>,
 }
 
 impl Problem {
     /// A refusal with this status, code and explanation.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then(jittered_seconds);
-        Problem { status, code, detail: detail.into(), retry_after, index: None }
+        let may_retry = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let retry_after = may_retry.then(jittered_seconds);
+        Problem { status, code, detail: detail.into(), retry_after, index: None, challenge: None }
     }
 
     /// A request that is wrong in itself (400).
@@ -41,6 +44,28 @@ impl Problem {
     #[must_use]
     pub fn not_found(code: &'static str, detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// No token (401).
+    #[must_use]
+    pub fn no_token() -> Problem {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "a token is needed");
+        Problem { challenge: Some("Bearer"), ..problem }
+    }
+
+    /// A token that is not good (401): one answer for all reasons, so that nobody learns from it which tokens or users
+    /// there are.
+    #[must_use]
+    pub fn invalid_token() -> Problem {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "INVALID_TOKEN", "the token is not valid");
+        Problem { challenge: Some("Bearer error=\"invalid_token\""), ..problem }
+    }
+
+    /// A right that a good token does not give (403).
+    #[must_use]
+    pub fn forbidden(detail: impl Into<String>) -> Problem {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", detail);
+        Problem { challenge: Some("Bearer error=\"insufficient_scope\""), ..problem }
     }
 
     /// Names the event of a batch that was refused.
@@ -78,6 +103,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
         }
@@ -109,6 +137,11 @@ impl From<SubscribeError> for Problem {
             SubscribeError::Name(_) => Problem::bad_request("INVALID_SESSION_NAME", detail),
             SubscribeError::Sessions(_) => unavailable("TOO_MANY_SESSIONS", detail),
             SubscribeError::Memory(_) | SubscribeError::Overloaded => unavailable("OVERLOADED", detail),
+            SubscribeError::Access(AccessError::TooManyStreams(_)) => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS", detail)
+            }
+            SubscribeError::Access(AccessError::Memory(_)) => unavailable("OVERLOADED", detail),
+            SubscribeError::Access(AccessError::Withdrawn(_)) => Problem::invalid_token(),
             SubscribeError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
             SubscribeError::Randomness(_) => internal(detail),
         }

@@ -50,6 +50,12 @@ pub struct HubConfig {
     pub max_age_jitter_percent: u8,
     /// Errors in a row that close a connection.
     pub breaker_errors: u8,
+    /// How often a right in use is asked about again; `None`: never.
+    pub revalidate_interval: Option<Duration>,
+    /// Streams go on while nobody answers whether their right still stands.
+    pub access_fail_open: bool,
+    /// Streams that one user may have open; `None`: as many as there is room for.
+    pub max_streams_per_user: Option<u32>,
     /// Base of the reconnect hint; each subscriber gets 50-150 % of it.
     pub retry: Duration,
     /// Pump threads; `None`: one per core.
@@ -81,6 +87,9 @@ impl Default for HubConfig {
             max_age: None,
             max_age_jitter_percent: 20,
             breaker_errors: 3,
+            revalidate_interval: Some(Duration::from_secs(30)),
+            access_fail_open: false,
+            max_streams_per_user: None,
             retry: Duration::from_secs(2),
             shards: None,
             send_buffer_bytes: Some(128 * KIB),
@@ -162,7 +171,6 @@ impl HubConfig {
             half_open: self.half_open_timeout,
             max_age: self.max_age,
             max_age_jitter_percent: self.max_age_jitter_percent,
-            revalidate: None,
             breaker_errors: self.breaker_errors,
         }
     }

@@ -1,6 +1,6 @@
 //! What can go wrong at the hub's boundary. One enum per call, with a stable code and whether a retry helps.
 
-use watertight_core::{Exhausted, InvalidSessionName, RegistryError};
+use watertight_core::{AccessError, Exhausted, InvalidSessionName, RegistryError};
 
 use crate::config::InvalidConfig;
 
@@ -92,6 +92,9 @@ pub enum SubscribeError {
     /// There is no memory for a newcomer.
     #[error(transparent)]
     Memory(#[from] Exhausted),
+    /// The right under which it was to be opened was withdrawn, or its user has too many streams.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The hub refuses newcomers until memory is free again.
     #[error("the hub is above its memory threshold and takes no newcomers")]
     Overloaded,

@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP. Owns its threads: one pump per shard and one keeper (cleanup and memory ladder);
 //! dropping the last handle ends them and waits for them.
 
+mod access;
 mod append;
 mod end;
 mod keeper;
@@ -26,6 +27,8 @@ use watertight_core::{
     Registry, Session, SessionName, Tombstones,
 };
 
+pub use self::access::AccessCounts;
+pub(crate) use self::access::Rights;
 pub use self::end::{EndOptions, EndedSession, PublishOptions};
 pub use self::lag::RecentLag;
 pub use self::positions::Positions;
@@ -63,6 +66,8 @@ pub(crate) struct HubState {
     pub(crate) shards: Box<[Arc<ShardHandle>]>,
     /// Streams without a socket of their own.
     pub(crate) tasks: Tasks,
+    /// Rights to streams.
+    pub(crate) rights: Rights,
     pub(crate) counters: Counters,
     /// Events in the logs of all sessions.
     pub(crate) events_held: Arc<EventCount>,
@@ -103,6 +108,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.state.stopping.store(true, Ordering::SeqCst);
         self.state.publish_gate.close();
+        self.state.rights.end();
         drop(self.keeper.get_mut().take());
         // Each thread is told to end, then waited for.
         self.shards.get_mut().clear();
@@ -129,9 +135,12 @@ impl Hub {
             .collect::<std::io::Result<Vec<_>>>()?
             .into_iter()
             .unzip();
+        let ledger = Ledger::new();
+        let budget = Budget::new(config.memory_warning_bytes, config.memory_critical_bytes);
         let state = Arc::new(HubState {
-            ledger: Ledger::new(),
-            budget: Budget::new(config.memory_warning_bytes, config.memory_critical_bytes),
+            rights: Rights::new(&config, &budget, &ledger),
+            ledger,
+            budget,
             registry: Registry::new(config.max_sessions),
             tombstones: Mutex::new(Tombstones::new(config.tombstone_ttl)),
             session_policy: Arc::new(config.session_policy()),
@@ -229,6 +238,7 @@ impl Hub {
             shard.wake();
         }
         self._threads.wake_keeper();
+        self.state.rights.wake();
     }
 
     /// Makes a pump panic at its next turn, to prove that its guards run and that it comes back.

@@ -21,12 +21,14 @@
 //! | [`hub`] | [`Hub`]: publish, subscribe, stats, cleanup, shutdown |
 //! | [`subscription`] | [`Subscription`]: the guard that holds a cursor, a `Stream` |
 //! | `shard` | the pumps: threads that own sockets |
+//! | [`access`] | the right to streams: whose, until when, asked again while they are open |
 //! | [`body`] | a subscription as an HTTP body |
 //! | [`serve`] | the accept loop, with a time limit for each phase |
 //! | [`guarded`] | [`GuardedListener`], for applications that use `axum::serve` |
 //! | [`gate`] | how many connections there may be |
 //! | [`config`], [`event`], [`error`], [`clock`] | what they say |
 
+pub mod access;
 pub mod body;
 pub mod clock;
 pub mod config;
@@ -44,10 +46,12 @@ pub mod subscription;
 mod wire;
 
 pub use watertight_core::{
-    Budget, CloseReason, Gap, GapReason, Ledger, Position, Resume, Rung, Session, SessionEnd, SessionName,
-    Tick,
+    Access, AccessError, AccessKey, Answer, Budget, CloseReason, Gap, GapReason, Ledger, NoAnswer,
+    PendingAnswer, Policy, Position, Question, Resume, Rung, Session, SessionEnd, SessionName, Tick,
+    Withdrawn,
 };
 
+pub use self::access::AccessOptions;
 pub use self::body::{SseBody, StreamHandle};
 pub use self::clock::Clock;
 pub use self::config::HubConfig;
@@ -56,7 +60,7 @@ pub use self::event::{Event, EventType, Message, Received};
 pub use self::gate::Gate;
 pub use self::guarded::GuardedListener;
 pub use self::hub::{
-    Appended, EndOptions, EndedSession, Hub, Positions, PublishOptions, Stats, SubscribeOptions,
+    AccessCounts, Appended, EndOptions, EndedSession, Hub, Positions, PublishOptions, Stats, SubscribeOptions,
 };
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};

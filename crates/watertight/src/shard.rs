@@ -71,6 +71,8 @@ pub(crate) enum Work {
     Close { number: u64, reason: CloseReason, tell: oneshot::Sender<bool> },
     /// Close the sockets furthest behind.
     CloseLaggards,
+    /// Look at the sockets under rights: some were withdrawn.
+    LookAtAccess,
     /// List connections from a slot on.
     List { from: u32, limit: usize, tell: oneshot::Sender<Vec<(u32, ConnectionInfo)>> },
     /// Let all read to the end and then close them; answers when none is left.

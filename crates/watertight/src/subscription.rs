@@ -64,13 +64,13 @@ pub(crate) fn report_end(id: ConnectionId, session: &Session, life: &Life, end: 
         connection = %id,
         kind = life.policy().kind,
         delivery = life.delivery().name(),
-        user = state.user.as_deref().unwrap_or("-"),
+        user = life.user().map_or("-", |user| &**user),
         session = session.name().as_str(),
         duration_ms = now.since(state.started).as_millis() as u64,
         sent = state.sent,
         received = state.received,
-        errors = state.errors,
-        validations = state.validations,
+        errors = life.errors(),
+        validations = life.validations(),
         reason = end.name(),
         "connection closed"
     );
@@ -135,6 +135,11 @@ impl Subscription {
             ended: false,
             hub,
         }
+    }
+
+    /// Looks whether its right still stands.
+    pub(crate) fn look_at_access(&self) {
+        self.record.look_at_access();
     }
 
     /// The session that is read.

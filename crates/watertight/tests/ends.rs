@@ -16,7 +16,9 @@ use futures_util::{FutureExt, StreamExt};
 use http_body_util::BodyExt;
 use support::served::{Served, read_until};
 use support::{TestHub, eventually};
-use watertight::{Event, Hub, HubConfig, Message, Resume, SubscribeOptions, Subscription};
+use watertight::{
+    AccessOptions, CloseReason, Event, Hub, HubConfig, Message, Resume, SubscribeOptions, Subscription,
+};
 use watertight_core::Kind;
 
 const DELIVERIES: [&str; 4] = ["socket", "body", "poll", "stream"];
@@ -55,14 +57,16 @@ fn code_in(text: &str) -> String {
     text[at + 8..].split('"').next().unwrap().to_owned()
 }
 
-fn served(config: HubConfig, options: &SubscribeOptions) -> Served {
+fn served(config: HubConfig, options: fn(&Hub) -> SubscribeOptions) -> (Served, SubscribeOptions) {
     let config = HubConfig {
         send_buffer_bytes: Some(8 * 1024),
         max_age_jitter_percent: 0,
         max_subscriber_idle_time: Duration::from_secs(60),
         ..config
     };
-    Served::with_options(TestHub::new(config), options.clone())
+    let hub = TestHub::new(config);
+    let options = options(&hub);
+    (Served::with_options(hub, options.clone()), options)
 }
 
 async fn open(served: &Served, delivery: &str, options: &SubscribeOptions) -> Opened {
@@ -90,8 +94,18 @@ fn fill(hub: &Hub) {
 struct Way {
     code: &'static str,
     config: HubConfig,
-    options: SubscribeOptions,
+    options: fn(&Hub) -> SubscribeOptions,
     begin: fn(&Served),
+}
+
+/// Nobody asked for a right.
+fn anonymous(_: &Hub) -> SubscribeOptions {
+    SubscribeOptions::default()
+}
+
+/// A right of this user's, and how it goes on.
+fn under(hub: &Hub, options: AccessOptions) -> SubscribeOptions {
+    SubscribeOptions::under(hub.grant_access(options).unwrap())
 }
 
 fn ways() -> Vec<Way> {
@@ -100,19 +114,43 @@ fn ways() -> Vec<Way> {
         Way {
             code: "TIMEOUT",
             config: HubConfig { max_age: Some(Duration::from_secs(3)), ..quiet() },
-            options: SubscribeOptions::default(),
+            options: anonymous,
             begin: |_| (),
         },
         Way {
             code: "TOKEN_EXPIRED",
             config: quiet(),
-            options: SubscribeOptions { token_lifetime: Some(Duration::from_secs(3)), ..Default::default() },
+            options: |hub| under(hub, AccessOptions::of_user("ada").lifetime(Duration::from_secs(3))),
+            begin: |_| (),
+        },
+        Way {
+            code: "TOKEN_REVOKED",
+            config: quiet(),
+            options: |hub| under(hub, AccessOptions::of_user("ada")),
+            begin: |served| {
+                let withdrawn = served.hub.withdraw_access(|_| Some(CloseReason::TokenRevoked));
+                assert_eq!(withdrawn.rights, 1);
+            },
+        },
+        Way {
+            code: "FORBIDDEN",
+            config: HubConfig { revalidate_interval: Some(Duration::from_secs(3)), ..quiet() },
+            options: |hub| under(hub, AccessOptions::of_user("ada").check(async || Ok::<_, String>(false))),
+            begin: |_| (),
+        },
+        Way {
+            code: "CIRCUIT_OPEN",
+            config: HubConfig { revalidate_interval: Some(Duration::from_secs(1)), ..quiet() },
+            options: |hub| {
+                let check = async || Err::<bool, _>("the directory is down");
+                under(hub, AccessOptions::of_user("ada").check(check))
+            },
             begin: |_| (),
         },
         Way {
             code: "SHUTTING_DOWN",
             config: quiet(),
-            options: SubscribeOptions::default(),
+            options: anonymous,
             begin: |served| {
                 // Its deadlines are instants of the hub's own clock; nobody waits for the answer here.
                 let hub = served.hub.hub.clone();
@@ -122,7 +160,7 @@ fn ways() -> Vec<Way> {
         Way {
             code: "DISCONNECTED",
             config: quiet(),
-            options: SubscribeOptions::default(),
+            options: anonymous,
             begin: |served| {
                 let hub = served.hub.hub.clone();
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -141,7 +179,7 @@ fn ways() -> Vec<Way> {
         Way {
             code: "SESSION_ENDED",
             config: quiet(),
-            options: SubscribeOptions::default(),
+            options: anonymous,
             begin: |served| assert!(served.hub.forget_session("s")),
         },
     ]
@@ -151,8 +189,8 @@ fn ways() -> Vec<Way> {
 async fn every_end_reaches_every_delivery_and_its_reader_is_told_why() {
     for delivery in DELIVERIES {
         for way in ways() {
-            let served = served(way.config, &way.options);
-            let stream = open(&served, delivery, &way.options).await;
+            let (served, options) = served(way.config, way.options);
+            let stream = open(&served, delivery, &options).await;
             let (page, _) = served.hub.connections(Default::default(), 10).await;
             assert_eq!(page.iter().map(|info| info.delivery).collect::<Vec<_>>(), [delivery]);
             (way.begin)(&served);
@@ -171,8 +209,8 @@ async fn every_end_reaches_every_delivery_and_its_reader_is_told_why() {
 async fn every_end_gives_everything_back_although_the_reader_stalls() {
     for delivery in DELIVERIES {
         for way in ways() {
-            let served = served(way.config, &way.options);
-            let mut unread = open(&served, delivery, &way.options).await;
+            let (served, options) = served(way.config, way.options);
+            let mut unread = open(&served, delivery, &options).await;
             if let Opened::Task(stream) = &mut unread {
                 assert!(stream.next().now_or_never().is_none());
             }
@@ -188,9 +226,9 @@ async fn every_end_gives_everything_back_although_the_reader_stalls() {
             // Seconds: its instant, the closing event's own grace, and slack for threads that look late while the
             // test moves the clock fast. Who is to read its session to the end has the time that any reader has.
             let allowed = match (way.code, delivery) {
-                ("TIMEOUT" | "TOKEN_EXPIRED", _) => 3 + 5 + 12,
+                ("TIMEOUT" | "TOKEN_EXPIRED" | "FORBIDDEN" | "CIRCUIT_OPEN", _) => 3 + 5 + 12,
                 ("SHUTTING_DOWN", _) => 4 + 12,
-                ("DISCONNECTED", _) => 5 + 12,
+                ("DISCONNECTED" | "TOKEN_REVOKED", _) => 5 + 12,
                 (_, "stream") => 60 + 30,
                 _ => 30 + 30,
             };

@@ -123,8 +123,8 @@ fn a_keeper_that_panics_is_started_again() {
     hub.inject_keeper_panic();
     eventually("it has panicked", || hub.counters().keeper_restarts.load(Ordering::Relaxed) == 1);
     // It looks after streams without a socket: this one is never read.
-    let options =
-        watertight::SubscribeOptions { token_lifetime: Some(Duration::from_secs(3)), ..Default::default() };
+    let access = watertight::AccessOptions::of_user("ada").lifetime(Duration::from_secs(3));
+    let options = watertight::SubscribeOptions::under(hub.grant_access(access).unwrap());
     let unread = hub.subscribe_with("s", Resume::Live, options).unwrap();
     eventually("a timer fires", || {
         hub.advance(Duration::from_secs(1));

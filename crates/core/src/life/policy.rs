@@ -53,8 +53,6 @@ pub struct Policy {
     pub max_age: Option<Duration>,
     /// By how much the maximum age is shortened at random, percent: 20 means 80-100 %.
     pub max_age_jitter_percent: u8,
-    /// How often access is checked again, if at all.
-    pub revalidate: Option<Duration>,
     /// Errors in a row that close the stream.
     pub breaker_errors: u8,
 }

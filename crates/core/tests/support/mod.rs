@@ -7,8 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::ProptestConfig;
 use watertight_core::registry::{Registry, ScanPoint};
 use watertight_core::{
-    Budget, Cursor, Epoch, Frame, Gap, Kind, Ledger, Log, LogLimits, Owner, Piece, RegistryError, Session,
-    SessionName, Tick,
+    Access, AccessKey, AccessRegistry, Budget, Cursor, Epoch, Frame, Gap, Grant, Kind, Ledger, Log,
+    LogLimits, Owner, Piece, RegistryError, Session, SessionName, Tick,
 };
 use watertight_wire::{Encoder, EventId, EventType};
 
@@ -148,4 +148,46 @@ pub(crate) fn sweep(registry: &Registry, idle: impl Fn(&Session) -> bool) -> usi
         next = swept.next;
     }
     sessions
+}
+
+/// A registry of rights with a ledger and a budget of its own.
+pub(crate) struct Rights {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) registry: Arc<AccessRegistry>,
+}
+
+impl Rights {
+    pub(crate) fn new(max_streams_per_user: Option<u32>) -> Rights {
+        let (ledger, budget) = (Ledger::new(), Budget::new(AMPLE, AMPLE));
+        let registry = AccessRegistry::new(Arc::clone(&budget), Arc::clone(&ledger), max_streams_per_user);
+        Rights { ledger, budget, registry }
+    }
+
+    /// The right of this user, under this number.
+    pub(crate) fn of(&self, user: &str, number: u8) -> Arc<Access> {
+        let user = Some(Arc::from(user));
+        self.grant(Grant { user, ..grant(number) })
+    }
+
+    /// A right that expires.
+    pub(crate) fn until(&self, expires: Tick) -> Arc<Access> {
+        self.grant(Grant { expires, ..grant(0) })
+    }
+
+    pub(crate) fn grant(&self, grant: Grant) -> Arc<Access> {
+        self.registry.grant(grant).unwrap()
+    }
+
+    pub(crate) fn assert_balanced(&self) {
+        assert_eq!(self.ledger.live(Kind::Access), 0);
+        assert_eq!(self.budget.used_by(Owner::Access), 0);
+        assert!(self.registry.is_empty());
+    }
+}
+
+/// A right for whoever asks, for ever, which nobody asks about.
+pub(crate) fn grant(number: u8) -> Grant {
+    let key = AccessKey::new([number; 16]);
+    Grant { key, user: None, expires: Tick::NEVER, question: None, ask_at: Tick::NEVER }
 }

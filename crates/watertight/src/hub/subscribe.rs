@@ -1,10 +1,9 @@
 //! Subscribing: a position first, everything else after.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use watertight_core::limits::SUBSCRIBER_OVERHEAD_BYTES;
-use watertight_core::{Access, Delivery, Kind, Life, LogState, Owner, Policy, Resume, Rung, Tick};
+use watertight_core::{Access, Delivery, Kind, Life, LogState, Owner, Policy, Resume, Rung};
 
 use super::{Hub, HubState};
 use crate::error::SubscribeError;
@@ -13,12 +12,18 @@ use crate::subscription::{Holdings, Membership, Subscription};
 /// What is known about a subscriber beside its position.
 #[derive(Debug, Clone, Default)]
 pub struct SubscribeOptions {
-    /// Whose it is.
-    pub user: Option<Arc<str>>,
-    /// When its token ends it, from now.
-    pub token_lifetime: Option<Duration>,
+    /// The right under which it is open, with whose it is; `None`: nobody asked for one.
+    pub access: Option<Arc<Access>>,
     /// A policy of its own, with what it streams; the hub's for session streams if not said.
     pub policy: Option<Arc<Policy>>,
+}
+
+impl SubscribeOptions {
+    /// Under this right.
+    #[must_use]
+    pub fn under(access: Arc<Access>) -> SubscribeOptions {
+        SubscribeOptions { access: Some(access), policy: None }
+    }
 }
 
 impl Hub {
@@ -45,6 +50,8 @@ impl Hub {
         let name = self.name(session)?;
         self.state.admit()?;
         let permit = self.state.charge(Owner::Subscribers, SUBSCRIBER_OVERHEAD_BYTES, None)?;
+        let lease = options.access.as_ref().map(Access::lease).transpose()?;
+        let policy = options.policy.unwrap_or_else(|| Arc::clone(&self.state.session_policy));
         let now = self.state.clock.now();
         let replay = self.state.budget.rung() < Rung::NoReplay;
         loop {
@@ -72,26 +79,22 @@ impl Hub {
                 membership,
                 _permit: permit,
             };
-            let life = self.state.begin_life(options, now);
+            // It counts as a Rust stream until another delivery takes it over.
+            let life = Life::begin(now, policy, Delivery::Stream, lease, fastrand::u64(..));
             let subscription = Subscription::new(self.clone(), life, holdings, (cursor, start), gaps);
             // Checked again after the registration: a stop that has told all subscribers before it would not
             // tell this one.
             if self.state.is_stopping() {
                 return Err(SubscribeError::ShuttingDown);
             }
+            // And a right that was withdrawn meanwhile.
+            subscription.look_at_access();
             return Ok(subscription);
         }
     }
 }
 
 impl HubState {
-    /// The life of a stream that opens now. It counts as a Rust stream until another delivery takes it over.
-    fn begin_life(&self, options: SubscribeOptions, now: Tick) -> Life {
-        let expires = options.token_lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime));
-        let policy = options.policy.unwrap_or_else(|| Arc::clone(&self.session_policy));
-        Life::begin(now, policy, Delivery::Stream, options.user, Access { expires }, fastrand::u64(..))
-    }
-
     /// Whether newcomers are taken.
     fn admit(&self) -> Result<(), SubscribeError> {
         if self.is_stopping() {

@@ -50,6 +50,10 @@ impl Shard<'_> {
         self.timers.disarm(slot);
         if let Some(moved) = moved {
             self.timers.rename(moved);
+            if self.questions.looks_at_access() {
+                // The walk may have passed its new slot and not have come to its old one.
+                self.look_at(moved.to);
+            }
             self.rename_member(moved.to);
             self.failed
                 .iter_mut()

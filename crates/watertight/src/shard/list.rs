@@ -103,7 +103,7 @@ impl ConnectionInfo {
         ConnectionInfo {
             id,
             kind: life.policy().kind,
-            user: state.user.clone(),
+            user: life.user().cloned(),
             session: session.name().as_str().to_owned(),
             delivery: life.delivery().name(),
             age: now.since(state.started),
@@ -111,8 +111,8 @@ impl ConnectionInfo {
             received: state.received,
             lag,
             stalled: life.is_stalled(),
-            errors: state.errors,
-            validations: state.validations,
+            errors: life.errors(),
+            validations: life.validations(),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Question {
     Close { number: u64, reason: CloseReason, found: bool, tell: oneshot::Sender<bool> },
     /// Close those furthest behind (lag, slot, number) that take nothing: the last rung of the memory ladder.
     Laggards { furthest: BinaryHeap<Reverse<(u64, u32, u64)>> },
+    /// Look at those under rights: some were withdrawn, or expire earlier than was known.
+    Access,
     /// Let all read to the end, then close them.
     Finish(Finish),
 }
@@ -46,7 +48,17 @@ impl Questions {
         if is_laggards(&question) && self.walks.iter().any(|walk| is_laggards(&walk.question)) {
             return;
         }
+        // One that has not begun looks at everything that this one would.
+        let is_access = |question: &Question| matches!(question, Question::Access);
+        if is_access(&question) && self.walks.iter().any(|walk| walk.at == 0 && is_access(&walk.question)) {
+            return;
+        }
         self.walks.push_back(Walk { question, at: from });
+    }
+
+    /// Whether a walk is under way that must not miss a socket.
+    pub(super) fn looks_at_access(&self) -> bool {
+        self.walks.iter().any(|walk| matches!(walk.question, Question::Access))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -128,6 +140,14 @@ impl Shard<'_> {
                 }
                 false
             }
+            Question::Access => {
+                for slot in from..stop {
+                    if self.sockets.get(slot).is_some_and(|conn| conn.life().access().is_some()) {
+                        self.look_at(slot);
+                    }
+                }
+                false
+            }
             Question::Finish(finish) => {
                 let finish = *finish;
                 for slot in from..stop {
@@ -155,7 +175,7 @@ impl Shard<'_> {
                     }
                 }
             }
-            Question::Finish(_) => {}
+            Question::Access | Question::Finish(_) => {}
         }
     }
 

@@ -212,6 +212,7 @@ impl<'a> Shard<'a> {
             Work::CloseLaggards => {
                 self.questions.ask(Question::Laggards { furthest: Default::default() }, 0);
             }
+            Work::LookAtAccess => self.questions.ask(Question::Access, 0),
             Work::List { from, limit, tell } => {
                 self.questions.ask(Question::List { limit, page: Vec::new(), tell }, from);
             }

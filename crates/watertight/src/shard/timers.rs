@@ -91,12 +91,16 @@ impl Shard<'_> {
         }
     }
 
+    /// Has a socket looked at in the next turn, as if its timer had fired.
+    pub(super) fn look_at(&mut self, slot: u32) {
+        self.timers.due.push_back(slot);
+    }
+
     fn fire(&mut self, slot: u32) {
         let now = self.now;
         let Some(conn) = self.sockets.get_mut(slot) else { return };
         match conn.with_life(|life| life.due(now)) {
-            // There is no check of access yet: it comes with tokens.
-            Due::Wait(_) | Due::Revalidate => self.arm(slot),
+            Due::Wait(_) => self.arm(slot),
             Due::Heartbeat => self.beat(slot),
             Due::TryWrite => {
                 conn.blocked = false;

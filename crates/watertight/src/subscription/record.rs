@@ -220,11 +220,19 @@ impl TaskRecord {
         self.act(due);
     }
 
+    /// Looks whether its right still stands, if it has one.
+    pub(crate) fn look_at_access(&self) {
+        let now = self.hub.clock.now();
+        let due = self.with_life(|life| life.access().is_some().then(|| life.due(now)));
+        if let Some(due) = due.flatten() {
+            self.act(due);
+        }
+    }
+
     fn act(&self, due: Due) {
         let now = self.hub.clock.now();
         match due {
-            // There is no check of access yet: it comes with tokens.
-            Due::Wait(_) | Due::Revalidate => self.rearm(),
+            Due::Wait(_) => self.rearm(),
             Due::Heartbeat => {
                 if let Some(open) = self.open.lock().as_mut() {
                     open.beat = true;
