@@ -50,7 +50,7 @@ impl Draft {
                     origin,
                     mistake: refusal.mistake,
                     key: Some(SETTINGS[at].key.to_owned()),
-                    value: Some(written.to_owned()),
+                    value: SETTINGS[at].repeated(written),
                     wrong: refusal.wrong,
                     advice: Some(refusal.advice),
                 });

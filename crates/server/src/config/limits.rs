@@ -18,6 +18,8 @@ use super::header_names::HeaderNames;
 use super::hosts::{AllowedHosts, Hosts};
 use super::kind::{Bounds, Kind};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
+use super::secret::{OptionalSecret, Secret};
+use super::server_url::{RedisUrls, ServerUrl, WebUrl};
 use super::setting::{Setting, settings};
 use super::words::{
     Address, Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, OptionalAddress, Switch, SystemWord,
@@ -293,6 +295,21 @@ settings! {
 
     /// Header fields that those pages may send beside those that the hub reads and those that tracing adds.
     cors_headers: Vec<HeaderName> as HeaderNames = Vec::new();
+}
+
+"Directory" {
+    /// The URL that is asked whose a deployment or a service is, with `directory = "webhook"`.
+    webhook_url: Option<ServerUrl> as WebUrl = None;
+
+    /// The secret that questions to `webhook_url` are signed with. Better in a file: flags and variables are seen by
+    /// others on the machine.
+    webhook_secret: Option<Secret> as OptionalSecret = None;
+
+    /// A file with that secret; a line break at its end is left out.
+    webhook_secret_file: Option<PathBuf> as File = None;
+
+    /// Where Redis is: one URL, several of a cluster, or those of its sentinels.
+    redis_url: Vec<ServerUrl> as RedisUrls = Vec::new();
 }
 
 "Running" {

@@ -12,7 +12,7 @@
 //! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
 //! - `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
-//!   `words`, `cross_origin`, `hosts` and `header_names`; `list`: lists; `quantity`: numbers with units
+//!   `words`, `cross_origin`, `hosts`, `header_names`, `secret` and `server_url`; `list`: lists; `quantity`: numbers with units
 //! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
 //!   `draft`: what they are gathered in
 //! - `error`, `suggest`: what is wrong, and what was meant
@@ -34,6 +34,8 @@ mod quantity;
 mod reference;
 mod relations;
 mod report;
+mod secret;
+mod server_url;
 mod service_links;
 mod setting;
 mod suggest;
@@ -51,6 +53,8 @@ pub use limits::Config;
 pub use load::load;
 pub use reference::reference_markdown;
 pub use report::Entry;
+pub use secret::{Secret, SecretFileError};
+pub use server_url::ServerUrl;
 pub(crate) use suggest::nearest;
 pub use words::{Auto, LogFormat};
 

@@ -36,6 +36,7 @@ those that Kubernetes sets for a Service called `watertight`, or `watertight-` a
 | `*_mb` | a whole number of MiB |
 | switch | `true` or `false`; as a flag, `--key` alone means `true`, and `--key=false` the other |
 | list | a TOML array; in a variable or a flag separated by commas |
+| secret | a text; no message and no report shows it, `(secret)` stands in its place. The same holds for the user, the password and the query in a URL |
 
 Numbers may be quoted in the file. Paths are relative to the directory the hub is started in.
 ";

@@ -4,6 +4,7 @@ mod documents;
 mod limits;
 mod refusals;
 mod relations;
+mod secrets;
 mod sources;
 mod values;
 
