@@ -55,6 +55,12 @@ impl ServerUrl {
         Ok(ServerUrl(url))
     }
 
+    /// Whether it has a user or a password.
+    #[must_use]
+    pub fn signs_in(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
     /// The whole of it, secrets included: for connecting, never for a message.
     #[must_use]
     pub fn expose(&self) -> &Url {
@@ -66,7 +72,7 @@ impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = &self.0;
         write!(f, "{}://", url.scheme())?;
-        if !url.username().is_empty() || url.password().is_some() {
+        if self.signs_in() {
             write!(f, "{HIDDEN}@")?;
         }
         f.write_str(url.host_str().unwrap_or_default())?;

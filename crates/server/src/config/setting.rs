@@ -91,11 +91,13 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Config {
             $($( $(#[doc = $about])+ pub $key: $type, )+)+
+            /// What the tables of the file declare.
+            pub declared: Declared,
         }
 
         impl Config {
             /// The configuration of a hub nobody has configured.
-            pub const DEFAULT: Config = Config { $($( $key: $default, )+)+ };
+            pub const DEFAULT: Config = Config { $($( $key: $default, )+)+ declared: Declared::NONE };
         }
 
         /// All settings, in the order of the reference.

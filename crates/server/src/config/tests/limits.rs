@@ -21,6 +21,7 @@ const WRONG_FORM: &[(&str, &str)] = &[
     ("cors_credentials", "2"),
     ("cors_headers", "x api"),
     ("allowed_hosts", "http://example.com"),
+    ("directory", "ldap"),
     ("webhook_url", "app.example.com"),
     ("webhook_secret", ""),
     ("webhook_secret_file", ""),

@@ -6,6 +6,7 @@ mod refusals;
 mod relations;
 mod secrets;
 mod sources;
+mod tables;
 mod values;
 
 use std::ffi::OsString;
