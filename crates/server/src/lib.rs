@@ -9,6 +9,7 @@
 //! | `dropped_lines` | [`DroppedLines`]: how many lines the log of the program around it dropped |
 //! | `routes` | one file per group of calls |
 //! | `publishing` | reading what a publisher sends: bodies, batches, idempotency |
+//! | [`resource`] | deployments and services: what belongs to somebody |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
 //! | `middleware` | what every request passes: limits on targets, security headers |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
@@ -25,6 +26,7 @@ pub mod metrics;
 mod middleware;
 pub mod problem;
 mod publishing;
+pub mod resource;
 pub mod router;
 mod routes;
 pub mod run;

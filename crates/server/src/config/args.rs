@@ -4,11 +4,13 @@
 //! [`super::load`](super::load()), so that a flag is refused in the same words as a line of the file.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, builder::ValueParser};
 
 use super::limits::{Config, SETTINGS};
+use super::secret::HIDDEN;
 use super::setting::{NAMES, Setting, row_of};
 
 /// The id of the flag that names the file; no key has this name.
@@ -16,7 +18,7 @@ const CONFIG: &str = "config";
 
 /// What the command line says about the configuration. Flatten it into a command:
 /// `#[command(flatten)] config: ConfigArgs`. The ids of its arguments are `config` and the keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConfigArgs {
     /// `--config FILE`.
     pub config: Option<PathBuf>,
@@ -45,6 +47,23 @@ impl ConfigArgs {
     /// The flags that were given, with their row in the table.
     pub(super) fn given(&self) -> impl Iterator<Item = (usize, &[OsString])> {
         self.given.iter().map(|(at, values)| (*at, values.as_slice()))
+    }
+}
+
+/// Without what may be a secret.
+impl fmt::Debug for ConfigArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ConfigArgs");
+        shown.field(CONFIG, &self.config);
+        for (at, values) in &self.given {
+            let setting = &SETTINGS[*at];
+            if setting.is_confidential {
+                shown.field(setting.key, &HIDDEN);
+            } else {
+                shown.field(setting.key, values);
+            }
+        }
+        shown.finish()
     }
 }
 

@@ -4,12 +4,16 @@
 //! Sources offer their values in rising order of precedence. A value that is refused stays refused
 //! even if a later source overrides it: the configuration is taken whole or not at all.
 
-use super::error::{ConfigError, Origin, Problem};
+use super::declared::Table;
+use super::directory::DirectoryKind;
+use super::error::{ConfigError, Mistake, Origin, Problem};
 use super::kind::Raw;
 use super::limits::{Config, SETTINGS};
 use super::relations::RELATIONS;
 use super::setting::row_of;
+use super::tables::TableOrigins;
 use super::{Loaded, Origins};
+use crate::resource::ResourceId;
 
 /// Where all names are listed, for a name that resembles none of them.
 pub(super) const SEE_HELP: &str = "`watertight serve --help` lists every setting";
@@ -18,6 +22,8 @@ pub(super) struct Draft {
     config: Config,
     /// One for each row of the table.
     origins: Vec<Origin>,
+    /// Where each declared table stands.
+    tables: TableOrigins,
     /// The rows of which some value was refused.
     refused: Vec<bool>,
     problems: Vec<Problem>,
@@ -30,6 +36,7 @@ impl Draft {
         Draft {
             config: Config::DEFAULT,
             origins: vec![Origin::Default; SETTINGS.len()],
+            tables: TableOrigins::new(),
             refused: vec![false; SETTINGS.len()],
             problems: Vec::new(),
             blind: false,
@@ -50,12 +57,38 @@ impl Draft {
                     origin,
                     mistake: refusal.mistake,
                     key: Some(SETTINGS[at].key.to_owned()),
-                    value: Some(written.to_owned()),
+                    value: SETTINGS[at].repeated(written),
                     wrong: refusal.wrong,
                     advice: Some(refusal.advice),
                 });
             }
         }
+    }
+
+    /// Takes a table of the file.
+    pub(super) fn declare<T: Table>(&mut self, id: &ResourceId, table: T, origin: Origin) {
+        T::all(&mut self.config.declared).insert(id.clone(), table);
+        self.tables.insert((T::NAME, id.clone()), origin);
+    }
+
+    /// Tables that say whose a deployment is mean nothing where somebody else is asked for it.
+    fn check_tables(&mut self) {
+        let directory = self.config.directory;
+        let first = self.config.declared.deployments.keys().next();
+        let Some(id) = first.filter(|_| directory != DirectoryKind::Config) else { return };
+        let key = format!("deployments.{}", id.as_str());
+        let Some(origin) = self.tables.get(&("deployments", id.clone())) else { return };
+        self.problems.push(Problem {
+            origin: origin.clone(),
+            mistake: Mistake::Conflict,
+            key: Some(key),
+            value: None,
+            wrong: format!(
+                "does not go with directory = \"{}\": nobody would ask the file",
+                directory.name()
+            ),
+            advice: Some("leave the table out, or set directory = \"config\"".to_owned()),
+        });
     }
 
     /// Notes that the row `at` was given a value that is refused.
@@ -65,15 +98,20 @@ impl Draft {
 
     /// Checks the relations between settings and closes the draft.
     pub(super) fn finish(mut self) -> Result<Loaded, ConfigError> {
-        let taken = |key: &str| row_of(key).is_some_and(|at| !self.refused[at]);
+        let refused = std::mem::take(&mut self.refused);
+        let taken = |key: &str| row_of(key).is_some_and(|at| !refused[at]);
         for relation in RELATIONS {
             let known = !self.blind && relation.keys.iter().all(|key| taken(key));
             if known && !relation.holds(&self.config) {
                 self.problems.push(relation.broken(&self.config, &self.origins));
             }
         }
+        if !self.blind && taken("directory") {
+            self.check_tables();
+        }
         if self.problems.is_empty() {
-            Ok(Loaded { config: self.config, origins: Origins(self.origins) })
+            let origins = Origins { settings: self.origins, tables: self.tables };
+            Ok(Loaded { config: self.config, origins })
         } else {
             Err(ConfigError::new(self.problems))
         }

@@ -89,7 +89,8 @@ pub struct Problem {
     pub mistake: Mistake,
     /// The key, as it was written where it is unknown; none if the file as a whole is meant.
     pub key: Option<String>,
-    /// What was written, shortened, without control characters. Left out for unknown names: it may be a secret.
+    /// What was written, shortened, without control characters. Left out where it may be a secret, and for
+    /// unknown names.
     pub value: Option<String>,
     /// What is wrong with it.
     pub wrong: String,

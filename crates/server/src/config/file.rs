@@ -1,6 +1,6 @@
 //! The TOML file: read, parsed, and each key handed on with its line and column.
 //!
-//! All settings stand at the top level. Knows no single key and no value's form.
+//! All settings stand at the top level; what `tables` reads stands below them. Knows no single key and no value's form.
 
 use std::fs;
 use std::io::Read;
@@ -13,7 +13,8 @@ use super::draft::Draft;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::kind::Raw;
 use super::setting::row_of;
-use super::suggest::nearest_key;
+use super::suggest::{nearest, nearest_key};
+use super::tables;
 
 /// How large a file may be. A hundred times what all settings take: more is not a configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -62,7 +63,7 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     /// Where each line begins.
@@ -90,6 +91,7 @@ impl<'a> Reader<'a> {
                     let origin = self.origin(value.span().start);
                     draft.offer(at, origin, &raw(value.get_ref()), &self.written(value.span()));
                 }
+                None if tables::read(self, key.get_ref(), value, draft) => {}
                 None => draft.problem(self.unknown(key.get_ref(), key.span(), value.get_ref())),
             }
         }
@@ -123,6 +125,9 @@ impl<'a> Reader<'a> {
             (Some(known), _) => {
                 format!("settings stand at the top level: write `{known}` before any [table]")
             }
+            (None, _) if value.is_table() && nearest(key, &tables::NAMES).is_some() => {
+                format!("did you mean {}?", nearest(key, &tables::NAMES).unwrap_or_default())
+            }
             (None, Some(near)) => format!("did you mean {near}?"),
             (None, None) => super::draft::SEE_HELP.to_owned(),
         };
@@ -137,12 +142,12 @@ impl<'a> Reader<'a> {
     }
 
     /// What stands in the file between these bytes.
-    fn written(&self, span: Range<usize>) -> String {
+    pub(super) fn written(&self, span: Range<usize>) -> String {
         printable(self.text.get(span).unwrap_or_default())
     }
 
     /// The line and the column, in characters, of a byte of the file.
-    fn origin(&self, at: usize) -> Origin {
+    pub(super) fn origin(&self, at: usize) -> Origin {
         let mut at = at.min(self.text.len());
         while !self.text.is_char_boundary(at) {
             at -= 1;
@@ -158,7 +163,7 @@ fn message(error: &toml::de::Error) -> String {
     printable(error.message().trim_end_matches(", expected nothing"))
 }
 
-fn raw(value: &DeValue<'_>) -> Raw {
+pub(super) fn raw(value: &DeValue<'_>) -> Raw {
     match value {
         DeValue::String(text) => Raw::Text(text.clone().into_owned()),
         DeValue::Boolean(on) => Raw::Switch(*on),

@@ -34,7 +34,8 @@ impl Raw {
     }
 }
 
-/// A value to be shown: as TOML, as JSON or as plain text. Each form reads back as the same value.
+/// A value to be shown: as TOML, as JSON or as plain text. Each form reads back as the same value,
+/// unless a secret was left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Plain {
@@ -134,10 +135,12 @@ pub(super) trait Kind {
     type Value;
     /// How it is written.
     const FORM: Form;
+    /// Whether what is written may hold a secret: then no message repeats it, and [`Kind::plain`] leaves it out.
+    const IS_CONFIDENTIAL: bool = false;
 
     /// Reads and checks a value.
     fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<Self::Value, Refusal>;
-    /// Shows a value so that it reads back.
+    /// Shows a value so that it reads back, but for its secrets.
     fn plain(value: &Self::Value) -> Plain;
     /// The value in base units, if it is numeric and not one of the words.
     fn amount(_value: &Self::Value) -> Option<u64> {

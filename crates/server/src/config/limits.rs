@@ -14,10 +14,14 @@ use http::HeaderName;
 
 use super::amount::{Count, Fraction, Mebibytes, Or, Size, Time};
 use super::cross_origin::{AllowedOrigins, Origins};
+use super::declared::Declared;
+use super::directory::DirectoryKind;
 use super::header_names::HeaderNames;
 use super::hosts::{AllowedHosts, Hosts};
 use super::kind::{Bounds, Kind};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
+use super::secret::{OptionalSecret, Secret};
+use super::server_url::{RedisUrls, ServerUrl, WebUrl};
 use super::setting::{Setting, settings};
 use super::words::{
     Address, Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, OptionalAddress, Switch, SystemWord,
@@ -293,6 +297,40 @@ settings! {
 
     /// Header fields that those pages may send beside those that the hub reads and those that tracing adds.
     cors_headers: Vec<HeaderName> as HeaderNames = Vec::new();
+}
+
+"Directory" {
+    /// Who is asked whose a deployment or a service is: the tables of the file, the hash `watertight:owners` in Redis, or
+    /// the application at `webhook_url`.
+    directory: DirectoryKind as DirectoryKind = DirectoryKind::Config;
+
+    /// How long an answer of Redis or of the webhook is used for further questions.
+    directory_cache: Duration as Time = Duration::from_secs(5),
+        min 10 * MILLISECOND => "every request would be a question",
+        max HOUR => "a right that was given or taken away would go unnoticed";
+
+    /// How many answers of Redis or of the webhook are kept.
+    max_directory_entries: usize as Count = 20_000,
+        min 16 => "every request would be a question",
+        max 10_000_000 => "they would take more memory than the events";
+
+    /// The URL that is asked whose a deployment or a service is, with `directory = "webhook"`.
+    webhook_url: Option<ServerUrl> as WebUrl = None;
+
+    /// The secret that questions to `webhook_url` are signed with. Better in a file: flags and variables are seen by
+    /// others on the machine.
+    webhook_secret: Option<Secret> as OptionalSecret = None;
+
+    /// A file with that secret; a line break at its end is left out.
+    webhook_secret_file: Option<PathBuf> as File = None;
+
+    /// How long the webhook may take for an answer, from connecting to its last byte.
+    webhook_timeout: Duration as Time = Duration::from_secs(2),
+        min 10 * MILLISECOND => "an honest answer takes longer",
+        max MINUTE => "whoever asks for a stream waits for it";
+
+    /// Where Redis is: one URL, several of a cluster, or those of its sentinels.
+    redis_url: Vec<ServerUrl> as RedisUrls = Vec::new();
 }
 
 "Running" {

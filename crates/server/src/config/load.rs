@@ -9,6 +9,7 @@ use super::args::ConfigArgs;
 use super::draft::{Draft, SEE_HELP};
 use super::error::{ConfigError, Mistake, Origin, Problem, printable};
 use super::kind::Raw;
+use super::limits::SETTINGS;
 use super::service_links::is_service_link;
 use super::setting::{NAMES, VARIABLE_PREFIX};
 use super::suggest::nearest_key;
@@ -93,12 +94,13 @@ fn offer_texts(at: usize, origin: Origin, values: &[OsString], draft: &mut Draft
             draft.offer(at, origin, &Raw::List(texts.into_iter().map(Raw::Text).collect()), &written);
         }
         None => {
+            let setting = &SETTINGS[at];
             draft.refuse(at);
             draft.problem(Problem {
                 origin,
                 mistake: Mistake::NotUtf8,
-                key: Some(super::limits::SETTINGS[at].key.to_owned()),
-                value: Some(written),
+                key: Some(setting.key.to_owned()),
+                value: setting.repeated(&written),
                 wrong: "not UTF-8".to_owned(),
                 advice: Some("write it in UTF-8".to_owned()),
             });

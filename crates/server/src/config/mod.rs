@@ -12,7 +12,9 @@
 //! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
 //! - `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
-//!   `words`, `cross_origin`, `hosts` and `header_names`; `list`: lists; `quantity`: numbers with units
+//!   `words`, `cross_origin`, `hosts`, `header_names`, `directory`, `secret` and `server_url`; `list`: lists;
+//!   `quantity`: numbers with units
+//! - `declared`: the tables of deployments and services; `tables`: how they are read
 //! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
 //!   `draft`: what they are gathered in
 //! - `error`, `suggest`: what is wrong, and what was meant
@@ -21,6 +23,8 @@
 mod amount;
 mod args;
 mod cross_origin;
+mod declared;
+mod directory;
 mod draft;
 mod error;
 mod file;
@@ -34,9 +38,12 @@ mod quantity;
 mod reference;
 mod relations;
 mod report;
+mod secret;
+mod server_url;
 mod service_links;
 mod setting;
 mod suggest;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -44,15 +51,21 @@ mod words;
 pub use args::ConfigArgs;
 pub use cross_origin::AllowedOrigins;
 pub(crate) use cross_origin::host_and_port;
+pub use declared::{Declared, Deployment, Service};
+pub use directory::DirectoryKind;
 pub use error::{ConfigError, Mistake, Origin, Problem};
 pub use hosts::AllowedHosts;
 pub use kind::Plain;
 pub use limits::Config;
 pub use load::load;
 pub use reference::reference_markdown;
-pub use report::Entry;
+pub use report::{Entry, TableEntry};
+pub use secret::{Secret, SecretFileError};
+pub use server_url::ServerUrl;
 pub(crate) use suggest::nearest;
 pub use words::{Auto, LogFormat};
+
+use tables::TableOrigins;
 
 /// A configuration, and where each of its values came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,11 +78,15 @@ pub struct Loaded {
 
 /// Where each value of a configuration came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origins(Vec<Origin>);
+pub struct Origins {
+    /// One for each row of the table of settings.
+    settings: Vec<Origin>,
+    tables: TableOrigins,
+}
 
 impl Origins {
     /// Where the value of `key` came from; `None` if there is no such key.
     pub fn of(&self, key: &str) -> Option<&Origin> {
-        self.0.get(setting::row_of(key)?)
+        self.settings.get(setting::row_of(key)?)
     }
 }

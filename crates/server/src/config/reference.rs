@@ -36,8 +36,34 @@ those that Kubernetes sets for a Service called `watertight`, or `watertight-` a
 | `*_mb` | a whole number of MiB |
 | switch | `true` or `false`; as a flag, `--key` alone means `true`, and `--key=false` the other |
 | list | a TOML array; in a variable or a flag separated by commas |
+| secret | a text; no message and no report shows it, `(secret)` stands in its place. The same holds for the user, the password and the query in a URL |
 
 Numbers may be quoted in the file. Paths are relative to the directory the hub is started in.
+";
+
+const TABLES: &str = "
+## Deployments and services
+
+Tables of the file, below all settings; there are none in the environment and on the command line. Each has the id that
+stands in the path, in quotes if it is not of letters, digits, `-` and `_`. [access.md](access.md#directory) tells what
+they are for.
+
+```toml
+[deployments.42]
+owner = \"ada\"
+
+[services.api]
+owner = \"ada\"
+prometheus = \"http://127.0.0.1:9100/metrics\"
+families = [\"http_requests_total\"]
+```
+
+| key | of | meaning |
+|---|---|---|
+| `owner` | both | the user it belongs to, as tokens have it in `sub`; a service without one is for operators only |
+| `prometheus` | services | the endpoint that its figures come from |
+| `families` | services | which families of that endpoint; all if there are none |
+| `pid`, `cgroup`, `host` | services | instead of an endpoint: the process, the control group, or `true` for the whole host |
 ";
 
 /// The reference of all settings in Markdown; `docs/configuration.md` is this text.
@@ -52,6 +78,7 @@ pub fn reference_markdown() -> String {
         }
         text.push_str(&row(setting));
     }
+    text.push_str(TABLES);
     text.push_str("\n## Between settings\n\n");
     for (at, relation) in RELATIONS.iter().enumerate() {
         let [first, second] = relation.keys;

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use super::cross_origin::AllowedOrigins;
+use super::directory::DirectoryKind;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::limits::{Config, SETTINGS};
 use super::setting::row_of;
@@ -87,6 +88,54 @@ pub(super) static RELATIONS: &[Relation] = &[
             advice: "list the origins that may send cookies, or set cors_credentials = false",
         },
         why: "every page on the web could use a visitor's cookie",
+    },
+    Relation {
+        keys: ["directory", "webhook_url"],
+        rule: Rule::Other {
+            holds: |config| (config.directory == DirectoryKind::Webhook) == config.webhook_url.is_some(),
+            says: "does not go with",
+            advice: "set both directory = \"webhook\" and webhook_url, or neither",
+        },
+        why: "a webhook is asked at its URL, and no other directory is",
+    },
+    Relation {
+        keys: ["directory", "webhook_secret"],
+        rule: Rule::Other {
+            holds: |config| {
+                let is_given = config.webhook_secret.is_some() || config.webhook_secret_file.is_some();
+                config.directory != DirectoryKind::Webhook || is_given
+            },
+            says: "does not go with",
+            advice: "set webhook_secret_file, or webhook_secret",
+        },
+        why: "the application could not tell the hub's questions from anybody's",
+    },
+    Relation {
+        keys: ["webhook_secret_file", "webhook_secret"],
+        rule: Rule::Other {
+            holds: |config| config.webhook_secret.is_none() || config.webhook_secret_file.is_none(),
+            says: "does not go with",
+            advice: "keep one of the two",
+        },
+        why: "there is one secret",
+    },
+    Relation {
+        keys: ["webhook_url", "webhook_secret"],
+        rule: Rule::Other {
+            holds: |config| config.webhook_url.as_ref().is_none_or(|url| !url.signs_in()),
+            says: "has a user or a password beside",
+            advice: "leave them out of webhook_url",
+        },
+        why: "questions are signed with the secret",
+    },
+    Relation {
+        keys: ["directory", "redis_url"],
+        rule: Rule::Other {
+            holds: |config| config.directory != DirectoryKind::Redis || !config.redis_url.is_empty(),
+            says: "does not go with",
+            advice: "set redis_url = \"redis://HOST:6379\"",
+        },
+        why: "Redis has to be found",
     },
     below(
         "memory_warning_threshold_mb",

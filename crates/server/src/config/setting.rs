@@ -20,6 +20,8 @@ pub(super) struct Setting {
     /// What it means, line by line.
     pub(super) about: &'static [&'static str],
     pub(super) form: Form,
+    /// Whether what is written may hold a secret.
+    pub(super) is_confidential: bool,
     pub(super) bounds: Option<Bounds>,
     /// Reads and checks a value; leaves the configuration alone if it is refused.
     pub(super) set: fn(&mut Config, &Raw) -> Result<(), Refusal>,
@@ -32,6 +34,11 @@ impl Setting {
     /// What it means, on one line.
     pub(super) fn about(&self) -> String {
         self.about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a message repeats of what was written, which may be nothing.
+    pub(super) fn repeated(&self, written: &str) -> Option<String> {
+        (!self.is_confidential).then(|| written.to_owned())
     }
 
     /// Whether it is a list, whose flag may be given several times.
@@ -84,11 +91,13 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Config {
             $($( $(#[doc = $about])+ pub $key: $type, )+)+
+            /// What the tables of the file declare.
+            pub declared: Declared,
         }
 
         impl Config {
             /// The configuration of a hub nobody has configured.
-            pub const DEFAULT: Config = Config { $($( $key: $default, )+)+ };
+            pub const DEFAULT: Config = Config { $($( $key: $default, )+)+ declared: Declared::NONE };
         }
 
         /// All settings, in the order of the reference.
@@ -102,6 +111,7 @@ macro_rules! settings {
                     section: $section,
                     about: &[$($about),+],
                     form: <ThisKind as Kind>::FORM,
+                    is_confidential: <ThisKind as Kind>::IS_CONFIDENTIAL,
                     bounds: BOUNDS,
                     set: |config, raw| {
                         config.$key = <ThisKind as Kind>::read(raw, BOUNDS.as_ref())?;

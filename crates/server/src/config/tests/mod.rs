@@ -4,7 +4,9 @@ mod documents;
 mod limits;
 mod refusals;
 mod relations;
+mod secrets;
 mod sources;
+mod tables;
 mod values;
 
 use std::ffi::OsString;

@@ -40,6 +40,31 @@ const BROKEN: &[(&str, &str)] = &[
          every page on the web could use a visitor's cookie",
     ),
     (
+        "directory = \"webhook\"\nwebhook_secret = \"s\"",
+        "hub.toml:1:13: directory = \"webhook\": does not go with webhook_url = \"none\" (built-in default): \
+         a webhook is asked at its URL, and no other directory is",
+    ),
+    (
+        "directory = \"webhook\"\nwebhook_url = \"http://a\"",
+        "hub.toml:1:13: directory = \"webhook\": does not go with webhook_secret = \"none\" (built-in default): \
+         the application could not tell the hub's questions from anybody's",
+    ),
+    (
+        "webhook_secret_file = \"a.key\"\nwebhook_secret = \"s\"",
+        "hub.toml:1:23: webhook_secret_file = \"a.key\": does not go with webhook_secret = \"(secret)\" \
+         (hub.toml:2:18): there is one secret",
+    ),
+    (
+        "directory = \"webhook\"\nwebhook_secret = \"s\"\nwebhook_url = \"http://u@a\"",
+        "hub.toml:3:15: webhook_url = \"http://(secret)@a/\": has a user or a password beside \
+         webhook_secret = \"(secret)\" (hub.toml:2:18): questions are signed with the secret",
+    ),
+    (
+        "directory = \"redis\"",
+        "hub.toml:1:13: directory = \"redis\": does not go with redis_url = [] (built-in default): \
+         Redis has to be found",
+    ),
+    (
         "memory_warning_threshold_mb = 1000\nmemory_critical_threshold_mb = 1000",
         "hub.toml:1:31: memory_warning_threshold_mb = 1000: must be below \
          memory_critical_threshold_mb = 1000 (hub.toml:2:32): \
