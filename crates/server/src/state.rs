@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
@@ -21,6 +22,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
+    pub(crate) directory: Directory,
     /// Cancelled when the service is about to stop: still serving, no longer ready.
     draining: CancellationToken,
 }
@@ -29,22 +31,24 @@ impl App {
     /// The service's state around a hub.
     #[must_use]
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
-        App::with_certificates(hub, config, gate, dropped_lines, None)
+        let directory = Directory::of_file(&hub, &config);
+        App::with_certificates(hub, config, gate, dropped_lines, (None, directory))
     }
 
-    /// The same, for a hub that speaks TLS: figures tell how long its certificate lasts.
+    /// The same, for a hub that speaks TLS, whose figures tell how long its certificate lasts, and with any directory.
     pub(crate) fn with_certificates(
         hub: Hub,
         config: Arc<Config>,
         gate: Gate,
         dropped_lines: DroppedLines,
-        certificates: Option<Arc<Certificates>>,
+        (certificates, directory): (Option<Arc<Certificates>>, Directory),
     ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let requests = Arc::<Requests>::default();
-        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests));
+        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests), directory.clone());
         let metrics = Arc::new(Metrics::new(&hub, &gate, sources));
-        App { hub, config, gate, keys, metrics, requests, dropped_lines, draining: CancellationToken::new() }
+        let draining = CancellationToken::new();
+        App { hub, config, gate, keys, metrics, requests, dropped_lines, directory, draining }
     }
 
     /// The hub.
@@ -63,8 +67,15 @@ impl App {
         self.draining.is_cancelled() || self.hub.is_stopping()
     }
 
-    /// Idempotency keys, for their regular sweep.
+    /// Whose a deployment or a service is.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The regular sweep of what is kept for a while: idempotency keys, answers of the directory.
     pub fn sweep(&self) {
         self.keys.sweep();
+        self.directory.sweep();
     }
 }
