@@ -44,7 +44,9 @@ fn serve(config: Config, log: &Log) -> Result<(), (u8, String)> {
     let started = |listening| log.announce(&announcement(listening));
     let served = watertight_server::run(config, memory::observed_bytes, log.dropped(), started);
     runtime.block_on(served).map_err(|error| match error {
-        RunError::Tls(_) | RunError::Memory(_) => (ConfigError::EXIT_CODE, error.to_string()),
+        RunError::Tls(_) | RunError::Memory(_) | RunError::Directory(_) => {
+            (ConfigError::EXIT_CODE, error.to_string())
+        }
         _ => (1, error.to_string()),
     })
 }

@@ -9,6 +9,8 @@
 //! | `dropped_lines` | [`DroppedLines`]: how many lines the log of the program around it dropped |
 //! | `routes` | one file per group of calls |
 //! | `publishing` | reading what a publisher sends: bodies, batches, idempotency |
+//! | [`directory`] | whose a deployment or a service is: asked of the file, of Redis, of the application |
+//! | `redis`, `outbound` | connections that the hub opens: to Redis, and with TLS to anybody |
 //! | [`resource`] | deployments and services: what belongs to somebody |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
 //! | `middleware` | what every request passes: limits on targets, security headers |
@@ -19,13 +21,16 @@
 
 pub mod config;
 mod cors;
+pub mod directory;
 mod dropped_lines;
 mod hosts;
 mod memory;
 pub mod metrics;
 mod middleware;
+mod outbound;
 pub mod problem;
 mod publishing;
+mod redis;
 pub mod resource;
 pub mod router;
 mod routes;

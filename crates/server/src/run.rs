@@ -17,6 +17,7 @@ use watertight_core::{Kind, Observer};
 
 use crate::config::Config;
 use crate::cors::Cors;
+use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
 use crate::router::{admin_router, is_always_answered, public_router, router};
@@ -41,6 +42,9 @@ pub enum RunError {
     /// TLS cannot be spoken.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The directory cannot be asked as it is configured.
+    #[error(transparent)]
+    Directory(#[from] DirectoryStartError),
     /// The settings do not fit the memory there is.
     #[error(transparent)]
     Memory(#[from] DoesNotFit),
@@ -104,6 +108,7 @@ pub async fn run(
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
+    let directory = Directory::open(&hub, &config)?;
     let public = Listener::open(config.listen, "--listen")?;
     let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
@@ -113,7 +118,7 @@ pub async fn run(
         Arc::clone(&config),
         gate.clone(),
         dropped_lines,
-        certificates.clone(),
+        (certificates.clone(), directory),
     );
     if let Some(certificates) = &certificates {
         tls::warn_if_expired(certificates.expires());

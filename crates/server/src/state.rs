@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use watertight::{Gate, Hub};
 
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
@@ -26,6 +27,7 @@ pub struct AppParts {
     pub(crate) metrics: Metrics,
     pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
+    pub(crate) directory: Directory,
     /// The service is about to stop: still serving, no longer ready.
     is_draining: AtomicBool,
 }
@@ -42,23 +44,34 @@ impl App {
     /// The service's state around a hub.
     #[must_use]
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
-        App::with_certificates(hub, config, gate, dropped_lines, None)
+        let directory = Directory::of_file(&hub, &config);
+        App::with_certificates(hub, config, gate, dropped_lines, (None, directory))
     }
 
-    /// The same, for a hub that speaks TLS: figures tell how long its certificate lasts.
+    /// The same, for a hub that speaks TLS, whose figures tell how long its certificate lasts, and with any directory.
     pub(crate) fn with_certificates(
         hub: Hub,
         config: Arc<Config>,
         gate: Gate,
         dropped_lines: DroppedLines,
-        certificates: Option<Arc<Certificates>>,
+        (certificates, directory): (Option<Arc<Certificates>>, Directory),
     ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let requests = Arc::<Requests>::default();
-        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests));
+        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests), directory.clone());
         let metrics = Metrics::new(&hub, &gate, sources);
         let is_draining = AtomicBool::new(false);
-        App(Arc::new(AppParts { hub, config, gate, keys, metrics, requests, dropped_lines, is_draining }))
+        App(Arc::new(AppParts {
+            hub,
+            config,
+            gate,
+            keys,
+            metrics,
+            requests,
+            dropped_lines,
+            directory,
+            is_draining,
+        }))
     }
 
     /// The hub.
@@ -77,8 +90,15 @@ impl App {
         self.is_draining.load(Relaxed) || self.hub.is_stopping()
     }
 
-    /// Idempotency keys, for their regular sweep.
+    /// Whose a deployment or a service is.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The regular sweep of what is kept for a while: idempotency keys, answers of the directory.
     pub fn sweep(&self) {
         self.keys.sweep();
+        self.directory.sweep();
     }
 }

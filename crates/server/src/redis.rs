@@ -1,0 +1,135 @@
+//! The hub's connection to Redis: one, shared by all who need it. It is opened again by itself, with back-off.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `place` | what the URL says: server, user, password, database |
+//! | `keeper` | the task that connects, asks whether Redis still answers, and connects again |
+
+mod keeper;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Value};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use watertight_core::{Kind, Ledger};
+
+use self::keeper::Keeper;
+use self::place::Place;
+use crate::config::ServerUrl;
+use crate::outbound::OutboundError;
+
+/// How long Redis may take to answer a command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Redis. Cloning shares the connection; it is closed with the last clone.
+#[derive(Clone)]
+pub(crate) struct Redis(Arc<Owned>);
+
+struct Owned {
+    state: watch::Receiver<State>,
+    /// The keeper.
+    _tasks: JoinSet<()>,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("state", &*self.0.state.borrow()).finish()
+    }
+}
+
+/// Whether there is a connection.
+#[derive(Clone)]
+enum State {
+    /// There is none, and this is why.
+    Down(Arc<str>),
+    /// There is one.
+    Up(MultiplexedConnection),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            State::Down(why) => write!(f, "Down({why})"),
+            State::Up(_) => f.write_str("Up"),
+        }
+    }
+}
+
+/// Why Redis can never be used as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RedisStartError {
+    /// There is no URL.
+    #[error("there is none; write redis://HOST:6379")]
+    NoUrl,
+    /// The sentinels would have to be asked.
+    #[error("redis+sentinel:// is not implemented yet; name the server itself with redis:// or rediss://")]
+    Sentinel,
+    /// It is a cluster.
+    #[error("several servers (a cluster) are not implemented yet; name one server")]
+    Cluster,
+    /// The path is no number of a database.
+    #[error("the path is no number of a database, such as /0")]
+    Database,
+    /// User or password are not UTF-8 once decoded.
+    #[error("the user or the password is not UTF-8")]
+    NotUtf8,
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] OutboundError),
+}
+
+/// Why a command has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CommandError {
+    /// Redis does not answer in time.
+    TimedOut,
+    /// There is no connection, or it broke.
+    Unavailable(Arc<str>),
+    /// Redis refused it, with this code.
+    Refused(String),
+}
+
+impl Redis {
+    /// Connects in the background; it does not have to be there yet.
+    ///
+    /// # Errors
+    /// When the URLs can never be used.
+    pub(crate) fn open(urls: &[ServerUrl], ledger: &Arc<Ledger>) -> Result<Redis, RedisStartError> {
+        let place = Place::of(urls)?;
+        let (tell, state) = watch::channel(State::Down("not connected yet".into()));
+        let entry = ledger.open(Kind::Task);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let _entry = entry;
+            Keeper::new(place, tell).run().await;
+        });
+        Ok(Redis(Arc::new(Owned { state, _tasks: tasks })))
+    }
+
+    /// Sends a command and waits for its answer, for a limited time. Dropping the future gives up waiting; the command may
+    /// have been carried out.
+    pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, CommandError> {
+        let state = self.0.state.borrow().clone();
+        let mut connection = match state {
+            State::Up(connection) => connection,
+            State::Down(why) => return Err(CommandError::Unavailable(why)),
+        };
+        match tokio::time::timeout(COMMAND_TIMEOUT, connection.req_packed_command(command)).await {
+            Err(_) => Err(CommandError::TimedOut),
+            Ok(Ok(Value::ServerError(error))) => Err(CommandError::Refused(error.code().to_owned())),
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if error.is_timeout() => Err(CommandError::TimedOut),
+            Ok(Err(error)) => Err(match error.code() {
+                Some(code) => CommandError::Refused(code.to_owned()),
+                None => CommandError::Unavailable(keeper::words(&error).into()),
+            }),
+        }
+    }
+}

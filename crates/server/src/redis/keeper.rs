@@ -1,0 +1,122 @@
+//! The task that keeps the connection: connects, drives it, asks every few seconds whether Redis still answers, and connects
+//! again when it does not. Says each reason once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::{info, warn};
+
+use super::place::Place;
+use super::{COMMAND_TIMEOUT, State};
+
+/// How long connecting and signing in may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often Redis is asked whether it still answers.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long it waits before it connects again: at random up to this (full jitter), twice as much each time.
+const BACKOFF: Duration = Duration::from_millis(250);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How many commands may wait to be written.
+const COMMANDS_WAITING_MAX: usize = 64;
+
+pub(super) struct Keeper {
+    place: Arc<Place>,
+    tell: watch::Sender<State>,
+    /// Tries in a row that failed.
+    failures: u32,
+    /// The reason that was said last.
+    said: Option<Arc<str>>,
+}
+
+impl Keeper {
+    pub(super) fn new(place: Place, tell: watch::Sender<State>) -> Keeper {
+        Keeper { place: Arc::new(place), tell, failures: 0, said: None }
+    }
+
+    /// Until it is aborted, which closes the connection.
+    pub(super) async fn run(mut self) {
+        let place = Arc::clone(&self.place);
+        loop {
+            let connected = timeout(CONNECT_TIMEOUT, connect(&place)).await;
+            let why = match connected {
+                Ok(Ok((connection, driver))) => {
+                    self.failures = 0;
+                    self.said = None;
+                    info!(redis = self.place.shown, "connected to Redis");
+                    self.tell.send_replace(State::Up(connection.clone()));
+                    attend(connection, driver).await
+                }
+                Ok(Err(why)) => why,
+                Err(_) => "it does not answer".to_owned(),
+            };
+            self.lost(why.into());
+            let doublings = self.failures.min(16);
+            self.failures = self.failures.saturating_add(1);
+            let most = (BACKOFF * (1 << doublings)).min(BACKOFF_MAX);
+            sleep(most.mul_f64(fastrand::f64())).await;
+        }
+    }
+
+    fn lost(&mut self, why: Arc<str>) {
+        if self.said.as_ref() != Some(&why) {
+            warn!(redis = self.place.shown, %why, "no connection to Redis; it is tried again");
+            self.said = Some(Arc::clone(&why));
+        }
+        self.tell.send_replace(State::Down(why));
+    }
+}
+
+/// Connects and signs in.
+async fn connect(place: &Place) -> Result<(MultiplexedConnection, impl Future<Output = ()>), String> {
+    let stream = place.server.connect().await.map_err(|error| error.to_string())?;
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(Some(COMMAND_TIMEOUT))
+        .set_pipeline_buffer_size(COMMANDS_WAITING_MAX);
+    MultiplexedConnection::new_with_config(&place.sign_in, stream, config)
+        .await
+        .map_err(|error| words(&error))
+}
+
+/// Drives the connection until it ends or Redis stops answering, and says which.
+async fn attend(mut connection: MultiplexedConnection, driver: impl Future<Output = ()>) -> String {
+    let asking = async {
+        let mut every = interval(PING_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let asked = redis::cmd("PING").query_async::<()>(&mut connection).await;
+            match asked {
+                // Whatever it answers, it answers: a user may be forbidden to PING.
+                Ok(()) => {}
+                Err(error) if error.code().is_some() => {}
+                Err(error) if error.is_timeout() => return "it does not answer".to_owned(),
+                Err(error) => return words(&error),
+            }
+        }
+    };
+    tokio::select! {
+        () = driver => "it closed the connection".to_owned(),
+        why = asking => why,
+    }
+}
+
+/// What went wrong, in words that help; nothing of a command or of a password.
+pub(super) fn words(error: &RedisError) -> String {
+    match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => {
+            "it refuses the user or the password of redis_url".to_owned()
+        }
+        (_, Some("NOAUTH")) => "it wants a password, and redis_url has none".to_owned(),
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
+            "it does not let the user of redis_url connect (NOPERM)".to_owned()
+        }
+        (ErrorKind::RESP3NotSupported, _) => "it is older than Redis 6".to_owned(),
+        (_, Some(code)) => format!("it refuses the connection ({code})"),
+        (ErrorKind::Io, None) => format!("{error}"),
+        (_, None) => error.category().to_owned(),
+    }
+}
