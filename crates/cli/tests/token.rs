@@ -245,12 +245,13 @@ fn all_reasons_against_a_token_are_said() {
         "its `aud`",
         "pattern 1 of `subscribe`",
         "its signature does not fit",
-        "d ago",
+        " ago)",
         "5138-11-16T09:46:39Z",
         "2023-11-14T22:13:20Z",
     ] {
         assert!(seen.out.contains(part), "no {part:?} in\n{}", seen.out);
     }
+    assert!(!seen.out.contains("it has no `aud`"), "said twice:\n{}", seen.out);
     assert!(!seen.out.contains('\u{1b}'), "a token steers the terminal");
 }
 

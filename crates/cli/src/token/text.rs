@@ -45,9 +45,9 @@ fn civil(days: u64) -> (u64, u64, u64) {
 /// `in 59m 30s`, `3d 4h ago`.
 pub(super) fn distance(time: SystemTime, now: SystemTime) -> String {
     match time.duration_since(now) {
-        Ok(ahead) if ahead.as_secs() == 0 => "now".to_owned(),
-        Ok(ahead) => format!("in {}", span(ahead)),
-        Err(behind) => format!("{} ago", span(behind.duration())),
+        Ok(ahead) if ahead.as_secs() > 0 => format!("in {}", span(ahead)),
+        Err(behind) if behind.duration().as_secs() > 0 => format!("{} ago", span(behind.duration())),
+        _ => "now".to_owned(),
     }
 }
 
@@ -98,6 +98,7 @@ mod tests {
             assert_eq!(distance(at(1000 + seconds), at(1000)), text);
         }
         assert_eq!(distance(at(0), at(150)), "2m 30s ago");
+        assert_eq!(distance(at(7), at(7) + Duration::from_millis(300)), "now");
     }
 
     #[test]
