@@ -3,18 +3,26 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{self, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair as _,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::EncodingKey;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Map, Value, json};
 use x509_parser::asn1_rs::{FromDer as _, OctetString, Sequence};
 use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::algorithm::{Algorithm, Algorithms};
 use crate::grants::{Grants, InvalidGrants};
-use crate::key::load::KeyError;
-use crate::key::{pem, secret};
+use crate::key::load::{KeyError, StaticKeys};
+use crate::key::{Key, pem, secret};
 use crate::limits::{SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
 
 /// A key that signs. Its material is erased when it is dropped, and never shown.
@@ -218,6 +226,45 @@ impl Content {
         claims.insert("watertight".to_owned(), grants.into());
         Ok(claims.into())
     }
+}
+
+/// A fresh key for an algorithm, and the key that verifies what it signs: for measurements and tests. A secret has 512
+/// bits, an RSA key 2,048.
+///
+/// # Errors
+/// When there are no random numbers.
+pub fn fresh_key(algorithm: Algorithm) -> Result<(SigningKey, StaticKeys), MintError> {
+    const FAILED: fn(Unspecified) -> MintError = |_| MintError::NotSigned;
+    let random = SystemRandom::new();
+    let (material, verifying) = match Algorithms::of(&[algorithm]) {
+        one if one.and(Algorithms::of(&pem::RSA_ANY)) == one => {
+            let pair = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(FAILED)?;
+            let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(FAILED)?;
+            let (_, material) = from_pkcs8(pkcs8.as_ref())?;
+            (material, DecodingKey::from_rsa_der(pair.public_key().as_ref()))
+        }
+        _ if algorithm == Algorithm::EdDSA => {
+            let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).map_err(FAILED)?;
+            let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| MintError::NotSigned)?;
+            (EncodingKey::from_ed_der(pkcs8.as_ref()), DecodingKey::from_ed_der(pair.public_key().as_ref()))
+        }
+        _ if secret::needs(algorithm).is_some() => {
+            let secret = zeroize::Zeroizing::new(self::random::<64>()?);
+            (EncodingKey::from_secret(&*secret), DecodingKey::from_secret(&*secret))
+        }
+        _ => {
+            let curve = if algorithm == Algorithm::ES256 {
+                &ECDSA_P256_SHA256_FIXED_SIGNING
+            } else {
+                &ECDSA_P384_SHA384_FIXED_SIGNING
+            };
+            let pkcs8 = EcdsaKeyPair::generate_pkcs8(curve, &random).map_err(FAILED)?;
+            let pair = EcdsaKeyPair::from_pkcs8(curve, pkcs8.as_ref()).map_err(|_| MintError::NotSigned)?;
+            (EncodingKey::from_ec_der(pkcs8.as_ref()), DecodingKey::from_ec_der(pair.public_key().as_ref()))
+        }
+    };
+    let key = Key::new(&["static"], None, Algorithms::of(&[algorithm]), verifying);
+    Ok((SigningKey { algorithm, material, name: None }, StaticKeys::of(key)))
 }
 
 /// A fresh id for a token: 128 random bits.

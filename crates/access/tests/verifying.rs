@@ -499,3 +499,16 @@ fn verifying_takes_no_longer_than_a_connect_may() {
         assert!(each < Duration::from_millis(20), "{algorithm:?} takes {each:?}");
     }
 }
+
+#[test]
+fn a_fresh_key_signs_for_its_algorithm_alone() {
+    for algorithm in watertight_access::algorithm::ALL {
+        let (signing, keys) = watertight_access::mint::fresh_key(algorithm).unwrap();
+        let (_, others) = watertight_access::mint::fresh_key(algorithm).unwrap();
+        assert_eq!(signing.algorithm(), algorithm);
+        let token = signing.sign(&claims()).unwrap();
+        let verifier = |keys| Verifier::new(Settings { keys, ..settings(&Time::default()) }).unwrap();
+        assert!(now(&verifier(keys), &token).is_ok(), "{algorithm:?}");
+        assert_eq!(why(&verifier(others), &token), Why::Signature, "{algorithm:?}");
+    }
+}

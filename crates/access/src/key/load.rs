@@ -196,6 +196,11 @@ impl StaticKeys {
         if refused.is_empty() { Ok(StaticKeys(keys.into())) } else { Err(refused) }
     }
 
+    /// One key alone.
+    pub(crate) fn of(key: Key) -> StaticKeys {
+        StaticKeys([Arc::new(key)].into())
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
