@@ -28,6 +28,12 @@ cargo xtask COMMAND
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
+/// What is fuzzed: the folder, its dictionary, its targets.
+const FUZZED: [(&str, &str, &[&str]); 2] = [
+    ("crates/wire/fuzz", "stream.dict", &["parse", "roundtrip"]),
+    ("crates/access/fuzz", "token.dict", &["head", "claims", "grants", "patterns"]),
+];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
@@ -123,15 +129,15 @@ fn fuzz(seconds: &str) -> Outcome {
     if !step::succeeds("cargo", &["fuzz", "--version"]) {
         run("install cargo-fuzz", cargo(&["install", "cargo-fuzz", "--locked"]))?;
     }
-    for target in ["parse", "roundtrip"] {
-        let limit = format!("-max_total_time={seconds}");
-        let mut command =
-            cargo(&["fuzz", "run", "--fuzz-dir", "crates/wire/fuzz", "--target-dir", "target/fuzz"]);
-        // The sanitizer flags are unstable; the code under test is not.
-        command
-            .args([target, "--", &limit, "-dict=crates/wire/fuzz/stream.dict"])
-            .env("RUSTC_BOOTSTRAP", "1");
-        run(&format!("fuzz {target}"), command)?;
+    for (folder, words, targets) in FUZZED {
+        for target in targets {
+            let limit = format!("-max_total_time={seconds}");
+            let dictionary = format!("-dict={folder}/{words}");
+            let mut command = cargo(&["fuzz", "run", "--fuzz-dir", folder, "--target-dir", "target/fuzz"]);
+            // The sanitizer flags are unstable; the code under test is not.
+            command.args([*target, "--", &limit, &dictionary]).env("RUSTC_BOOTSTRAP", "1");
+            run(&format!("fuzz {target}"), command)?;
+        }
     }
     Ok(())
 }

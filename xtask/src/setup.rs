@@ -7,9 +7,10 @@ use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 10] = [
+const NEEDED: [(&str, &[&str], &str); 11] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
+    ("openssl", &["version"], "openssl"),
     ("ip", &["-V"], "iproute2"),
     ("vmstat", &["--version"], "procps"),
     ("cc", &["--version"], "build-essential"),

@@ -10,6 +10,7 @@ mod memory;
 mod publish;
 mod serve;
 mod tail;
+mod token;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a session's events as they come; resumes by itself
     Tail(tail::TailArgs),
+    /// Make a token, or say what one holds and why the hub would refuse it
+    Token(Box<token::TokenArgs>),
     /// Check a configuration and print what holds, and why
     Check(check::CheckArgs),
     /// Measure a hub: memory per connection, CPU per delivery, what happens under load
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Publish(args) => exit::on_runtime(publish::run(args)),
         Command::Tail(args) => exit::on_runtime(tail::run(args)),
+        Command::Token(args) => token::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(args),
     }

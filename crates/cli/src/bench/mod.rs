@@ -8,7 +8,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `scenario` | what is measured: hold, fanout, scatter, churn, stalled, storm, stats, unread, logs, neighbours, all |
+//! | `scenario` | what is measured: hold, fanout, scatter, churn, stalled, storm, stats, tokens, unread, logs, neighbours, all |
 //! | `crowd`, `scan`, `tally` | many subscribers; reading their streams; counting what arrived |
 //! | `publisher`, `floor`, `scatter_floor` | numbered events at a pace or flat out; the raw floors to compare with |
 //! | `hub`, `child`, `http`, `http2` | the server under measurement |
@@ -47,7 +47,7 @@ use failure::{Failure, Outcome};
 use interrupt::{EX_INTERRUPTED, Interrupt};
 use progress::Progress;
 use report::Report;
-use scenario::{all, churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, unread};
+use scenario::{all, churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread};
 
 /// The longest sleep without a look at whether to stop.
 const PAUSE_SLICE: Duration = Duration::from_millis(50);
@@ -94,6 +94,8 @@ enum Scenario {
     Storm(storm::Args),
     /// GET /stats with very many sessions
     Stats(stats::Args),
+    /// Verifying tokens: CPU time for each algorithm, without a hub
+    Tokens(tokens::Args),
     /// Answers that nobody takes: what they do to the hub's memory, and how long they are kept
     Unread(unread::Args),
     /// The hub's log in a pipe that nobody reads
@@ -179,6 +181,7 @@ fn measure(bench: &Bench, scenario: &Scenario) -> Outcome<Vec<Report>> {
         Scenario::Stalled(args) => stalled::run(bench, args),
         Scenario::Storm(args) => storm::run(bench, args),
         Scenario::Stats(args) => stats::run(bench, args),
+        Scenario::Tokens(args) => tokens::run(bench, args),
         Scenario::Unread(args) => unread::run(bench, args),
         Scenario::Logs(args) => logs::run(bench, args),
         Scenario::Neighbours(args) => neighbours::run(bench, args),

@@ -14,6 +14,7 @@ mod silent;
 pub(super) mod stalled;
 pub(super) mod stats;
 pub(super) mod storm;
+pub(super) mod tokens;
 pub(super) mod unread;
 mod visitors;
 

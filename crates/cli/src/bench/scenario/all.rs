@@ -4,7 +4,7 @@ use super::super::Bench;
 use super::super::failure::{Failure, Outcome};
 use super::super::publisher::Rate;
 use super::super::report::{Figure, Report, table};
-use super::{churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, unread};
+use super::{churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread};
 
 #[derive(clap::Args, Debug)]
 pub(in crate::bench) struct Args {
@@ -31,6 +31,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
     let stalled = stalled::Args { subscribers, stalled, rate: Rate::Max, seconds, data_bytes: 100 };
     let storm = storm::Args { subscribers: 10_000 / scale, events: 256, data_bytes: 10_240 };
     let stats = stats::Args { sessions: 100_000 / scale, calls: 10_000 / scale as u64 };
+    let tokens = tokens::Args { seconds: if args.quick { 0.1 } else { 1.0 } };
     let scatter = scatter::Args {
         sessions: 1000 / scale as u64,
         publishers: None,
@@ -58,6 +59,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
     reports.add("stalled", stalled::run(bench, &stalled))?;
     reports.add("storm", storm::run(bench, &storm))?;
     reports.add("stats", stats::run(bench, &stats))?;
+    reports.add("tokens", tokens::run(bench, &tokens))?;
     reports.add("unread", unread::run(bench, &unread))?;
     reports.add("logs", logs::run(bench, &logs))?;
     reports.add("neighbours", neighbours::run(bench, &neighbours))?;

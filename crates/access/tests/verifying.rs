@@ -1,0 +1,514 @@
+//! Static keys: which tokens they accept, and why others are refused.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and measures real time"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    NOW, SECRET, Time, at, claims, jwk, public, secret, secret_key, settings, signing_key, verifier, with,
+    without,
+};
+use serde_json::{Value, json};
+use watertight_access::mint::SigningKey;
+use watertight_access::{
+    Action, Algorithm, KeySource, Refused, Rules, Settings, StaticKeys, Verified, Verifier, Why, Zeroizing,
+};
+
+/// What a verifier says at once; everything here needs no question.
+fn now(verifier: &Verifier, token: &str) -> Result<Verified, Refused> {
+    verifier.try_verify_now(token).expect("static keys settle it at once")
+}
+
+fn why(verifier: &Verifier, token: &str) -> Why {
+    match now(verifier, token) {
+        Err(Refused::Invalid(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn hs256(claims: &Value) -> String {
+    secret_key(Algorithm::HS256).sign(claims).unwrap()
+}
+
+/// Every algorithm with the key that signs and the one that verifies.
+fn all() -> Vec<(Algorithm, SigningKey, KeySource)> {
+    let mut all = Vec::new();
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        all.push((algorithm, secret_key(algorithm), secret()));
+    }
+    for algorithm in [
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+    ] {
+        all.push((algorithm, signing_key("rsa.pem", algorithm), public("rsa.pub.pem")));
+    }
+    all.push((Algorithm::ES256, signing_key("P256.pem", Algorithm::ES256), public("P256.pub.pem")));
+    all.push((Algorithm::ES384, signing_key("P384.pem", Algorithm::ES384), public("P384.pub.pem")));
+    all.push((Algorithm::EdDSA, signing_key("ed25519.pem", Algorithm::EdDSA), public("ed25519.pub.pem")));
+    all
+}
+
+#[test]
+fn a_token_of_every_algorithm_is_accepted_by_its_key_alone() {
+    let all = all();
+    assert_eq!(all.len(), watertight_access::algorithm::ALL.len());
+    for (algorithm, signing, _) in &all {
+        let token = signing.sign(&claims()).unwrap();
+        for (other, _, source) in &all {
+            let keys = StaticKeys::load(std::slice::from_ref(source), &[*other], false).unwrap();
+            let verifier = Verifier::new(Settings { keys, ..settings(&Time::default()) }).unwrap();
+            let result = now(&verifier, &token);
+            assert_eq!(
+                result.is_ok(),
+                algorithm == other,
+                "{algorithm:?} with a key for {other:?}: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_verified_is_what_the_token_says() {
+    let token = hs256(&claims());
+    let verified = now(&verifier(&[secret()]), &token).unwrap();
+    assert_eq!(verified.subject.as_deref(), Some("ada"));
+    assert_eq!(verified.id.as_deref(), Some("t-1"));
+    assert_eq!(verified.issued_at, Some(at(NOW)));
+    assert_eq!(verified.expires, at(NOW + 3600));
+    assert!(verified.grants.allows(Action::Subscribe, "sessions/demo"));
+    assert!(!verified.grants.allows(Action::Publish, "sessions/demo"));
+    assert!(verified.grants.allows(Action::Publish, "sessions/ada-1"));
+    assert!(!verified.grants.is_admin());
+    assert!(!verified.is_opaque());
+}
+
+#[test]
+fn a_token_without_grants_is_valid_and_grants_nothing() {
+    let verified = now(&verifier(&[secret()]), &hs256(&without("watertight"))).unwrap();
+    assert!(verified.grants.is_empty());
+    assert!(!verified.grants.allows(Action::Subscribe, "sessions/demo"));
+}
+
+#[test]
+fn threat_21_the_algorithm_is_the_keys_and_never_the_headers() {
+    let rsa = verifier(&[public("rsa.pub.pem")]);
+    // The public key as a secret: the classic.
+    let text = common::key_text("rsa.pub.pem");
+    let forged = watertight_access::mint::SigningKey::from_secret(text.as_bytes(), None);
+    assert!(forged.is_err(), "a PEM is no secret, not even for whoever forges");
+    let header = r#"{"alg":"HS256"}"#;
+    let forged = secret_key(Algorithm::HS256).sign_raw(header, &claims().to_string()).unwrap();
+    assert_eq!(why(&rsa, &forged), Why::NoKeyForAlgorithm(Algorithm::HS256));
+
+    let hmac = verifier(&[secret()]);
+    for (header, expected) in [
+        (r#"{"alg":"none"}"#, Why::NotSigned),
+        (r#"{"alg":"NonE"}"#, Why::NotSigned),
+        (r#"{"alg":""}"#, Why::UnknownAlgorithm),
+        (r#"{"alg":"ES512"}"#, Why::UnknownAlgorithm),
+        (r#"{"alg":"hs256"}"#, Why::UnknownAlgorithm),
+        (r#"{"alg":"RS256"}"#, Why::NoKeyForAlgorithm(Algorithm::RS256)),
+        (r#"{"alg":null}"#, Why::NoAlgorithm),
+        (r#"{"alg":["HS256"]}"#, Why::NoAlgorithm),
+        (r"{}", Why::NoAlgorithm),
+        (r#"{"alg":"HS256","alg":"none"}"#, Why::Json("header")),
+        (r#"["HS256"]"#, Why::Json("header")),
+        (r#"{"alg":"HS256","crit":["exp"],"exp":1}"#, Why::Unsupported("crit")),
+        (r#"{"alg":"HS256","crit":null}"#, Why::Unsupported("crit")),
+        (r#"{"alg":"HS256","b64":false}"#, Why::Unsupported("b64")),
+        (r#"{"alg":"HS256","zip":"DEF"}"#, Why::Unsupported("zip")),
+        (r#"{"alg":"HS256","kid":7}"#, Why::KeyName),
+        (r#"{"alg":"HS256","kid":""}"#, Why::KeyName),
+        (r#"{"alg":"HS256","kid":null}"#, Why::KeyName),
+    ] {
+        let token = secret_key(Algorithm::HS256).sign_raw(header, &claims().to_string()).unwrap();
+        assert_eq!(why(&hmac, &token), expected, "{header}");
+        let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
+        assert!(now(&hmac, &unsigned).is_err(), "{header} without a signature");
+    }
+}
+
+#[test]
+fn threat_21_addresses_and_keys_in_a_header_are_not_looked_at() {
+    let header = json!({
+        "alg": "HS256", "jku": "http://127.0.0.1:1/keys", "x5u": "http://127.0.0.1:1/", "jwk": jwk("P256.pub.pem", None),
+    });
+    let token = secret_key(Algorithm::HS256).sign_raw(&header.to_string(), &claims().to_string()).unwrap();
+    assert!(now(&verifier(&[secret()]), &token).is_ok());
+    let forged = signing_key("P256.pem", Algorithm::ES256)
+        .sign_raw(&header.to_string().replace("HS256", "ES256"), &claims().to_string());
+    assert_eq!(why(&verifier(&[secret()]), &forged.unwrap()), Why::NoKeyForAlgorithm(Algorithm::ES256));
+}
+
+#[test]
+fn times_are_numbers_and_nothing_else() {
+    let verifier = verifier(&[secret()]);
+    let sign = |exp: &str| {
+        let text = format!(r#"{{"sub":"ada","exp":{exp}}}"#);
+        secret_key(Algorithm::HS256).sign_raw(r#"{"alg":"HS256"}"#, &text).unwrap()
+    };
+    let far = at(253_402_300_799);
+    for (exp, expected) in [
+        ("1725365460.408731", Ok(at(1_725_365_460))),
+        ("1e10", Ok(at(10_000_000_000))),
+        ("1725365460408", Ok(far)),
+        ("9223372036854775808", Ok(far)),
+        ("18446744073709551615", Ok(far)),
+        ("18446744073709551616", Ok(far)),
+        ("1e300", Ok(far)),
+        ("\"1700000000\"", Err(Why::WrongType("exp", "number"))),
+        ("\"1e10\"", Err(Why::WrongType("exp", "number"))),
+        ("null", Err(Why::WrongType("exp", "number"))),
+        ("true", Err(Why::WrongType("exp", "number"))),
+        ("[1800000000]", Err(Why::WrongType("exp", "number"))),
+        ("{}", Err(Why::WrongType("exp", "number"))),
+        ("-1", Err(Why::Negative("exp"))),
+        ("-1e300", Err(Why::Negative("exp"))),
+        ("-9223372036854775808", Err(Why::Negative("exp"))),
+        ("0", Err(Why::Expired)),
+        ("-0.0", Err(Why::Expired)),
+        ("NaN", Err(Why::Json("claims"))),
+        ("Infinity", Err(Why::Json("claims"))),
+        ("1e999", Err(Why::WrongType("exp", "number"))),
+        ("1800000000,\"exp\":1900000000", Err(Why::Json("claims"))),
+    ] {
+        match (now(&verifier, &sign(exp)), expected) {
+            (Ok(verified), Ok(expected)) => {
+                let apart = verified.expires.duration_since(expected).unwrap();
+                assert!(apart < Duration::from_secs(1), "{exp}: {apart:?}");
+            }
+            (Err(Refused::Invalid(why)), Err(expected)) => assert_eq!(why, expected, "{exp}"),
+            (got, expected) => panic!("{exp}: {got:?} instead of {expected:?}"),
+        }
+    }
+    assert_eq!(why(&verifier, &hs256(&without("exp"))), Why::Missing("exp"));
+}
+
+#[test]
+fn a_token_is_valid_from_nbf_to_exp_with_the_leeway_at_both_ends() {
+    let verifier = verifier(&[secret()]);
+    for (claims, expected) in [
+        (with("exp", (NOW - 4).into()), None),
+        (with("exp", json!(NOW as f64 - 4.9)), None),
+        (with("exp", (NOW - 5).into()), Some(Why::Expired)),
+        (with("nbf", (NOW + 5).into()), None),
+        (with("nbf", (NOW + 6).into()), Some(Why::NotYet)),
+        (with("nbf", json!(NOW as f64 + 5.2)), Some(Why::NotYet)),
+        (with("nbf", "1".into()), Some(Why::WrongType("nbf", "number"))),
+        (with("nbf", Value::Null), Some(Why::WrongType("nbf", "number"))),
+        (with("nbf", (-1).into()), Some(Why::Negative("nbf"))),
+        (with("nbf", json!(1e300)), Some(Why::NotYet)),
+    ] {
+        let got = now(&verifier, &hs256(&claims)).err();
+        assert_eq!(got, expected.map(Refused::Invalid), "{claims}");
+    }
+}
+
+#[test]
+fn the_time_of_issue_refuses_nothing_and_is_kept_if_it_is_one() {
+    let verifier = verifier(&[secret()]);
+    for (iat, kept) in [
+        (json!(NOW + 1_000_000), Some(at(NOW + 1_000_000))),
+        (json!(0), Some(at(0))),
+        (json!("yesterday"), None),
+        (json!(-3), None),
+        (Value::Null, None),
+        (json!({}), None),
+    ] {
+        let verified = now(&verifier, &hs256(&with("iat", iat.clone()))).unwrap();
+        assert_eq!(verified.issued_at, kept, "{iat}");
+    }
+}
+
+#[test]
+fn a_token_expires_while_the_clock_goes() {
+    let time = Time::default();
+    let keys = StaticKeys::load(&[secret()], &[], false).unwrap();
+    let verifier = Verifier::new(Settings { keys, ..settings(&time) }).unwrap();
+    let token = hs256(&with("exp", (NOW + 10).into()));
+    let verified = now(&verifier, &token).unwrap();
+    assert_eq!(verified.stream_ends(at(NOW), Duration::from_secs(5)), at(NOW + 10));
+    time.pass(Duration::from_secs(14));
+    let late = now(&verifier, &token).unwrap();
+    assert_eq!(
+        late.stream_ends(at(NOW + 14), Duration::from_secs(5)),
+        at(NOW + 15),
+        "accepted in the leeway"
+    );
+    time.pass(Duration::from_secs(1));
+    assert_eq!(why(&verifier, &token), Why::Expired);
+}
+
+#[test]
+fn issuer_and_audience_are_looked_at_where_they_are_expected() {
+    let keys = StaticKeys::load(&[secret()], &[], false).unwrap();
+    let rules = Rules {
+        issuer: Some("https://login.example".into()),
+        audience: vec!["hub".to_owned(), "hub-2".to_owned()],
+        leeway: Duration::ZERO,
+    };
+    let strict = Verifier::new(Settings { rules, keys, ..settings(&Time::default()) }).unwrap();
+    let any = verifier(&[secret()]);
+    for (issuer, audience, expected) in [
+        (json!("https://login.example"), json!("hub"), None),
+        (json!("https://login.example"), json!(["other", "hub-2"]), None),
+        (json!("https://login.example/"), json!("hub"), Some(Why::Issuer)),
+        (json!(["https://login.example"]), json!("hub"), Some(Why::WrongType("iss", "text"))),
+        (json!("https://login.example"), json!("Hub"), Some(Why::Audience)),
+        (json!("https://login.example"), json!([]), Some(Why::Missing("aud"))),
+        (
+            json!("https://login.example"),
+            json!([7]),
+            Some(Why::WrongType("aud", "text or short list of texts")),
+        ),
+        (
+            json!("https://login.example"),
+            json!(vec!["hub"; 33]),
+            Some(Why::WrongType("aud", "text or short list of texts")),
+        ),
+    ] {
+        let mut claims = with("iss", issuer);
+        claims["aud"] = audience;
+        let token = hs256(&claims);
+        assert_eq!(now(&strict, &token).err(), expected.map(Refused::Invalid), "{claims}");
+        let is_form = matches!(expected, Some(Why::WrongType(..)));
+        assert_eq!(now(&any, &token).is_ok(), !is_form, "{claims}");
+    }
+    let mut claims = with("aud", "hub".into());
+    assert_eq!(why(&strict, &hs256(&claims)), Why::Missing("iss"));
+    claims = with("iss", "https://login.example".into());
+    assert_eq!(why(&strict, &hs256(&claims)), Why::Missing("aud"));
+}
+
+#[test]
+fn the_user_has_a_limited_name_without_control_characters() {
+    let verifier = verifier(&[secret()]);
+    assert!(now(&verifier, &hs256(&with("sub", "x".repeat(256).into()))).is_ok());
+    assert!(now(&verifier, &hs256(&without("sub"))).unwrap().subject.is_none());
+    for (sub, expected) in [
+        (json!("x".repeat(257)), Why::LongText("sub", 256)),
+        (json!(""), Why::Text("sub")),
+        (json!("ada\n"), Why::Text("sub")),
+        (json!("\u{1b}[31mada"), Why::Text("sub")),
+        (json!("ada\u{85}"), Why::Text("sub")),
+        (json!("ada\0"), Why::Text("sub")),
+        (json!(7), Why::WrongType("sub", "text")),
+        (Value::Null, Why::WrongType("sub", "text")),
+    ] {
+        assert_eq!(why(&verifier, &hs256(&with("sub", sub.clone()))), expected, "{sub}");
+    }
+}
+
+#[test]
+fn threat_21_what_is_no_token_is_refused_whatever_it_is() {
+    let verifier = verifier(&[secret()]);
+    let good = hs256(&claims());
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let long = "a".repeat(100_000);
+    for (token, expected) in [
+        (String::new(), Why::Empty),
+        (".".to_owned(), Why::Parts),
+        ("..".to_owned(), Why::Json("header")),
+        ("a.b.c.d".to_owned(), Why::Parts),
+        ("opaque".to_owned(), Why::Parts),
+        (format!("{good}\r"), Why::Characters),
+        (format!("{good}\0"), Why::Characters),
+        (format!(" {good}"), Why::Characters),
+        (format!("Bearer {good}"), Why::Characters),
+        (format!("{good}ä"), Why::Characters),
+        (long.clone(), Why::TooLong),
+        (format!("{long}.{long}.{long}"), Why::TooLong),
+        (format!("{good}="), Why::Signature),
+        (format!("{signed}."), Why::Signature),
+        (format!("{signed}.{}", &signature[1..]), Why::Signature),
+        (format!("{signed}.{signature}AAAA"), Why::Signature),
+        (good.replacen('.', "=.", 1), Why::Base64("header")),
+        (format!("{}.e30.{signature}", "A".repeat(3000)), Why::HeaderTooLong),
+    ] {
+        assert_eq!(why(&verifier, &token), expected, "{:.60}", token);
+    }
+    // Each character counts: nothing of a token can be changed.
+    for at in 0..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        assert!(now(&verifier, &String::from_utf8(bytes).unwrap()).is_err(), "changed at {at}");
+    }
+}
+
+#[test]
+fn grants_out_of_their_bounds_refuse_the_token() {
+    let verifier = verifier(&[secret()]);
+    for grants in [
+        json!([]),
+        json!("sessions/*"),
+        json!(null),
+        json!({ "subscribe": "sessions/*" }),
+        json!({ "subscribe": [7] }),
+        json!({ "subscribe": null }),
+        json!({ "admin": 1 }),
+        json!({ "admin": null }),
+        json!({ "publish": vec!["sessions/a"; 65] }),
+        json!({ "publish": ["sessions/".to_owned() + &"a".repeat(248)] }),
+        json!({ "publish": [vec!["a"; 17].join("/")] }),
+        json!({ "publish": ["sessions/a**"] }),
+        json!({ "publish": ["sessions/../b"] }),
+    ] {
+        let refused = why(&verifier, &hs256(&with("watertight", grants.clone())));
+        assert!(matches!(refused, Why::Grants(_)), "{grants}: {refused:?}");
+    }
+    let fine = json!({ "publish": vec!["sessions/a"; 64], "later": { "version": 2 }, "admin": true });
+    assert!(now(&verifier, &hs256(&with("watertight", fine))).unwrap().grants.is_admin());
+}
+
+#[tokio::test]
+async fn threat_21_a_reload_refuses_tokens_of_keys_that_are_gone_and_fails_their_recheck() {
+    let verifier = verifier(&[secret()]);
+    let old = hs256(&claims());
+    let new = signing_key("ed25519.pem", Algorithm::EdDSA).sign(&claims()).unwrap();
+    let verified = now(&verifier, &old).unwrap();
+    assert_eq!(verifier.recheck(&verified, None).await, Ok(verified.clone()));
+
+    let broken = StaticKeys::load(&[public("ed25519.pub.pem"), public("x25519.pub.pem")], &[], false);
+    assert_eq!(broken.unwrap_err().len(), 1);
+    assert!(now(&verifier, &old).is_ok(), "one bad key, and the old ones stay");
+
+    verifier.reload(StaticKeys::load(&[public("ed25519.pub.pem"), secret()], &[], false).unwrap());
+    assert!(now(&verifier, &old).is_ok() && now(&verifier, &new).is_ok(), "both, during a rotation");
+    assert!(verifier.recheck(&verified, None).await.is_ok());
+
+    verifier.reload(StaticKeys::load(&[public("ed25519.pub.pem")], &[], false).unwrap());
+    assert!(now(&verifier, &new).is_ok());
+    assert_eq!(why(&verifier, &old), Why::NoKeyForAlgorithm(Algorithm::HS256));
+    assert_eq!(verifier.recheck(&verified, None).await, Err(Refused::Invalid(Why::KeyWithdrawn)));
+}
+
+#[tokio::test]
+async fn a_recheck_refuses_what_has_expired() {
+    let time = Time::default();
+    let keys = StaticKeys::load(&[secret()], &[], false).unwrap();
+    let verifier = Verifier::new(Settings { keys, ..settings(&time) }).unwrap();
+    let verified = now(&verifier, &hs256(&claims())).unwrap();
+    time.pass(Duration::from_secs(3604));
+    assert!(verifier.recheck(&verified, None).await.is_ok());
+    time.pass(Duration::from_secs(1));
+    assert_eq!(verifier.recheck(&verified, None).await, Err(Refused::Invalid(Why::Expired)));
+}
+
+#[test]
+fn with_nothing_configured_nothing_is_accepted() {
+    let verifier = Verifier::new(settings(&Time::default())).unwrap();
+    assert!(!verifier.is_configured());
+    assert_eq!(why(&verifier, &hs256(&claims())), Why::NothingConfigured);
+}
+
+#[test]
+fn threat_27_every_refusal_has_one_outward_text() {
+    let verifier = verifier(&[secret()]);
+    let other = SigningKey::from_secret(&[b'x'; 64], None).unwrap();
+    for token in [
+        hs256(&with("exp", 1.into())),
+        hs256(&with("sub", "".into())),
+        other.sign(&claims()).unwrap(),
+        "opaque".to_owned(),
+        "a.b.c".to_owned(),
+    ] {
+        let refused = now(&verifier, &token).unwrap_err();
+        assert_eq!(refused.to_string(), "the token is not valid");
+        assert_ne!(refused.inward(), refused.to_string());
+    }
+}
+
+#[test]
+fn threat_20_neither_token_nor_key_is_in_any_error_or_debug_text() {
+    let logs = common::logs::Logs::default();
+    let _guard = logs.capture();
+    let verifier = verifier(&[secret(), public("rsa.pub.pem")]);
+    let signing = secret_key(Algorithm::HS256).named("the-name-of-the-key");
+    let mut said = format!("{verifier:?} {:?} {signing:?} {:?}", verifier.keys(), secret());
+    let good = signing.sign(&claims()).unwrap();
+    let bad = [
+        good.clone() + "A",
+        good.replace('.', ""),
+        signing.sign(&with("sub", "ada\n".into())).unwrap(),
+        signing.sign(&with("watertight", json!({ "publish": ["ada/../secret-pattern"] }))).unwrap(),
+    ];
+    for token in std::iter::once(&good).chain(&bad) {
+        let result = now(&verifier, token);
+        said += &format!("{result:?} {:?}", watertight_access::head::split(token));
+        if let Err(refused) = result {
+            said += &format!("{refused} {} ", refused.inward());
+        }
+    }
+    for source in [
+        SECRET.replace(' ', ""),
+        format!("base64:{SECRET}"),
+        SECRET[..20].to_owned(),
+        common::key_text("rsa.pem"),
+    ] {
+        let source = KeySource::Secret(Zeroizing::new(source));
+        match StaticKeys::load(&[source.clone(), KeySource::PublicKey(SECRET.to_owned())], &[], false) {
+            Ok(keys) => said += &format!("{keys:?}"),
+            Err(refused) => {
+                refused.iter().for_each(|refused| said += &format!("{refused:?} {refused} {source:?}"))
+            }
+        }
+    }
+    said += &logs.text();
+    let rsa = common::key_text("rsa.pem");
+    let forbidden = good.split('.').chain(SECRET.split(' ').filter(|word| word.len() > 5));
+    for part in
+        forbidden.chain(rsa.lines().skip(1).take(5)).chain(["ada", "secret-pattern", "the-name-of-the-key"])
+    {
+        assert!(!said.contains(part), "{part:?} was shown:\n{said}");
+    }
+    assert!(said.contains("base64") && said.len() > 1000, "it shows nothing at all: {said}");
+}
+
+#[test]
+fn a_verified_token_is_small() {
+    let verified = now(&verifier(&[secret()]), &hs256(&claims())).unwrap();
+    let bytes = size_of::<Verified>() + verified.heap_bytes();
+    assert!(bytes <= 300, "{bytes} bytes");
+}
+
+#[test]
+fn verifying_takes_no_longer_than_a_connect_may() {
+    // A debug build on a busy machine: an order of magnitude, so that something quadratic or a key parsed anew from
+    // text is seen. The figure of the release build is in docs/access.md.
+    for (algorithm, signing, source) in all() {
+        let verifier = verifier(&[source]);
+        let token = signing.sign(&claims()).unwrap();
+        let start = Instant::now();
+        for _ in 0..50 {
+            assert!(now(&verifier, &token).is_ok());
+        }
+        let each = start.elapsed() / 50;
+        println!("{algorithm:?}: {each:?}");
+        assert!(each < Duration::from_millis(20), "{algorithm:?} takes {each:?}");
+    }
+}
+
+#[test]
+fn a_fresh_key_signs_for_its_algorithm_alone() {
+    for algorithm in watertight_access::algorithm::ALL {
+        let (signing, keys) = watertight_access::mint::fresh_key(algorithm).unwrap();
+        let (_, others) = watertight_access::mint::fresh_key(algorithm).unwrap();
+        assert_eq!(signing.algorithm(), algorithm);
+        let token = signing.sign(&claims()).unwrap();
+        let verifier = |keys| Verifier::new(Settings { keys, ..settings(&Time::default()) }).unwrap();
+        assert!(now(&verifier(keys), &token).is_ok(), "{algorithm:?}");
+        assert_eq!(why(&verifier(others), &token), Why::Signature, "{algorithm:?}");
+    }
+}
