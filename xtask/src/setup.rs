@@ -7,7 +7,7 @@ use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 10] = [
+const NEEDED: [(&str, &[&str], &str); 11] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("ip", &["-V"], "iproute2"),
@@ -18,6 +18,7 @@ const NEEDED: [(&str, &[&str], &str); 10] = [
     ("caddy", &["version"], "caddy"),
     ("haproxy", &["-v"], "haproxy"),
     ("apache2", &["-v"], "apache2"),
+    ("redis-server", &["--version"], "redis-server"),
 ];
 
 fn install(packages: &[&str]) -> Outcome {

@@ -168,11 +168,10 @@ impl Webhook {
 /// What an answer means: the table in `docs/access.md`.
 fn meaning(answered: Answered) -> Result<Answer, DirectoryError> {
     match answered.status {
-        StatusCode::OK => match serde_json::from_slice::<Said>(&answered.body) {
-            Ok(Said { allowed: true }) => Ok(Answer::Allowed),
-            Ok(Said { allowed: false }) => Ok(Answer::Denied),
-            // Not what serde says of it, which repeats parts of the body.
-            Err(_) => Err(no_answer("200 without {\"allowed\": true} or {\"allowed\": false} in JSON")),
+        StatusCode::OK => match said(&answered.body) {
+            Some(Said { allowed: true }) => Ok(Answer::Allowed),
+            Some(Said { allowed: false }) => Ok(Answer::Denied),
+            None => Err(no_answer("200 without {\"allowed\": true} or {\"allowed\": false} in JSON")),
         },
         StatusCode::FORBIDDEN => Ok(Answer::Denied),
         StatusCode::NOT_FOUND => Ok(Answer::Unknown),
@@ -182,6 +181,12 @@ fn meaning(answered: Answered) -> Result<Answer, DirectoryError> {
         ))),
         status => Err(no_answer(&format!("status {}", status.as_u16()))),
     }
+}
+
+/// What a body says. An object: serde would take the list `[true]` for one as well.
+fn said(body: &[u8]) -> Option<Said> {
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(body).ok()).flatten()
 }
 
 fn unreachable(why: &str) -> DirectoryError {
