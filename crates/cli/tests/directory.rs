@@ -1,6 +1,7 @@
 //! The hub and its directory, from outside: what it says at start and in its figures, and what it never says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 use watertight_testkit::{Certificate, HubProcess, PATIENCE, Program, Redis, eventually};
 
@@ -30,6 +31,27 @@ fn a_hub_starts_without_redis_says_so_once_and_connects_when_it_is_there() {
     redis.stop();
     eventually!(hub.log().matches(missing).count() >= 3);
     drop(hub);
+}
+
+#[test]
+fn a_redis_whose_connections_do_not_last_makes_no_storm_in_the_log_or_at_its_door() {
+    let redis = Redis::start();
+    let hub = with_redis(&redis.url()).unbalanced().start();
+    let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    let begun = std::time::Instant::now();
+    let mut own = 2;
+    eventually!({
+        own += 1;
+        assert!(redis.command(&kill).parse::<u32>().unwrap() <= 1, "one connection at a time");
+        begun.elapsed() > std::time::Duration::from_secs(6)
+    });
+    let log = hub.log();
+    assert!(log.contains("connections to Redis do not last"), "{log}");
+    assert!(log.matches("Redis").count() <= 9, "{log}");
+    let stats = redis.command(&["INFO", "stats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
+    let of_hub = line.parse::<u32>().unwrap() - own;
+    assert!((4..40).contains(&of_hub), "{of_hub} connections in 6 s");
 }
 
 #[test]

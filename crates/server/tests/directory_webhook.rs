@@ -365,6 +365,47 @@ async fn questions_stand_in_the_ledger_and_in_the_budget_while_they_are_under_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn threat_23_nothing_that_is_asked_and_nothing_that_is_answered_changes_where_it_is_asked() {
+    let elsewhere = WebhookServer::start(Reply::allowed(true));
+    let away = format!("HTTP/1.1 307 Away\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
+    let server = WebhookServer::start(Reply::Bytes(away.into_bytes()));
+    let fixture = open(&server, "");
+    let host = elsewhere.address().to_string();
+    let users =
+        [elsewhere.url(), format!("@{host}/"), format!("x\r\nHost: {host}\r\n\r\n"), format!("//{host}/")];
+    for (n, user) in users.iter().enumerate() {
+        // No three failures in a row, after which nothing would be asked.
+        server.reply(Reply::allowed(false));
+        let calm = format!("calm-{n}");
+        assert_eq!(fixture.owns(&calm, "42").await, Ok(Answer::Denied));
+        let away = format!("HTTP/1.1 307 Away\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
+        server.reply(Reply::Bytes(away.into_bytes()));
+        let answer = fixture.owns(user, &host).await;
+        assert!(matches!(answer, Err(DirectoryError::NoAnswer(_))), "{answer:?}");
+    }
+    assert_eq!((server.count(), elsewhere.accepted()), (2 * users.len(), 0));
+    let host = server.address().to_string();
+    assert!(server.asked().iter().all(|asked| asked.header("host") == Some(&host)));
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_connections_may_hold_is_charged_and_none_is_opened_without_room() {
+    let server = WebhookServer::start(Reply::allowed(true));
+    let fixture = open(&server, "");
+    let budget = fixture.hub.budget();
+    // Room for a question, and none for a connection.
+    let all = budget.critical_bytes() - budget.used() - (32 << 10);
+    let filled = budget.try_charge(Owner::Frames, all).unwrap();
+    assert_eq!(fixture.owns("ada", "42").await, Err(DirectoryError::NoMemory));
+    assert_eq!(server.accepted(), 0);
+    drop(filled);
+    assert_eq!(fixture.owns("ada", "42").await, Ok(Answer::Allowed));
+    assert!(budget.used_by(Owner::Caches) > 64 << 10, "the connection that is kept");
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_can_never_work_is_refused_at_start() {
     let file = |more: &str| format!("directory = 'webhook'\nwebhook_url = 'http://127.0.0.1:1/'\n{more}\n");
     for (more, says) in [

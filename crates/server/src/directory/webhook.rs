@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use watertight::Hub;
 use watertight::clock::wall_clock;
-use watertight_core::Tick;
+use watertight_core::{Owner, Tick};
 
 use self::exchange::{Answered, Failure, Line};
 use self::signature::Signer;
@@ -117,8 +117,10 @@ impl Webhook {
                 Ok(answered) => return Ok(answered),
             }
         }
+        let charged = self.hub.budget().try_charge(Owner::Caches, Line::BYTES_MAX);
+        let permit = charged.map_err(|_| DirectoryError::NoMemory)?;
         let stream = self.server.connect().await.map_err(|error| unreachable(&error.to_string()))?;
-        let line = Line::over(stream).await.map_err(|error| unreachable(&error.to_string()))?;
+        let line = Line::over(stream, permit).await.map_err(|error| unreachable(&error.to_string()))?;
         self.exchange_over(line, body).await.map_err(|failure| match failure {
             Failure::BeforeAnswer(why) => unreachable(&why),
             Failure::InAnswer(why) => no_answer(&why),
