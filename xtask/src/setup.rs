@@ -19,6 +19,7 @@ const NEEDED: [(&str, &[&str], &str); 11] = [
     ("caddy", &["version"], "caddy"),
     ("haproxy", &["-v"], "haproxy"),
     ("apache2", &["-v"], "apache2"),
+    ("redis-server", &["--version"], "redis-server"),
 ];
 
 fn install(packages: &[&str]) -> Outcome {

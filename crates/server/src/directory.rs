@@ -236,9 +236,12 @@ impl Directory {
 
 impl Shared {
     /// Puts a question when it is its turn. The time limit is that of the whole.
-    async fn put(&self, question: &Question) -> Result<Answer, DirectoryError> {
+    async fn put(&self, question: &Question, is_probe: bool) -> Result<Answer, DirectoryError> {
         let answer = async {
             let _turn = self.turns.acquire().await.map_err(|_| DirectoryError::Stopped)?;
+            if !is_probe && self.asking.lock().is_left_alone() {
+                return Err(DirectoryError::Resting);
+            }
             match &self.backend {
                 Backend::File(config) => {
                     Ok(of_file::answer(&config.declared, &question.user, &question.resource))
@@ -267,7 +270,7 @@ struct QuestionGuard {
 
 impl QuestionGuard {
     async fn put(mut self) {
-        let outcome = self.shared.put(&self.question).await;
+        let outcome = self.shared.put(&self.question, self.is_probe).await;
         self.settle(outcome);
     }
 

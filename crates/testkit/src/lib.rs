@@ -33,6 +33,8 @@
 //! | [`network`] | [`Network`]: two hosts whose link can be cut |
 //! | [`program`] | [`Program`]: another program, its output, its end |
 //! | [`token_server`] | [`TokenServer`]: a server that accepts tokens which are valid at the moment |
+//! | [`redis`] | [`Redis`]: a `redis-server`, killed, paused and started again |
+//! | [`webhook`] | [`WebhookServer`]: an application that is asked, with answers down to the byte |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
 //! | [`soak`] | the model checker: random load, compared with a model |
 //! | [`random`] | random numbers that can be repeated from a seed |
@@ -59,11 +61,13 @@ pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod redis;
 pub mod soak;
 pub mod sse;
 pub mod stats;
 pub mod tls;
 pub mod token_server;
+pub mod webhook;
 
 mod balance;
 mod files;
@@ -82,11 +86,13 @@ pub use program::Program;
 pub use proxy::{Cut, FaultProxy, Mode};
 pub use random::seeded;
 pub use raw::{ConnectOptions, RawConnection};
+pub use redis::Redis;
 pub use rustix::process::Signal;
 pub use sse::{ClosingEvent, End, Gap, SseEvent, SseItem, SseReader};
 pub use stats::{Counts, Ledger, Stats};
 pub use tls::Certificate;
 pub use token_server::TokenServer;
+pub use webhook::{Asked, Reply, WebhookServer};
 
 use std::time::Duration;
 

@@ -76,6 +76,11 @@ impl Asking {
         self.breaker.admit(now).ok_or(DirectoryError::Resting)
     }
 
+    /// Whether a question that waited for its turn is put no more: the directory failed meanwhile.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// A question that was admitted is not put after all.
     pub(super) fn give_up(&mut self, is_probe: bool) {
         self.breaker.give_up(is_probe);
@@ -106,6 +111,8 @@ impl Asking {
                 self.breaker.give_up(is_probe);
                 News::None
             }
+            // It was not put: nothing new is known.
+            Err(DirectoryError::Resting) => News::None,
             Err(error) => {
                 self.breaker.failed(is_probe, now, jitter);
                 let bit = 1 << error.index();

@@ -24,7 +24,7 @@ pub(super) struct Breaker {
 impl Breaker {
     /// Whether a question may be put, and if so whether it is the one that finds out.
     pub(super) fn admit(&mut self, now: Tick) -> Option<bool> {
-        if self.failures < FAILURES_MAX {
+        if !self.is_open() {
             return Some(false);
         }
         if self.is_probed || now < self.until {
@@ -32,6 +32,11 @@ impl Breaker {
         }
         self.is_probed = true;
         Some(true)
+    }
+
+    /// Whether the directory is left alone, but for the question that finds out.
+    pub(super) fn is_open(&self) -> bool {
+        self.failures >= FAILURES_MAX
     }
 
     /// A question that was admitted is not put after all.
@@ -47,7 +52,7 @@ impl Breaker {
     /// A question was not answered. `jitter` is from 0 to 1.
     pub(super) fn failed(&mut self, is_probe: bool, now: Tick, jitter: f64) {
         // Those that were under way when it was already left alone say nothing new.
-        if self.failures >= FAILURES_MAX && !is_probe {
+        if self.is_open() && !is_probe {
             return;
         }
         self.give_up(is_probe);

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use watertight::Hub;
 use watertight::clock::wall_clock;
-use watertight_core::Tick;
+use watertight_core::{Owner, Tick};
 
 use self::exchange::{Answered, Failure, Line};
 use self::signature::Signer;
@@ -117,8 +117,10 @@ impl Webhook {
                 Ok(answered) => return Ok(answered),
             }
         }
+        let charged = self.hub.budget().try_charge(Owner::Caches, Line::BYTES_MAX);
+        let permit = charged.map_err(|_| DirectoryError::NoMemory)?;
         let stream = self.server.connect().await.map_err(|error| unreachable(&error.to_string()))?;
-        let line = Line::over(stream).await.map_err(|error| unreachable(&error.to_string()))?;
+        let line = Line::over(stream, permit).await.map_err(|error| unreachable(&error.to_string()))?;
         self.exchange_over(line, body).await.map_err(|failure| match failure {
             Failure::BeforeAnswer(why) => unreachable(&why),
             Failure::InAnswer(why) => no_answer(&why),
@@ -168,11 +170,10 @@ impl Webhook {
 /// What an answer means: the table in `docs/access.md`.
 fn meaning(answered: Answered) -> Result<Answer, DirectoryError> {
     match answered.status {
-        StatusCode::OK => match serde_json::from_slice::<Said>(&answered.body) {
-            Ok(Said { allowed: true }) => Ok(Answer::Allowed),
-            Ok(Said { allowed: false }) => Ok(Answer::Denied),
-            // Not what serde says of it, which repeats parts of the body.
-            Err(_) => Err(no_answer("200 without {\"allowed\": true} or {\"allowed\": false} in JSON")),
+        StatusCode::OK => match said(&answered.body) {
+            Some(Said { allowed: true }) => Ok(Answer::Allowed),
+            Some(Said { allowed: false }) => Ok(Answer::Denied),
+            None => Err(no_answer("200 without {\"allowed\": true} or {\"allowed\": false} in JSON")),
         },
         StatusCode::FORBIDDEN => Ok(Answer::Denied),
         StatusCode::NOT_FOUND => Ok(Answer::Unknown),
@@ -182,6 +183,12 @@ fn meaning(answered: Answered) -> Result<Answer, DirectoryError> {
         ))),
         status => Err(no_answer(&format!("status {}", status.as_u16()))),
     }
+}
+
+/// What a body says. An object: serde would take the list `[true]` for one as well.
+fn said(body: &[u8]) -> Option<Said> {
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(body).ok()).flatten()
 }
 
 fn unreachable(why: &str) -> DirectoryError {

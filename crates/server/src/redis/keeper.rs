@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use super::place::Place;
@@ -20,21 +20,27 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// How long it waits before it connects again: at random up to this (full jitter), twice as much each time.
 const BACKOFF: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A connection that was lost before this did not last.
+const STEADY_AFTER: Duration = Duration::from_secs(5);
+/// After so many that did not last, one after the other, comings and goings are no longer said.
+const SHORT_SAID_MAX: u32 = 3;
 /// How many commands may wait to be written.
 const COMMANDS_WAITING_MAX: usize = 64;
 
 pub(super) struct Keeper {
     place: Arc<Place>,
     tell: watch::Sender<State>,
-    /// Tries in a row that failed.
+    /// Tries since a connection lasted.
     failures: u32,
+    /// Connections since one lasted.
+    short: u32,
     /// The reason that was said last.
     said: Option<Arc<str>>,
 }
 
 impl Keeper {
     pub(super) fn new(place: Place, tell: watch::Sender<State>) -> Keeper {
-        Keeper { place: Arc::new(place), tell, failures: 0, said: None }
+        Keeper { place: Arc::new(place), tell, failures: 0, short: 0, said: None }
     }
 
     /// Until it is aborted, which closes the connection.
@@ -44,11 +50,14 @@ impl Keeper {
             let connected = timeout(CONNECT_TIMEOUT, connect(&place)).await;
             let why = match connected {
                 Ok(Ok((connection, driver))) => {
-                    self.failures = 0;
-                    self.said = None;
-                    info!(redis = self.place.shown, "connected to Redis");
+                    self.connected();
                     self.tell.send_replace(State::Up(connection.clone()));
-                    attend(connection, driver).await
+                    let since = Instant::now();
+                    let why = attend(connection, driver).await;
+                    if since.elapsed() >= STEADY_AFTER {
+                        (self.failures, self.short) = (0, 0);
+                    }
+                    why
                 }
                 Ok(Err(why)) => why,
                 Err(_) => "it does not answer".to_owned(),
@@ -58,6 +67,17 @@ impl Keeper {
             self.failures = self.failures.saturating_add(1);
             let most = (BACKOFF * (1 << doublings)).min(BACKOFF_MAX);
             sleep(most.mul_f64(fastrand::f64())).await;
+        }
+    }
+
+    fn connected(&mut self) {
+        self.short = self.short.saturating_add(1);
+        if self.short <= SHORT_SAID_MAX {
+            info!(redis = self.place.shown, "connected to Redis");
+            // Whatever comes next is news.
+            self.said = None;
+        } else if self.short == SHORT_SAID_MAX + 1 {
+            warn!(redis = self.place.shown, "connections to Redis do not last; this is said once");
         }
     }
 

@@ -11,6 +11,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use watertight_core::Permit;
 
 use crate::outbound::Bytestream;
 
@@ -29,6 +30,8 @@ pub(super) struct Line {
     driver: Option<Driver>,
     /// Whether the last answer was read to its end.
     is_at_end: bool,
+    /// What it may hold, also while it is idle.
+    _permit: Permit,
 }
 
 /// An answer. The body is read of 200 only.
@@ -48,16 +51,20 @@ pub(super) enum Failure {
 }
 
 impl Line {
-    pub(super) async fn over(stream: Bytestream) -> hyper::Result<Line> {
+    /// What a connection may hold, bytes: a head and a body, the same again on their way through hyper, and the buffers of
+    /// TLS, which has records of 16 KiB.
+    pub(super) const BYTES_MAX: usize = 2 * (HEAD_BYTES_MAX + BODY_BYTES_MAX) + (32 << 10);
+
+    pub(super) async fn over(stream: Bytestream, permit: Permit) -> hyper::Result<Line> {
         let mut builder = Builder::new();
         builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
         let (requests, driver) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Line { requests, driver: Some(driver), is_at_end: true })
+        Ok(Line { requests, driver: Some(driver), is_at_end: true, _permit: permit })
     }
 
     /// Sends a request and reads its answer.
     pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answered, Failure> {
-        let Line { requests, driver, is_at_end } = self;
+        let Line { requests, driver, is_at_end, _permit } = self;
         *is_at_end = false;
         let mut exchange = pin!(async {
             let before = |error: hyper::Error| match error.is_parse() {

@@ -1,0 +1,183 @@
+//! A Redis server of a test's own: started on a free port of loopback, killed, paused, started again on the same port.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::program::Program;
+use crate::{PATIENCE, eventually};
+
+/// How often another port is tried, if somebody else took the one that was free.
+const TRIES: usize = 10;
+
+/// A `redis-server`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Redis {
+    address: SocketAddr,
+    arguments: Vec<String>,
+    program: Option<Program>,
+    dir: TempDir,
+}
+
+impl Redis {
+    /// Starts one without a password, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not: `cargo xtask setup` installs it.
+    #[must_use]
+    pub fn start() -> Redis {
+        Redis::start_with(&[])
+    }
+
+    /// The same with more arguments, such as `["--requirepass", "secret"]`.
+    ///
+    /// # Panics
+    /// As [`Redis::start`].
+    #[must_use]
+    pub fn start_with(arguments: &[&str]) -> Redis {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        for _ in 0..TRIES {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let mut redis = Redis {
+                address: free,
+                arguments: arguments.clone(),
+                program: None,
+                dir: TempDir::new().unwrap(),
+            };
+            if redis.run() {
+                return redis;
+            }
+        }
+        panic!("redis-server found no port in {TRIES} tries");
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, without a password.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Its URL with a user and a password, as they stand in a URL.
+    #[must_use]
+    pub fn url_for(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{password}@{}", self.address)
+    }
+
+    /// Kills it, as a machine that fails.
+    pub fn stop(&mut self) {
+        if let Some(mut program) = self.program.take() {
+            program.signal(Signal::KILL);
+            program.wait(PATIENCE);
+        }
+    }
+
+    /// Starts it again on the same port, with nothing in it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.stop();
+        assert!(self.run(), "redis-server does not start again: its port is taken");
+    }
+
+    /// Stops it from running (`SIGSTOP`): its connections stay, and nothing answers.
+    ///
+    /// # Panics
+    /// When it is stopped.
+    pub fn pause(&self) {
+        self.program.as_ref().expect("it runs").signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it is stopped.
+    pub fn resume(&self) {
+        self.program.as_ref().expect("it runs").signal(Signal::CONT);
+    }
+
+    /// Carries out a command as its default user and gives its answer in words: a text, a number, `nil`, or an error
+    /// beginning with `-`; of an array its first line.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn command(&self, words: &[&str]) -> String {
+        self.try_commands(&[words]).expect("redis-server answers").remove(0)
+    }
+
+    /// The same after signing in.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn command_as(&self, password: &str, words: &[&str]) -> String {
+        let answers = self.try_commands(&[&["AUTH", password], words]);
+        answers.expect("redis-server answers").remove(1)
+    }
+
+    fn try_commands(&self, commands: &[&[&str]]) -> std::io::Result<Vec<String>> {
+        let mut socket = TcpStream::connect(self.address)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let mut reader = BufReader::new(socket.try_clone()?);
+        let mut answers = Vec::new();
+        for words in commands {
+            let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+            for word in *words {
+                bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+            }
+            socket.write_all(&bytes)?;
+            answers.push(answer(&mut reader)?);
+        }
+        Ok(answers)
+    }
+
+    /// `false`: its port is taken.
+    fn run(&mut self) -> bool {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &self.address.port().to_string(), "--bind", "127.0.0.1"]);
+        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.arg("--dir").arg(self.dir.path()).args(&self.arguments);
+        let mut program = Program::spawn(command);
+        let answers = || self.try_commands(&[&["PING"]]).is_ok();
+        let has_ended = eventually!(
+            (answers(), program.ended().is_some()),
+            |(answers, has_ended)| *answers || *has_ended,
+            Duration::from_secs(30)
+        )
+        .1;
+        if has_ended {
+            let said = program.text();
+            assert!(said.contains("Address already in use"), "redis-server does not start: {said}");
+            return false;
+        }
+        self.program = Some(program);
+        true
+    }
+}
+
+fn answer(reader: &mut impl BufRead) -> std::io::Result<String> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let line = line.trim_end();
+    match line.split_at_checked(1) {
+        Some(("$", "-1")) | Some(("_", "")) => Ok("nil".to_owned()),
+        Some(("$", length)) => {
+            let mut text = vec![0; length.parse::<usize>().unwrap() + 2];
+            reader.read_exact(&mut text)?;
+            text.truncate(text.len() - 2);
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        }
+        Some((":" | "+", rest)) => Ok(rest.to_owned()),
+        Some(_) => Ok(line.to_owned()),
+        None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
