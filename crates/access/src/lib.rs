@@ -19,11 +19,13 @@
 //! | [`introspection`] | opaque tokens: their issuer is asked |
 //! | [`fetch`] | questions to an issuer: bounded in time and bytes, no redirects |
 //! | [`verifier`], [`verified`], [`refused`] | the verifier, and its two answers |
+//! | [`credential`] | what is kept of a JWT while streams are open under it |
 //! | [`mint`] | making tokens, for the command line and for tests |
 //! | [`inspect`] | all that can be said of a token, for people |
 
 pub mod algorithm;
 pub mod claims;
+pub mod credential;
 pub mod fetch;
 #[cfg(any(test, fuzzing, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -44,6 +46,7 @@ pub mod verifier;
 
 pub use algorithm::{Algorithm, Algorithms};
 pub use claims::{Claims, Rules};
+pub use credential::Credential;
 pub use fetch::{Endpoint, InvalidEndpoint};
 pub use grants::{Action, Grants, InvalidGrants, InvalidPattern, Pattern};
 pub use introspection::IntrospectionSettings;

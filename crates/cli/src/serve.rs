@@ -44,7 +44,7 @@ fn serve(config: Config, log: &Log) -> Result<(), (u8, String)> {
     let started = |listening| log.announce(&announcement(listening));
     let served = watertight_server::run(config, memory::observed_bytes, log.dropped(), started);
     runtime.block_on(served).map_err(|error| match error {
-        RunError::Tls(_) | RunError::Memory(_) | RunError::Directory(_) => {
+        RunError::Tls(_) | RunError::Memory(_) | RunError::Directory(_) | RunError::Access(_) => {
             (ConfigError::EXIT_CODE, error.to_string())
         }
         _ => (1, error.to_string()),
@@ -72,6 +72,15 @@ fn announcement(listening: Listening) -> String {
         format!("\n  operate  {admin}/stats, /metrics, /connections and /sessions")
     });
     let look = admin.as_ref().unwrap_or(&url);
+    if listening.needs_tokens {
+        return format!(
+            "watertight: listening on {url}\n\
+             \n  a token for each call: `watertight token --help` says how to make one; with it in $TOKEN\
+             \n  watch    curl -N -H \"authorization: Bearer $TOKEN\" {url}/sessions/demo/events\
+             \n  publish  curl -d hello -H 'content-type: text/plain' -H \"authorization: Bearer $TOKEN\" {url}/sessions/demo/events\
+             \n  look     {look}/stats, with a token that has admin{operators}\n\n"
+        );
+    }
     format!(
         "watertight: listening on {url}\n\
          \n  watch    curl -N {url}/sessions/demo/events\

@@ -14,11 +14,14 @@
 //! | [`resource`] | deployments and services: what belongs to somebody |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
 //! | `middleware` | what every request passes: limits on targets, security headers |
+//! | `access` | who may do what: tokens, rights, revocations |
+//! | `reload` | certificates and keys, read again while the hub runs |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
 
+mod access;
 pub mod config;
 mod cors;
 pub mod directory;
@@ -31,6 +34,7 @@ mod outbound;
 pub mod problem;
 mod publishing;
 mod redis;
+mod reload;
 pub mod resource;
 pub mod router;
 mod routes;
@@ -38,6 +42,7 @@ pub mod run;
 pub mod state;
 mod tls;
 
+pub use self::access::AccessStartError;
 pub use self::dropped_lines::DroppedLines;
 pub use self::memory::DoesNotFit;
 pub use self::router::{admin_router, public_router, router};

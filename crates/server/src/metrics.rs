@@ -1,8 +1,9 @@
 //! Prometheus figures. They are read from the hub's own ledger, budget and counters at each scrape; the only
 //! labels are kinds, owners and reasons of our own, so the number of series never changes.
 //!
-//! `directory`: those of the directory; `process`: those of the process; `requests`: those of the routes.
+//! `access`: those of tokens and rights; `directory`: those of the directory; `process`: those of the process; `requests`: those of the routes.
 
+mod access;
 mod directory;
 mod process;
 mod requests;
@@ -20,7 +21,7 @@ use prometheus_client::registry::Registry;
 use watertight::{Gate, Hub};
 use watertight_core::{Kind, Owner};
 
-use crate::directory::Directory;
+use crate::access::Authorization;
 use crate::dropped_lines::DroppedLines;
 use crate::tls::Certificates;
 
@@ -39,18 +40,18 @@ struct HubCollector {
     /// `None`: the hub speaks no TLS.
     certificates: Option<Arc<Certificates>>,
     requests: Arc<Requests>,
-    directory: Directory,
+    access: Arc<Authorization>,
 }
 
 /// What is read beside the hub and its gate.
-type Sources = (DroppedLines, Option<Arc<Certificates>>, Arc<Requests>, Directory);
+type Sources = (DroppedLines, Option<Arc<Certificates>>, Arc<Requests>, Arc<Authorization>);
 
 impl Metrics {
     /// The figures of this hub, this gate, the log, the certificate, the routes and the directory.
     pub(crate) fn new(
         hub: &Hub,
         gate: &Gate,
-        (dropped_lines, certificates, requests, directory): Sources,
+        (dropped_lines, certificates, requests, access): Sources,
     ) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector));
@@ -60,7 +61,7 @@ impl Metrics {
             dropped_lines,
             certificates,
             requests,
-            directory,
+            access,
         }));
         Metrics(registry)
     }
@@ -82,7 +83,8 @@ impl Collector for HubCollector {
         self.gauges(&mut encoder)?;
         self.reasons(&mut encoder)?;
         self.requests.encode(&mut encoder)?;
-        directory::encode(&self.directory, &mut encoder)?;
+        directory::encode(&self.access.directory, &mut encoder)?;
+        access::encode(&self.hub, &self.access, &mut encoder)?;
         self.certificate(&mut encoder)?;
         self.ledger(&mut encoder)
     }

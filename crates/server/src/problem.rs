@@ -68,6 +68,14 @@ impl Problem {
         Problem { challenge: Some("Bearer error=\"insufficient_scope\""), ..problem }
     }
 
+    /// When a retry makes sense, at the earliest; a second or more, at most a few minutes.
+    #[must_use]
+    pub fn retry_after(mut self, wait: std::time::Duration) -> Problem {
+        let seconds = wait.as_secs_f64().ceil().clamp(1.0, f64::from(u8::MAX));
+        self.retry_after = Some(seconds as u8);
+        self
+    }
+
     /// Names the event of a batch that was refused.
     #[must_use]
     pub fn at(mut self, index: usize) -> Problem {

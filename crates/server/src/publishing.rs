@@ -4,3 +4,4 @@
 pub(crate) mod body;
 pub(crate) mod events;
 pub(crate) mod idempotency;
+pub(crate) mod lines;

@@ -3,16 +3,20 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_extractor_with_state;
 use axum::routing::{delete, get, post};
 use http::Method;
 
+use crate::access::Admin;
 use crate::middleware;
-use crate::routes::{connections, events, fallback, health, landing, metrics, openapi, sessions, stats};
+use crate::routes::{
+    connections, deployments, events, fallback, health, landing, metrics, openapi, sessions, stats, tokens,
+};
 use crate::state::App;
 
 /// Every route of the API, for a hub with one listener.
 pub fn router(app: App) -> Router {
-    finish(public_routes().merge(admin_routes()).merge(health_routes()), app)
+    finish(public_routes().merge(admin_routes(&app)).merge(health_routes()), app)
 }
 
 /// What is served on the public address of a hub with an `admin_listen`.
@@ -22,7 +26,7 @@ pub fn public_router(app: App) -> Router {
 
 /// What is served on `admin_listen`.
 pub fn admin_router(app: App) -> Router {
-    finish(admin_routes().merge(health_routes()), app)
+    finish(admin_routes(&app).merge(health_routes()), app)
 }
 
 /// Whether a request is answered whatever is full: an orchestrator must not kill a hub that is only busy.
@@ -38,20 +42,35 @@ fn public_routes() -> Router<App> {
         .route("/sessions/{session}/events", get(events::read).post(events::publish))
         .route("/openapi.json", get(openapi::document))
         .route("/services/metrics/stream", get(fallback::not_implemented))
-        .route("/deployments/{id}/logs/stream", get(fallback::not_implemented))
-        .route("/deployments/{id}/logs", post(fallback::not_implemented))
+        .route("/deployments/{id}/logs/stream", get(deployments::read))
+        .route("/deployments/{id}/logs", post(deployments::feed))
 }
 
-fn admin_routes() -> Router<App> {
-    Router::new()
+/// An operator's calls: where tokens are needed, for those with `admin`. Nothing of a request is looked at before.
+fn admin_routes(app: &App) -> Router<App> {
+    let figures = Router::new()
+        .merge(guarded(app, !app.config.stats_public, Router::new().route("/stats", get(stats::stats))))
+        .merge(guarded(
+            app,
+            !app.config.metrics_public,
+            Router::new().route("/metrics", get(metrics::metrics)),
+        ));
+    let calls = Router::new()
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(sessions::inspect).delete(sessions::forget))
         .route("/sessions/{session}/end", post(sessions::end))
-        .route("/connections", get(connections::list))
+        .route("/connections", get(connections::list).delete(connections::close_of_user))
         .route("/connections/{id}", delete(connections::close))
-        .route("/stats", get(stats::stats))
-        .route("/metrics", get(metrics::metrics))
-        .route("/tokens/revoke", post(fallback::not_implemented))
+        .route("/tokens/revoke", post(tokens::revoke));
+    figures.merge(guarded(app, true, calls))
+}
+
+fn guarded(app: &App, is_for_admin: bool, routes: Router<App>) -> Router<App> {
+    if is_for_admin {
+        routes.route_layer(from_extractor_with_state::<Admin, App>(app.clone()))
+    } else {
+        routes
+    }
 }
 
 fn health_routes() -> Router<App> {

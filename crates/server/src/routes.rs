@@ -1,7 +1,9 @@
 //! The calls of the API, a file per group.
 
 pub(crate) mod accept;
+mod append;
 pub(crate) mod connections;
+pub(crate) mod deployments;
 pub(crate) mod events;
 pub(crate) mod fallback;
 pub(crate) mod health;
@@ -12,3 +14,4 @@ pub(crate) mod poll;
 pub(crate) mod query;
 pub(crate) mod sessions;
 pub(crate) mod stats;
+pub(crate) mod tokens;

@@ -15,11 +15,13 @@ use tracing::{info, warn};
 use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
 use watertight_core::{Kind, Observer};
 
-use crate::config::Config;
+use crate::access::{AccessStartError, Authorization, TokenKeys};
+use crate::config::{AccessFail, Config};
 use crate::cors::Cors;
 use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
+use crate::reload::{self, Reloadable};
 use crate::router::{admin_router, is_always_answered, public_router, router};
 use crate::state::App;
 use crate::tls::{self, Certificates, TlsError};
@@ -45,6 +47,9 @@ pub enum RunError {
     /// The directory cannot be asked as it is configured.
     #[error(transparent)]
     Directory(#[from] DirectoryStartError),
+    /// Tokens cannot be verified as it is configured.
+    #[error(transparent)]
+    Access(#[from] AccessStartError),
     /// The settings do not fit the memory there is.
     #[error(transparent)]
     Memory(#[from] DoesNotFit),
@@ -75,11 +80,13 @@ pub struct Listening {
     pub address: SocketAddr,
     /// Whether that speaks TLS.
     pub is_tls: bool,
+    /// Whether callers need tokens.
+    pub needs_tokens: bool,
     /// For operators, if they have a listener of their own.
     pub admin: Option<SocketAddr>,
 }
 
-/// Runs the service until SIGTERM or SIGINT; SIGHUP has it read its certificate again. `started` is told where it listens.
+/// Runs the service until SIGTERM or SIGINT; SIGHUP has it read its certificate and keys again. `started` is told where it listens.
 ///
 /// # Errors
 /// When it cannot start; once it serves, it ends by a signal only.
@@ -108,7 +115,7 @@ pub async fn run(
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
-    let directory = Directory::open(&hub, &config)?;
+    let access = Authorization::open(&hub, &config, Directory::open(&hub, &config)?)?;
     let public = Listener::open(config.listen, "--listen")?;
     let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
@@ -118,7 +125,7 @@ pub async fn run(
         Arc::clone(&config),
         gate.clone(),
         dropped_lines,
-        (certificates.clone(), directory),
+        (certificates.clone(), Arc::clone(&access)),
     );
     if let Some(certificates) = &certificates {
         tls::warn_if_expired(certificates.expires());
@@ -127,14 +134,24 @@ pub async fn run(
     keepers.spawn(sweep(app.clone()));
     #[cfg(feature = "testing")]
     keepers.spawn(panic_on_request(hub.clone())?);
+    let keys = TokenKeys::of(&config, &access).map(|keys| Arc::new(keys) as Arc<dyn Reloadable>);
+    let certificate = certificates.map(|certificates| certificates as Arc<dyn Reloadable>);
     let entry = hub.ledger().open(Kind::Task);
     keepers.spawn(async move {
         let _entry = entry;
-        tls::keep_fresh(certificates, hangup).await;
+        reload::keep_fresh(certificate.into_iter().chain(keys).collect(), hangup).await;
     });
+    if let Some(tokens) = &access.tokens {
+        let (entry, verifier) = (hub.ledger().open(Kind::Task), tokens.verifier.clone());
+        keepers.spawn(async move {
+            let _entry = entry;
+            verifier.run().await;
+        });
+    }
     let listening = Listening {
         address: public.address,
         is_tls: tls.is_some(),
+        needs_tokens: config.needs_tokens(),
         admin: admin.as_ref().map(|it| it.address),
     };
     let routes = if admin.is_some() { public_router(app.clone()) } else { router(app.clone()) };
@@ -331,6 +348,11 @@ fn hub_config(config: &Config, memory: Thresholds) -> HubConfig {
         half_open_timeout: config.half_open_timeout,
         max_age: config.max_age,
         max_age_jitter_percent: (config.max_age_jitter * 100.0).round() as u8,
+        revalidate_interval: config.revalidate_interval,
+        access_fail_open: config.access_fail == AccessFail::Open,
+        max_streams_per_user: config
+            .max_connections_per_user
+            .map(|max| u32::try_from(max).unwrap_or(u32::MAX)),
         breaker_errors: u8::try_from(config.breaker_errors).unwrap_or(u8::MAX),
         retry: config.retry,
         shards: match config.shards {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use watertight::{Gate, Hub};
+use watertight::{Gate, Hub, Policy};
 
+use crate::access::Authorization;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
@@ -27,7 +28,9 @@ pub struct AppParts {
     pub(crate) metrics: Metrics,
     pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
-    pub(crate) directory: Directory,
+    pub(crate) access: Arc<Authorization>,
+    /// How streams of logs live.
+    pub(crate) logs_policy: Arc<Policy>,
     /// The service is about to stop: still serving, no longer ready.
     is_draining: AtomicBool,
 }
@@ -41,25 +44,33 @@ impl Deref for App {
 }
 
 impl App {
-    /// The service's state around a hub.
+    /// The service's state around an open hub: everybody may do everything.
     #[must_use]
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
-        let directory = Directory::of_file(&hub, &config);
-        App::with_certificates(hub, config, gate, dropped_lines, (None, directory))
+        let access = Arc::new(Authorization::anybody(&hub, Directory::of_file(&hub, &config)));
+        App::with_certificates(hub, config, gate, dropped_lines, (None, access))
     }
 
-    /// The same, for a hub that speaks TLS, whose figures tell how long its certificate lasts, and with any directory.
+    /// The same, for a hub that speaks TLS, whose figures tell how long its certificate lasts, and with tokens.
     pub(crate) fn with_certificates(
         hub: Hub,
         config: Arc<Config>,
         gate: Gate,
         dropped_lines: DroppedLines,
-        (certificates, directory): (Option<Arc<Certificates>>, Directory),
+        (certificates, access): (Option<Arc<Certificates>>, Arc<Authorization>),
     ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let requests = Arc::<Requests>::default();
-        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests), directory.clone());
+        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests), Arc::clone(&access));
         let metrics = Metrics::new(&hub, &gate, sources);
+        // Their age is exact: whoever watches a log knows when its stream ends.
+        let max_age = Some(config.logs_max_age);
+        let policy = Policy {
+            kind: "logs",
+            max_age,
+            max_age_jitter_percent: 0,
+            ..Policy::clone(hub.session_policy())
+        };
         let is_draining = AtomicBool::new(false);
         App(Arc::new(AppParts {
             hub,
@@ -69,7 +80,8 @@ impl App {
             metrics,
             requests,
             dropped_lines,
-            directory,
+            access,
+            logs_policy: Arc::new(policy),
             is_draining,
         }))
     }
@@ -93,12 +105,14 @@ impl App {
     /// Whose a deployment or a service is.
     #[must_use]
     pub fn directory(&self) -> &Directory {
-        &self.directory
+        &self.access.directory
     }
 
-    /// The regular sweep of what is kept for a while: idempotency keys, answers of the directory.
+    /// The regular sweep of what is kept for a while: idempotency keys, answers of the directory,
+    /// revocations, rates.
     pub fn sweep(&self) {
         self.keys.sweep();
-        self.directory.sweep();
+        self.access.directory.sweep();
+        self.access.sweep();
     }
 }

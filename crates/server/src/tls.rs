@@ -1,7 +1,6 @@
 //! TLS from PEM files: the operator's certificate and key, `h2` and `http/1.1` by ALPN. The files can be read again
-//! while the hub runs; who decides when stands in `reload`.
+//! while the hub runs; `crate::reload` decides when.
 
-mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +17,10 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 
-pub(crate) use self::reload::{keep_fresh, warn_if_expired};
+use tracing::{info, warn};
+use watertight::clock::wall_clock;
+
+use crate::reload::Reloadable;
 
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +81,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When they cannot be used; the certificate stays as it was.
-    fn reload(&self) -> Result<(), TlsError> {
+    fn read_again(&self) -> Result<(), TlsError> {
         match read(&self.certificate, &self.key) {
             Ok(held) => {
                 *self.current.write() = held;
@@ -119,6 +121,30 @@ impl Certificates {
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
+    }
+}
+
+impl Reloadable for Certificates {
+    fn what(&self) -> &'static str {
+        "the certificate"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.certificate.clone(), self.key.clone()]
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.read_again().map_err(|error| error.to_string())?;
+        info!(expires_unix = self.expires(), "new certificate");
+        warn_if_expired(self.expires());
+        Ok(())
+    }
+}
+
+/// Says in the log that a certificate has run out; clients would refuse it.
+pub(crate) fn warn_if_expired(expires: i64) {
+    if u64::try_from(expires).unwrap_or_default() <= wall_clock().as_secs() {
+        warn!(expires_unix = expires, "the certificate has expired");
     }
 }
 

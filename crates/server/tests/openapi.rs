@@ -28,7 +28,24 @@ use watertight_server::{App, DroppedLines, router};
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
 /// Words in capitals in the source that are no problem codes.
-const NO_CODES: [&str; 3] = ["SIGTERM", "SIGINT", "CARGO_PKG_VERSION"];
+const NO_CODES: [&str; 15] = [
+    "SIGTERM",
+    "SIGINT",
+    "CARGO_PKG_VERSION",
+    // What Redis answers, and is asked.
+    "CLUSTERDOWN",
+    "HGET",
+    "LOADING",
+    "MASTERDOWN",
+    "MOVED",
+    "NOAUTH",
+    "NOPERM",
+    "PING",
+    "READONLY",
+    "WRONGPASS",
+    "WRONGTYPE",
+    "SELECT",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -36,6 +36,13 @@ impl AccessOptions {
         AccessOptions { user: Some(user.into()), ..AccessOptions::default() }
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<Arc<str>>) -> AccessOptions {
+        self.user = Some(user.into());
+        self
+    }
+
     /// What it is found by ([`Hub::access`](crate::Hub::access)): a digest of everything that tells it from other
     /// rights. Without one only clones of it share it.
     #[must_use]

@@ -179,6 +179,12 @@ impl Hub {
         &self.state.config
     }
 
+    /// How streams live that have no policy of their own.
+    #[must_use]
+    pub fn session_policy(&self) -> &Arc<Policy> {
+        &self.state.session_policy
+    }
+
     /// The ledger: counts of all resources.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use watertight_access::Algorithm;
+
+use super::access::{AccessFail, CookieName, OptionalText, Texts, TokenAlgorithms};
 use super::amount::{Count, Fraction, Mebibytes, Or, Size, Time};
 use super::cross_origin::{AllowedOrigins, Origins};
 use super::declared::Declared;
@@ -19,7 +22,7 @@ use super::directory::DirectoryKind;
 use super::header_names::HeaderNames;
 use super::hosts::{AllowedHosts, Hosts};
 use super::kind::{Bounds, Kind};
-use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE};
+use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE, SECOND};
 use super::secret::{OptionalSecret, Secret};
 use super::server_url::{RedisUrls, ServerUrl, WebUrl};
 use super::setting::{Setting, settings};
@@ -299,6 +302,111 @@ settings! {
     cors_headers: Vec<HeaderName> as HeaderNames = Vec::new();
 }
 
+"Authentication" {
+    /// The secret that tokens are signed with (HS256, HS384, HS512): random text of 32 bytes or more, or `base64:` and
+    /// such bytes. Better in a file: flags and variables are seen by others on the machine.
+    token_secret: Option<Secret> as OptionalSecret = None;
+
+    /// A file with that secret; a line break at its end is left out.
+    token_secret_file: Option<PathBuf> as File = None;
+
+    /// A PEM file with the public keys, or the certificate, of those who sign tokens (RS, PS, ES, EdDSA).
+    token_public_key: Option<PathBuf> as File = None;
+
+    /// The algorithms that tokens may be signed with; empty: all that fit the keys.
+    token_algorithms: Vec<Algorithm> as TokenAlgorithms = Vec::new();
+
+    /// Where the issuer's public keys are (JWKS, RFC 7517): `https`, or `http` on loopback.
+    jwks_url: Option<ServerUrl> as WebUrl = None;
+
+    /// How old the keys of `jwks_url` may be before they are read again.
+    jwks_cache: Duration as Time = Duration::from_secs(300),
+        min SECOND => "the issuer would be asked all the time",
+        max DAY => "a key that was withdrawn would count for too long";
+
+    /// How often `jwks_url` is asked at most, whatever keys tokens name; a new key is known after so long at the latest.
+    jwks_cooldown: Duration as Time = Duration::from_secs(30),
+        min 100 * MILLISECOND => "made-up tokens would have the issuer asked all the time",
+        max HOUR => "a new key would not be known";
+
+    /// How old the keys of `jwks_url` may be while it does not answer.
+    jwks_stale: Duration as Time = Duration::from_secs(3_600),
+        min SECOND => "a short outage of the issuer would lock everybody out",
+        max 30 * DAY => "a key that was withdrawn would count for too long";
+
+    /// Where the issuer of opaque tokens is asked about them (introspection, RFC 7662).
+    introspection_url: Option<ServerUrl> as WebUrl = None;
+
+    /// The hub's name there.
+    introspection_client: Option<String> as OptionalText = None;
+
+    /// The hub's password there. Better in a file.
+    introspection_secret: Option<Secret> as OptionalSecret = None;
+
+    /// A file with that password; a line break at its end is left out.
+    introspection_secret_file: Option<PathBuf> as File = None;
+
+    /// Who must have issued a token (`iss`).
+    token_issuer: Option<String> as OptionalText = None;
+
+    /// Whom a token must be for (`aud`): one of these. Empty: its audience is not looked at.
+    token_audience: Vec<String> as Texts = Vec::new();
+
+    /// How far the clocks of issuer and hub may be apart: `exp` counts as later by so much, `nbf` as earlier.
+    token_leeway: Duration as Time = Duration::from_secs(5),
+        min 0 => "clocks that agree need none",
+        max 10 * MINUTE => "tokens would outlive their end";
+
+    /// A cookie that tokens are taken from, where there is no `Authorization`.
+    token_cookie: Option<String> as CookieName = None;
+
+    /// Whether tokens are taken from `?access_token=`, where there is neither header nor cookie. Addresses are kept in
+    /// histories and in the logs of proxies.
+    token_in_query: bool as Switch = false;
+
+    /// How often it is asked again whether an open stream is still allowed; 0 never asks.
+    revalidate_interval: Option<Duration> as Or<Time, ZeroWord> = Some(Duration::from_secs(30)),
+        min 100 * MILLISECOND => "whoever is asked would do nothing else",
+        max DAY => "a right that was taken away would count for too long";
+
+    /// What happens to open streams while nobody answers whether they are allowed: `closed` closes them after
+    /// `breaker_errors` tries, `open` lets them go on.
+    access_fail: AccessFail as AccessFail = AccessFail::Closed;
+
+    /// How many streams one user may have open, waiting long-polls included.
+    max_connections_per_user: Option<usize> as Or<Count, NoneWord> = None,
+        min 1 => "no user could open a stream",
+        max 10_000_000 => "no system has so many open files";
+
+    /// How many streams one user may open in a minute.
+    max_connects_per_user: Option<usize> as Or<Count, NoneWord> = None,
+        min 1 => "no user could open a stream",
+        max 10_000_000 => "say \"none\" instead";
+
+    /// How many publishing requests one user may send in a minute.
+    max_publishes_per_user: Option<usize> as Or<Count, NoneWord> = None,
+        min 1 => "no user could publish",
+        max 1_000_000_000 => "say \"none\" instead";
+
+    /// How many revocations are remembered; one more is refused, so that none is forgotten before its token has expired.
+    max_revocations: usize as Count = 100_000,
+        min 1 => "nothing could be revoked",
+        max 10_000_000 => "they would take more memory than the events";
+
+    /// Whether `GET /metrics` answers without a token where tokens are needed.
+    metrics_public: bool as Switch = false;
+
+    /// Whether `GET /stats` answers without a token where tokens are needed.
+    stats_public: bool as Switch = false;
+}
+
+"Deployments" {
+    /// The greatest age of a stream of logs; its client is then asked to reconnect.
+    logs_max_age: Duration as Time = Duration::from_secs(3_600),
+        min 100 * MILLISECOND => "clients would do nothing but reconnect",
+        max 30 * DAY => "streams would never be asked whether they are of use";
+}
+
 "Directory" {
     /// Who is asked whose a deployment or a service is: the tables of the file, the hash `watertight:owners` in Redis, or
     /// the application at `webhook_url`.
@@ -355,6 +463,18 @@ settings! {
     /// What is logged: off, error, warn, info, debug or trace, or TARGET=LEVEL, separated by commas.
     log_level: Cow<'static, str> as LogFilter = Cow::Borrowed("info");
 }
+}
+
+impl Config {
+    /// Whether there is something to verify tokens with: then they are needed.
+    #[must_use]
+    pub fn needs_tokens(&self) -> bool {
+        self.token_secret.is_some()
+            || self.token_secret_file.is_some()
+            || self.token_public_key.is_some()
+            || self.jwks_url.is_some()
+            || self.introspection_url.is_some()
+    }
 }
 
 impl Default for Config {

@@ -12,7 +12,7 @@
 //! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
 //! - `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
-//!   `words`, `cross_origin`, `hosts`, `header_names`, `directory`, `secret` and `server_url`; `list`: lists;
+//!   `words`, `access`, `cross_origin`, `hosts`, `header_names`, `directory`, `secret` and `server_url`; `list`: lists;
 //!   `quantity`: numbers with units
 //! - `declared`: the tables of deployments and services; `tables`: how they are read
 //! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
@@ -20,6 +20,7 @@
 //! - `error`, `suggest`: what is wrong, and what was meant
 //! - `report`: what `check` prints; `reference`: `docs/configuration.md`
 
+mod access;
 mod amount;
 mod args;
 mod cross_origin;
@@ -48,6 +49,7 @@ mod tables;
 mod tests;
 mod words;
 
+pub use access::AccessFail;
 pub use args::ConfigArgs;
 pub use cross_origin::AllowedOrigins;
 pub(crate) use cross_origin::host_and_port;

@@ -34,9 +34,13 @@ pub(super) static RELATIONS: &[Relation] = &[
     Relation {
         keys: ["listen", "insecure_open"],
         rule: Rule::Other {
-            holds: |config| config.insecure_open || config.listen.ip().to_canonical().is_loopback(),
+            holds: |config| {
+                let is_loopback = config.listen.ip().to_canonical().is_loopback();
+                config.insecure_open || config.needs_tokens() || is_loopback
+            },
             says: "must be a loopback address with",
-            advice: "listen on 127.0.0.1, or set insecure_open = true (--insecure-open) to mean it",
+            advice: "set token_secret_file (`watertight token secret` makes one), token_public_key or jwks_url, so that \
+                     tokens are needed; or listen on 127.0.0.1; or set insecure_open = true (--insecure-open) to mean it",
         },
         why: "an open hub lets whoever reaches it read, publish and end every session",
     },
@@ -45,7 +49,7 @@ pub(super) static RELATIONS: &[Relation] = &[
         rule: Rule::Other {
             holds: |config| {
                 let is_loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
-                config.insecure_open || config.admin_listen.is_none_or(is_loopback)
+                config.insecure_open || config.needs_tokens() || config.admin_listen.is_none_or(is_loopback)
             },
             says: "must be a loopback address with",
             advice: "listen on 127.0.0.1, or set insecure_open = true (--insecure-open) to mean it",
@@ -89,6 +93,60 @@ pub(super) static RELATIONS: &[Relation] = &[
         },
         why: "every page on the web could use a visitor's cookie",
     },
+    Relation {
+        keys: ["token_secret_file", "token_secret"],
+        rule: Rule::Other {
+            holds: |config| config.token_secret.is_none() || config.token_secret_file.is_none(),
+            says: "does not go with",
+            advice: "keep one of the two",
+        },
+        why: "there is one secret",
+    },
+    Relation {
+        keys: ["introspection_secret_file", "introspection_secret"],
+        rule: Rule::Other {
+            holds: |config| {
+                config.introspection_secret.is_none() || config.introspection_secret_file.is_none()
+            },
+            says: "does not go with",
+            advice: "keep one of the two",
+        },
+        why: "there is one password",
+    },
+    Relation {
+        keys: ["introspection_url", "introspection_client"],
+        rule: Rule::Other {
+            holds: |config| config.introspection_url.is_some() == config.introspection_client.is_some(),
+            says: "does not go with",
+            advice: "set both introspection_url and introspection_client, or neither",
+        },
+        why: "the issuer answers only those it knows",
+    },
+    Relation {
+        keys: ["introspection_url", "introspection_secret"],
+        rule: Rule::Other {
+            holds: |config| {
+                let is_given =
+                    config.introspection_secret.is_some() || config.introspection_secret_file.is_some();
+                config.introspection_url.is_some() == is_given
+            },
+            says: "does not go with",
+            advice: "set introspection_secret_file, or introspection_secret, and introspection_url",
+        },
+        why: "the issuer answers only those it knows",
+    },
+    Relation {
+        keys: ["insecure_open", "token_secret"],
+        rule: Rule::Other {
+            holds: |config| !(config.insecure_open && config.needs_tokens()),
+            says: "does not go with tokens, such as by",
+            advice: "set insecure_open = false, or none of token_secret, token_secret_file, token_public_key, jwks_url and \
+                     introspection_url",
+        },
+        why: "a hub is open, or asks for tokens",
+    },
+    at_most("jwks_cooldown", "jwks_cache", "the keys are to be read again when they are old"),
+    at_most("jwks_cache", "jwks_stale", "keys that are still fresh have to count"),
     Relation {
         keys: ["directory", "webhook_url"],
         rule: Rule::Other {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use watertight::{ConnectionInfo, ConnectionScanPoint};
 
-use super::query::{NoQuery, PathText, Query};
+use super::query::{NoQuery, PathText, Query, invalid};
 use super::sessions::{PAGE_PARAMETERS, page_cursor, page_size, parse_cursor};
 use crate::problem::Problem;
 use crate::state::App;
@@ -21,6 +21,15 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
     let next = next.map(|next| page_cursor(next.shard, next.slot as usize));
     let total = app.hub.stats().subscribers;
     Ok(Json(json!({ "connections": connections, "total": total, "next": next })))
+}
+
+/// `DELETE /connections?user=`: all streams of a user are told `DISCONNECTED`. Their tokens stay good.
+pub(crate) async fn close_of_user(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
+    query.expect_only(&["user"])?;
+    let user =
+        query.text("user")?.ok_or_else(|| invalid("user", "the user whose streams are to be closed"))?;
+    let closed = app.access.disconnect_user(user);
+    Ok(Json(json!({ "closed": closed.streams })))
 }
 
 /// `DELETE /connections/{id}`: its peer is told `DISCONNECTED`.

@@ -1,26 +1,30 @@
 //! `/sessions/{session}/events`: publish and subscribe.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::json;
 use watertight::body::stream_headers;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
-use watertight::{Appended, Event, Hub, Positions, PublishError, PublishOptions, Resume, resume};
+use watertight::{Policy, PublishError, PublishOptions, Resume, SubscribeOptions, Subscription, resume};
+use watertight_access::Action;
 
 use super::accept::wanted;
+use super::append::{accepted_as, append_once, key_of};
 use super::query::{ID_PARAMETER, PathText, Query, invalid};
-use crate::problem::{Problem, unavailable};
+use crate::access::Caller;
+use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::{self as posted, Parsed, Posted};
-use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX, Waiter};
+use crate::resource::{Resource, ResourceKind};
 use crate::state::App;
 
 /// What a subscriber may say, and what a publisher may.
-const READ_PARAMETERS: [&str; 5] = [ID_PARAMETER, "after", "replay", "wait", "limit"];
+pub(super) const READ_PARAMETERS: [&str; 5] = [ID_PARAMETER, "after", "replay", "wait", "limit"];
 const PUBLISH_PARAMETERS: [&str; 3] = ["type", "ttl", "reopen"];
 /// Those that say of a plain text what an event in JSON says itself.
 const TEXT_PARAMETERS: [&str; 2] = ["type", "ttl"];
@@ -30,57 +34,120 @@ const VARY: (http::HeaderName, HeaderValue) = (header::VARY, HeaderValue::from_s
 /// `GET`: a stream, or a long-poll for those who accept JSON. `HEAD`: its head; nobody subscribes.
 pub(crate) async fn read(
     State(app): State<App>,
+    caller: Caller,
     PathText(session): PathText,
     method: Method,
     query: Query,
     in_flight: Option<Extension<InFlight>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    expect_public(&session)?;
+    let path = path_of(&session);
+    caller.expect(Action::Subscribe, &path)?;
     query.expect_only(&READ_PARAMETERS)?;
-    let resume = resume_of(&headers, &query)?;
-    let accepted = accepted(&headers);
-    if accepted == Accepted::Stream {
-        query.expect_none_of(&["wait", "limit"], "is for long-polls; accept application/json for one")?;
+    let resume = resume_of(&headers, &query)?.unwrap_or(Resume::Live);
+    let stream = Stream { path, session, resource: None, policy: None, resume };
+    let request = Request { caller, method, query, in_flight: in_flight.map(|it| it.0), headers };
+    stream.answer(&app, request).await
+}
+
+/// A stream that is asked for.
+pub(super) struct Stream {
+    /// What tokens call it.
+    pub(super) path: String,
+    /// The session it reads.
+    pub(super) session: String,
+    /// What must belong to its reader.
+    pub(super) resource: Option<Resource>,
+    /// How it lives; `None`: as streams of sessions do.
+    pub(super) policy: Option<Arc<Policy>>,
+    pub(super) resume: Resume,
+}
+
+/// How it is asked for.
+pub(super) struct Request {
+    pub(super) caller: Caller,
+    pub(super) method: Method,
+    pub(super) query: Query,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) headers: HeaderMap,
+}
+
+impl Stream {
+    /// The stream, a long-poll's answer, or the head of either. Whether the caller may read it was asked before; whether
+    /// it may stay is asked here.
+    pub(super) async fn answer(self, app: &App, request: Request) -> Result<Response, Problem> {
+        let Request { caller, method, query, in_flight, headers } = request;
+        let accepted = accepted(&headers);
+        if accepted == Accepted::Stream {
+            query.expect_none_of(&["wait", "limit"], "is for long-polls; accept application/json for one")?;
+        }
+        // A poll may wait for long: nothing of its head is held meanwhile.
+        drop(headers);
+        match accepted {
+            Accepted::Stream if method == Method::HEAD => {
+                Ok((stream_headers(app.config.heartbeat_interval), Body::empty()).into_response())
+            }
+            Accepted::Json if method == Method::HEAD => {
+                let content_type = HeaderValue::from_static("application/json");
+                Ok(([(header::CONTENT_TYPE, content_type), VARY], Body::empty()).into_response())
+            }
+            Accepted::Stream => Ok(self.subscribe(app, caller).await?.into_response()),
+            Accepted::Json => {
+                let subscription = self.subscribe(app, caller).await?;
+                let polled = super::poll::poll(app, subscription, query, in_flight).await?;
+                Ok(([VARY], polled).into_response())
+            }
+            Accepted::Neither => Err(Problem::new(
+                StatusCode::NOT_ACCEPTABLE,
+                "NOT_ACCEPTABLE",
+                "accept text/event-stream for a stream or application/json for a long-poll",
+            )),
+        }
     }
-    // A poll may wait for long: nothing of its head is held meanwhile.
-    drop(headers);
-    match accepted {
-        Accepted::Stream if method == Method::HEAD => {
-            Ok((stream_headers(app.config.heartbeat_interval), Body::empty()).into_response())
-        }
-        Accepted::Json if method == Method::HEAD => {
-            let content_type = HeaderValue::from_static("application/json");
-            Ok(([(header::CONTENT_TYPE, content_type), VARY], Body::empty()).into_response())
-        }
-        Accepted::Stream => Ok(app.hub.subscribe(&session, resume)?.into_response()),
-        Accepted::Json => {
-            let polled = super::poll::poll(&app, session, resume, query, in_flight.map(|it| it.0)).await?;
-            Ok(([VARY], polled).into_response())
-        }
-        Accepted::Neither => Err(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "NOT_ACCEPTABLE",
-            "accept text/event-stream for a stream or application/json for a long-poll",
-        )),
+
+    async fn subscribe(self, app: &App, caller: Caller) -> Result<Subscription, Problem> {
+        let Stream { path, session, resource, policy, resume } = self;
+        let access = app.access.right_to_read(&caller, &path, resource.as_ref()).await?;
+        Ok(app.hub.subscribe_with(&session, resume, SubscribeOptions { access, policy })?)
     }
 }
 
-/// Where a subscriber wants to begin. The header wins over the query; `after` is meant for long-polls. What loses must be
-/// something that the hub could do, too.
-fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Resume, Problem> {
-    let replay = match query.text("replay")? {
-        None => Resume::Live,
-        Some(text) => {
-            resume::from_replay(text).ok_or_else(|| invalid("replay", "\"all\" or a number of events"))?
+/// Refuses names of sessions that have routes of their own, where it is asked whose they are.
+fn expect_public(session: &str) -> Result<(), Problem> {
+    let kinds = [ResourceKind::Deployment, ResourceKind::Service];
+    let is_of =
+        |kind: &ResourceKind| session.strip_prefix(kind.plural()).is_some_and(|rest| rest.starts_with('/'));
+    match kinds.iter().find(|kind| is_of(kind)) {
+        None => Ok(()),
+        Some(kind) => {
+            let detail = format!("sessions below {0}/ are read and fed at /{0}", kind.plural());
+            Err(Problem::new(StatusCode::FORBIDDEN, "RESERVED_SESSION", detail))
         }
-    };
+    }
+}
+
+/// What tokens call a session.
+fn path_of(session: &str) -> String {
+    format!("sessions/{session}")
+}
+
+/// Where a subscriber wants to begin, if it says so. The header wins over the query; `after` is meant for long-polls. What loses must be
+/// something that the hub could do, too.
+pub(super) fn resume_of(headers: &HeaderMap, query: &Query) -> Result<Option<Resume>, Problem> {
+    let replay = query.text("replay")?;
+    let replay = replay
+        .map(|text| {
+            resume::from_replay(text).ok_or_else(|| invalid("replay", "\"all\" or a number of events"))
+        })
+        .transpose()?;
     // An empty id says nothing, however it is sent.
     let header = headers.get("last-event-id").filter(|id| !id.is_empty());
     if let Some(id) = header {
-        return Ok(resume::from_last_event_id(id.as_bytes()));
+        return Ok(Some(resume::from_last_event_id(id.as_bytes())));
     }
     let id = query.bytes(ID_PARAMETER).or_else(|| query.bytes("after"));
-    Ok(id.map_or(replay, resume::from_last_event_id))
+    Ok(id.map(resume::from_last_event_id).or(replay))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +173,7 @@ fn accepted(headers: &HeaderMap) -> Accepted {
 /// `POST`: publish. Answered with 202 once the events are in the log and the pumps keep up.
 pub(crate) async fn publish(
     State(app): State<App>,
+    caller: Caller,
     PathText(session): PathText,
     query: Query,
     in_flight: Option<Extension<InFlight>>,
@@ -113,11 +181,10 @@ pub(crate) async fn publish(
     request_body: Body,
 ) -> Result<Response, Problem> {
     let begun = app.hub.clock().elapsed();
-    let accepted = |positions: Positions, is_one| {
-        app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
-        accepted_as(positions, is_one)
-    };
     // Everything that can be refused is refused before the body is read.
+    expect_public(&session)?;
+    caller.expect(Action::Publish, &path_of(&session))?;
+    caller.count_publish(&app)?;
     let name = app.hub.name(&session).map_err(PublishError::from)?;
     query.expect_only(&PUBLISH_PARAMETERS)?;
     let format = Format::of(&headers)?;
@@ -130,49 +197,16 @@ pub(crate) async fn publish(
     let limits = body_limits(&app, &format);
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
     let events = parse(&app, &read.bytes, format, &query, event_type)?;
-    let key = key.map(|key| {
+    let once = key.map(|key| {
         let request = (format as u8, query.bytes("type"), query.bytes("ttl"), options.reopen, &read.bytes);
         (key, app.keys.fingerprint(&request))
     });
     // Head and body go before anything waits.
-    drop((read, headers));
+    drop((read, headers, caller));
     let is_one = matches!(events.posted, Posted::One(_));
-    let claim = match key {
-        None => None,
-        Some((key, fingerprint)) => {
-            let claim = app.keys.claim(&name, &key, fingerprint);
-            let mut claim = claim.map_err(|error| unavailable("OVERLOADED", error.to_string()))?;
-            if let Claim::Later(waiter) = claim {
-                claim = wait(waiter, in_flight.as_deref()).await?;
-            }
-            match claim {
-                Claim::First(claim) => Some(claim),
-                Claim::Known(positions) => return Ok(accepted(positions, is_one)),
-                Claim::Reused | Claim::Later(_) => return Err(reused()),
-            }
-        }
-    };
-    // If the publisher leaves before this returns, nothing is in the log and the key is free again; after it, all
-    // is in the log and the key says so, because nothing waits in between.
-    let appended = append(&app.hub, name.as_str(), events.posted.events(), options).await?;
-    if let Some(claim) = claim {
-        claim.settle(appended.positions());
-    }
-    drop(events);
-    Ok(accepted(appended.paced().await, is_one))
-}
-
-/// Waits for an earlier try with the same key. It is none of the requests in flight meanwhile, so that others are not
-/// kept out by those who only wait.
-async fn wait(waiter: Waiter, in_flight: Option<&InFlight>) -> Result<Claim, Problem> {
-    let Some(in_flight) = in_flight else { return Ok(waiter.wait().await) };
-    in_flight.give_back();
-    let claim = waiter.wait().await;
-    // What is known is answered at once; whoever is to publish is in flight again.
-    if matches!(claim, Claim::First(_)) {
-        in_flight.resume().await.map_err(|full| unavailable("OVERLOADED", full.to_string()))?;
-    }
-    Ok(claim)
+    let positions = append_once(&app, &name, events, options, once, in_flight.as_deref()).await?;
+    app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
+    Ok(accepted_as(positions, is_one))
 }
 
 /// The events of a body, charged as long as they are held.
@@ -200,40 +234,8 @@ fn parse(
 }
 
 /// Whether a session that has ended is to begin anew.
-fn reopen_of(query: &Query) -> Result<bool, Problem> {
+pub(super) fn reopen_of(query: &Query) -> Result<bool, Problem> {
     Ok(query.parse("reopen", "true or false")?.unwrap_or(false))
-}
-
-async fn append(
-    hub: &Hub,
-    session: &str,
-    events: &[Event],
-    options: PublishOptions,
-) -> Result<Appended, Problem> {
-    let appended = hub.append_batch_with(session, events, options).await;
-    appended.map_err(|refused| {
-        let problem = Problem::from(refused.error);
-        match refused.index {
-            Some(index) if events.len() > 1 => problem.at(index),
-            _ => problem,
-        }
-    })
-}
-
-fn reused() -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "IDEMPOTENCY_KEY_REUSED",
-        "this Idempotency-Key was used for another request",
-    )
-}
-
-fn accepted_as(positions: Positions, is_one: bool) -> Response {
-    let body = match positions.first() {
-        Some(position) if is_one => json!({ "id": position.to_string() }),
-        _ => json!({ "ids": positions.iter().map(|position| position.to_string()).collect::<Vec<_>>() }),
-    };
-    (StatusCode::ACCEPTED, axum::Json(body)).into_response()
 }
 
 /// What a publisher sends.
@@ -295,15 +297,4 @@ fn body_limits(app: &App, format: &Format) -> BodyLimits {
         Format::Json | Format::Ndjson => (app.config.max_body_bytes, "BODY_TOO_LARGE"),
     };
     BodyLimits { max_bytes, code, timeout: app.config.body_timeout }
-}
-
-fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let is_visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
-    let key = value.to_str().ok().filter(|key| is_visible && !key.is_empty() && key.len() <= KEY_BYTES_MAX);
-    let detail =
-        format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters, without blanks");
-    let key = key.filter(|_| values.next().is_none());
-    key.map(Some).ok_or_else(|| Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::response::Response;
 use watertight::serve::InFlight;
 use watertight::{CloseReason, Position, Subscription};
-use watertight_core::{Piece, Resume};
+use watertight_core::Piece;
 
 use self::answer::PollAnswer;
 use super::query::{Query, invalid};
@@ -19,18 +19,17 @@ use crate::state::App;
 /// Bytes of events that one answer carries at most, but for a single larger event.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// Waits for events after `resume`, at most as long as `query` says, and answers with at most as many. Nothing of
+/// Waits for events that the subscription reads, at most as long as `query` says, and answers with at most as many. Nothing of
 /// the request is held meanwhile, and it is none of the requests in flight.
 pub(crate) async fn poll(
     app: &App,
-    session: String,
-    resume: Resume,
+    subscription: Subscription,
     query: Query,
     in_flight: Option<InFlight>,
 ) -> Result<Response, Problem> {
     let (wait, limit) = (wait_of(app, &query)?, limit_of(app, &query)?);
-    let mut subscription = app.hub.subscribe(&session, resume)?.for_poll();
-    drop((session, query));
+    let mut subscription = subscription.for_poll();
+    drop(query);
     if let Some(in_flight) = &in_flight {
         in_flight.pause();
     }

@@ -7,8 +7,10 @@ use std::str::FromStr;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use crate::access::QUERY_PARAMETER;
 use crate::config::nearest;
 use crate::problem::Problem;
+use crate::state::App;
 
 /// Parameters that one request may have.
 const PARAMETERS_MAX: usize = 32;
@@ -33,13 +35,18 @@ impl<S: Sync> FromRequestParts<S> for PathText {
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, Vec<u8>)>);
 
-impl<S: Sync> FromRequestParts<S> for Query {
+impl FromRequestParts<App> for Query {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Query, Problem> {
+        let reads_token = app.access.reads_query();
         let query = parts.uri.query().unwrap_or_default();
         let mut pairs = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            if reads_token && pair.split_once('=').is_some_and(|(name, _)| name == QUERY_PARAMETER) {
+                // It was read for the token, and is nothing that a handler should hold.
+                continue;
+            }
             if pairs.len() == PARAMETERS_MAX {
                 let detail = format!("a request may have at most {PARAMETERS_MAX} parameters");
                 return Err(Problem::bad_request("INVALID_PARAMETER", detail));
@@ -57,11 +64,11 @@ impl<S: Sync> FromRequestParts<S> for Query {
 #[derive(Debug)]
 pub(crate) struct NoQuery;
 
-impl<S: Sync> FromRequestParts<S> for NoQuery {
+impl FromRequestParts<App> for NoQuery {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<NoQuery, Problem> {
-        let query = Query::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<NoQuery, Problem> {
+        let query = Query::from_request_parts(parts, app).await?;
         query.expect_only(&[]).map(|()| NoQuery)
     }
 }

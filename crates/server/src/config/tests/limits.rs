@@ -21,6 +21,22 @@ const WRONG_FORM: &[(&str, &str)] = &[
     ("cors_credentials", "2"),
     ("cors_headers", "x api"),
     ("allowed_hosts", "http://example.com"),
+    ("token_secret", ""),
+    ("token_secret_file", ""),
+    ("token_public_key", ""),
+    ("token_algorithms", "none"),
+    ("jwks_url", "keys.example.com"),
+    ("introspection_url", "issuer.example.com"),
+    ("introspection_client", ""),
+    ("introspection_secret", ""),
+    ("introspection_secret_file", ""),
+    ("token_issuer", ""),
+    ("token_audience", "a,,b"),
+    ("token_cookie", "a b"),
+    ("token_in_query", "perhaps"),
+    ("access_fail", "ajar"),
+    ("metrics_public", "perhaps"),
+    ("stats_public", "perhaps"),
     ("directory", "ldap"),
     ("webhook_url", "app.example.com"),
     ("webhook_secret", ""),
@@ -150,7 +166,9 @@ fn every_refusal_of_a_number_gives_the_reason_and_the_range() {
 #[test]
 fn zero_is_refused_wherever_it_is_not_said_to_mean_something() {
     for (at, setting, _) in bounded() {
-        let zero_has_a_meaning = ["event_ttl", "max_age_jitter", "shutdown_delay"].contains(&setting.key);
+        let zero_has_a_meaning =
+            ["event_ttl", "max_age_jitter", "shutdown_delay", "token_leeway", "revalidate_interval"]
+                .contains(&setting.key);
         let result = load_env(&[(&NAMES[at].variable, "0")]);
         assert_eq!(result.is_ok(), zero_has_a_meaning, "{} = 0", setting.key);
     }

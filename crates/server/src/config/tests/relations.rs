@@ -40,6 +40,42 @@ const BROKEN: &[(&str, &str)] = &[
          every page on the web could use a visitor's cookie",
     ),
     (
+        "token_secret_file = \"a.key\"\ntoken_secret = \"s\"",
+        "hub.toml:1:21: token_secret_file = \"a.key\": does not go with token_secret = \"(secret)\" \
+         (hub.toml:2:16): there is one secret",
+    ),
+    (
+        "introspection_url = \"https://a\"\nintrospection_client = \"c\"\nintrospection_secret_file = \"a.key\"\n\
+         introspection_secret = \"s\"",
+        "hub.toml:3:29: introspection_secret_file = \"a.key\": does not go with \
+         introspection_secret = \"(secret)\" (hub.toml:4:24): there is one password",
+    ),
+    (
+        "introspection_url = \"https://a\"\nintrospection_secret = \"s\"",
+        "hub.toml:1:21: introspection_url = \"https://a/\": does not go with introspection_client = \"none\" \
+         (built-in default): the issuer answers only those it knows",
+    ),
+    (
+        "introspection_url = \"https://a\"\nintrospection_client = \"c\"",
+        "hub.toml:1:21: introspection_url = \"https://a/\": does not go with introspection_secret = \"none\" \
+         (built-in default): the issuer answers only those it knows",
+    ),
+    (
+        "insecure_open = true\ntoken_secret = \"s\"",
+        "hub.toml:1:17: insecure_open = true: does not go with tokens, such as by token_secret = \"(secret)\" \
+         (hub.toml:2:16): a hub is open, or asks for tokens",
+    ),
+    (
+        "jwks_cache = 29",
+        "hub.toml:1:14: jwks_cache = \"29s\": must be at least jwks_cooldown = \"30s\" (built-in default): \
+         the keys are to be read again when they are old",
+    ),
+    (
+        "jwks_stale = 299",
+        "hub.toml:1:14: jwks_stale = \"299s\": must be at least jwks_cache = \"5m\" (built-in default): \
+         keys that are still fresh have to count",
+    ),
+    (
         "directory = \"webhook\"\nwebhook_secret = \"s\"",
         "hub.toml:1:13: directory = \"webhook\": does not go with webhook_url = \"none\" (built-in default): \
          a webhook is asked at its URL, and no other directory is",

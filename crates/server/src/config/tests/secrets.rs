@@ -10,6 +10,9 @@ use super::*;
 /// Stands for a secret: nothing else contains it.
 const WORD: &str = "hunter2";
 
+/// Settings that hold only beside others.
+const NEEDS_OTHERS: [&str; 3] = ["webhook_url", "introspection_url", "introspection_secret"];
+
 /// For each confidential setting a value that holds with [`WORD`] in it, and some that are refused.
 const CONFIDENTIAL: &[(&str, &str, &[&str])] = &[
     (
@@ -24,6 +27,10 @@ const CONFIDENTIAL: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("webhook_secret", "hunter2", &[]),
+    ("token_secret", "hunter2", &[]),
+    ("introspection_secret", "hunter2", &[]),
+    ("introspection_url", "https://hunter2:hunter2@a/?hunter2", &["hunter2", "ftp://hunter2@a"]),
+    ("jwks_url", "https://hunter2:hunter2@a/?hunter2", &["hunter2", "ftp://hunter2@a"]),
     (
         "redis_url",
         "rediss://hunter2:hunter2@redis.example.com:6380/3",
@@ -65,7 +72,7 @@ fn from_each_source(key: &str, value: &str) -> [Result<Loaded, ConfigError>; 3] 
 
 #[test]
 fn a_secret_that_holds_is_shown_nowhere() {
-    for (key, value, _) in CONFIDENTIAL.iter().filter(|(key, ..)| *key != "webhook_url") {
+    for (key, value, _) in CONFIDENTIAL.iter().filter(|(key, ..)| !NEEDS_OTHERS.contains(key)) {
         for result in from_each_source(key, value) {
             let shown = shown(&result);
             assert!(result.is_ok(), "{shown}");
@@ -117,6 +124,8 @@ fn a_rule_between_settings_does_not_show_a_secret() {
         let config = Config {
             webhook_secret: Some(Secret::new(WORD.as_bytes()).unwrap()),
             webhook_url: Some(ServerUrl::new("https://u:hunter2@a", &["https"]).unwrap()),
+            token_secret: Some(Secret::new(WORD.as_bytes()).unwrap()),
+            introspection_secret: Some(Secret::new(WORD.as_bytes()).unwrap()),
             redis_url: vec![ServerUrl::new("redis://u:hunter2@a", &["redis"]).unwrap()],
             ..Config::default()
         };
@@ -129,8 +138,12 @@ fn a_rule_between_settings_does_not_show_a_secret() {
 #[test]
 fn a_report_that_is_used_as_a_file_is_refused_at_its_secrets() {
     for (key, value, _) in CONFIDENTIAL {
-        let rest =
-            if *key == "webhook_url" { "directory = \"webhook\"\nwebhook_secret_file = \"k\"" } else { "" };
+        let rest = match *key {
+            "webhook_url" => "directory = \"webhook\"\nwebhook_secret_file = \"k\"",
+            "introspection_url" => "introspection_client = \"c\"\nintrospection_secret_file = \"k\"",
+            "introspection_secret" => "introspection_client = \"c\"\nintrospection_url = \"https://a\"",
+            _ => "",
+        };
         let value = value.replace("hunter2:hunter2@app", "app");
         let report = load_file(&format!("{key} = \"{value}\"\n{rest}")).unwrap().report();
         let problems = load_file(&report).unwrap_err().problems().to_vec();

@@ -1,0 +1,42 @@
+//! What a hub keeps of a JWT while streams are open under it: enough to ask again whether it counts, and nothing of its
+//! text, its user or its grants.
+
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
+
+use crate::grants::Grants;
+use crate::refused::Refused;
+use crate::verified::{Proof, Verified};
+use crate::verifier::Verifier;
+
+/// No grants: one for all credentials.
+static NO_GRANTS: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
+
+/// What is kept of a JWT that was accepted.
+#[derive(Clone, Copy)]
+pub struct Credential {
+    expires: SystemTime,
+    proof: Proof,
+}
+
+impl Verified {
+    /// What is to be kept of it; `None` for an opaque token, whose text is needed.
+    #[must_use]
+    pub fn credential(&self) -> Option<Credential> {
+        (!self.is_opaque()).then_some(Credential { expires: self.expires, proof: self.proof })
+    }
+}
+
+impl Credential {
+    /// Whether the token is still accepted: not expired, its key not withdrawn.
+    ///
+    /// # Errors
+    /// As [`Verifier::recheck`].
+    pub async fn recheck(&self, verifier: &Verifier) -> Result<(), Refused> {
+        let Credential { expires, proof } = *self;
+        let grants = Arc::clone(&NO_GRANTS);
+        let verified =
+            Verified { subject: None, id: None, issuer: None, issued_at: None, expires, grants, proof };
+        verifier.recheck(&verified, None).await.map(drop)
+    }
+}

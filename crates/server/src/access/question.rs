@@ -1,0 +1,132 @@
+//! How it is asked again, while streams are open, whether their right still stands: was the token revoked, does its issuer
+//! still answer for it, does the resource still belong to its user. What is kept for that is small: a hub may have a
+//! right for each of ten thousand streams.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use watertight::{Answer, CloseReason, NoAnswer, PendingAnswer, Question};
+use watertight_access::{Action, Credential, Refused, Verified, Why, Zeroizing};
+
+use super::revoked::{IdDigest, Which, is_before};
+use super::{Authorization, wall_time};
+use crate::directory;
+use crate::resource::{self, Resource};
+
+/// How old an answer of the directory may be that an open stream goes by: those who ask at the same moment share one.
+const ANSWER_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// What is asked again about one token, or one token and resource.
+pub(super) struct TokenQuestion {
+    /// Holds no hub alive: streams may outlive the service that let them in.
+    pub(super) access: Weak<Authorization>,
+    pub(super) token: Kept,
+    pub(super) id: Option<IdDigest>,
+    pub(super) issued_at: Option<SystemTime>,
+    pub(super) owned: Option<Box<Owned>>,
+}
+
+/// What is kept of a token.
+pub(super) enum Kept {
+    /// Nothing of a JWT's text.
+    Jwt(Credential),
+    /// An opaque token with its text, and what it must grant.
+    Opaque(Box<Opaque>),
+}
+
+pub(super) struct Opaque {
+    pub(super) verified: Verified,
+    pub(super) text: Arc<Zeroizing<String>>,
+    pub(super) path: String,
+}
+
+/// Something that must belong to the user.
+pub(crate) struct Owned {
+    pub(super) user: Arc<str>,
+    pub(super) resource: Resource,
+}
+
+impl fmt::Debug for TokenQuestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenQuestion")
+    }
+}
+
+impl Question for TokenQuestion {
+    fn ask(&self) -> PendingAnswer {
+        let Some(access) = self.access.upgrade() else {
+            return Box::pin(std::future::ready(Ok(Answer::Granted)));
+        };
+        let owned = self.owned.as_ref().map(|owned| (Arc::clone(&owned.user), owned.resource.clone()));
+        match &self.token {
+            Kept::Jwt(credential) => {
+                let credential = *credential;
+                Box::pin(async move {
+                    let Some(tokens) = &access.tokens else { return Ok(Answer::Granted) };
+                    if let Err(refused) = credential.recheck(&tokens.verifier).await {
+                        return answer_of(refused);
+                    }
+                    ownership(&access, owned).await
+                })
+            }
+            Kept::Opaque(opaque) => {
+                let (verified, text, path) =
+                    (opaque.verified.clone(), Arc::clone(&opaque.text), opaque.path.clone());
+                Box::pin(async move {
+                    let Some(tokens) = &access.tokens else { return Ok(Answer::Granted) };
+                    let again = match tokens.verifier.recheck(&verified, Some(&text)).await {
+                        Ok(again) => again,
+                        Err(refused) => return answer_of(refused),
+                    };
+                    if !again.grants.allows(Action::Subscribe, &path) {
+                        return Ok(Answer::Denied(CloseReason::Forbidden));
+                    }
+                    let until = access.expiry_of(&again);
+                    match ownership(&access, owned).await? {
+                        Answer::Granted => Ok(Answer::GrantedUntil(until)),
+                        other => Ok(other),
+                    }
+                })
+            }
+        }
+    }
+}
+
+impl TokenQuestion {
+    /// Whether a revocation is of this token. `user`: whose the right is.
+    pub(crate) fn is_revoked_by(&self, which: &Which, user: Option<&str>) -> bool {
+        match which {
+            Which::Id(id) => self.id == Some(IdDigest::of(id)),
+            Which::User(revoked, before) => {
+                user == Some(&**revoked) && is_before(self.issued_at, Some(*before))
+            }
+        }
+    }
+}
+
+/// Whether the resource still belongs to the user.
+async fn ownership(access: &Authorization, owned: Option<(Arc<str>, Resource)>) -> Result<Answer, NoAnswer> {
+    let Some((user, resource)) = owned else { return Ok(Answer::Granted) };
+    let asked = access.directory.ask_again(&user, &resource, resource::Action::Subscribe, ANSWER_AGE_MAX);
+    match asked.await {
+        Ok(directory::Answer::Allowed) => Ok(Answer::Granted),
+        Ok(directory::Answer::Denied | directory::Answer::Unknown) => {
+            Ok(Answer::Denied(CloseReason::Forbidden))
+        }
+        Err(error) => Err(NoAnswer(error.to_string())),
+    }
+}
+
+fn answer_of(refused: Refused) -> Result<Answer, NoAnswer> {
+    match refused {
+        Refused::Unavailable { .. } => Err(NoAnswer(refused.inward())),
+        Refused::Invalid(Why::Expired) => Ok(Answer::Denied(CloseReason::TokenExpired)),
+        Refused::Invalid(_) => Ok(Answer::Denied(CloseReason::TokenRevoked)),
+    }
+}
+
+/// Wall time that has not come yet, as a time from now.
+pub(super) fn from_now(end: SystemTime) -> Duration {
+    end.duration_since(wall_time()).unwrap_or_default()
+}

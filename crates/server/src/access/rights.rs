@@ -1,0 +1,164 @@
+//! The right under which a stream is open: one for all streams of a token, or of a token and a resource.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use http::StatusCode;
+use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tick, Withdrawn};
+use watertight_access::{Action, Verified};
+
+use super::caller::{Caller, Holder, sha256};
+use super::question::{Kept, Opaque, Owned, TokenQuestion, from_now};
+use super::revoked::{Full, IdDigest, Which};
+use super::{Authorization, Tokens, wall_time};
+use crate::directory::{self, DirectoryError};
+use crate::problem::{Problem, unavailable};
+use crate::resource::{self, Resource};
+
+impl Authorization {
+    /// The right to read `path`: that of the caller's token. With a `resource` it is asked whether that belongs to its
+    /// user, now and while the stream is open. `None`: the hub is open.
+    ///
+    /// # Errors
+    /// When the token does not grant it, the resource is somebody else's, or the user comes too often.
+    pub(crate) async fn right_to_read(
+        self: &Arc<Self>,
+        caller: &Caller,
+        path: &str,
+        resource: Option<&Resource>,
+    ) -> Result<Option<Arc<Access>>, Problem> {
+        let (Caller::Holder(holder), Some(tokens)) = (caller, &self.tokens) else { return Ok(None) };
+        caller.expect(Action::Subscribe, path)?;
+        if let Some(user) = caller.user() {
+            tokens.connects.take(user).map_err(|wait| {
+                let detail = "this user has opened as many streams as a user may in a minute";
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", detail).retry_after(wait)
+            })?;
+        }
+        let owned = match resource {
+            Some(resource) => self.owned(caller, resource, resource::Action::Subscribe).await?,
+            None => None,
+        };
+        let key = key_of(holder, path, resource);
+        let access = match self.hub.access(&key) {
+            Some(access) => access,
+            None => self.grant(tokens, holder, key, path, owned)?,
+        };
+        // Looked at again behind the registration: a revocation in between has not seen it.
+        if tokens.revoked.covers(&holder.verified, wall_time()) {
+            access.withdraw(CloseReason::TokenRevoked);
+            return Err(Problem::invalid_token());
+        }
+        Ok(Some(access))
+    }
+
+    /// Asks whether a resource belongs to the caller. A token without a user is a program's: what it grants is all that
+    /// counts. Answers with what is to be asked again.
+    pub(crate) async fn owned(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        action: resource::Action,
+    ) -> Result<Option<Owned>, Problem> {
+        let Some(user) = caller.user() else { return Ok(None) };
+        match self.directory.owns(user, resource, action).await {
+            Ok(directory::Answer::Allowed) => {
+                Ok(Some(Owned { user: Arc::clone(user), resource: resource.clone() }))
+            }
+            Ok(directory::Answer::Denied) => Err(Problem::forbidden(format!("{resource} is not yours"))),
+            Ok(directory::Answer::Unknown) => {
+                Err(Problem::not_found("RESOURCE_NOT_FOUND", format!("there is no {resource}")))
+            }
+            Err(error) => Err(no_answer(&error)),
+        }
+    }
+
+    fn grant(
+        self: &Arc<Self>,
+        tokens: &Tokens,
+        holder: &Holder,
+        key: AccessKey,
+        path: &str,
+        owned: Option<Owned>,
+    ) -> Result<Arc<Access>, Problem> {
+        let verified = &holder.verified;
+        let token = match (verified.credential(), &holder.opaque) {
+            (Some(credential), _) => Kept::Jwt(credential),
+            (None, Some(text)) => Kept::Opaque(Box::new(Opaque {
+                verified: verified.clone(),
+                text: Arc::clone(text),
+                path: path.to_owned(),
+            })),
+            // A token that is neither was never accepted.
+            (None, None) => return Err(Problem::invalid_token()),
+        };
+        let question = TokenQuestion {
+            access: Arc::downgrade(self),
+            token,
+            id: verified.id.as_deref().map(IdDigest::of),
+            issued_at: verified.issued_at,
+            owned: owned.map(Box::new),
+        };
+        let end = verified.stream_ends(wall_time(), tokens.verifier.rules().leeway);
+        let mut options =
+            AccessOptions::default().key(key).lifetime(from_now(end)).question(Box::new(question));
+        if let Some(user) = &verified.subject {
+            options = options.user(Arc::clone(user));
+        }
+        self.hub.grant_access(options).map_err(refused)
+    }
+
+    /// When streams of a token end, on the hub's clock.
+    pub(super) fn expiry_of(&self, verified: &Verified) -> Tick {
+        let leeway = self.tokens.as_ref().map(|tokens| tokens.verifier.rules().leeway).unwrap_or_default();
+        self.hub.clock().now().after(from_now(verified.stream_ends(wall_time(), leeway)))
+    }
+
+    /// Refuses these tokens from now on and closes their streams.
+    ///
+    /// # Errors
+    /// When there is no room to remember it; nothing was revoked then.
+    pub(crate) fn revoke(
+        &self,
+        tokens: &Tokens,
+        which: &Which,
+        until: Option<std::time::SystemTime>,
+    ) -> Result<Withdrawn, Full> {
+        tokens.revoked.add(which, until)?;
+        Ok(self.hub.withdraw_access(|access| {
+            let question: &dyn Any = access.question()?;
+            let question = question.downcast_ref::<TokenQuestion>()?;
+            let user = access.user().map(|user| &**user);
+            question.is_revoked_by(which, user).then_some(CloseReason::TokenRevoked)
+        }))
+    }
+
+    /// Closes all streams of a user; their tokens stay good.
+    pub(crate) fn disconnect_user(&self, user: &str) -> Withdrawn {
+        let is_theirs = |access: &Access| access.user().is_some_and(|theirs| **theirs == *user);
+        self.hub.withdraw_access(|access| is_theirs(access).then_some(CloseReason::Disconnected))
+    }
+}
+
+/// What a right is shared by. Opaque tokens are asked about again with what they must grant, so each path has its own.
+fn key_of(holder: &Holder, path: &str, resource: Option<&Resource>) -> AccessKey {
+    let is_of_path = resource.is_some() || holder.opaque.is_some();
+    // The digest of the token has a fixed length: no two pairs are written alike.
+    let mut text = holder.digest.to_vec();
+    if is_of_path {
+        text.extend_from_slice(path.as_bytes());
+    }
+    let digest = sha256(&text);
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    AccessKey::new(key)
+}
+
+fn refused(error: AccessError) -> Problem {
+    Problem::from(watertight::SubscribeError::Access(error))
+}
+
+fn no_answer(error: &DirectoryError) -> Problem {
+    tracing::debug!(%error, "the directory gives no answer");
+    unavailable("DIRECTORY_UNAVAILABLE", "whose this is cannot be told at the moment")
+}
