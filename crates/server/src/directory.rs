@@ -2,7 +2,8 @@
 //!
 //! Answers of Redis and of the application are kept for a short time, within a number and charged to the budget. However
 //! many ask the same at the same time, it is asked once, and that goes on when the first of them leaves. Questions are tasks
-//! of the directory: they end with it. One that fails three times in a row is left alone for a while, then asked once.
+//! of the directory: they end with it. One that fails three times in a row is left alone for a while, then asked once; as
+//! long as all of these were questions of one user, only by that user.
 //!
 //! Knows no token and no stream: who lets a stream in, asks again while it is open, and decides what an error means, does
 //! that above.
@@ -184,7 +185,7 @@ impl Directory {
             shared.figures.found(&place);
             return Ok(place);
         }
-        let is_probe = asking.admit(now, UNDER_WAY_MAX)?;
+        let is_probe = asking.admit(&question.user, now, UNDER_WAY_MAX)?;
         let charged = shared.hub.budget().try_charge(Owner::Requests, question.under_way_bytes());
         let Ok(permit) = charged else {
             asking.give_up(is_probe);
@@ -239,7 +240,7 @@ impl Shared {
     async fn put(&self, question: &Question, is_probe: bool) -> Result<Answer, DirectoryError> {
         let answer = async {
             let _turn = self.turns.acquire().await.map_err(|_| DirectoryError::Stopped)?;
-            if !is_probe && self.asking.lock().is_left_alone() {
+            if !is_probe && self.asking.lock().is_left_alone(&question.user) {
                 return Err(DirectoryError::Resting);
             }
             match &self.backend {

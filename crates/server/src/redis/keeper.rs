@@ -119,6 +119,8 @@ async fn attend(mut connection: MultiplexedConnection, driver: impl Future<Outpu
         }
     };
     tokio::select! {
+        // First what has come: on a busy machine an answer and the end of waiting for it come at once.
+        biased;
         () = driver => "it closed the connection".to_owned(),
         why = asking => why,
     }
