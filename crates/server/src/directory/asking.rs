@@ -19,7 +19,7 @@ pub(super) type Outcome = Result<Answer, DirectoryError>;
 
 /// Where the answer to a question is.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Lookup {
     /// Here.
     Known(Answer),
     /// It is being asked for.
@@ -61,11 +61,11 @@ impl Asking {
         Asking { cache, under_way: HashMap::new(), breaker: Breaker::default(), said: 0 }
     }
 
-    pub(super) fn find(&self, question: &Question, younger_than: Duration, now: Tick) -> Option<Place> {
+    pub(super) fn find(&self, question: &Question, younger_than: Duration, now: Tick) -> Option<Lookup> {
         if let Some(answer) = self.cache.get(question, younger_than, now) {
-            return Some(Place::Known(answer));
+            return Some(Lookup::Known(answer));
         }
-        self.under_way.get(question).map(|outcome| Place::UnderWay(outcome.clone()))
+        self.under_way.get(question).map(|outcome| Lookup::UnderWay(outcome.clone()))
     }
 
     /// Whether a question may be put, and if so whether it is the one that finds out if the directory answers again.
