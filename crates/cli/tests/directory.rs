@@ -34,7 +34,7 @@ fn a_hub_starts_without_redis_says_so_once_and_connects_when_it_is_there() {
 }
 
 #[test]
-fn a_redis_whose_connections_do_not_last_makes_no_storm_in_the_log_or_at_its_door() {
+fn a_redis_whose_connections_do_not_last_makes_no_storm_of_lines_or_of_connections() {
     let redis = Redis::start();
     let hub = with_redis(&redis.url()).unbalanced().start();
     let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];

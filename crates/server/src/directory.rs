@@ -2,7 +2,8 @@
 //!
 //! Answers of Redis and of the application are kept for a short time, within a number and charged to the budget. However
 //! many ask the same at the same time, it is asked once, and that goes on when the first of them leaves. Questions are tasks
-//! of the directory: they end with it. One that fails three times in a row is left alone for a while, then asked once.
+//! of the directory: they end with it. One that fails three times in a row is left alone for a while, then asked once; as
+//! long as all of these were questions of one user, only by that user.
 //!
 //! Knows no token and no stream: who lets a stream in, asks again while it is open, and decides what an error means, does
 //! that above.
@@ -41,7 +42,7 @@ use watertight::Hub;
 use watertight_core::{Entry, Kind, Owner, Tick};
 
 pub use self::answer::{Answer, DirectoryError, DirectoryStartError};
-use self::asking::{Asking, Outcome, Place};
+use self::asking::{Asking, Lookup, Outcome};
 pub(crate) use self::figures::Figures;
 use self::of_redis::OfRedis;
 use self::question::Question;
@@ -59,10 +60,10 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who says whose a deployment or a service is. Cloning shares it; its tasks end with the last clone.
 #[derive(Clone, Debug)]
-pub struct Directory(Arc<Owned>);
+pub struct Directory(Arc<DirectoryHandle>);
 
 #[derive(Debug)]
-struct Owned {
+struct DirectoryHandle {
     shared: Arc<Shared>,
     /// Questions under way. They hold `shared` only, so that dropping this ends them.
     tasks: Mutex<JoinSet<()>>,
@@ -126,7 +127,7 @@ impl Directory {
             cache_for: config.directory_cache,
             timeout,
         };
-        Directory(Arc::new(Owned { shared: Arc::new(shared), tasks: Mutex::new(JoinSet::new()) }))
+        Directory(Arc::new(DirectoryHandle { shared: Arc::new(shared), tasks: Mutex::new(JoinSet::new()) }))
     }
 
     /// Whether `user` may do this with `resource`, by an answer that is at most `directory_cache` old.
@@ -162,8 +163,8 @@ impl Directory {
         }
         let question = Question { user: user.into(), resource: resource.clone(), action };
         let mut outcome = match self.start(question, younger_than) {
-            Ok(Place::Known(answer)) => return Ok(answer),
-            Ok(Place::UnderWay(outcome)) => outcome,
+            Ok(Lookup::Known(answer)) => return Ok(answer),
+            Ok(Lookup::UnderWay(outcome)) => outcome,
             Err(error) => {
                 shared.figures.failed(&error);
                 return Err(error);
@@ -176,15 +177,15 @@ impl Directory {
     }
 
     /// Looks the answer up, joins whoever asks for it, or asks.
-    fn start(&self, question: Question, younger_than: Duration) -> Result<Place, DirectoryError> {
+    fn start(&self, question: Question, younger_than: Duration) -> Result<Lookup, DirectoryError> {
         let shared = &self.0.shared;
         let now = shared.hub.clock().now();
         let mut asking = shared.asking.lock();
-        if let Some(place) = asking.find(&question, younger_than, now) {
-            shared.figures.found(&place);
-            return Ok(place);
+        if let Some(lookup) = asking.find(&question, younger_than, now) {
+            shared.figures.found(&lookup);
+            return Ok(lookup);
         }
-        let is_probe = asking.admit(now, UNDER_WAY_MAX)?;
+        let is_probe = asking.admit(&question.user, now, UNDER_WAY_MAX)?;
         let charged = shared.hub.budget().try_charge(Owner::Requests, question.under_way_bytes());
         let Ok(permit) = charged else {
             asking.give_up(is_probe);
@@ -210,7 +211,7 @@ impl Directory {
         // Those that are over are let go: there are never more than may be under way, and a few.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(guard.put());
-        Ok(Place::UnderWay(outcome))
+        Ok(Lookup::UnderWay(outcome))
     }
 
     /// Forgets old answers and closes idle connections; called regularly, so that they go although nobody asks.
@@ -239,7 +240,7 @@ impl Shared {
     async fn put(&self, question: &Question, is_probe: bool) -> Result<Answer, DirectoryError> {
         let answer = async {
             let _turn = self.turns.acquire().await.map_err(|_| DirectoryError::Stopped)?;
-            if !is_probe && self.asking.lock().is_left_alone() {
+            if !is_probe && self.asking.lock().is_left_alone(&question.user) {
                 return Err(DirectoryError::Resting);
             }
             match &self.backend {
