@@ -35,7 +35,7 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use watertight::Hub;
@@ -47,7 +47,7 @@ pub(crate) use self::figures::Figures;
 use self::of_redis::OfRedis;
 use self::question::Question;
 use self::webhook::Webhook;
-use crate::config::{Config, DirectoryKind};
+use crate::config::{Config, Declared, DirectoryKind};
 use crate::redis::Redis;
 use crate::resource::{Action, Resource};
 
@@ -84,7 +84,8 @@ struct Shared {
 
 #[derive(Debug)]
 enum Backend {
-    File(Arc<Config>),
+    /// Replaced whole when the file is read again.
+    File(RwLock<Arc<Declared>>),
     Redis(OfRedis),
     Webhook(Box<Webhook>),
 }
@@ -113,7 +114,19 @@ impl Directory {
     /// The directory of the configuration file's tables.
     #[must_use]
     pub fn of_file(hub: &Hub, config: &Arc<Config>) -> Directory {
-        Directory::new(hub, config, Backend::File(Arc::clone(config)), Duration::ZERO)
+        Directory::new(
+            hub,
+            config,
+            Backend::File(RwLock::new(Arc::new(config.declared.clone()))),
+            Duration::ZERO,
+        )
+    }
+
+    /// Takes other tables, if they are what it answers from: whoever lost a deployment is denied from now on.
+    pub fn declare(&self, declared: Declared) {
+        if let Backend::File(current) = &self.0.shared.backend {
+            *current.write() = Arc::new(declared);
+        }
     }
 
     fn new(hub: &Hub, config: &Config, backend: Backend, timeout: Duration) -> Directory {
@@ -156,8 +169,8 @@ impl Directory {
         younger_than: Duration,
     ) -> Result<Answer, DirectoryError> {
         let shared = &self.0.shared;
-        if let Backend::File(config) = &shared.backend {
-            let answer = of_file::answer(&config.declared, user, resource);
+        if let Backend::File(declared) = &shared.backend {
+            let answer = of_file::answer(&declared.read(), user, resource);
             shared.figures.answered(answer);
             return Ok(answer);
         }
@@ -244,8 +257,8 @@ impl Shared {
                 return Err(DirectoryError::Resting);
             }
             match &self.backend {
-                Backend::File(config) => {
-                    Ok(of_file::answer(&config.declared, &question.user, &question.resource))
+                Backend::File(declared) => {
+                    Ok(of_file::answer(&declared.read(), &question.user, &question.resource))
                 }
                 Backend::Redis(redis) => redis.answer(question).await,
                 Backend::Webhook(webhook) => webhook.answer(question).await,
