@@ -220,15 +220,14 @@ impl Directory {
             _entry: shared.hub.ledger().open(Kind::Task),
             is_settled: false,
         };
-        let mut tasks = self.0.tasks.lock();
-        // Those that are over are let go: there are never more than may be under way, and a few.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(guard.put());
+        self.0.reap();
+        self.0.tasks.lock().spawn(guard.put());
         Ok(Lookup::UnderWay(outcome))
     }
 
     /// Forgets old answers and closes idle connections; called regularly, so that they go although nobody asks.
     pub(crate) fn sweep(&self) {
+        self.0.reap();
         let shared = &self.0.shared;
         let now = shared.hub.clock().now();
         shared.asking.lock().sweep(now);
@@ -245,6 +244,14 @@ impl Directory {
     /// How many answers are kept.
     pub(crate) fn entries(&self) -> usize {
         self.0.shared.asking.lock().entries()
+    }
+}
+
+impl DirectoryHandle {
+    /// Lets go the tasks that are over: there are never more than may be under way, and a few.
+    fn reap(&self) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
     }
 }
 

@@ -24,6 +24,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const STEADY_AFTER: Duration = Duration::from_secs(5);
 /// After so many that did not last, one after the other, comings and goings are no longer said.
 const SHORT_SAID_MAX: u32 = 3;
+/// How many reasons are said until it is connected again: two that alternate must not fill the log.
+const REASONS_SAID_MAX: usize = 4;
 /// How many commands may wait to be written.
 const COMMANDS_WAITING_MAX: usize = 64;
 
@@ -34,13 +36,13 @@ pub(super) struct Keeper {
     failures: u32,
     /// Connections since one lasted.
     short: u32,
-    /// The reason that was said last.
-    said: Option<Arc<str>>,
+    /// The reasons that were said, [`REASONS_SAID_MAX`] at most.
+    said: Vec<Arc<str>>,
 }
 
 impl Keeper {
     pub(super) fn new(target: Target, tell: watch::Sender<State>) -> Keeper {
-        Keeper { target: Arc::new(target), tell, failures: 0, short: 0, said: None }
+        Keeper { target: Arc::new(target), tell, failures: 0, short: 0, said: Vec::new() }
     }
 
     /// Until it is aborted, which closes the connection.
@@ -75,16 +77,16 @@ impl Keeper {
         if self.short <= SHORT_SAID_MAX {
             info!(redis = self.target.shown, "connected to Redis");
             // Whatever comes next is news.
-            self.said = None;
+            self.said.clear();
         } else if self.short == SHORT_SAID_MAX + 1 {
             warn!(redis = self.target.shown, "connections to Redis do not last; this is said once");
         }
     }
 
     fn lost(&mut self, why: Arc<str>) {
-        if self.said.as_ref() != Some(&why) {
+        if !self.said.contains(&why) && self.said.len() < REASONS_SAID_MAX {
             warn!(redis = self.target.shown, %why, "no connection to Redis; it is tried again");
-            self.said = Some(Arc::clone(&why));
+            self.said.push(Arc::clone(&why));
         }
         self.tell.send_replace(State::Down(why));
     }
