@@ -21,7 +21,9 @@ use watertight_testkit::{HubBuilder, HubProcess, eventually};
 const PATH: &str = "/sessions/a/events";
 
 fn hub() -> HubBuilder {
-    HubProcess::builder(tokens::WATERTIGHT).flag("--stats-public", true).flag("--revalidate-interval", "300ms")
+    HubProcess::builder(tokens::WATERTIGHT)
+        .flag("--stats-public", true)
+        .flag("--revalidate-interval", "300ms")
 }
 
 fn signed_by(secret: &str) -> String {
@@ -39,7 +41,8 @@ fn replace(path: &Path, text: &str) {
 fn a_key_file_that_changes_is_read_again_and_streams_of_the_old_key_end() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
-    let (old, new) = ("the old secret of thirty-two bytes or more", "the new secret of thirty-two bytes or more");
+    let (old, new) =
+        ("the old secret of thirty-two bytes or more", "the new secret of thirty-two bytes or more");
     std::fs::write(&file, old).unwrap();
     let hub = hub().flag("--token-secret-file", file.display()).start();
     let mut stream = hub.subscribe_with("a", "", &[("Authorization", &bearer(&signed_by(old)))]);
@@ -57,7 +60,8 @@ fn a_key_file_that_changes_is_read_again_and_streams_of_the_old_key_end() {
 fn a_reload_with_one_bad_key_is_refused_whole_and_the_old_keys_stay() {
     let dir = tempfile::tempdir().unwrap();
     let (secret, public) = (dir.path().join("secret"), dir.path().join("public.pem"));
-    let (old, new) = ("the old secret of thirty-two bytes or more", "the new secret of thirty-two bytes or more");
+    let (old, new) =
+        ("the old secret of thirty-two bytes or more", "the new secret of thirty-two bytes or more");
     let pair = KeyPair::generate().unwrap();
     std::fs::write(&secret, old).unwrap();
     std::fs::write(&public, pair.public_key_pem()).unwrap();
@@ -65,7 +69,8 @@ fn a_reload_with_one_bad_key_is_refused_whole_and_the_old_keys_stay() {
         .flag("--token-secret-file", secret.display())
         .flag("--token-public-key", public.display())
         .start();
-    let of_pair = SigningKey::from_pem(pair.serialize_pem().as_bytes(), None).unwrap().mint(&of("ada").0).unwrap();
+    let of_pair =
+        SigningKey::from_pem(pair.serialize_pem().as_bytes(), None).unwrap().mint(&of("ada").0).unwrap();
     let mut stream = hub.subscribe_with("a", "", &[("Authorization", &bearer(&of_pair))]);
     ask(&hub, "HEAD", PATH, &signed_by(old)).expect(200);
     // One good key, one bad: neither is taken.
@@ -140,6 +145,6 @@ fn a_stream_of_an_opaque_token_ends_when_its_issuer_says_so() {
     stream.expect_closing_event("TOKEN_REVOKED");
     ask(&hub, "HEAD", PATH, token).expect(401);
     issuer.reply(Reply::Close);
-    ask(&hub, "HEAD", PATH, "another").expect_problem(503, "AUTHENTICATION_UNAVAILABLE");
+    ask(&hub, "GET", PATH, "another").expect_problem(503, "AUTHENTICATION_UNAVAILABLE");
     assert!(!hub.log().contains(token), "{}", hub.log());
 }
