@@ -296,10 +296,11 @@ async fn a_recheck_cannot_tell_once_the_keys_are_too_old() {
 #[tokio::test]
 async fn threat_22_an_issuer_that_errs_is_asked_with_back_off_and_says_503() {
     let elsewhere = Issuer::with_keys(&[jwk("rsa.pub.pem", Some("a"))]).await;
+    let good = json!({ "keys": [jwk("rsa.pub.pem", Some("a"))] });
     for reply in [
         Reply::Redirect(elsewhere.url()),
-        Reply::Huge(256 * 1024 + 1),
-        Reply::Huge(20 * 1024 * 1024),
+        Reply::Padded(good.clone(), 256 * 1024 + 1),
+        Reply::Padded(good.clone(), 20 * 1024 * 1024),
         Reply::Text(200, "<html>".to_owned()),
         Reply::Text(200, "[]".to_owned()),
         Reply::Text(200, r#"{"keys":{}}"#.to_owned()),
@@ -347,6 +348,44 @@ async fn threat_22_nobody_listens_and_nothing_answers() {
     let start = tokio::time::Instant::now();
     assert_eq!(outage(&verifier.verify(&token(&rsa("a"))).await.unwrap_err()).0, Outage::KeySet);
     assert!(start.elapsed() < 10 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn an_answer_of_the_longest_length_counts() {
+    let good = json!({ "keys": [jwk("rsa.pub.pem", Some("a"))] });
+    let issuer = Issuer::start(Reply::Padded(good, 256 * 1024)).await;
+    assert!(verifier(&Time::default(), &issuer).verify(&token(&rsa("a"))).await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_that_are_too_old_do_not_count_while_the_keeper_waits() {
+    let issuer = Issuer::with_keys(&[jwk("rsa.pub.pem", Some("a"))]).await;
+    let time = Time::default();
+    let verifier = verifier(&time, &issuer);
+    let lasting = rsa("a").sign(&with("exp", (common::NOW + 100_000).into())).unwrap();
+    let kept = verifier.clone();
+    let scene = async {
+        until(|| verifier.try_verify_now(&lasting).is_some_and(|result| result.is_ok())).await;
+        issuer.reply(Reply::Text(500, "down".to_owned()));
+        time.pass(3600 * SECOND);
+        assert!(verifier.try_verify_now(&lasting).is_some_and(|result| result.is_ok()), "just not too old");
+        time.pass(SECOND);
+        assert!(verifier.try_verify_now(&lasting).is_none(), "it has to be asked about");
+        assert_eq!(outage(&verifier.verify(&lasting).await.unwrap_err()).0, Outage::KeySet);
+    };
+    tokio::select! {
+        never = kept.run() => match never {},
+        () = scene => {}
+    }
+}
+
+#[tokio::test]
+async fn localhost_is_this_machine_whatever_the_resolver_says() {
+    let issuer = Issuer::with_keys(&[jwk("rsa.pub.pem", Some("a"))]).await;
+    let url = issuer.url().replace("127.0.0.1", "localhost");
+    let verifier =
+        Verifier::new(Settings { key_sets: vec![key_set(&url, None)], ..settings(&Time::default()) });
+    assert!(verifier.unwrap().verify(&token(&rsa("a"))).await.is_ok());
 }
 
 #[tokio::test]
