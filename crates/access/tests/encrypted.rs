@@ -30,21 +30,47 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use watertight_access::{Algorithm, Outage, Refused, Settings, Verifier};
 use watertight_testkit::Certificate;
 
-/// In the second run: the folder of the certificate that is trusted.
-const TRUSTED: &str = "WATERTIGHT_TEST_TRUSTED";
+/// Set in the second run of a test: the folder of the certificate that is trusted.
+const SECOND_RUN: &str = "WATERTIGHT_TEST_SECOND_RUN";
 
 #[test]
 fn a_key_set_is_read_over_https_from_whom_the_machine_trusts() {
-    if let Some(folder) = env::var_os(TRUSTED) {
+    if let Some(folder) = env::var_os(SECOND_RUN) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         return runtime.block_on(trusted_and_not(Path::new(&folder)));
     }
     let dir = tempfile::tempdir().unwrap();
     let certificate = Certificate::write_into(dir.path());
+    run_again(
+        "a_key_set_is_read_over_https_from_whom_the_machine_trusts",
+        dir.path(),
+        &certificate.certificate,
+    );
+}
+
+#[test]
+fn a_machine_without_certificates_verifies_with_keys_of_its_own() {
+    if env::var_os(SECOND_RUN).is_none() {
+        let nowhere = Path::new("/nowhere");
+        return run_again("a_machine_without_certificates_verifies_with_keys_of_its_own", nowhere, nowhere);
+    }
+    let token = common::hs256(&claims());
+    assert!(common::now(&common::verifier(&[common::secret()]), &token).is_ok());
+    let with_set = |url: &str| {
+        Verifier::new(Settings { key_sets: vec![key_set(url, None)], ..settings(&Time::default()) })
+    };
+    assert!(with_set("http://127.0.0.1:1/keys").is_ok());
+    let refused = with_set("https://login.example/keys").unwrap_err().to_string();
+    assert!(refused.contains("ca-certificates") && refused.contains("SSL_CERT_FILE"), "{refused}");
+}
+
+/// Runs one test of this program again, on a machine that trusts the certificates of that file alone.
+fn run_again(test: &str, folder: &Path, trusted: &Path) {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "a_key_set_is_read_over_https_from_whom_the_machine_trusts", "--nocapture"])
-        .env("SSL_CERT_FILE", &certificate.certificate)
-        .env(TRUSTED, dir.path())
+        .args(["--exact", test, "--nocapture"])
+        .env("SSL_CERT_FILE", trusted)
+        .env("SSL_CERT_DIR", "/nowhere")
+        .env(SECOND_RUN, folder)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

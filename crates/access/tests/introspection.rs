@@ -268,7 +268,7 @@ async fn what_is_remembered_is_bounded_charged_and_given_back() {
     let verifier_runs = verifier.clone();
     tokio::select! {
         never = verifier_runs.run() => match never {},
-        () = async { while budget.used_by(Owner::Caches) > 0 { tokio::time::sleep(SECOND / 100).await } } => {}
+        () = common::sets::until(|| budget.used_by(Owner::Caches) == 0) => {}
     }
     assert!(verifier.verify("token-1").await.is_ok());
     drop((verifier, verifier_runs));
