@@ -277,9 +277,9 @@ fn a_verified_token_is_small() {
 }
 
 #[test]
-fn verifying_takes_no_longer_than_a_connect_may() {
+fn verifying_is_quick_with_every_algorithm() {
     // A debug build on a busy machine: an order of magnitude, so that something quadratic or a key parsed anew from
-    // text is seen. The figure of the release build is in docs/access.md.
+    // text is seen. `watertight bench tokens` has the figures.
     for (algorithm, signing, source) in all() {
         let verifier = verifier(&[source]);
         let token = signing.sign(&claims()).unwrap();
