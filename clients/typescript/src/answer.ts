@@ -10,7 +10,7 @@ export function retryAfter(headers: Headers, now: number): number | undefined {
 
 /** Whether a later attempt may be answered otherwise. */
 export function isRetryable(status: number): boolean {
-  return [408, 425, 429].includes(status) || (status >= 500 && status < 600);
+  return /^(408|425|429|5..)$/.test(`${status}`);
 }
 
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */
@@ -36,6 +36,13 @@ export function checkEventStream({ status, headers }: Response): void {
   throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
 }
 
+/** @throws SSEError if the body is none that a browser's `fetch` would give: `node-fetch` and its like cannot be used. */
+export function checkBody({ body }: Response): void {
+  if (!body || typeof body.getReader === "function") return;
+  (body as { destroy?(): void }).destroy?.();
+  throw new SSEError("protocol", "a body of node-fetch is no web stream");
+}
+
 /** How long a stream with this `Heartbeat-Interval` (seconds) may be silent, milliseconds. */
 export function silenceAllowed(heartbeat: string | null): number {
   return Math.max((Number(heartbeat) || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
@@ -49,10 +56,11 @@ export interface PollAnswer {
   end?: unknown;
 }
 
-/** The answer to a long-poll, if it is one. */
-export function readPoll(text: string): PollAnswer | undefined {
+/** Throws unless the text is the answer to a long-poll. */
+export function readPoll(text: string): PollAnswer {
   const answer = parse<PollAnswer>(text);
-  return Array.isArray(answer.events) && answer.next ? (answer as PollAnswer) : undefined;
+  if (Array.isArray(answer.events) && answer.next) return answer as PollAnswer;
+  throw new SSEError("protocol", "no answer to a long-poll");
 }
 
 /** The object that a JSON text is, or an empty one. */

@@ -1,4 +1,3 @@
-import { isRepeat } from "./id.ts";
 import { LAST_EVENT_ID_MAX } from "./limits.ts";
 
 /**
@@ -6,13 +5,14 @@ import { LAST_EVENT_ID_MAX } from "./limits.ts";
  * connection, every token and every change between stream and long-poll.
  */
 export class Cursor {
-  #id: string;
+  #id = "";
   /** The last id that a request can carry: `id`, unless no header may have that one. */
   #resume = "";
+  readonly #unsendable: () => void;
 
-  constructor(id: string) {
-    this.#id = id;
-    this.jump(id);
+  /** @param unsendable told when an id comes that no request can carry, not with each such id */
+  constructor(unsendable: () => void) {
+    this.#unsendable = unsendable;
   }
 
   /** The last event id; empty for none. */
@@ -32,15 +32,30 @@ export class Cursor {
 
   /** An event was delivered, a gap was told, or the application wants to stand here. */
   jump(id: string): void {
+    const wasSendable = this.#id === this.#resume;
     this.#id = id;
     // The stream goes on with the id before, rather than resume from nothing for one that cannot be sent.
     if (!id || headerOf(id)) this.#resume = id;
+    else if (wasSendable) this.#unsendable();
   }
 
   /** A position without an event. */
   pass(id: string): void {
     if (!this.isRepeat(id)) this.jump(id);
   }
+}
+
+/** An id as the hub makes it: a random epoch and a sequence. Nobody else's ids look like this by accident. */
+const HUB_ID = /^([0-9a-z]{12})-(\d{1,19})$/;
+
+/**
+ * Whether the event with `id` was delivered already, given the last one that was. Known only of ids that a hub made
+ * in one and the same epoch; of any other the answer is no, because dropping it could lose it.
+ */
+export function isRepeat(id: string, last: string): boolean {
+  const [, epoch, sequence = 0] = HUB_ID.exec(id) ?? [];
+  const [, lastEpoch, lastSequence = 0] = HUB_ID.exec(last) ?? [];
+  return !!epoch && epoch === lastEpoch && BigInt(sequence) <= BigInt(lastSequence);
 }
 
 /**

@@ -128,16 +128,19 @@ async function sendUntilTaken(options: PublishOptions, events: readonly NewEvent
   const backoff = new Backoff(options);
   const key = crypto.randomUUID();
   const body = events.map((event) => JSON.stringify({ ...event, data: event.data ?? null })).join("\n");
+  let isRefreshed = false;
   for (let refresh = false; ; ) {
     options.signal?.throwIfAborted();
     try {
       return await attempt(options, time, key, body, refresh);
     } catch (error) {
       if (!(error instanceof SSEError)) throw error;
-      const isRefused: boolean = error.status === 401 && typeof token === "function" && !refresh;
-      if (!error.retryable && !isRefused) throw error;
+      // Other credentials are asked for once, and are no retry.
+      refresh = error.status === 401 && typeof token === "function" && !isRefreshed;
+      isRefreshed ||= refresh;
+      if (refresh) continue;
+      if (!error.retryable) throw error;
       if (backoff.failures >= maxRetries) throw new SSEError("exhausted", `gave up: ${error.message}`, { cause: error });
-      refresh ||= isRefused;
       await pause(time, backoff.next(error.retryAfter), options.signal);
     }
   }

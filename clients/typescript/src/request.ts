@@ -1,9 +1,7 @@
 import { headerOf } from "./cursor.ts";
 import { SSEError } from "./errors.ts";
+import { POLL_LIMIT } from "./limits.ts";
 import type { AttemptContext, PerAttempt, SSEClientOptions } from "./types.ts";
-
-/** Parameters of a long-poll. */
-export type Query = Record<string, string | number>;
 
 /** What `fetch` is given, and what of it must be in no message. */
 export interface BuiltRequest {
@@ -13,16 +11,19 @@ export interface BuiltRequest {
 }
 
 /**
- * The request of one attempt: everything that may change between attempts is asked anew.
+ * One request: everything that may change between two of them is asked anew.
  *
+ * @param cursor the id to resume after; empty for none
+ * @param wait of a long-poll: how long the hub may wait for events, seconds
  * @throws SSEError of kind `protocol` if it cannot be made; it says what is wrong, and nothing of its value
  */
 export async function buildRequest(
   options: SSEClientOptions<any>,
   context: AttemptContext,
   cursor: string,
-  query?: Query,
+  wait?: number,
 ): Promise<BuiltRequest> {
+  const isPoll = wait !== undefined;
   const ask = async <T>(option: PerAttempt<T>): Promise<T> =>
     typeof option === "function" ? (option as (context: AttemptContext) => T | Promise<T>)(context) : option;
   // Each by itself: if one throws, the others' failures still have somebody who waits for them.
@@ -32,7 +33,7 @@ export async function buildRequest(
     ask(options.headers),
     ask(options.body),
   ]);
-  const headers = new Headers();
+  const headers = new Headers(isPoll ? {} : { accept: "text/event-stream" });
   const set = (name: string, value: string): void => {
     try {
       headers.set(name, value);
@@ -42,17 +43,13 @@ export async function buildRequest(
   };
   const pairs = given && Symbol.iterator in given ? given : Object.entries(given ?? {});
   for (const [name, value] of pairs as Iterable<[string, string]>) set(name, value);
-  if (query) set("accept", "application/json");
-  else if (!headers.has("accept")) set("accept", "text/event-stream");
-  if (bearer) set("authorization", `Bearer ${bearer}`);
-  // What is shorter is a word or a number, and would only make messages unreadable.
-  const secrets = [...headers.values(), bearer, body, `${where}`.split("?")[1]].filter((secret) => secret && secret.length > 5);
   const id = headerOf(cursor);
-  if (id && !query) set("last-event-id", id);
+  if (isPoll) set("accept", "application/json");
+  else if (id) set("last-event-id", id);
+  if (bearer) set("authorization", `Bearer ${bearer}`);
   const url = withQuery(`${where}`, {
     ...(options.replay && !cursor && { replay: options.replay }),
-    ...(query && cursor && { after: cursor }),
-    ...query,
+    ...(isPoll && { ...(cursor && { after: cursor }), wait, limit: POLL_LIMIT }),
   });
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
     throw new SSEError("protocol", "no absolute url or baseUrl");
@@ -60,6 +57,8 @@ export async function buildRequest(
   const { method, credentials } = options;
   // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.
   const init = { method, headers: Object.fromEntries(headers), body, credentials, cache: "no-store", signal: context.signal };
+  // What is shorter is a word or a number, and would only make messages unreadable.
+  const secrets = [...headers.values(), bearer, body, `${where}`.split("?")[1]].filter((secret) => secret && secret.length > 5);
   return { url, init: init as BuiltRequest["init"], secrets: secrets as string[] };
 }
 
@@ -70,7 +69,7 @@ export function sessionUrl({ baseUrl = "", sessionId = "" }: SSEClientOptions<an
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
-function withQuery(url: string, query: Query): string {
+function withQuery(url: string, query: Record<string, string | number>): string {
   const parameters = new URLSearchParams(query as Record<string, string>).toString();
   return parameters ? url + (url.includes("?") ? "&" : "?") + parameters : url;
 }

@@ -216,7 +216,6 @@ describe("row 9: new credentials", () => {
     const value = { url: server.url, body: "b", headers: {}, token: "t" }[name];
     const option = { [name]: ({ refresh }: { refresh: boolean }) => (asked.push(refresh), value) };
     const watched = connect({ url: server.url, method: "POST", ...option });
-    await watched.again();
     await watched.receive(1);
     expect(asked).toEqual([false, true]);
   });
@@ -224,7 +223,6 @@ describe("row 9: new credentials", () => {
   test("and refused again it is the end", async () => {
     const server = await serve(refused(401));
     const watched = connect({ url: () => server.url });
-    await watched.again();
     await watched.until("error");
     expect(server.requests).toHaveLength(2);
   });

@@ -3,8 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { checkEventStream, refusal, retryAfter } from "../../src/answer.ts";
 import { readEvent } from "../../src/data.ts";
 import { Handlers } from "../../src/handlers.ts";
-import { isRepeat } from "../../src/id.ts";
-import { headerOf } from "../../src/cursor.ts";
+import { headerOf, isRepeat } from "../../src/cursor.ts";
 import { sessionUrl } from "../../src/request.ts";
 import { countingSignal } from "../kit/signal.ts";
 

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { refusal } from "../../src/answer.ts";
 import { Fallback, type Next, type Way } from "../../src/fallback.ts";
-import { judge } from "../../src/verdict.ts";
+import { SSEError } from "../../src/errors.ts";
+import { judge, mayRefresh } from "../../src/verdict.ts";
 
 interface Step {
   at: number;
@@ -52,8 +53,9 @@ describe("the shared table of what follows an attempt", () => {
   });
 
   test.each(cases.refusals)("$status to a $way, refreshable $canRefresh: $follows", ({ status, canRefresh, way, follows }) => {
-    const { kind, retryable } = refusal(new Response(null, { status }), "", 0);
-    expect(judge({ way, kind, status, retryable, canRefresh, failures: 0, maxRetries: Infinity })).toBe(follows);
+    const error = refusal(new Response(null, { status }), "", 0);
+    const isRefreshed = mayRefresh({ token: canRefresh ? () => "t" : "t" }, status);
+    expect(isRefreshed ? "refresh" : judge(error, way, 0)).toBe(follows);
   });
 
   test.each([
@@ -61,7 +63,8 @@ describe("the shared table of what follows an attempt", () => {
     [2, 3, "again"],
     [3, 3, "exhausted"],
     [1_000, Infinity, "again"],
+    [1_000, undefined, "again"],
   ])("after %d failures of %d that are allowed: %s", (failures, maxRetries, follows) => {
-    expect(judge({ way: "stream", kind: "network", retryable: true, canRefresh: true, failures, maxRetries })).toBe(follows);
+    expect(judge(new SSEError("network", "gone"), "stream", failures, maxRetries)).toBe(follows);
   });
 });
