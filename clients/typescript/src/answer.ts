@@ -8,18 +8,13 @@ export function retryAfter(headers: Headers, now: number): number | undefined {
   return Number.isNaN(milliseconds) ? undefined : milliseconds;
 }
 
-/** Whether a later attempt may be answered otherwise. */
-export function isRetryable(status: number): boolean {
-  return /^(408|425|429|5..)$/.test(`${status}`);
-}
-
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
   const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
     status === 401 || status === 403 ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
-    { status, code, retryable: isRetryable(status), retryAfter: retryAfter(headers, now) },
+    { status, code, retryable: /^(408|425|429|5..)$/.test(`${status}`), retryAfter: retryAfter(headers, now) },
   );
 }
 

@@ -1,5 +1,5 @@
 import { checkBody, checkEventStream, isProblem, parse, readPoll, refusal, silenceAllowed } from "./answer.ts";
-import type { Cursor } from "./cursor.ts";
+import { isRepeat, type Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Time } from "./environment.ts";
 import { SSEError, toSSEError, withoutSecrets } from "./errors.ts";
@@ -116,7 +116,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
       const isHubError = isHub && type === "error";
       // Doubled by a server that replays more than it was asked for; other servers than hubs may count as they like. A gap may
       // lead back: its id was never given out.
-      if (own && isHub && !isHubError && type !== "gap" && cursor.isRepeat(id)) return;
+      if (own && isHub && !isHubError && type !== "gap" && isRepeat(id, cursor.id)) return;
       cursor.jump(id);
       if (isHubError) closingEvent = readClosingEvent(text);
       else if (!hasProgress) {
@@ -130,17 +130,22 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     onComment: (text: string): void => delivery.comment(text),
   };
 
-  /** @throws where the attempt has ended meanwhile */
+  /** @throws where the attempt has ended meanwhile; gives back what came too late */
+  const goOn = (): void => {
+    if (isLive()) return;
+    giveBack();
+    throw signal.reason;
+  };
+
   const send = async (isRefresh: boolean): Promise<Response> => {
-    signal.throwIfAborted();
+    goOn();
     silence.allow((options.connectTimeout ?? CONNECT_TIMEOUT) + (isPoll ? POLL_WAIT * 1000 : 0));
     delivery.debug({ type: "attempt", way, refresh: isRefresh, cursor: cursor.resume });
     const request = await buildRequest(options, { signal, refresh: isRefresh }, cursor.resume, isPoll ? wait : undefined);
-    signal.throwIfAborted();
+    goOn();
     const response = await fetchWith(options.fetch ?? globalThis.fetch, request);
     body = response.body;
-    if (!isLive()) giveBack();
-    signal.throwIfAborted();
+    goOn();
     return response;
   };
 
@@ -225,7 +230,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   ledger.attempts++;
   void Promise.resolve()
     .then(run)
-    .then(settle, (thrown) => settle(undefined, toSSEError(thrown)));
+    .then(settle, (thrown) => settle(undefined, toSSEError("network", thrown, "no connection")));
 
   return {
     end,
@@ -245,7 +250,7 @@ async function fetchWith(fetch: typeof globalThis.fetch, request: BuiltRequest):
       delete init.cache;
       return fetchWith(fetch, request);
     }
-    throw thrown instanceof SSEError ? thrown : toSSEError(withoutSecrets(thrown, secrets));
+    throw withoutSecrets(thrown, secrets);
   }
 }
 

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Connector } from "./connector.ts";
-import { Cursor } from "./cursor.ts";
-import { Delivery, END, STATUS } from "./delivery.ts";
+import { createCursor, type Cursor } from "./cursor.ts";
+import { Delivery, STATUS } from "./delivery.ts";
 import { onAbort } from "./environment.ts";
 import { SSEError } from "./errors.ts";
 import { createQueue, type EventIterator } from "./queue.ts";
@@ -41,7 +41,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     if (options.url === undefined) sessionUrl(options);
     this.#options = options;
     this.#delivery = new Delivery(this, options);
-    this.#cursor = new Cursor(() => this.#delivery.tell(new SSEError("limit", "no request can carry this id")));
+    this.#cursor = createCursor(() => this.#delivery.tell(new SSEError("limit", "no request can carry this id")));
     this.#connector = new Connector(options, this.#cursor, this.#delivery);
     this.lastEventId = options.lastEventId ?? "";
     this.#stopListening = onAbort(options.signal, () => this.destroy());
@@ -98,7 +98,9 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   events(options: EventsOptions = {}): EventIterator {
     const loop = createQueue(options, (push, end) => [
       this.#add(options.type ?? "*", (_, event: SSEEvent) => push(event)),
-      this.#add(END, end),
+      this.#add(STATUS, ({ state, error }: ConnectionStatus) => {
+        if (state === "closed" || state === "error") end(error);
+      }),
     ]);
     if (this.#isDestroyed) void loop.return();
     else if (!options.signal?.aborted) this.connect();

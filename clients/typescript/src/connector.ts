@@ -1,9 +1,9 @@
 import { beginAttempt, type Attempt, type AttemptHost, type Outcome } from "./attempt.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
-import { Time, type Page } from "./environment.ts";
-import { SSEError } from "./errors.ts";
-import { Fallback, STREAM, type Next, type Way } from "./fallback.ts";
+import { createTime, type Page, type Time } from "./environment.ts";
+import type { SSEError } from "./errors.ts";
+import { Fallback, STREAM, type Way } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
 import { POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
@@ -23,13 +23,13 @@ export class Connector implements AttemptHost {
   readonly time: Time;
   /** The same object until something in it changes. */
   status = IDLE;
+  /** Asked to connect and not over: the page is listened to. */
+  isWanted = false;
   readonly #schedule: Schedule;
+  readonly #page: Page;
   /** What is known of streams and long-polls; anew with each `connect`. */
   #fallback = new Fallback();
-  #next = STREAM;
   #attempt: Attempt | undefined;
-  /** Asked to connect and not over: the page is listened to. */
-  #isWanted = false;
   /** The page is in the back-forward cache, or on its way there or to its end. */
   #isPaused = false;
   /** The hub said that the token has expired: the next attempt asks for another one. */
@@ -41,22 +41,14 @@ export class Connector implements AttemptHost {
     this.options = options;
     this.cursor = cursor;
     this.delivery = delivery;
-    this.time = new Time(options.clock, options.keepAlive);
+    this.#page = options.page ?? (globalThis as Page);
+    this.time = createTime(options.clock, options.keepAlive);
     this.#schedule = new Schedule(this.time, options, () => this.#begin());
   }
 
-  get isWanted(): boolean {
-    return this.#isWanted;
-  }
-
-  /** Failures in a row. */
-  get failures(): number {
-    return this.#schedule.backoff.failures;
-  }
-
   connect(): void {
-    if (this.#isWanted) return;
-    this.#isWanted = true;
+    if (this.isWanted) return;
+    this.isWanted = true;
     ledger.clients++;
     this.#isTokenExpired = false;
     this.#fallback = new Fallback();
@@ -81,31 +73,23 @@ export class Connector implements AttemptHost {
   }
 
   /** The end, from whichever side: why it is closed, or what went wrong. */
-  finish(end: CloseReason | SSEError): void {
-    const error = typeof end === "string" ? undefined : end;
-    if (this.#isWanted) ledger.clients--;
-    this.#isWanted = this.#isPaused = false;
+  finish(reason: CloseReason | null, error: SSEError | null = null): void {
+    if (this.isWanted) ledger.clients--;
+    this.isWanted = this.#isPaused = false;
     this.#stop();
     this.#stopWatching();
-    this.delivery.ended(error);
     // Why it ended is said once.
-    if (this.status.state === "closed") return;
-    if (typeof end === "string") this.#change("closed", null, end);
-    else this.#change("error", end);
-  }
-
-  get #page(): Page {
-    return this.options.page ?? (globalThis as Page);
+    if (this.status.state !== "closed") this.#change(error ? "error" : "closed", error, reason);
   }
 
   #forgetFailures(earliest?: number): void {
     this.#schedule.reset(earliest);
-    this.#next = STREAM;
+    this.#fallback.next = STREAM;
   }
 
   #change(state: ConnectionState, error: SSEError | null = null, reason: CloseReason | null = null): void {
     const before = this.status;
-    const status: ConnectionStatus = { state, failures: this.failures, error, reason };
+    const status: ConnectionStatus = { state, failures: this.#schedule.failures, error, reason };
     const keys = Object.keys(status) as (keyof ConnectionStatus)[];
     if (keys.every((key) => status[key] === before[key])) return;
     this.status = status;
@@ -116,9 +100,9 @@ export class Connector implements AttemptHost {
 
   #begin(): void {
     this.#schedule.clear();
-    if (!this.#isWanted || this.#isPaused || this.#attempt) return;
+    if (!this.isWanted || this.#isPaused || this.#attempt) return;
     this.#fallback.isEnabled = this.options.enablePollingFallback ?? this.options.url === undefined;
-    const way = this.#fallback.isEnabled ? this.#next.way : "stream";
+    const way = this.#fallback.isEnabled ? this.#fallback.next.way : "stream";
     // The first long-poll is to be answered at once: it tells that this way works, and its position is what nothing is lost behind.
     const wait = this.#fallback.isPolling ? POLL_WAIT : 0;
     this.#attempt = beginAttempt(this, { way, wait, refresh: this.#isTokenExpired });
@@ -141,55 +125,53 @@ export class Connector implements AttemptHost {
   }
 
   onRetry(milliseconds: number): void {
-    this.#schedule.backoff.retry = milliseconds;
+    this.#schedule.retry = milliseconds;
   }
 
   progressed(): void {
     this.#reconnectedAt = -Infinity;
-    if (!this.failures) return;
-    this.#schedule.backoff.failures = 0;
+    if (!this.#schedule.failures) return;
+    this.#schedule.failures = 0;
     if (this.status.state === "open") this.#change("open");
   }
 
   ended({ way, reason, failure, isHealthy, hasStreamed }: Outcome): void {
     this.#attempt = undefined;
-    if (isHealthy || !failure) this.#schedule.backoff.failures = 0;
+    if (isHealthy || !failure) this.#schedule.failures = 0;
     if (reason) return this.finish(reason);
     if (!failure) return this.#polled(isHealthy);
-    const wasProbe = this.#fallback.isPolling && way === "stream";
-    this.#next = this.#decide(way, failure, hasStreamed);
-    const verdict = judge(failure, way, this.failures, this.options.maxRetries);
-    if (verdict === "failed") return this.finish(failure);
-    if (verdict === "exhausted") {
-      return this.finish(new SSEError("exhausted", `gave up: ${failure.message}`, { cause: failure }));
-    }
+    this.#decide(way, failure, hasStreamed);
+    const { failures } = this.#schedule;
+    const end = judge(failure, way, failures, this.options.maxRetries);
+    if (end) return this.finish(null, end);
     this.#isTokenExpired = failure.code === "TOKEN_EXPIRED";
-    if (wasProbe && this.#next.isAtOnce) {
+    // No stream yet, and long-polls work.
+    if (this.#fallback.next.isAtOnce) {
       this.#schedule.wait(0);
       return this.#change("polling");
     }
     // While nobody looks: the first attempt as always, later ones as rarely as they ever come.
-    const rarely = this.failures > 0 && isAsleep(this.#page) ? this.#schedule.backoff.max : 0;
-    const milliseconds = this.#schedule.retry(failure.retryAfter, rarely);
+    const rarely = failures > 0 && isAsleep(this.#page) ? this.#schedule.max : 0;
+    const milliseconds = this.#schedule.again(failure.retryAfter, rarely);
     this.delivery.debug({ type: "wait", milliseconds });
     this.#change("reconnecting", failure);
   }
 
   #polled(hasNews: boolean): void {
-    this.#next = this.#fallback.pollAnswered(this.time.now());
+    this.#fallback.pollAnswered(this.time.now());
     // Only what is new hurries the next one: a cache may answer with the same events for ever.
     this.#schedule.wait(hasNews ? 0 : (this.options.pollingInterval ?? POLLING_INTERVAL));
     this.#change("polling");
   }
 
-  #decide(way: Way, { kind, retryable, retryAfter }: SSEError, hasStreamed: boolean): Next {
+  /** Which way to ask next. */
+  #decide(way: Way, { kind, retryable, retryAfter }: SSEError, hasStreamed: boolean): void {
     const now = this.time.now();
-    if (way === "poll") {
-      const isUnderstood = retryable || kind === "auth";
-      return isUnderstood ? this.#fallback.pollFailed() : this.#fallback.pollNotUnderstood(now);
-    }
-    if (hasStreamed) return this.#fallback.streamWorked();
-    return this.#fallback.streamFailed({ isHeldBack: kind === "timeout", hasRetryAfter: !!retryAfter }, now);
+    const fallback = this.#fallback;
+    if (hasStreamed) fallback.streamWorked();
+    else if (way === "stream") fallback.streamFailed({ isHeldBack: kind === "timeout", hasRetryAfter: !!retryAfter }, now);
+    else if (retryable || kind === "auth") fallback.pollFailed();
+    else fallback.pollNotUnderstood(now);
   }
 
   // The page.

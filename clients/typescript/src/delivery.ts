@@ -1,12 +1,11 @@
 import type { SSEClient } from "./client.ts";
 import { parserOf, readEvent } from "./data.ts";
-import { SSEError, tell, unheardGap, type SSEErrorKind } from "./errors.ts";
+import { tell, unheardGap, type SSEErrorKind } from "./errors.ts";
 import { Handlers } from "./handlers.ts";
 import type { ConnectionStatus, DebugDetails, SSEClientOptions } from "./types.ts";
 
-/** The keys under which those are kept who want to know of the status and of the end: no event type has a line break. */
+/** The key under which those are kept who want to know of the status: no event type has a line break. */
 export const STATUS = "\n";
-export const END = "\r";
 
 /** All that the application is told: events, statuses, comments, errors, records. Whatever of it throws is reported, and stops nothing. */
 export class Delivery {
@@ -47,11 +46,6 @@ export class Delivery {
 
   debug(details: DebugDetails): void {
     this.#guard(() => this.#options.debug?.({ client: this.#client, ...details }));
-  }
-
-  /** Over, once for each `connect`: by itself or because the client said so. */
-  ended(error?: SSEError): void {
-    this.#call(END, error);
   }
 
   tell(cause: unknown, kind: SSEErrorKind = "handler"): void {

@@ -58,11 +58,12 @@ export class SSEError extends Error {
 }
 
 /**
- * Whatever was thrown during an attempt, as one of ours: what is not ours came from the network, or from a function of the
- * application. Its text stays in `cause`: messages are shown to people.
+ * Whatever was thrown, as one of ours. What is not ours came from a function of the application, or from the network.
+ *
+ * @param message for people. What was thrown stays in `cause`
  */
-export function toSSEError(cause: unknown): SSEError {
-  return cause instanceof SSEError ? cause : new SSEError("network", "no connection", { cause });
+export function toSSEError(kind: SSEErrorKind, cause: unknown, message = `${kind}: ${cause}`): SSEError {
+  return cause instanceof SSEError ? cause : new SSEError(kind, message, { cause });
 }
 
 /** Nobody listens to what is missing: never a quiet skip. */
@@ -70,15 +71,10 @@ export function unheardGap(text: string): SSEError {
   return new SSEError("gap", `nobody listens to "gap": ${text}`);
 }
 
-/** What a function of the application threw, as one of ours. */
-export function failureOf(kind: SSEErrorKind, cause: unknown): SSEError {
-  return cause instanceof SSEError ? cause : new SSEError(kind, `${kind}: ${cause}`, { cause });
-}
-
 /** Something went wrong, and nobody swallows it. */
 export function tell(onError: ((error: SSEError) => void) | undefined, kind: SSEErrorKind, cause: unknown): void {
   try {
-    if (onError) onError(failureOf(kind, cause));
+    if (onError) onError(toSSEError(kind, cause));
     else report(cause);
   } catch (thrown) {
     report(thrown);
@@ -91,7 +87,8 @@ function report(thrown: unknown): void {
 }
 
 /** What a transport threw, as it may be shown: its name, words and code, without `secrets` and without what it has beside. */
-export function withoutSecrets(thrown: unknown, secrets: readonly string[]): unknown {
+export function withoutSecrets(thrown: unknown, secrets: readonly string[]): Error | undefined {
+  if (thrown instanceof SSEError) return thrown;
   if (!(thrown instanceof Error)) return undefined;
   const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text);
   const { name, code } = thrown as { name: string; code?: unknown };

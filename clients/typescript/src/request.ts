@@ -47,10 +47,11 @@ export async function buildRequest(
   if (isPoll) set("accept", "application/json");
   else if (id) set("last-event-id", id);
   if (bearer) set("authorization", `Bearer ${bearer}`);
-  const url = withQuery(`${where}`, {
-    ...(options.replay && !cursor && { replay: options.replay }),
-    ...(isPoll && { ...(cursor && { after: cursor }), wait, limit: POLL_LIMIT }),
-  });
+  const query = `${new URLSearchParams({
+    ...(options.replay && !cursor && { replay: `${options.replay}` }),
+    ...(isPoll && { ...(cursor && { after: cursor }), wait: `${wait}`, limit: `${POLL_LIMIT}` }),
+  })}`;
+  const url = `${where}${query && (`${where}`.includes("?") ? "&" : "?")}${query}`;
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
     throw new SSEError("protocol", "no absolute url or baseUrl");
   }
@@ -67,9 +68,4 @@ export function sessionUrl({ baseUrl = "", sessionId = "" }: SSEClientOptions<an
   // None; or `.` and `..`: whatever resolves the address takes them out of it, also percent-encoded (RFC 3986, 5.2.4).
   if (/^\.{0,2}$/.test(sessionId)) throw new TypeError("no sessionId or url");
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
-}
-
-function withQuery(url: string, query: Record<string, string | number>): string {
-  const parameters = new URLSearchParams(query as Record<string, string>).toString();
-  return parameters ? url + (url.includes("?") ? "&" : "?") + parameters : url;
 }

@@ -2,9 +2,8 @@ import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { Time, Timer } from "./environment.ts";
 import { RETRY_MIN } from "./limits.ts";
 
-/** When the next attempt begins: one deadline, which whatever happens only moves. Knows no socket. */
-export class Schedule {
-  readonly backoff: Backoff;
+/** When the next attempt begins: a back-off with one deadline, which whatever happens only moves. Knows no socket. */
+export class Schedule extends Backoff {
   readonly #time: Time;
   readonly #timer: Timer;
   readonly #begin: () => void;
@@ -12,15 +11,15 @@ export class Schedule {
   #earliest = -Infinity;
 
   constructor(time: Time, options: BackoffOptions, begin: () => void) {
+    super(options);
     this.#time = time;
-    this.#timer = time.createTimer();
-    this.backoff = new Backoff(options);
+    this.#timer = time.createTimer(begin);
     this.#begin = begin;
   }
 
   /** The next attempt begins after so long. */
   wait(milliseconds: number): void {
-    this.#timer.set(milliseconds, this.#begin);
+    this.#timer.set(milliseconds);
   }
 
   /**
@@ -29,8 +28,8 @@ export class Schedule {
    * @param rarely more milliseconds to wait, because nobody looks
    * @returns how long it waits, milliseconds
    */
-  retry(retryAfter: number | undefined, rarely: number): number {
-    const delay = this.backoff.next(retryAfter);
+  again(retryAfter: number | undefined, rarely: number): number {
+    const delay = this.next(retryAfter);
     this.#earliest = this.#time.now() + (retryAfter ? delay : RETRY_MIN);
     this.wait(delay + rarely);
     return delay + rarely;
@@ -51,7 +50,7 @@ export class Schedule {
   /** All that was asked for or went wrong before is forgotten, but not the server's `retry:`. */
   reset(earliest = -Infinity): void {
     this.clear();
-    this.backoff.failures = 0;
+    this.failures = 0;
     this.#earliest = earliest;
   }
 }

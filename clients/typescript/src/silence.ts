@@ -15,18 +15,16 @@ export interface SilenceWatch {
 
 /** @param end called once it was silent for too long */
 export function watchSilence(time: Time, end: (error: SSEError) => void): SilenceWatch {
-  const timer = time.createTimer();
   let max = 0;
   let since = 0;
   let failure: SSEError | undefined;
   const silent = (): number => time.now() - since;
-  const watch = (): void => {
-    // In thirds, so that a machine that slept is noticed soon after it woke.
-    timer.set(Math.min(max - silent(), max / 3 + 1), () => {
-      if (silent() < max) watch();
-      else end(failure ?? new SSEError("timeout", `silent ${max} ms`));
-    });
-  };
+  const timer = time.createTimer(() => {
+    if (silent() < max) watch();
+    else end(failure ?? new SSEError("timeout", `silent ${max} ms`));
+  });
+  // In thirds, so that a machine that slept is noticed soon after it woke.
+  const watch = (): void => timer.set(Math.min(max - silent(), max / 3 + 1));
   const heard = (): void => {
     since = time.now();
   };
