@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Connector } from "./connector.ts";
 import { createCursor, type Cursor } from "./cursor.ts";
-import { Delivery, STATUS } from "./delivery.ts";
+import { createDelivery, STATUS, type Delivery } from "./delivery.ts";
 import { onAbort } from "./environment.ts";
 import { SSEError } from "./errors.ts";
 import { createQueue, type EventIterator } from "./queue.ts";
@@ -40,7 +40,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   constructor(options: SSEClientOptions<Events>) {
     if (options.url === undefined) sessionUrl(options);
     this.#options = options;
-    this.#delivery = new Delivery(this, options);
+    this.#delivery = createDelivery(this, options);
     this.#cursor = createCursor(() => this.#delivery.tell(new SSEError("limit", "no request can carry this id")));
     this.#connector = new Connector(options, this.#cursor, this.#delivery);
     this.lastEventId = options.lastEventId ?? "";

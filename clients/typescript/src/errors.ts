@@ -86,11 +86,15 @@ function report(thrown: unknown): void {
   (globalThis.reportError ?? console.error)(thrown);
 }
 
+/** Of an address, however a message spells it: credentials, parameters, a fragment. */
+const HIDDEN = /[?#][^\s"']+|\/\/[^\s/]*@/g;
+
 /** What a transport threw, as it may be shown: its name, words and code, without `secrets` and without what it has beside. */
 export function withoutSecrets(thrown: unknown, secrets: readonly string[]): Error | undefined {
   if (thrown instanceof SSEError) return thrown;
   if (!(thrown instanceof Error)) return undefined;
-  const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text);
+  const clean = (text: string): string =>
+    secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text).replace(HIDDEN, "[hidden]");
   const { name, code } = thrown as { name: string; code?: unknown };
   const cause = thrown.cause && withoutSecrets(thrown.cause, secrets);
   return Object.assign(new Error(clean(thrown.message), { cause }), { name, code: code && clean(`${code}`) });

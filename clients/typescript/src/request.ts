@@ -51,15 +51,20 @@ export async function buildRequest(
     ...(options.replay && !cursor && { replay: `${options.replay}` }),
     ...(isPoll && { ...(cursor && { after: cursor }), wait: `${wait}`, limit: `${POLL_LIMIT}` }),
   })}`;
-  const url = `${where}${query && (`${where}`.includes("?") ? "&" : "?")}${query}`;
+  // A fragment is never sent, and would take the parameters with it.
+  const [address] = `${where}`.split("#") as [string];
+  const url = address + (query && (address.includes("?") ? "&" : "?")) + query;
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
     throw new SSEError("protocol", "no absolute url or baseUrl");
   }
   const { method, credentials } = options;
   // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.
   const init = { method, headers: Object.fromEntries(headers), body, credentials, cache: "no-store", signal: context.signal };
+  const [, parameters] = address.split("?");
+  // As they stand there, and as they are meant.
+  const values = [parameters, ...address.split(/[?&=]/).slice(1), ...new URLSearchParams(parameters).values()];
   // What is shorter is a word or a number, and would only make messages unreadable.
-  const secrets = [...headers.values(), bearer, body, `${where}`.split("?")[1]].filter((secret) => secret && secret.length > 5);
+  const secrets = [...headers.values(), bearer, body, ...values].filter((secret) => secret && secret.length > 5);
   return { url, init: init as BuiltRequest["init"], secrets: secrets as string[] };
 }
 
