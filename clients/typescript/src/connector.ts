@@ -50,7 +50,6 @@ export class Connector implements AttemptHost {
     if (this.isWanted) return;
     this.isWanted = true;
     ledger.clients++;
-    this.#isTokenExpired = false;
     this.#fallback = new Fallback();
     this.#forgetFailures();
     this.#stopWatching = watchPage(this.#page, () => this.#wake(), () => this.#pause());

@@ -6,8 +6,8 @@
  * | `network` | no connection, or it broke | yes |
  * | `timeout` | nothing came in time | yes |
  * | `http` | refused with a status | 408, 425, 429 and 5xx |
- * | `auth` | 401, also after one refresh of the token; 403 | no |
- * | `closing` | the hub closed the stream and said why in `code` | yes |
+ * | `auth` | 401, also after one refresh of the token; 403; the hub's `TOKEN_REVOKED` and `FORBIDDEN` in `code` | no |
+ * | `closing` | the hub closed the stream and said why in `code`; with `TOKEN_EXPIRED` a fresh token is asked for | yes |
  * | `protocol` | the answer is no event stream, or what was given makes no request | no |
  * | `limit` | an event larger than `maxEventBytes`, or an id that no request can carry | an id: the stream goes on |
  * | `gap` | events are missing, and nobody listens to `gap` | the stream goes on |

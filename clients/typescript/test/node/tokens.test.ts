@@ -51,6 +51,11 @@ describe.each(hubs)("a token of %s", (_, start) => {
     expect(watched.events.filter(({ type }) => type === "gap")).toEqual([]);
     expect(asked).toEqual([false, true, true, true]);
     expect(new Set(watched.errors.map(({ code }) => code))).toEqual(new Set(["TOKEN_EXPIRED"]));
+    // A fresh one serves until it is refused itself.
+    watched.client.reconnect();
+    await expect.poll(() => asked.length).toBe(5);
+    expect(asked[4]).toBe(false);
+    await watched.until("open");
   });
 
   test("that is revoked ends the client with its code", async () => {
