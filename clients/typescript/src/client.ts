@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Connector } from "./connector.ts";
 import { createCursor, type Cursor } from "./cursor.ts";
-import { createDelivery, STATUS, type Delivery } from "./delivery.ts";
+import { createDelivery, END, STATUS, type Delivery } from "./delivery.ts";
 import { onAbort } from "./environment.ts";
 import { SSEError } from "./errors.ts";
 import { createQueue, type EventIterator } from "./queue.ts";
@@ -98,9 +98,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   events(options: EventsOptions = {}): EventIterator {
     const loop = createQueue(options, (push, end) => [
       this.#add(options.type ?? "*", (_, event: SSEEvent) => push(event)),
-      this.#add(STATUS, ({ state, error }: ConnectionStatus) => {
-        if (state === "closed" || state === "error") end(error);
-      }),
+      this.#add(END, end),
     ]);
     if (this.#isDestroyed) void loop.return();
     else if (!options.signal?.aborted) this.connect();

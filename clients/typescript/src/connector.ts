@@ -77,6 +77,7 @@ export class Connector implements AttemptHost {
     this.isWanted = this.#isPaused = false;
     this.#stop();
     this.#stopWatching();
+    this.delivery.ended(error);
     // Why it ended is said once.
     if (this.status.state !== "closed") this.#change(error ? "error" : "closed", error, reason);
   }

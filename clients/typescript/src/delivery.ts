@@ -1,11 +1,12 @@
 import type { SSEClient } from "./client.ts";
 import { parserOf, readEvent } from "./data.ts";
-import { tell, unheardGap, type SSEErrorKind } from "./errors.ts";
+import { tell, unheardGap, type SSEError, type SSEErrorKind } from "./errors.ts";
 import { createHandlers, type Handlers } from "./handlers.ts";
 import type { ConnectionStatus, DebugDetails, SSEClientOptions } from "./types.ts";
 
-/** The key under which those are kept who want to know of the status: no event type has a line break. */
+/** The keys under which those are kept who want to know of the status and of the end: no event type has a line break. */
 export const STATUS = "\n";
+export const END = "\r";
 
 /** All that the application is told: events, statuses, comments, errors, records. Whatever of it throws is reported, and stops nothing. */
 export interface Delivery {
@@ -14,6 +15,8 @@ export interface Delivery {
   changed(status: ConnectionStatus): void;
   event(type: string, text: string, id: string): void;
   comment(text: string): void;
+  /** Over, by itself or because the client said so. */
+  ended(error: SSEError | null): void;
   debug(details: DebugDetails): void;
   tell(cause: unknown, kind?: SSEErrorKind): void;
 }
@@ -53,6 +56,7 @@ export function createDelivery(client: SSEClient<any>, options: SSEClientOptions
         for (const key of new Set([type, "*"])) call(key, event.data, event);
       }, "parse");
     },
+    ended: (error) => call(END, error),
     comment: (text) => guard(() => options.onComment?.(text)),
   };
 }

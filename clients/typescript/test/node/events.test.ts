@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { SSEClient } from "../../src/client.ts";
 import { createQueue } from "../../src/queue.ts";
 import type { Gap, SSEEvent } from "../../src/types.ts";
 import { broken, refused, stream } from "../kit/answers.ts";
@@ -126,6 +127,17 @@ describe("events()", () => {
     await expect(watched.client.events({ signal: AbortSignal.abort() }).next()).resolves.toMatchObject({ done: true });
     await server.barrier();
     expect(server.requests).toHaveLength(0);
+  });
+
+  test("ends with the client also where an application's own connect has not begun", async () => {
+    class Later extends SSEClient {
+      override connect(): void {}
+    }
+    const client = new Later({ url: "http://server.invalid/" });
+    client.disconnect();
+    const waiting = client.events().next();
+    client.destroy();
+    expect(await waiting).toEqual({ done: true, value: undefined });
   });
 
   test("with a mark of nothing still gives events", async () => {
