@@ -31,13 +31,6 @@ export function checkEventStream({ status, headers }: Response): void {
   throw new SSEError("protocol", `no event stream: ${status} ${type}`, { status });
 }
 
-/** @throws SSEError if the body is none that a browser's `fetch` would give: `node-fetch` and its like cannot be used. */
-export function checkBody({ body }: Response): void {
-  if (!body || typeof body.getReader === "function") return;
-  (body as { destroy?(): void }).destroy?.();
-  throw new SSEError("protocol", "a body of node-fetch is no web stream");
-}
-
 /** How long a stream with this `Heartbeat-Interval` (seconds) may be silent, milliseconds. */
 export function silenceAllowed(heartbeat: string | null): number {
   return Math.max((Number(heartbeat) || HEARTBEAT) * SILENT_HEARTBEATS * 1000, READ_TIMEOUT_MIN);
@@ -56,6 +49,14 @@ export function readPoll(text: string): PollAnswer {
   const answer = parse<PollAnswer>(text);
   if (Array.isArray(answer.events) && answer.next) return answer as PollAnswer;
   throw new SSEError("protocol", "no answer to a long-poll");
+}
+
+/** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
+export function readClosingEvent(text: string): SSEError | undefined {
+  const { code, error } = parse<{ code: string; error: string }>(text);
+  // No other token is to be had by asking.
+  const isRefused = code === "TOKEN_REVOKED" || code === "FORBIDDEN";
+  return code ? new SSEError(isRefused ? "auth" : "closing", error ?? code, { code }) : undefined;
 }
 
 /** The object that a JSON text is, or an empty one. */

@@ -1,13 +1,14 @@
-import { checkBody, checkEventStream, isProblem, parse, readPoll, refusal, silenceAllowed } from "./answer.ts";
+import { checkEventStream, isProblem, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
+import { createBody } from "./body.ts";
 import { isRepeat, type Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Time } from "./environment.ts";
-import { SSEError, toSSEError, withoutSecrets } from "./errors.ts";
+import { SSEError, toSSEError } from "./errors.ts";
 import type { Way } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
 import { CONNECT_TIMEOUT, ERROR_BODY_MAX, HEALTHY_AFTER, POLL_ANSWER_MAX, POLL_WAIT, REFUSAL_TIMEOUT } from "./limits.ts";
 import { createParser } from "./parser.ts";
-import { buildRequest, type BuiltRequest } from "./request.ts";
+import { buildRequest, send } from "./request.ts";
 import { watchSilence } from "./silence.ts";
 import type { CloseReason, SSEClientOptions } from "./types.ts";
 import { mayRefresh } from "./verdict.ts";
@@ -68,8 +69,6 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   const controller = new AbortController();
   const { signal } = controller;
   const begunAt = time.now();
-  /** The body as it came, then what reads it: what has to be cancelled. */
-  let body: { cancel?(): Promise<unknown> } | null | undefined;
   /** It speaks as a hub does: `error` and `gap` are its own words. */
   let isHub = options.url === undefined || isPoll;
   /** When the last byte of the stream came. */
@@ -80,16 +79,13 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
 
   const isLive = (): boolean => !signal.aborted;
 
-  /** A fetch that takes no heed of its signal must not keep the socket. Cancelling cannot fail in a way that matters. */
-  const giveBack = (): void => {
-    body?.cancel?.()?.catch(() => {});
-  };
+  const body = createBody(isLive);
 
   const end = (): void => {
     if (isLive()) ledger.attempts--;
     silence.clear();
     controller.abort();
-    giveBack();
+    body.giveBack();
   };
 
   const settle = (reason: CloseReason | undefined, error?: SSEError): void => {
@@ -133,29 +129,28 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   /** @throws where the attempt has ended meanwhile; gives back what came too late */
   const goOn = (): void => {
     if (isLive()) return;
-    giveBack();
+    body.giveBack();
     throw signal.reason;
   };
 
-  const send = async (isRefresh: boolean): Promise<Response> => {
+  const ask = async (isRefresh: boolean): Promise<Response> => {
     goOn();
     silence.allow((options.connectTimeout ?? CONNECT_TIMEOUT) + (isPoll ? POLL_WAIT * 1000 : 0));
     delivery.debug({ type: "attempt", way, refresh: isRefresh, cursor: cursor.resume });
     const request = await buildRequest(options, { signal, refresh: isRefresh }, cursor.resume, isPoll ? wait : undefined);
     goOn();
-    const response = await fetchWith(options.fetch ?? globalThis.fetch, request);
-    body = response.body;
+    const response = await send(options.fetch ?? globalThis.fetch, request);
+    body.hold(response);
     goOn();
     return response;
   };
 
   const run = async (): Promise<CloseReason | undefined> => {
-    let response = await send(refresh);
+    let response = await ask(refresh);
     if (!refresh && mayRefresh(options, response.status)) {
-      giveBack();
-      response = await send(true);
+      body.giveBack();
+      response = await ask(true);
     }
-    checkBody(response);
     if (response.status === 204) return "no-content";
     if (response.status >= 300) throw await readRefusal(response);
     return isPoll ? poll(response) : stream(response);
@@ -172,7 +167,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     };
     // A hub writes its first bytes at once. If they do not come, somebody on the way keeps them: no stream yet.
     if (heartbeat === null) open();
-    await read(response, (bytes) => {
+    await body.read(response, (bytes) => {
       if (heartbeat !== null && lastByteAt < begunAt) open();
       lastByteAt = time.now();
       silence.heard();
@@ -185,7 +180,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   };
 
   const poll = async (response: Response): Promise<undefined> => {
-    const { events, next, gap, end: closing } = readPoll(await readText(response, POLL_ANSWER_MAX));
+    const { events, next, gap, end: closing } = readPoll(await body.readText(response, POLL_ANSWER_MAX));
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
     if (closing) events.push({ type: "error", data: JSON.stringify(closing), id: next });
     for (const { type, data, id } of events) if (isLive()) sink.onEvent(type, data, id, true);
@@ -197,34 +192,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     const now = time.wall();
     const error = refusal(response, "", now);
     silence.allow(REFUSAL_TIMEOUT, error);
-    return isProblem(response) ? refusal(response, await readText(response, ERROR_BODY_MAX).catch(() => ""), now) : error;
-  };
-
-  /** Reads the body until its end, or until `take` says false, or until the attempt is ended. */
-  const read = async (response: Response, take: (bytes: Uint8Array) => unknown): Promise<void> => {
-    if (!response.body) {
-      // Where `fetch` has no streams (React Native), the body is there when all of it is.
-      const text = await response.text();
-      if (text && isLive()) take(new TextEncoder().encode(text));
-      return;
-    }
-    const reader = response.body.getReader();
-    body = reader;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (!isLive() || done || take(value) === false) return;
-    }
-  };
-
-  /** The body as text, cut off where it is longer than `max`. */
-  const readText = async (response: Response, max: number): Promise<string> => {
-    const decoder = new TextDecoder();
-    let text = "";
-    await read(response, (bytes) => {
-      text += decoder.decode(bytes, { stream: true });
-      return text.length <= max;
-    });
-    return text;
+    return isProblem(response) ? refusal(response, await body.readText(response, ERROR_BODY_MAX).catch(() => ""), now) : error;
   };
 
   ledger.attempts++;
@@ -238,26 +206,4 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
       if (lastByteAt >= begunAt) silence.doubt();
     },
   };
-}
-
-async function fetchWith(fetch: typeof globalThis.fetch, request: BuiltRequest): Promise<Response> {
-  const { url, init, secrets } = request;
-  try {
-    return await fetch(url, init);
-  } catch (thrown) {
-    // Some workers have no caches, and say so by throwing.
-    if (init.cache && `${thrown}`.includes("cache")) {
-      delete init.cache;
-      return fetchWith(fetch, request);
-    }
-    throw withoutSecrets(thrown, secrets);
-  }
-}
-
-/** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
-function readClosingEvent(text: string): SSEError | undefined {
-  const { code, error } = parse<{ code: string; error: string }>(text);
-  // No other token is to be had by asking.
-  const isRefused = code === "TOKEN_REVOKED" || code === "FORBIDDEN";
-  return code ? new SSEError(isRefused ? "auth" : "closing", error ?? code, { code }) : undefined;
 }

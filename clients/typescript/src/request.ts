@@ -1,5 +1,5 @@
 import { headerOf } from "./cursor.ts";
-import { SSEError } from "./errors.ts";
+import { SSEError, withoutSecrets } from "./errors.ts";
 import { POLL_LIMIT } from "./limits.ts";
 import type { AttemptContext, PerAttempt, SSEClientOptions } from "./types.ts";
 
@@ -73,4 +73,19 @@ export function sessionUrl({ baseUrl = "", sessionId = "" }: SSEClientOptions<an
   // None; or `.` and `..`: whatever resolves the address takes them out of it, also percent-encoded (RFC 3986, 5.2.4).
   if (/^\.{0,2}$/.test(sessionId)) throw new TypeError("no sessionId or url");
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
+}
+
+/** @throws SSEError, or an error in which nothing is that was sent */
+export async function send(fetch: typeof globalThis.fetch, request: BuiltRequest): Promise<Response> {
+  const { url, init, secrets } = request;
+  try {
+    return await fetch(url, init);
+  } catch (thrown) {
+    // Some workers have no caches, and say so by throwing.
+    if (init.cache && `${thrown}`.includes("cache")) {
+      delete init.cache;
+      return send(fetch, request);
+    }
+    throw withoutSecrets(thrown, secrets);
+  }
 }
