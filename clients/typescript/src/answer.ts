@@ -8,18 +8,13 @@ export function retryAfter(headers: Headers, now: number): number | undefined {
   return Number.isNaN(milliseconds) ? undefined : milliseconds;
 }
 
-/** Whether a later attempt may be answered otherwise. */
-export function isRetryable(status: number): boolean {
-  return [408, 425, 429].includes(status) || (status >= 500 && status < 600);
-}
-
 /** A refusal, worded by its problem document (RFC 9457) if it is one. */
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
   const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
     status === 401 || status === 403 ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
-    { status, code, retryable: isRetryable(status), retryAfter: retryAfter(headers, now) },
+    { status, code, retryable: /^(408|425|429|5..)$/.test(`${status}`), retryAfter: retryAfter(headers, now) },
   );
 }
 
@@ -49,10 +44,19 @@ export interface PollAnswer {
   end?: unknown;
 }
 
-/** The answer to a long-poll, if it is one. */
-export function readPoll(text: string): PollAnswer | undefined {
+/** Throws unless the text is the answer to a long-poll. */
+export function readPoll(text: string): PollAnswer {
   const answer = parse<PollAnswer>(text);
-  return Array.isArray(answer.events) && answer.next ? (answer as PollAnswer) : undefined;
+  if (Array.isArray(answer.events) && answer.next) return answer as PollAnswer;
+  throw new SSEError("protocol", "no answer to a long-poll");
+}
+
+/** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
+export function readClosingEvent(text: string): SSEError | undefined {
+  const { code, error } = parse<{ code: string; error: string }>(text);
+  // No other token is to be had by asking.
+  const isRefused = code === "TOKEN_REVOKED" || code === "FORBIDDEN";
+  return code ? new SSEError(isRefused ? "auth" : "closing", error ?? code, { code }) : undefined;
 }
 
 /** The object that a JSON text is, or an empty one. */

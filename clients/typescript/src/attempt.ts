@@ -1,38 +1,32 @@
-import { checkEventStream, isProblem, readPoll, refusal, silenceAllowed } from "./answer.ts";
-import type { Cursor } from "./cursor.ts";
-import type { Time, Timer } from "./environment.ts";
-import { SSEError, toSSEError, withoutSecrets } from "./errors.ts";
+import { checkEventStream, isProblem, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
+import { createBody } from "./body.ts";
+import { isRepeat, type Cursor } from "./cursor.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Time } from "./environment.ts";
+import { SSEError, toSSEError } from "./errors.ts";
 import type { Way } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
-import {
-  CONNECT_TIMEOUT,
-  ERROR_BODY_MAX,
-  HEALTHY_AFTER,
-  POLL_ANSWER_MAX,
-  POLL_LIMIT,
-  POLL_WAIT,
-  REFUSAL_TIMEOUT,
-  RESUME_GRACE,
-  SILENCE_MAX,
-} from "./limits.ts";
-import { createParser, type ParserSink } from "./parser.ts";
-import { buildRequest, type BuiltRequest } from "./request.ts";
-import type { SSEClientOptions } from "./types.ts";
+import { CONNECT_TIMEOUT, ERROR_BODY_MAX, HEALTHY_AFTER, POLL_ANSWER_MAX, POLL_WAIT, REFUSAL_TIMEOUT } from "./limits.ts";
+import { createParser } from "./parser.ts";
+import { buildRequest, send } from "./request.ts";
+import { watchSilence } from "./silence.ts";
+import type { CloseReason, SSEClientOptions } from "./types.ts";
+import { mayRefresh } from "./verdict.ts";
 
-/** What an attempt tells its client. Nothing of it is called once the attempt has ended. */
-export interface AttemptHost extends ParserSink {
+/** What an attempt needs of its client, and tells it. Nothing of it is called once the attempt has ended. */
+export interface AttemptHost {
   readonly options: SSEClientOptions<any>;
   readonly time: Time;
   readonly cursor: Cursor;
+  readonly delivery: Delivery;
   /** The stream is there. */
   opened(): void;
-  onId(id: string): void;
-  /** A long-poll was answered, and its events were delivered; the attempt has ended. */
-  polled(attempt: Attempt): void;
-  /** The server said that nothing more will come (204). */
-  stopped(): void;
-  /** The attempt has ended, exactly once. */
-  failed(attempt: Attempt, error: SSEError): void;
+  /** The first event is there. */
+  progressed(): void;
+  /** The server names the base of the back-off, milliseconds. */
+  onRetry(milliseconds: number): void;
+  /** The attempt has ended by itself, exactly once. */
+  ended(outcome: Outcome): void;
 }
 
 /** What kind of attempt it is to be. */
@@ -40,210 +34,176 @@ export interface AttemptPlan {
   readonly way: Way;
   /** Of a long-poll: how long the hub may wait for events, seconds. */
   readonly wait: number;
-  /** The last answer was 401. */
+  /** The credentials of the last attempt are known to be over. */
   readonly refresh: boolean;
 }
 
-/**
- * One request, from its first step to its last: a stream, or a long-poll of the same session with the same cursor. It begins
- * in a microtask, so that its client knows it before anything can happen to it. It owns its abort controller, its reader and
- * its one timer, and gives all three back in `end`, on every path.
- */
-export class Attempt {
+/** How an attempt ended: with a reason nothing more will come; with neither reason nor failure a long-poll was answered. */
+export interface Outcome {
   readonly way: Way;
-  /** A stream, of which at least one byte came. */
-  hasReceivedBytes = false;
-  /** The server ended the stream as HTTP has it, rather than breaking off. */
-  hasEndedCleanly = false;
-  /** It speaks as a hub does: `error` and `gap` are its own words. */
-  isHub: boolean;
-  /** Nothing of an attempt that is not live is heard any more. */
-  isLive = true;
+  readonly reason: CloseReason | undefined;
+  readonly failure: SSEError | undefined;
+  /** An event came, or bytes over a long time. */
+  readonly isHealthy: boolean;
+  /** Whether streams get through, as far as this one shows. */
+  readonly hasStreamed: boolean;
+}
 
-  readonly #host: AttemptHost;
-  readonly #plan: AttemptPlan;
-  readonly #time: Time;
-  readonly #timer: Timer;
-  readonly #controller = new AbortController();
-  /** The body as it came, then what reads it: what has to be cancelled. */
-  #body: { cancel?(): Promise<unknown> } | null | undefined;
-  /** Silence of this length ends the attempt, with this error if there is one. */
-  #silenceMax = 0;
-  #silenceError: SSEError | undefined;
-  #silentSince = 0;
-  readonly #begunAt: number;
-  /** Of the stream: when its last byte came. */
-  #lastByteAt = -Infinity;
-
-  constructor(host: AttemptHost, plan: AttemptPlan) {
-    this.#host = host;
-    this.#plan = plan;
-    this.#time = host.time;
-    this.#timer = host.time.createTimer();
-    this.way = plan.way;
-    this.isHub = host.options.url === undefined || plan.way === "poll";
-    this.#begunAt = host.time.now();
-    ledger.attempts++;
-    queueMicrotask(() => {
-      if (this.isLive) this.#run().catch((thrown) => this.#fail(toSSEError(thrown)));
-    });
-  }
-
-  /** A stream that brought bytes for so long was healthy, even without an event. */
-  get wasWell(): boolean {
-    return this.#lastByteAt - this.#begunAt >= HEALTHY_AFTER;
-  }
-
-  /** Gives everything back, at once; once more what came too late. */
-  end(): void {
-    if (this.isLive) ledger.attempts--;
-    this.isLive = false;
-    this.#timer.clear();
-    this.#controller.abort();
-    // A fetch that takes no heed of its signal must not keep the socket. Cancelling cannot fail in a way that matters.
-    this.#body?.cancel?.()?.catch(() => {});
-  }
-
+/** An attempt that may not have ended yet. */
+export interface Attempt {
+  /** Gives everything back, at once. */
+  end(): void;
   /** Something happened (the page is shown, the network is back): a stream that is late has to prove itself. */
-  wake(): void {
-    const now = this.#time.now();
-    if (!this.hasReceivedBytes || now - this.#silentSince < this.#silenceMax / 2) return;
-    this.#silentSince = Math.min(this.#silentSince, now - this.#silenceMax + RESUME_GRACE);
-    this.#watch();
-  }
+  wake(): void;
+}
 
-  async #run(): Promise<void> {
-    const { options, cursor } = this.#host;
-    const { wait, refresh } = this.#plan;
-    const isPoll = this.way === "poll";
-    this.#allowSilence((options.connectTimeout ?? CONNECT_TIMEOUT) + (isPoll ? POLL_WAIT * 1000 : 0));
-    const context = { signal: this.#controller.signal, refresh };
-    const query = isPoll ? { wait, limit: POLL_LIMIT } : undefined;
-    const request = await buildRequest(options, context, cursor.resume, query);
-    if (!this.isLive) return;
-    const response = await this.#send(request);
-    this.#body = response.body;
-    if (!this.isLive) return this.end();
-    checkBody(response);
-    if (response.status === 204) this.#host.stopped();
-    else if (response.status >= 300) await this.#readRefusal(response);
-    else await (isPoll ? this.#readPoll(response) : this.#readStream(response));
-  }
+/**
+ * One request, from its first step to its last: a stream, or a long-poll of the same session with the same cursor. After a 401
+ * it asks the application for other credentials and sends one more. It begins in a microtask, so that its client knows it before
+ * anything can happen to it. It owns its abort controller, its reader and its one timer, and gives all three back in `end`, on
+ * every path.
+ */
+export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptPlan): Attempt {
+  const { options, time, cursor, delivery } = host;
+  const isPoll = way === "poll";
+  const controller = new AbortController();
+  const { signal } = controller;
+  const begunAt = time.now();
+  /** It speaks as a hub does: `error` and `gap` are its own words. */
+  let isHub = options.url === undefined || isPoll;
+  /** When the last byte of the stream came. */
+  let lastByteAt = -Infinity;
+  let hasProgress = false;
+  /** Why the hub is about to close the stream. */
+  let closingEvent: SSEError | undefined;
 
-  async #send(request: BuiltRequest): Promise<Response> {
-    const { url, init, secrets } = request;
-    try {
-      return await (this.#host.options.fetch ?? globalThis.fetch)(url, init);
-    } catch (thrown) {
-      // Some workers have no caches, and say so by throwing.
-      if (init.cache && `${thrown}`.includes("cache")) {
-        delete init.cache;
-        return this.#send(request);
+  const isLive = (): boolean => !signal.aborted;
+
+  const body = createBody(isLive);
+
+  const end = (): void => {
+    if (isLive()) ledger.attempts--;
+    silence.clear();
+    controller.abort();
+    body.giveBack();
+  };
+
+  const settle = (reason: CloseReason | undefined, error?: SSEError): void => {
+    if (!isLive()) return;
+    end();
+    // What ends a client for good is not mended by what the hub said before.
+    const failure = error?.retryable === false ? error : (closingEvent ?? error);
+    const isSessionOver = failure?.code === "SESSION_ENDED" && failure === closingEvent;
+    const wasWell = lastByteAt - begunAt >= HEALTHY_AFTER;
+    host.ended({
+      way,
+      failure,
+      reason: isSessionOver ? "session-ended" : reason,
+      isHealthy: hasProgress || wasWell,
+      // First bytes and then silence are no stream: somebody on the way keeps the rest.
+      hasStreamed: wasWell || (lastByteAt >= begunAt && failure?.kind !== "timeout"),
+    });
+  };
+
+  const silence = watchSilence(time, (error) => settle(undefined, error));
+
+  const sink = {
+    onEvent(type: string, text: string, id: string, own: boolean): void {
+      const isHubError = isHub && type === "error";
+      // Doubled by a server that replays more than it was asked for; other servers than hubs may count as they like. A gap may
+      // lead back: its id was never given out.
+      if (own && isHub && !isHubError && type !== "gap" && isRepeat(id, cursor.id)) return;
+      cursor.jump(id);
+      if (isHubError) closingEvent = readClosingEvent(text);
+      else if (!hasProgress) {
+        hasProgress = true;
+        host.progressed();
       }
-      throw thrown instanceof SSEError ? thrown : toSSEError(withoutSecrets(thrown, secrets));
-    }
-  }
+      delivery.event(type, text, id);
+    },
+    onId: (id: string): void => cursor.pass(id),
+    onRetry: (milliseconds: number): void => host.onRetry(milliseconds),
+    onComment: (text: string): void => delivery.comment(text),
+  };
 
-  async #readStream(response: Response): Promise<void> {
-    const { options, cursor } = this.#host;
+  /** @throws where the attempt has ended meanwhile; gives back what came too late */
+  const goOn = (): void => {
+    if (isLive()) return;
+    body.giveBack();
+    throw signal.reason;
+  };
+
+  const ask = async (isRefresh: boolean): Promise<Response> => {
+    goOn();
+    silence.allow((options.connectTimeout ?? CONNECT_TIMEOUT) + (isPoll ? POLL_WAIT * 1000 : 0));
+    delivery.debug({ type: "attempt", way, refresh: isRefresh, cursor: cursor.resume });
+    const request = await buildRequest(options, { signal, refresh: isRefresh }, cursor.resume, isPoll ? wait : undefined);
+    goOn();
+    const response = await send(options.fetch ?? globalThis.fetch, request);
+    body.hold(response);
+    goOn();
+    return response;
+  };
+
+  const run = async (): Promise<CloseReason | undefined> => {
+    let response = await ask(refresh);
+    if (!refresh && mayRefresh(options, response.status)) {
+      body.giveBack();
+      response = await ask(true);
+    }
+    if (response.status === 204) return "no-content";
+    if (response.status >= 300) throw await readRefusal(response);
+    return isPoll ? poll(response) : stream(response);
+  };
+
+  const stream = async (response: Response): Promise<CloseReason> => {
     const heartbeat = response.headers.get("heartbeat-interval");
     checkEventStream(response);
-    this.isHub ||= heartbeat !== null;
-    const parse = createParser(this.#host, cursor.id, options.maxEventBytes, () => this.isLive);
+    isHub ||= heartbeat !== null;
+    const push = createParser(sink, cursor.id, options.maxEventBytes, isLive);
     const open = (): void => {
-      this.#allowSilence(options.readTimeout ?? silenceAllowed(heartbeat));
-      this.#host.opened();
+      silence.allow(options.readTimeout ?? silenceAllowed(heartbeat));
+      host.opened();
     };
     // A hub writes its first bytes at once. If they do not come, somebody on the way keeps them: no stream yet.
     if (heartbeat === null) open();
-    await this.#read(response, (bytes) => {
-      if (heartbeat !== null && !this.hasReceivedBytes) open();
-      this.hasReceivedBytes = true;
-      this.#lastByteAt = this.#silentSince = this.#time.now();
-      parse(bytes);
+    await body.read(response, (bytes) => {
+      if (heartbeat !== null && lastByteAt < begunAt) open();
+      lastByteAt = time.now();
+      silence.heard();
+      push(bytes);
     });
-    this.hasEndedCleanly = true;
+    // The answer to anything but a GET is over when it ends, unless a hub gave it.
+    const { method = "GET", onEnd = isHub || method.toUpperCase() === "GET" ? "reconnect" : "stop" } = options;
+    if (onEnd === "stop" && !closingEvent) return "ended";
     throw new SSEError("network", "stream ended");
-  }
+  };
 
-  async #readPoll(response: Response): Promise<void> {
-    const answer = readPoll(await this.#readText(response, POLL_ANSWER_MAX));
-    if (!answer) throw new SSEError("protocol", "no answer to a long-poll");
-    const { events, next, gap, end } = answer;
+  const poll = async (response: Response): Promise<undefined> => {
+    const { events, next, gap, end: closing } = readPoll(await body.readText(response, POLL_ANSWER_MAX));
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
-    if (end) events.push({ type: "error", data: JSON.stringify(end), id: next });
-    for (const { type, data, id } of events) {
-      if (!this.isLive) return;
-      this.#host.onEvent(type, data, id, true);
-    }
-    if (!this.isLive) return;
-    this.#host.onId(next);
-    this.end();
-    this.#host.polled(this);
-  }
+    if (closing) events.push({ type: "error", data: JSON.stringify(closing), id: next });
+    for (const { type, data, id } of events) if (isLive()) sink.onEvent(type, data, id, true);
+    if (isLive()) sink.onId(next);
+  };
 
-  async #readRefusal(response: Response): Promise<void> {
-    const error = refusal(response, "", this.#time.wall());
-    if (!isProblem(response)) throw error;
-    // With the server's own words, if they come soon.
-    this.#allowSilence(REFUSAL_TIMEOUT, error);
-    throw refusal(response, await this.#readText(response, ERROR_BODY_MAX).catch(() => ""), this.#time.wall());
-  }
+  /** With the server's own words, if they come soon. */
+  const readRefusal = async (response: Response): Promise<SSEError> => {
+    const now = time.wall();
+    const error = refusal(response, "", now);
+    silence.allow(REFUSAL_TIMEOUT, error);
+    return isProblem(response) ? refusal(response, await body.readText(response, ERROR_BODY_MAX).catch(() => ""), now) : error;
+  };
 
-  /** Reads the body until its end, or until `take` says false, or until the attempt is ended. */
-  async #read(response: Response, take: (bytes: Uint8Array) => unknown): Promise<void> {
-    if (!response.body) {
-      // Where `fetch` has no streams (React Native), the body is there when all of it is.
-      const text = await response.text();
-      if (text && this.isLive) take(new TextEncoder().encode(text));
-      return;
-    }
-    const reader = response.body.getReader();
-    this.#body = reader;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (!this.isLive || done || take(value) === false) return;
-    }
-  }
+  ledger.attempts++;
+  void Promise.resolve()
+    .then(run)
+    .then(settle, (thrown) => settle(undefined, toSSEError("network", thrown, "no connection")));
 
-  /** The body as text, cut off where it is longer than `max`. */
-  async #readText(response: Response, max: number): Promise<string> {
-    const decoder = new TextDecoder();
-    let text = "";
-    await this.#read(response, (bytes) => {
-      text += decoder.decode(bytes, { stream: true });
-      return text.length <= max;
-    });
-    return text;
-  }
-
-  #fail(error: SSEError): void {
-    if (!this.isLive) return;
-    this.end();
-    this.#host.failed(this, error);
-  }
-
-  /** From now on silence of this length ends the attempt. Every byte of a stream begins it anew, which costs one assignment. */
-  #allowSilence(milliseconds: number, error?: SSEError): void {
-    this.#silenceMax = Math.min(milliseconds, SILENCE_MAX);
-    this.#silenceError = error;
-    this.#silentSince = this.#time.now();
-    this.#watch();
-  }
-
-  #watch(): void {
-    const left = this.#silentSince + this.#silenceMax - this.#time.now();
-    // In thirds, so that a machine that slept is noticed soon after it woke.
-    this.#timer.set(Math.min(left, this.#silenceMax / 3 + 1), () => {
-      if (this.#time.now() - this.#silentSince < this.#silenceMax) this.#watch();
-      else this.#fail(this.#silenceError ?? new SSEError("timeout", `silent ${this.#silenceMax} ms`));
-    });
-  }
-}
-
-/** @throws SSEError if the body is none that a browser's `fetch` would give: `node-fetch` and its like cannot be used. */
-function checkBody({ body }: Response): void {
-  if (!body || typeof body.getReader === "function") return;
-  (body as { destroy?(): void }).destroy?.();
-  throw new SSEError("protocol", "a body of node-fetch is no web stream");
+  return {
+    end,
+    wake: () => {
+      if (lastByteAt >= begunAt) silence.doubt();
+    },
+  };
 }

@@ -1,17 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Connector } from "./connector.ts";
-import { Cursor } from "./cursor.ts";
-import { parserOf, readEvent } from "./data.ts";
+import { createCursor, type Cursor } from "./cursor.ts";
+import { createDelivery, END, STATUS, type Delivery } from "./delivery.ts";
 import { onAbort } from "./environment.ts";
-import { SSEError, tell, unheardGap, type SSEErrorKind } from "./errors.ts";
-import { Handlers } from "./handlers.ts";
+import { SSEError } from "./errors.ts";
 import { createQueue, type EventIterator } from "./queue.ts";
 import { sessionUrl } from "./request.ts";
 import { isConnected } from "./status.ts";
 import type {
   ConnectionState,
   ConnectionStatus,
-  DebugDetails,
   EventData,
   EventHandler,
   EventMap,
@@ -23,10 +21,6 @@ import type {
   Unsubscribe,
 } from "./types.ts";
 
-/** The keys under which those are kept who want to know of the status and of the end: no event type has a line break. */
-const STATUS = "\n";
-const END = "\r";
-
 /**
  * A subscription that comes back by itself, where it left off.
  *
@@ -36,26 +30,20 @@ const END = "\r";
 export class SSEClient<Events extends object = EventMap> implements AsyncIterable<SSEEvent>, Disposable {
   // Private, all of it: what a person prints of a client shows no token.
   readonly #options: SSEClientOptions<Events>;
-  readonly #handlers = new Handlers();
+  readonly #delivery: Delivery;
   readonly #cursor: Cursor;
   readonly #connector: Connector;
   #isDestroyed = false;
-  /** No request can carry the last event id. */
-  #isUnsendable = false;
   #stopListening = (): void => {};
 
   /** @throws TypeError if the options name neither a session nor a URL. */
   constructor(options: SSEClientOptions<Events>) {
     if (options.url === undefined) sessionUrl(options);
     this.#options = options;
-    this.#cursor = new Cursor(options.lastEventId ?? "");
-    this.#connector = new Connector(options, this.#cursor, {
-      changed: (status) => this.#changed(status),
-      deliver: (type, text, id) => this.#deliver(type, text, id),
-      comment: (text) => this.#guard(() => options.onComment?.(text)),
-      debug: (details) => this.#debug(details),
-      ended: (error) => this.#call(END, error),
-    });
+    this.#delivery = createDelivery(this, options);
+    this.#cursor = createCursor(() => this.#delivery.tell(new SSEError("limit", "no request can carry this id")));
+    this.#connector = new Connector(options, this.#cursor, this.#delivery);
+    this.lastEventId = options.lastEventId ?? "";
     this.#stopListening = onAbort(options.signal, () => this.destroy());
   }
 
@@ -91,7 +79,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
 
   /** Calls `handler` for each event of `type`, until what it returns is called. `*` means every event. */
   on<K extends EventType<Events>>(type: K, handler: EventHandler<EventData<Events, K>>, options?: OnOptions): Unsubscribe {
-    return this.#isDestroyed ? () => {} : this.#handlers.add(type, handler, options);
+    return this.#add(type, handler, options);
   }
 
   /** Calls `handler` whenever the status changes. */
@@ -99,10 +87,8 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     handler: (state: ConnectionState, status: ConnectionStatus) => void,
     options?: OnOptions,
   ): Unsubscribe {
-    if (this.#isDestroyed) return () => {};
     // None is told an old status after a newer one that another brought about.
-    const isCurrent = (status: ConnectionStatus): boolean => this.status === status;
-    return this.#handlers.add(STATUS, (status: ConnectionStatus) => isCurrent(status) && handler(status.state, status), options);
+    return this.#add(STATUS, (status: ConnectionStatus) => this.status === status && handler(status.state, status), options);
   }
 
   /**
@@ -110,11 +96,10 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
    * closed, and throws when the client fails for good. Leaving the loop gives everything back; the connection stays.
    */
   events(options: EventsOptions = {}): EventIterator {
-    const loop = createQueue(options, (push, end) =>
-      this.#isDestroyed
-        ? []
-        : [this.#handlers.add(options.type ?? "*", (_, event: SSEEvent) => push(event)), this.#handlers.add(END, end)],
-    );
+    const loop = createQueue(options, (push, end) => [
+      this.#add(options.type ?? "*", (_, event: SSEEvent) => push(event)),
+      this.#add(END, end),
+    ]);
     if (this.#isDestroyed) void loop.return();
     else if (!options.signal?.aborted) this.connect();
     return loop;
@@ -149,8 +134,8 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
     this.#connector.finish("disconnected");
-    this.#debug({ type: "destroyed" });
-    this.#handlers.clear();
+    this.#delivery.debug({ type: "destroyed" });
+    this.#delivery.handlers.clear();
     this.#stopListening();
   }
 
@@ -169,53 +154,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     return this.events();
   }
 
-  #changed(status: ConnectionStatus): void {
-    const { error } = status;
-    this.#debug({ type: "status", status });
-    this.#call(STATUS, status);
-    // Unless one of them brought the next status about. The status shows it: without `onError` nobody has to be told.
-    if (error && this.status === status && this.#options.onError) this.#tell(error);
-  }
-
-  #deliver(type: string, text: string, id: string): void {
-    this.#checkCursor(id);
-    this.#debug({ type: "event", event: type, id, text });
-    if (!this.#handlers.has(type) && !this.#handlers.has("*")) {
-      if (type === "gap") this.#tell(unheardGap(text));
-      return;
-    }
-    this.#guard(() => {
-      const { origin } = this.#options;
-      const event = { ...readEvent(type, text, id, parserOf(this.#options, type)), ...(origin && { own: origin.owns(id) }) };
-      for (const key of new Set([type, "*"])) this.#call(key, event.data, event);
-    }, "parse");
-  }
-
-  /** Told when it begins, not with each such id. */
-  #checkCursor(id: string): void {
-    const wasUnsendable = this.#isUnsendable;
-    this.#isUnsendable = id !== this.#cursor.resume;
-    if (!this.#isUnsendable || wasUnsendable) return;
-    this.#tell(new SSEError("limit", "no request can carry this id"));
-  }
-
-  #call(key: string, ...args: unknown[]): void {
-    this.#handlers.call(key, args, (thrown) => this.#tell(thrown));
-  }
-
-  #debug(details: DebugDetails): void {
-    this.#guard(() => this.#options.debug?.({ client: this as SSEClient<any>, ...details }));
-  }
-
-  #guard(call: () => void, kind?: SSEErrorKind): void {
-    try {
-      call();
-    } catch (thrown) {
-      this.#tell(thrown, kind);
-    }
-  }
-
-  #tell(cause: unknown, kind: SSEErrorKind = "handler"): void {
-    tell(this.#options.onError, kind, cause);
+  #add(type: string, handler: (...args: any[]) => void, options?: OnOptions): Unsubscribe {
+    return this.#isDestroyed ? () => {} : this.#delivery.handlers.add(type, handler, options);
   }
 }

@@ -28,59 +28,55 @@ const systemClock: Clock = {
 
 /** One timer that is counted. Setting it again moves it. */
 export interface Timer {
-  set(milliseconds: number, callback: () => void): void;
+  set(milliseconds: number): void;
   clear(): void;
 }
 
 /** The time of one client. */
-export class Time {
-  readonly #clock: Clock;
-  readonly #keepAlive: boolean;
-  #last: number;
-  #passed = 0;
-
-  /** @param keepAlive whether a timer keeps a Node.js process alive */
-  constructor(clock: Clock = systemClock, keepAlive = true) {
-    this.#clock = clock;
-    this.#keepAlive = keepAlive;
-    this.#last = clock.now();
-  }
-
+export interface Time {
   /** Wall time, for dates of a server. */
-  wall(): number {
-    return this.#clock.now();
-  }
-
+  wall(): number;
   /** How much time has passed, also while the machine slept. It never goes back, as a wall clock may when it is set. */
-  now(): number {
-    const now = this.#clock.now();
-    this.#passed += Math.max(now - this.#last, 0);
-    this.#last = now;
-    return this.#passed;
-  }
+  now(): number;
+  createTimer(callback: () => void): Timer;
+}
 
-  createTimer(): Timer {
-    const clock = this.#clock;
-    let handle: any;
-    const clear = (): void => {
-      if (handle === undefined) return;
-      clock.clearTimeout(handle);
-      handle = undefined;
-      ledger.timers--;
-    };
-    return {
-      clear,
-      set: (milliseconds, callback) => {
+/** @param keepAlive whether a timer keeps a Node.js process alive */
+export function createTime(clock: Clock = systemClock, keepAlive = true): Time {
+  const wall = (): number => clock.now();
+  let last = wall();
+  let passed = 0;
+  return {
+    wall,
+    now() {
+      const now = wall();
+      passed += Math.max(now - last, 0);
+      last = now;
+      return passed;
+    },
+    createTimer(callback) {
+      let handle: any;
+      const clear = (): void => {
+        if (handle === undefined) return;
+        clock.clearTimeout(handle);
+        handle = undefined;
+        ledger.timers--;
+      };
+      const fire = (): void => {
         clear();
-        ledger.timers++;
-        handle = clock.setTimeout(() => {
+        callback();
+      };
+      return {
+        clear,
+        set(milliseconds) {
           clear();
-          callback();
-        }, Math.max(milliseconds, 0));
-        if (!this.#keepAlive) handle.unref?.();
-      },
-    };
-  }
+          ledger.timers++;
+          handle = clock.setTimeout(fire, Math.max(milliseconds, 0));
+          if (!keepAlive) handle.unref?.();
+        },
+      };
+    },
+  };
 }
 
 /** Calls back when `signal` is aborted, at once if it is already; what it returns takes the listener back, once. */

@@ -6,8 +6,8 @@
  * | `network` | no connection, or it broke | yes |
  * | `timeout` | nothing came in time | yes |
  * | `http` | refused with a status | 408, 425, 429 and 5xx |
- * | `auth` | 401, also after one refresh of the token; 403 | no |
- * | `closing` | the hub closed the stream and said why in `code` | yes |
+ * | `auth` | 401, also after one refresh of the token; 403; the hub's `TOKEN_REVOKED` and `FORBIDDEN` in `code` | no |
+ * | `closing` | the hub closed the stream and said why in `code`; with `TOKEN_EXPIRED` a fresh token is asked for | yes |
  * | `protocol` | the answer is no event stream, or what was given makes no request | no |
  * | `limit` | an event larger than `maxEventBytes`, or an id that no request can carry | an id: the stream goes on |
  * | `gap` | events are missing, and nobody listens to `gap` | the stream goes on |
@@ -58,11 +58,12 @@ export class SSEError extends Error {
 }
 
 /**
- * Whatever was thrown during an attempt, as one of ours: what is not ours came from the network, or from a function of the
- * application. Its text stays in `cause`: messages are shown to people.
+ * Whatever was thrown, as one of ours. What is not ours came from a function of the application, or from the network.
+ *
+ * @param message for people. What was thrown stays in `cause`
  */
-export function toSSEError(cause: unknown): SSEError {
-  return cause instanceof SSEError ? cause : new SSEError("network", "no connection", { cause });
+export function toSSEError(kind: SSEErrorKind, cause: unknown, message = `${kind}: ${cause}`): SSEError {
+  return cause instanceof SSEError ? cause : new SSEError(kind, message, { cause });
 }
 
 /** Nobody listens to what is missing: never a quiet skip. */
@@ -70,15 +71,10 @@ export function unheardGap(text: string): SSEError {
   return new SSEError("gap", `nobody listens to "gap": ${text}`);
 }
 
-/** What a function of the application threw, as one of ours. */
-export function failureOf(kind: SSEErrorKind, cause: unknown): SSEError {
-  return cause instanceof SSEError ? cause : new SSEError(kind, `${kind}: ${cause}`, { cause });
-}
-
 /** Something went wrong, and nobody swallows it. */
 export function tell(onError: ((error: SSEError) => void) | undefined, kind: SSEErrorKind, cause: unknown): void {
   try {
-    if (onError) onError(failureOf(kind, cause));
+    if (onError) onError(toSSEError(kind, cause));
     else report(cause);
   } catch (thrown) {
     report(thrown);
@@ -90,10 +86,15 @@ function report(thrown: unknown): void {
   (globalThis.reportError ?? console.error)(thrown);
 }
 
+/** Of an address, however a message spells it: credentials, parameters, a fragment. */
+const HIDDEN = /[?#][^\s"']+|\/\/[^\s/]*@/g;
+
 /** What a transport threw, as it may be shown: its name, words and code, without `secrets` and without what it has beside. */
-export function withoutSecrets(thrown: unknown, secrets: readonly string[]): unknown {
+export function withoutSecrets(thrown: unknown, secrets: readonly string[]): Error | undefined {
+  if (thrown instanceof SSEError) return thrown;
   if (!(thrown instanceof Error)) return undefined;
-  const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text);
+  const clean = (text: string): string =>
+    secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text).replace(HIDDEN, "[hidden]");
   const { name, code } = thrown as { name: string; code?: unknown };
   const cause = thrown.cause && withoutSecrets(thrown.cause, secrets);
   return Object.assign(new Error(clean(thrown.message), { cause }), { name, code: code && clean(`${code}`) });

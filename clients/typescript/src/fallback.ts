@@ -29,6 +29,8 @@ export interface StreamFailure {
 export class Fallback {
   /** Whether the application wants long-polls. May change at any time. */
   isEnabled = true;
+  /** What was decided last. */
+  next = STREAM;
   /** Attempts in a row in which no stream proved itself. */
   #silentStreams = 0;
   /** Streams are given up for now. */
@@ -50,11 +52,11 @@ export class Fallback {
   /** A stream brought bytes, and ended otherwise than by silence; or was well for long. */
   streamWorked(): Next {
     this.#silentStreams = 0;
-    this.#tryStreams();
-    return STREAM;
+    return this.#tryStreams();
   }
 
   streamFailed({ isHeldBack, hasRetryAfter }: StreamFailure, now: number): Next {
+    this.next = STREAM;
     if (!this.isEnabled) return STREAM;
     if (!this.#isGivenUp) {
       if (hasRetryAfter) return STREAM;
@@ -66,20 +68,20 @@ export class Fallback {
     if (isAtOnce) this.#probeDelay = Math.min(this.#probeDelay * 2, PROBE_MAX);
     // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
     this.#probeAt = isAtOnce || isHeldBack ? now + this.#probeDelay : now;
-    return { way: "poll", isAtOnce };
+    return (this.next = { way: "poll", isAtOnce });
   }
 
   /** A long-poll was answered. */
   pollAnswered(now: number): Next {
     this.#arePollsWorking = this.isEnabled && this.#isGivenUp;
     if (this.#arePollsWorking) this.#pollsDelay = 0;
-    return { way: this.#arePollsWorking && now < this.#probeAt ? "poll" : "stream", isAtOnce: true };
+    return (this.next = { way: this.#arePollsWorking && now < this.#probeAt ? "poll" : "stream", isAtOnce: true });
   }
 
   /** A long-poll failed: neither way is better than the other, so they take turns. */
   pollFailed(): Next {
     this.#arePollsWorking = false;
-    return STREAM;
+    return (this.next = STREAM);
   }
 
   /**
@@ -90,12 +92,12 @@ export class Fallback {
     if (this.isPolling) return this.pollFailed();
     this.#pollsDelay = Math.min(this.#pollsDelay * 2 || POLL_AGAIN_MIN, POLL_AGAIN_MAX);
     this.#pollsFrom = now + this.#pollsDelay;
-    this.#tryStreams();
-    return STREAM;
+    return this.#tryStreams();
   }
 
-  #tryStreams(): void {
-    this.#isGivenUp = this.#arePollsWorking = false;
+  #tryStreams(): Next {
+    this.#isGivenUp = false;
     this.#probeDelay = PROBE_MIN;
+    return this.pollFailed();
   }
 }

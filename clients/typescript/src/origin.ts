@@ -1,4 +1,4 @@
-import { Time, type Clock, type Timer } from "./environment.ts";
+import { createTime, type Clock, type Time, type Timer } from "./environment.ts";
 import { ORIGIN_IDS, ORIGIN_WAIT, ORIGIN_WAITING } from "./limits.ts";
 import type { EventOrigin } from "./types.ts";
 
@@ -29,14 +29,15 @@ export class Origin implements EventOrigin {
 
   /** @param clock instead of the global timers */
   constructor(clock?: Clock) {
-    this.#time = new Time(clock, false);
+    this.#time = createTime(clock, false);
   }
 
   owns(id: string): boolean | Promise<boolean> {
     if (!id || !this.#requests.size || this.#ids.has(id)) return this.#ids.has(id);
     return new Promise((resolve) => {
-      const waiting: Waiting = { id, resolve, requests: new Set(this.#requests), timer: this.#time.createTimer() };
-      waiting.timer.set(ORIGIN_WAIT, () => this.#tell(waiting));
+      const timer = this.#time.createTimer(() => this.#tell(waiting));
+      const waiting: Waiting = { id, resolve, requests: new Set(this.#requests), timer };
+      timer.set(ORIGIN_WAIT);
       this.#waiting.add(waiting);
       const [oldest] = this.#waiting;
       if (oldest && this.#waiting.size > ORIGIN_WAITING) this.#tell(oldest);

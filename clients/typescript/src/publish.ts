@@ -5,7 +5,7 @@
  */
 import { isProblem, refusal } from "./answer.ts";
 import { Backoff } from "./backoff.ts";
-import { Time, type Clock } from "./environment.ts";
+import { createTime, type Clock, type Time } from "./environment.ts";
 import { SSEError, withoutSecrets } from "./errors.ts";
 import type { Origin } from "./origin.ts";
 import { sessionUrl } from "./request.ts";
@@ -124,20 +124,23 @@ async function send(options: PublishOptions, events: readonly NewEvent[]): Promi
 
 async function sendUntilTaken(options: PublishOptions, events: readonly NewEvent[]): Promise<string[]> {
   const { maxRetries = MAX_RETRIES, token } = options;
-  const time = new Time(options.clock);
+  const time = createTime(options.clock);
   const backoff = new Backoff(options);
   const key = crypto.randomUUID();
   const body = events.map((event) => JSON.stringify({ ...event, data: event.data ?? null })).join("\n");
+  let isRefreshed = false;
   for (let refresh = false; ; ) {
     options.signal?.throwIfAborted();
     try {
       return await attempt(options, time, key, body, refresh);
     } catch (error) {
       if (!(error instanceof SSEError)) throw error;
-      const isRefused: boolean = error.status === 401 && typeof token === "function" && !refresh;
-      if (!error.retryable && !isRefused) throw error;
+      // Other credentials are asked for once, and are no retry.
+      refresh = error.status === 401 && typeof token === "function" && !isRefreshed;
+      isRefreshed ||= refresh;
+      if (refresh) continue;
+      if (!error.retryable) throw error;
       if (backoff.failures >= maxRetries) throw new SSEError("exhausted", `gave up: ${error.message}`, { cause: error });
-      refresh ||= isRefused;
       await pause(time, backoff.next(error.retryAfter), options.signal);
     }
   }
@@ -147,8 +150,8 @@ async function attempt(options: PublishOptions, time: Time, key: string, body: s
   const ended = new AbortController();
   const abort = (): void => ended.abort(options.signal?.reason);
   options.signal?.addEventListener("abort", abort);
-  const timer = time.createTimer();
-  timer.set(options.timeout ?? TIMEOUT, () => ended.abort(new SSEError("timeout", "no answer")));
+  const timer = time.createTimer(() => ended.abort(new SSEError("timeout", "no answer")));
+  timer.set(options.timeout ?? TIMEOUT);
   let secrets: string[] = [];
   try {
     const { token } = options;
@@ -186,13 +189,13 @@ function readIds(text: string): string[] {
 
 function pause(time: Time, milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
-    const timer = time.createTimer();
+    const timer = time.createTimer(() => done());
     const done = (): void => {
       timer.clear();
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    timer.set(milliseconds, done);
+    timer.set(milliseconds);
     signal?.addEventListener("abort", done);
   });
 }

@@ -1,5 +1,5 @@
 import { onAbort } from "./environment.ts";
-import type { SSEError } from "./errors.ts";
+import { SSEError } from "./errors.ts";
 import { HIGH_WATER_MARK } from "./limits.ts";
 import type { EventsOptions, SSEEvent, Unsubscribe } from "./types.ts";
 
@@ -20,10 +20,9 @@ export interface EventIterator {
  */
 export function createQueue(
   { signal, highWaterMark = HIGH_WATER_MARK }: EventsOptions,
-  subscribe: (push: (event: SSEEvent) => void, end: (error?: SSEError) => void) => Unsubscribe[],
+  subscribe: (push: (event: SSEEvent) => void, end: (error: SSEError | null) => void) => Unsubscribe[],
 ): EventIterator {
-  let controller!: ReadableStreamDefaultController<SSEEvent>;
-  let failure: SSEError | undefined;
+  let controller!: ReadableStreamDefaultController<SSEEvent | SSEError>;
   let missed = 0;
   let from: string | null = null;
   /** The id of the last event, queued or missed. */
@@ -49,9 +48,9 @@ export function createQueue(
       last = event.id;
     },
     (error) => {
-      failure = error;
       stop();
       tell();
+      if (error) controller.enqueue(error);
       controller.close();
     },
   );
@@ -60,13 +59,10 @@ export function createQueue(
   const iterator: EventIterator = {
     async next() {
       const result = await reader.read();
-      const error = failure;
-      if (!result.done || !error) return result as IteratorResult<SSEEvent, undefined>;
-      failure = undefined;
-      throw error;
+      if (result.value instanceof SSEError) throw result.value;
+      return result as IteratorResult<SSEEvent, undefined>;
     },
     async return() {
-      failure = undefined;
       await reader.cancel();
       return { done: true, value: undefined };
     },

@@ -1,9 +1,7 @@
 import { headerOf } from "./cursor.ts";
-import { SSEError } from "./errors.ts";
+import { SSEError, withoutSecrets } from "./errors.ts";
+import { POLL_LIMIT } from "./limits.ts";
 import type { AttemptContext, PerAttempt, SSEClientOptions } from "./types.ts";
-
-/** Parameters of a long-poll. */
-export type Query = Record<string, string | number>;
 
 /** What `fetch` is given, and what of it must be in no message. */
 export interface BuiltRequest {
@@ -13,16 +11,19 @@ export interface BuiltRequest {
 }
 
 /**
- * The request of one attempt: everything that may change between attempts is asked anew.
+ * One request: everything that may change between two of them is asked anew.
  *
+ * @param cursor the id to resume after; empty for none
+ * @param wait of a long-poll: how long the hub may wait for events, seconds
  * @throws SSEError of kind `protocol` if it cannot be made; it says what is wrong, and nothing of its value
  */
 export async function buildRequest(
   options: SSEClientOptions<any>,
   context: AttemptContext,
   cursor: string,
-  query?: Query,
+  wait?: number,
 ): Promise<BuiltRequest> {
+  const isPoll = wait !== undefined;
   const ask = async <T>(option: PerAttempt<T>): Promise<T> =>
     typeof option === "function" ? (option as (context: AttemptContext) => T | Promise<T>)(context) : option;
   // Each by itself: if one throws, the others' failures still have somebody who waits for them.
@@ -32,7 +33,7 @@ export async function buildRequest(
     ask(options.headers),
     ask(options.body),
   ]);
-  const headers = new Headers();
+  const headers = new Headers(isPoll ? {} : { accept: "text/event-stream" });
   const set = (name: string, value: string): void => {
     try {
       headers.set(name, value);
@@ -42,24 +43,28 @@ export async function buildRequest(
   };
   const pairs = given && Symbol.iterator in given ? given : Object.entries(given ?? {});
   for (const [name, value] of pairs as Iterable<[string, string]>) set(name, value);
-  if (query) set("accept", "application/json");
-  else if (!headers.has("accept")) set("accept", "text/event-stream");
-  if (bearer) set("authorization", `Bearer ${bearer}`);
-  // What is shorter is a word or a number, and would only make messages unreadable.
-  const secrets = [...headers.values(), bearer, body, `${where}`.split("?")[1]].filter((secret) => secret && secret.length > 5);
   const id = headerOf(cursor);
-  if (id && !query) set("last-event-id", id);
-  const url = withQuery(`${where}`, {
-    ...(options.replay && !cursor && { replay: options.replay }),
-    ...(query && cursor && { after: cursor }),
-    ...query,
-  });
+  if (isPoll) set("accept", "application/json");
+  else if (id) set("last-event-id", id);
+  if (bearer) set("authorization", `Bearer ${bearer}`);
+  const query = `${new URLSearchParams({
+    ...(options.replay && !cursor && { replay: `${options.replay}` }),
+    ...(isPoll && { ...(cursor && { after: cursor }), wait: `${wait}`, limit: `${POLL_LIMIT}` }),
+  })}`;
+  // A fragment is never sent, and would take the parameters with it.
+  const [address] = `${where}`.split("#") as [string];
+  const url = address + (query && (address.includes("?") ? "&" : "?")) + query;
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
     throw new SSEError("protocol", "no absolute url or baseUrl");
   }
   const { method, credentials } = options;
   // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.
   const init = { method, headers: Object.fromEntries(headers), body, credentials, cache: "no-store", signal: context.signal };
+  const [, parameters] = address.split("?");
+  // As they stand there, and as they are meant.
+  const values = [parameters, ...address.split(/[?&=]/).slice(1), ...new URLSearchParams(parameters).values()];
+  // What is shorter is a word or a number, and would only make messages unreadable.
+  const secrets = [...headers.values(), bearer, body, ...values].filter((secret) => secret && secret.length > 5);
   return { url, init: init as BuiltRequest["init"], secrets: secrets as string[] };
 }
 
@@ -70,7 +75,17 @@ export function sessionUrl({ baseUrl = "", sessionId = "" }: SSEClientOptions<an
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
-function withQuery(url: string, query: Query): string {
-  const parameters = new URLSearchParams(query as Record<string, string>).toString();
-  return parameters ? url + (url.includes("?") ? "&" : "?") + parameters : url;
+/** @throws SSEError, or an error in which nothing is that was sent */
+export async function send(fetch: typeof globalThis.fetch, request: BuiltRequest): Promise<Response> {
+  const { url, init, secrets } = request;
+  try {
+    return await fetch(url, init);
+  } catch (thrown) {
+    // Some workers have no caches, and say so by throwing.
+    if (init.cache && `${thrown}`.includes("cache")) {
+      delete init.cache;
+      return send(fetch, request);
+    }
+    throw withoutSecrets(thrown, secrets);
+  }
 }

@@ -2,49 +2,42 @@ import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { Time, Timer } from "./environment.ts";
 import { RETRY_MIN } from "./limits.ts";
 
-/** When the next attempt begins: one deadline, which whatever happens only moves. Knows no socket. */
-export class Schedule {
-  readonly backoff: Backoff;
+/** When the next attempt begins: a back-off with one deadline, which whatever happens only moves. Knows no socket. */
+export class Schedule extends Backoff {
   readonly #time: Time;
   readonly #timer: Timer;
   readonly #begin: () => void;
-  /** When the last attempt failed. */
-  #failedAt = -Infinity;
-  /** The server wants no attempt before this moment. */
-  #notBefore = -Infinity;
+  /** Nothing hastens an attempt to before this moment: the server's wish, or the shortest pause. */
+  #earliest = -Infinity;
 
   constructor(time: Time, options: BackoffOptions, begin: () => void) {
+    super(options);
     this.#time = time;
-    this.#timer = time.createTimer();
-    this.backoff = new Backoff(options);
+    this.#timer = time.createTimer(begin);
     this.#begin = begin;
   }
 
   /** The next attempt begins after so long. */
   wait(milliseconds: number): void {
-    this.#timer.set(milliseconds, this.#begin);
+    this.#timer.set(milliseconds);
   }
 
   /**
-   * An attempt failed: the next one follows the back-off, or at once if another way is known to work.
+   * An attempt failed: the next one follows the back-off.
    *
    * @param rarely more milliseconds to wait, because nobody looks
    * @returns how long it waits, milliseconds
    */
-  retry(retryAfter: number | undefined, rarely: number): number {
-    const now = this.#time.now();
-    const delay = this.backoff.next(retryAfter);
-    const milliseconds = delay + rarely;
-    this.#failedAt = now;
-    this.#notBefore = retryAfter ? now + delay : -Infinity;
-    this.wait(milliseconds);
-    return milliseconds;
+  again(retryAfter: number | undefined, rarely: number): number {
+    const delay = this.next(retryAfter);
+    this.#earliest = this.#time.now() + (retryAfter ? delay : RETRY_MIN);
+    this.wait(delay + rarely);
+    return delay + rarely;
   }
 
   /** Something suggests that an attempt may work now. It comes at once, but not against the server's wish. */
   hasten(): void {
-    const now = this.#time.now();
-    const delay = Math.max(this.#notBefore, this.#failedAt + RETRY_MIN) - now;
+    const delay = this.#earliest - this.#time.now();
     if (delay > 0) this.wait(delay);
     else this.#begin();
   }
@@ -55,9 +48,9 @@ export class Schedule {
   }
 
   /** All that was asked for or went wrong before is forgotten, but not the server's `retry:`. */
-  reset(): void {
+  reset(earliest = -Infinity): void {
     this.clear();
-    this.backoff.failures = 0;
-    this.#failedAt = this.#notBefore = -Infinity;
+    this.failures = 0;
+    this.#earliest = earliest;
   }
 }

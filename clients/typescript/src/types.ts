@@ -51,7 +51,7 @@ export interface EventOrigin {
  * | type | |
  * |---|---|
  * | `status` | another status |
- * | `attempt` | a request begins; `cursor` is the id to resume after, `refresh` says that the last answer was 401 |
+ * | `attempt` | a request begins; `cursor` is the id to resume after, `refresh` says that a fresh token is asked for |
  * | `wait` | the next attempt begins in so many milliseconds, unless something hastens it |
  * | `event` | an event was delivered, gaps and closing events included |
  * | `destroyed` | the last record of a client |
@@ -134,7 +134,7 @@ export interface ConnectionStatus {
 export interface AttemptContext {
   /** Ends with the attempt. */
   readonly signal: AbortSignal;
-  /** The server answered 401 to what was sent last time: get a new token, not a cached one. */
+  /** What was sent last time is over (401, or the hub closed the stream with `TOKEN_EXPIRED`): get a new token, not a cached one. */
   readonly refresh: boolean;
 }
 
@@ -179,7 +179,10 @@ export interface SSEClientOptions<Events extends object = EventMap> {
   /** Any event stream, instead of a session of a hub. */
   url?: PerAttempt<string | URL> | undefined;
 
-  /** Sent as `Authorization: Bearer`. A function is asked before each attempt; after a 401 once more, with `refresh`. */
+  /**
+   * Sent as `Authorization: Bearer`. A function is asked before each attempt, with `refresh` after a `TOKEN_EXPIRED` of the hub;
+   * and once more, with `refresh`, within an attempt that gets 401. A second 401 in a row is final, as is any to a string.
+   */
   token?: PerAttempt<string | null | undefined> | undefined;
   /** More headers. `Accept` of a stream may be among them. */
   headers?: PerAttempt<HeadersSource | undefined> | undefined;

@@ -1,34 +1,22 @@
+import { SSEError } from "./errors.ts";
 import type { Way } from "./fallback.ts";
-import type { SSEErrorKind } from "./errors.ts";
-
-/** What is known of an attempt that failed, and of those before it. */
-export interface Failure {
-  readonly way: Way;
-  readonly kind: SSEErrorKind;
-  readonly status?: number | undefined;
-  readonly retryable: boolean;
-  /** Whether the application has functions that can be asked for other credentials, and was not asked since the last success. */
-  readonly canRefresh: boolean;
-  /** Failures in a row before this one, and how many of them the application allows. */
-  readonly failures: number;
-  readonly maxRetries: number;
-}
+import type { SSEClientOptions } from "./types.ts";
 
 /**
- * | | |
- * |---|---|
- * | `again` | another attempt, after the back-off |
- * | `refresh` | the same, with new credentials |
- * | `failed` | over: no attempt can mend it |
- * | `exhausted` | over: it was tried often enough |
+ * What follows a failure: the error with which it is over, or nothing if there is to be another attempt. Pure;
+ * `clients/cases/reconnect-cases.json` drives this and its Rust twin.
+ *
+ * @param failures in a row, before this one
  */
-export type Verdict = "again" | "refresh" | "failed" | "exhausted";
-
-/** What follows a failure. Pure; `clients/cases/reconnect-cases.json` drives this and its Rust twin. */
-export function judge({ way, kind, status, retryable, canRefresh, failures, maxRetries }: Failure): Verdict {
-  if (status === 401 && canRefresh) return "refresh";
+export function judge(failure: SSEError, way: Way, failures: number, maxRetries = Infinity): SSEError | undefined {
+  const { kind, retryable, message } = failure;
   // What no hub says to a long-poll may still be said to a stream.
   const isPollNotUnderstood = way === "poll" && (kind === "http" || kind === "protocol");
-  if (!retryable && !isPollNotUnderstood) return "failed";
-  return failures >= maxRetries ? "exhausted" : "again";
+  if (!retryable && !isPollNotUnderstood) return failure;
+  return failures < maxRetries ? undefined : new SSEError("exhausted", `gave up: ${message}`, { cause: failure });
+}
+
+/** Whether a request that was answered with `status` is sent once more: there is a function that may give other credentials. */
+export function mayRefresh({ token, headers, url, body }: SSEClientOptions<any>, status: number): boolean {
+  return status === 401 && [token, headers, url, body].some((option) => typeof option === "function");
 }

@@ -131,7 +131,7 @@ export function refresh(connection: Connection, member: Member): void {
     const { token } = live;
     takeOver(live, first);
     // A string cannot be asked for again: with another one it is worth a try.
-    const isRefused = client.status.error?.status === 401;
+    const isRefused = client.status.error?.kind === "auth";
     if (isRefused && typeof live.token === "string" && live.token !== token) {
       // Not within a commit, in which no status may change; and nothing, where it is about to try again anyway.
       soon(() => {

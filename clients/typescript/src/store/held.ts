@@ -1,4 +1,4 @@
-import { Time, type Timer } from "../environment.ts";
+import { createTime, type Timer } from "../environment.ts";
 import type { SSEClient, SSEEvent, Unsubscribe } from "../index.ts";
 import { lingering } from "../lingering.ts";
 
@@ -18,7 +18,7 @@ export class Held {
 
   constructor(client: SSEClient<any>) {
     this.from = client.lastEventId;
-    this.#timer = new Time(client.options.clock, false).createTimer();
+    this.#timer = createTime(client.options.clock, false).createTimer(() => this.#end?.());
     this.#off = client.on("*", (_, event: SSEEvent) => {
       this.events.push(event);
       this.#length += event.text.length;
@@ -34,7 +34,7 @@ export class Held {
   wait(milliseconds: number, end: () => void): void {
     this.keep();
     this.#end = end;
-    this.#timer.set(milliseconds, end);
+    this.#timer.set(milliseconds);
     lingering.add(end);
   }
 

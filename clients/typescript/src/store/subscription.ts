@@ -1,6 +1,6 @@
 import { parserOf, readEvent } from "../data.ts";
 import { onAbort } from "../environment.ts";
-import { failureOf, tell, unheardGap } from "../errors.ts";
+import { tell, toSSEError, unheardGap } from "../errors.ts";
 import type { ConnectionStatus, SSEEvent, Unsubscribe } from "../index.ts";
 import { find, join, leave, refresh, type Connection, type Member } from "./connection.ts";
 import type { Held } from "./held.ts";
@@ -203,6 +203,6 @@ function parsed(event: SSEEvent, parser: DataParser): SSEEvent {
   try {
     return { ...event, data: readEvent(type, text, id, parser).data };
   } catch (cause) {
-    throw failureOf("parse", cause);
+    throw toSSEError("parse", cause);
   }
 }

@@ -1,3 +1,4 @@
+import { parse } from "../answer.ts";
 import { createParser } from "../parser.ts";
 import type { Hello, PassedEvent, Word } from "./messages.ts";
 
@@ -5,6 +6,12 @@ import type { Hello, PassedEvent, Word } from "./messages.ts";
 const WINDOW_EVENTS = 500;
 /** And how much text in all, UTF-16 units. */
 const WINDOW_LENGTH = 1024 * 1024;
+
+/**
+ * Codes of closing events that are about this tab's token alone: when its stream ends, the others come back with theirs, and
+ * the hub tells each what becomes of it.
+ */
+const OWN_CODES = ["TOKEN_EXPIRED", "TOKEN_REVOKED", "FORBIDDEN"];
 
 /** Connects, and passes on what comes: the answer reads like any other, and the lock is held until its end. */
 export async function lead(
@@ -59,6 +66,7 @@ export async function lead(
   const push = createParser(
     {
       onEvent(type, data, id, own) {
+        if (type === "error" && OWN_CODES.includes(parse<{ code: string }>(data).code ?? "")) return;
         const event = { before: at ?? "", id, type, data, own };
         at = id;
         known.push(event);

@@ -130,7 +130,7 @@ export class MemoryHub {
    * Waiting long-polls are answered. `SESSION_ENDED` ends the sessions: they begin anew, with another epoch.
    */
   closingEvent(code = "SHUTTING_DOWN", words = "closed"): void {
-    const final = code === "SESSION_ENDED" || code === "FORBIDDEN";
+    const final = ["SESSION_ENDED", "FORBIDDEN", "TOKEN_REVOKED"].includes(code);
     const data = { error: words, code };
     for (const link of this.#links) {
       if (link.request.delivery === "poll") {

@@ -14,7 +14,6 @@ describe("a token", () => {
         return refresh ? "new" : "old";
       },
     });
-    await watched.again();
     await watched.receive(1);
     expect(asked).toEqual([false, true]);
     expect(server.requests.map(({ headers }) => headers["authorization"])).toEqual(["Bearer old", "Bearer new"]);
@@ -23,7 +22,6 @@ describe("a token", () => {
   test("that is refused again is fatal, and no third request is made", async () => {
     const server = await serveTokens(new Set(), stream());
     const watched = connect({ url: server.url, token: () => "wrong" });
-    await watched.again();
     await watched.until("error");
     expect(watched.client.status.error).toMatchObject({ kind: "auth", status: 401, retryable: false });
     watched.clock.advance(600_000);
@@ -43,7 +41,6 @@ describe("a token", () => {
   test("in headers that are asked for is refreshed as well", async () => {
     const server = await serveTokens(new Set(["2"]), stream("data:a\n\n"));
     const watched = connect({ url: server.url, headers: ({ refresh }) => ({ authorization: `Bearer ${refresh ? 2 : 1}` }) });
-    await watched.again();
     await watched.receive(1);
   });
 
@@ -56,7 +53,6 @@ describe("a token", () => {
       await watched.receive(turn);
       tokens.clear();
       tokens.add(String(current + 1));
-      await watched.again();
       await watched.again();
     }
     await watched.receive(4);

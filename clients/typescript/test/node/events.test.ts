@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { SSEClient } from "../../src/client.ts";
 import { createQueue } from "../../src/queue.ts";
 import type { Gap, SSEEvent } from "../../src/types.ts";
 import { broken, refused, stream } from "../kit/answers.ts";
@@ -128,6 +129,17 @@ describe("events()", () => {
     expect(server.requests).toHaveLength(0);
   });
 
+  test("ends with the client also where an application's own connect has not begun", async () => {
+    class Later extends SSEClient {
+      override connect(): void {}
+    }
+    const client = new Later({ url: "http://server.invalid/" });
+    client.disconnect();
+    const waiting = client.events().next();
+    client.destroy();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+
   test("with a mark of nothing still gives events", async () => {
     const server = await serve(stream("data:1\n\n", { wait: "more" }, "data:2\n\n"));
     const watched = watch({ url: server.url });
@@ -143,7 +155,7 @@ test("however reading and events interleave, every event comes or is counted in 
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), async (steps, highWaterMark) => {
       let push!: (event: SSEEvent) => void;
-      let end!: () => void;
+      let end!: (error: null) => void;
       const queue = createQueue({ highWaterMark }, (...given) => {
         [push, end] = given;
         return [];
@@ -157,7 +169,7 @@ test("however reading and events interleave, every event comes or is counted in 
         } else if (what === "next") results.push(queue.next());
         else await new Promise((resolve) => setImmediate(resolve));
       }
-      end();
+      end(null);
       const given = (await Promise.all(results)).flatMap(({ value }) => (value ? [value] : []));
       for await (const event of queue) given.push(event);
       let position = 0;

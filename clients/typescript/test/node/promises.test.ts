@@ -7,6 +7,7 @@ import { EventSource } from "../../src/eventsource.ts";
 import { SSEError } from "../../src/errors.ts";
 import { ledger } from "../../src/ledger.ts";
 import { stream as request } from "../../src/stream.ts";
+import { createMemoryHub } from "../../src/testing/index.ts";
 import type { SSEClientOptions } from "../../src/types.ts";
 import { broken, ended, mute, poll, refused, stream } from "../kit/answers.ts";
 import type { Answer, Request } from "../kit/scripted.ts";
@@ -216,7 +217,6 @@ describe("row 9: new credentials", () => {
     const value = { url: server.url, body: "b", headers: {}, token: "t" }[name];
     const option = { [name]: ({ refresh }: { refresh: boolean }) => (asked.push(refresh), value) };
     const watched = connect({ url: server.url, method: "POST", ...option });
-    await watched.again();
     await watched.receive(1);
     expect(asked).toEqual([false, true]);
   });
@@ -224,7 +224,6 @@ describe("row 9: new credentials", () => {
   test("and refused again it is the end", async () => {
     const server = await serve(refused(401));
     const watched = connect({ url: () => server.url });
-    await watched.again();
     await watched.until("error");
     expect(server.requests).toHaveLength(2);
   });
@@ -367,6 +366,15 @@ describe("row 14: other worlds", () => {
   });
 });
 
+test("a fragment of the address hides no parameter", async () => {
+  const asked: string[] = [];
+  const hub = createMemoryHub();
+  const fetch: typeof globalThis.fetch = (url, init) => (asked.push(`${url}`), hub.fetch(url, init));
+  const watched = connect({ url: "https://server.invalid/sessions/s/events?a=1#here", replay: 5, fetch });
+  await watched.until("open");
+  expect(asked).toEqual(["https://server.invalid/sessions/s/events?a=1&replay=5"]);
+});
+
 describe("row 15: nothing shows the token", () => {
   const secrets = { token: "hush-hush-token", headers: { "x-api-key": "hush-hush-key" }, body: "hush-hush-body" };
 
@@ -388,6 +396,29 @@ describe("row 15: nothing shows the token", () => {
     const { error } = watched.client.status;
     expect(inspect(error, { depth: Infinity, showHidden: true }) + JSON.stringify(error)).not.toContain("hush-hush");
     expect(inspect(error, { depth: Infinity })).toContain("ECONNRESET");
+  });
+
+  test.each([
+    ["one parameter, decoded", "https://server.invalid/s?a=1&access_token=hush%20hush-token", (url: string) => new URL(url).searchParams.get("access_token")],
+    ["one parameter, as it stands there", "https://server.invalid/s?access_token=hush%20hush", (url: string) => url.split("access_token=")[1]],
+    ["the address as a URL has it", "https://server.invalid/s?access_token=hush hush", (url: string) => new URL(url).href],
+    ["credentials", "https://hush-user:hush-hush@server.invalid/s", (url: string) => new URL(url).href],
+    ["a fragment", "https://server.invalid/s#hush-hush", () => "https://server.invalid/s#hush-hush"],
+  ])("nor one that quotes %s", async (_, url, quote) => {
+    const watched = answered((url) => {
+      throw new TypeError(`cannot fetch ${quote(`${url}`)} from server.invalid`);
+    }, { url, maxRetries: 0 });
+    await watched.until("error");
+    const shown = inspect(watched.client.status.error, { depth: Infinity });
+    expect(shown).not.toMatch(/hush/);
+    expect(shown).toContain("cannot fetch");
+    expect(shown).toContain("server.invalid");
+  });
+
+  test("nor what the platform says of an address with credentials", async () => {
+    const watched = connect({ url: "http://hush-user:hush-hush@127.0.0.1:1/s", maxRetries: 0 });
+    await watched.until("error");
+    expect(inspect(watched.client.status.error, { depth: Infinity })).not.toMatch(/hush/);
   });
 });
 

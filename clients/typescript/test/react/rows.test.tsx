@@ -176,6 +176,35 @@ describe("row 9", () => {
     await render(tree("new"));
     expect([sse.requests, container.textContent]).toEqual([2, "open/true/-"]);
   });
+
+  it("so does one that comes after a token was revoked", async () => {
+    const sse = mock();
+    const tree = (token: string): ReactNode => <Status {...sse.options} token={token} />;
+    const { render, container } = await mount(tree("old"));
+    await sse.closingEvent("TOKEN_REVOKED");
+    expect(container.textContent).toBe("error/false/auth");
+    await render(tree("old"));
+    expect(sse.requests).toBe(1);
+    await render(tree("new"));
+    expect([sse.requests, container.textContent]).toEqual([2, "open/true/-"]);
+  });
+
+  it("a token function is asked for a fresh one when a token has expired, once for all who share the stream", async () => {
+    const sse = mock();
+    const asked: boolean[] = [];
+    const token = ({ refresh }: { refresh: boolean }): string => `t${asked.push(refresh)}`;
+    const tree = (
+      <SSEProvider {...sse.options} token={token}>
+        <Status />
+        <Status />
+      </SSEProvider>
+    );
+    const { container } = await mount(tree);
+    await sse.closingEvent("TOKEN_EXPIRED");
+    await sse.reconnect();
+    expect(asked).toEqual([false, true]);
+    expect(container.textContent).toBe("open/true/-open/true/-");
+  });
 });
 
 describe("row 16", () => {

@@ -185,7 +185,9 @@ test("where there are locks and none is to be had, each tab has its own connecti
 
 test("row 22: in a following tab, too, failures are 0 again once something came", async () => {
   const hub = await hubFor();
-  const [leader, follower] = [await open(hub, "user", { retryDelay: 100 }), await open(hub, "user", { retryDelay: 100 })];
+  // However long the hub takes to begin again, they come back soon after.
+  const options = { retryDelay: 100, maxRetryDelay: 500 };
+  const [leader, follower] = [await open(hub, "user", options), await open(hub, "user", options)];
   await hub.shutDown();
   for (const tab of [leader, follower]) await expect.poll(tab.state).toBe("reconnecting");
   await hub.restart();
@@ -210,4 +212,24 @@ test("row 23: comments reach following tabs, as they came, and nothing else does
   await server.release("end");
   await expect.poll(() => comments(leader)).toEqual(["first", "one", "two", "three"]);
   await expect.poll(() => comments(follower)).toEqual(["one", "two", "three"]);
+});
+
+test("a token that ends is the leading tab's own: the others come back with theirs", async () => {
+  const headers = { "content-type": "text/event-stream", "heartbeat-interval": "15" };
+  const revoked = 'event: error\ndata: {"error":"revoked","code":"TOKEN_REVOKED"}\n\n';
+  const server = await startScripted(
+    { headers, body: [":\n\n", { wait: "more" }, "id: a\ndata: 1\n\n", { wait: "end" }, revoked] },
+    { headers, body: ["id: b\ndata: 2\n\n"], then: "hang" },
+  );
+  const options = { url: server.url, retryDelay: 100 };
+  const leader = await open(server, "user", { ...options, token: "one" });
+  const follower = await open(server, "user", { ...options, token: "two" });
+  await server.release("more");
+  await expect.poll(follower.texts).toEqual([1]);
+  await server.release("end");
+  await expect.poll(leader.state).toBe("error");
+  expect(await leader.page.evaluate("client.status.error.code")).toBe("TOKEN_REVOKED");
+  await expect.poll(follower.texts).toEqual([1, 2]);
+  const asked = (await server.requests()).map(({ headers }) => [headers["authorization"], headers["last-event-id"]]);
+  expect(asked).toEqual([["Bearer one", undefined], ["Bearer two", "a"]]);
 });

@@ -2,9 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { checkEventStream, refusal, retryAfter } from "../../src/answer.ts";
 import { readEvent } from "../../src/data.ts";
-import { Handlers } from "../../src/handlers.ts";
-import { isRepeat } from "../../src/id.ts";
-import { headerOf } from "../../src/cursor.ts";
+import { createHandlers } from "../../src/handlers.ts";
+import { headerOf, isRepeat } from "../../src/cursor.ts";
 import { sessionUrl } from "../../src/request.ts";
 import { countingSignal } from "../kit/signal.ts";
 
@@ -123,7 +122,7 @@ describe("a repeat", () => {
 
 describe("handlers", () => {
   test("the same function twice is two registrations, each with its own way out", () => {
-    const handlers = new Handlers();
+    const handlers = createHandlers();
     const handler = vi.fn();
     const [first, second] = [handlers.add("a", handler), handlers.add("a", handler)];
     handlers.call("a", [], () => {});
@@ -137,7 +136,7 @@ describe("handlers", () => {
   });
 
   test("one that went meanwhile is not called, one that came meanwhile only next time", () => {
-    const handlers = new Handlers();
+    const handlers = createHandlers();
     const late = vi.fn();
     const gone = vi.fn();
     let offs: (() => void)[] = [];
@@ -153,7 +152,7 @@ describe("handlers", () => {
   });
 
   test("row d: one that throws is told of, and stops nobody", () => {
-    const handlers = new Handlers();
+    const handlers = createHandlers();
     const next = vi.fn();
     const failed = vi.fn();
     const problem = new Error("x");
@@ -168,7 +167,7 @@ describe("handlers", () => {
   });
 
   test("once is once, even when the handler sets off the next event", () => {
-    const handlers = new Handlers();
+    const handlers = createHandlers();
     const handler = vi.fn(() => handlers.call("a", [], () => {}));
     handlers.add("a", handler, { once: true });
     handlers.call("a", [], () => {});
@@ -176,7 +175,7 @@ describe("handlers", () => {
   });
 
   test("a signal takes a handler back, and no listener stays on a signal", () => {
-    const handlers = new Handlers();
+    const handlers = createHandlers();
     const { signal, abort, listeners } = countingSignal();
     const handler = vi.fn();
     handlers.add("a", handler, { signal })();
@@ -191,7 +190,7 @@ describe("handlers", () => {
   });
 
   test("names of Object.prototype are types like any other", () => {
-    const handlers = new Handlers();
+    const handlers = createHandlers();
     handlers.call("__proto__", [], () => expect.unreachable());
     expect(handlers.has("constructor")).toBe(false);
   });

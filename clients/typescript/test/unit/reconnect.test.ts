@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { refusal } from "../../src/answer.ts";
 import { Fallback, type Next, type Way } from "../../src/fallback.ts";
-import { judge } from "../../src/verdict.ts";
+import { SSEError } from "../../src/errors.ts";
+import { judge, mayRefresh } from "../../src/verdict.ts";
 
 interface Step {
   at: number;
@@ -52,16 +53,23 @@ describe("the shared table of what follows an attempt", () => {
   });
 
   test.each(cases.refusals)("$status to a $way, refreshable $canRefresh: $follows", ({ status, canRefresh, way, follows }) => {
-    const { kind, retryable } = refusal(new Response(null, { status }), "", 0);
-    expect(judge({ way, kind, status, retryable, canRefresh, failures: 0, maxRetries: Infinity })).toBe(follows);
+    const error = refusal(new Response(null, { status }), "", 0);
+    const isRefreshed = mayRefresh({ token: canRefresh ? () => "t" : "t" }, status);
+    const end = judge(error, way, 0);
+    expect(isRefreshed ? "refresh" : end ? "failed" : "again").toBe(follows);
+    if (!isRefreshed && end) expect(end).toBe(error);
   });
 
   test.each([
-    [0, 0, "exhausted"],
-    [2, 3, "again"],
-    [3, 3, "exhausted"],
-    [1_000, Infinity, "again"],
-  ])("after %d failures of %d that are allowed: %s", (failures, maxRetries, follows) => {
-    expect(judge({ way: "stream", kind: "network", retryable: true, canRefresh: true, failures, maxRetries })).toBe(follows);
+    [0, 0, true],
+    [2, 3, false],
+    [3, 3, true],
+    [1_000, Infinity, false],
+    [1_000, undefined, false],
+  ])("after %d failures of %d that are allowed it is over: %s", (failures, maxRetries, isOver) => {
+    const failure = new SSEError("network", "gone");
+    const end = judge(failure, "stream", failures, maxRetries);
+    if (isOver) expect(end).toMatchObject({ kind: "exhausted", cause: failure, retryable: false });
+    else expect(end).toBeUndefined();
   });
 });

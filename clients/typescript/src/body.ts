@@ -1,0 +1,57 @@
+import { SSEError } from "./errors.ts";
+
+/** The bodies of an attempt's answers, one at a time: it reads them, and owes each of them a way out. */
+export interface Body {
+  /** Whatever comes of this answer, `giveBack` ends it. @throws SSEError if nobody can read it */
+  hold(response: Response): void;
+  /** Reads until the end, or until `take` says false, or until the attempt has ended. */
+  read(response: Response, take: (bytes: Uint8Array) => unknown): Promise<void>;
+  /** The body as text, cut off where it is longer than `max`. */
+  readText(response: Response, max: number): Promise<string>;
+  giveBack(): void;
+}
+
+/** @param isLive whether the attempt goes on */
+export function createBody(isLive: () => boolean): Body {
+  /** The body as it came, then what reads it: what has to be cancelled. */
+  let held: { cancel?(): Promise<unknown>; destroy?(): void } | null | undefined;
+
+  const read = async (response: Response, take: (bytes: Uint8Array) => unknown): Promise<void> => {
+    if (!response.body) {
+      // Where `fetch` has no streams (React Native), the body is there when all of it is.
+      const text = await response.text();
+      if (text && isLive()) take(new TextEncoder().encode(text));
+      return;
+    }
+    const reader = response.body.getReader();
+    held = reader;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (!isLive() || done || take(value) === false) return;
+    }
+  };
+
+  return {
+    read,
+    hold({ body }) {
+      held = body;
+      if (!body || typeof body.getReader === "function") return;
+      // `node-fetch` and its like.
+      held?.destroy?.();
+      throw new SSEError("protocol", "a body of node-fetch is no web stream");
+    },
+    async readText(response, max) {
+      const decoder = new TextDecoder();
+      let text = "";
+      await read(response, (bytes) => {
+        text += decoder.decode(bytes, { stream: true });
+        return text.length <= max;
+      });
+      return text;
+    },
+    giveBack() {
+      // A fetch that takes no heed of its signal must not keep the socket. Cancelling cannot fail in a way that matters.
+      held?.cancel?.()?.catch(() => {});
+    },
+  };
+}
