@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use rustix::process::{getpriority_process, setpriority_process};
 use watertight_server::config::{Config, ConfigArgs, ConfigError, load};
-use watertight_server::{Listening, RunError};
+use watertight_server::{Listening, Reading, RunError};
 
 use crate::log::Log;
 use crate::{exit, memory};
@@ -17,15 +17,17 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: ServeArgs) -> ExitCode {
-    let config = match load(&args.config, std::env::vars_os()) {
-        Ok(loaded) => loaded.config,
+    let (config, file) = match load(&args.config, std::env::vars_os()) {
+        Ok(loaded) => (loaded.config, loaded.file),
         Err(error) => return exit::failed(ConfigError::EXIT_CODE, error),
     };
     let log = match Log::start(&config) {
         Ok(log) => log,
         Err(error) => return exit::failed(ConfigError::EXIT_CODE, error),
     };
-    let code = match serve(config, &log) {
+    let again = move || load(&args.config, std::env::vars_os()).map(|loaded| loaded.config);
+    let reading = Reading { file, again: Box::new(again) };
+    let code = match serve(config, reading, &log) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => {
             log.last_line(&exit::last_line(error));
@@ -37,12 +39,12 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
 }
 
 /// Serves until a signal; answers with the exit code and the reason if it cannot.
-fn serve(config: Config, log: &Log) -> Result<(), (u8, String)> {
+fn serve(config: Config, reading: Reading, log: &Log) -> Result<(), (u8, String)> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(give_way_to_pumps).build();
     let runtime = runtime.map_err(|error| (1, format!("cannot start a runtime: {error}")))?;
     let started = |listening| log.announce(&announcement(listening));
-    let served = watertight_server::run(config, memory::observed_bytes, log.dropped(), started);
+    let served = watertight_server::run(config, reading, memory::observed_bytes, log.dropped(), started);
     runtime.block_on(served).map_err(|error| match error {
         RunError::Tls(_) | RunError::Memory(_) | RunError::Directory(_) | RunError::Access(_) => {
             (ConfigError::EXIT_CODE, error.to_string())

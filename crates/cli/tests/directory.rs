@@ -34,7 +34,7 @@ fn a_hub_starts_without_redis_says_so_once_and_connects_when_it_is_there() {
 }
 
 #[test]
-fn a_redis_whose_connections_do_not_last_makes_no_storm_in_the_log_or_at_its_door() {
+fn a_redis_whose_connections_do_not_last_makes_no_storm_of_lines_or_of_connections() {
     let redis = Redis::start();
     let hub = with_redis(&redis.url()).unbalanced().start();
     let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
@@ -46,12 +46,14 @@ fn a_redis_whose_connections_do_not_last_makes_no_storm_in_the_log_or_at_its_doo
         begun.elapsed() > std::time::Duration::from_secs(6)
     });
     let log = hub.log();
-    assert!(log.contains("connections to Redis do not last"), "{log}");
-    assert!(log.matches("Redis").count() <= 9, "{log}");
+    // Whether one is killed before or after it has signed in is a matter of chance, and so are the words for it.
+    assert!(log.matches(" connected to Redis").count() <= 3, "{log}");
+    let said = log.matches("Redis").count();
+    assert!((2..=3 * (1 + 4) + 1 + 4).contains(&said), "{said} lines: {log}");
     let stats = redis.command(&["INFO", "stats"]);
     let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
     let of_hub = line.parse::<u32>().unwrap() - own;
-    assert!((4..40).contains(&of_hub), "{of_hub} connections in 6 s");
+    assert!((4..30).contains(&of_hub), "{of_hub} connections in 6 s");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Answers of Redis and of the application are kept for a short time, within a number and charged to the budget. However
 //! many ask the same at the same time, it is asked once, and that goes on when the first of them leaves. Questions are tasks
-//! of the directory: they end with it. One that fails three times in a row is left alone for a while, then asked once.
+//! of the directory: they end with it. One that fails three times in a row is left alone for a while, then asked once; as
+//! long as all of these were questions of one user, only by that user.
 //!
 //! Knows no token and no stream: who lets a stream in, asks again while it is open, and decides what an error means, does
 //! that above.
@@ -34,19 +35,19 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use watertight::Hub;
 use watertight_core::{Entry, Kind, Owner, Tick};
 
 pub use self::answer::{Answer, DirectoryError, DirectoryStartError};
-use self::asking::{Asking, Outcome, Place};
+use self::asking::{Asking, Lookup, Outcome};
 pub(crate) use self::figures::Figures;
 use self::of_redis::OfRedis;
 use self::question::Question;
 use self::webhook::Webhook;
-use crate::config::{Config, DirectoryKind};
+use crate::config::{Config, Declared, DirectoryKind};
 use crate::redis::Redis;
 use crate::resource::{Action, Resource};
 
@@ -59,10 +60,10 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who says whose a deployment or a service is. Cloning shares it; its tasks end with the last clone.
 #[derive(Clone, Debug)]
-pub struct Directory(Arc<Owned>);
+pub struct Directory(Arc<DirectoryHandle>);
 
 #[derive(Debug)]
-struct Owned {
+struct DirectoryHandle {
     shared: Arc<Shared>,
     /// Questions under way. They hold `shared` only, so that dropping this ends them.
     tasks: Mutex<JoinSet<()>>,
@@ -83,7 +84,8 @@ struct Shared {
 
 #[derive(Debug)]
 enum Backend {
-    File(Arc<Config>),
+    /// Replaced whole when the file is read again.
+    File(RwLock<Arc<Declared>>),
     Redis(OfRedis),
     Webhook(Box<Webhook>),
 }
@@ -112,7 +114,19 @@ impl Directory {
     /// The directory of the configuration file's tables.
     #[must_use]
     pub fn of_file(hub: &Hub, config: &Arc<Config>) -> Directory {
-        Directory::new(hub, config, Backend::File(Arc::clone(config)), Duration::ZERO)
+        Directory::new(
+            hub,
+            config,
+            Backend::File(RwLock::new(Arc::new(config.declared.clone()))),
+            Duration::ZERO,
+        )
+    }
+
+    /// Takes other tables, if they are what it answers from: whoever lost a deployment is denied from now on.
+    pub fn declare(&self, declared: Declared) {
+        if let Backend::File(current) = &self.0.shared.backend {
+            *current.write() = Arc::new(declared);
+        }
     }
 
     fn new(hub: &Hub, config: &Config, backend: Backend, timeout: Duration) -> Directory {
@@ -126,7 +140,7 @@ impl Directory {
             cache_for: config.directory_cache,
             timeout,
         };
-        Directory(Arc::new(Owned { shared: Arc::new(shared), tasks: Mutex::new(JoinSet::new()) }))
+        Directory(Arc::new(DirectoryHandle { shared: Arc::new(shared), tasks: Mutex::new(JoinSet::new()) }))
     }
 
     /// Whether `user` may do this with `resource`, by an answer that is at most `directory_cache` old.
@@ -155,15 +169,15 @@ impl Directory {
         younger_than: Duration,
     ) -> Result<Answer, DirectoryError> {
         let shared = &self.0.shared;
-        if let Backend::File(config) = &shared.backend {
-            let answer = of_file::answer(&config.declared, user, resource);
+        if let Backend::File(declared) = &shared.backend {
+            let answer = of_file::answer(&declared.read(), user, resource);
             shared.figures.answered(answer);
             return Ok(answer);
         }
         let question = Question { user: user.into(), resource: resource.clone(), action };
         let mut outcome = match self.start(question, younger_than) {
-            Ok(Place::Known(answer)) => return Ok(answer),
-            Ok(Place::UnderWay(outcome)) => outcome,
+            Ok(Lookup::Known(answer)) => return Ok(answer),
+            Ok(Lookup::UnderWay(outcome)) => outcome,
             Err(error) => {
                 shared.figures.failed(&error);
                 return Err(error);
@@ -176,15 +190,15 @@ impl Directory {
     }
 
     /// Looks the answer up, joins whoever asks for it, or asks.
-    fn start(&self, question: Question, younger_than: Duration) -> Result<Place, DirectoryError> {
+    fn start(&self, question: Question, younger_than: Duration) -> Result<Lookup, DirectoryError> {
         let shared = &self.0.shared;
         let now = shared.hub.clock().now();
         let mut asking = shared.asking.lock();
-        if let Some(place) = asking.find(&question, younger_than, now) {
-            shared.figures.found(&place);
-            return Ok(place);
+        if let Some(lookup) = asking.find(&question, younger_than, now) {
+            shared.figures.found(&lookup);
+            return Ok(lookup);
         }
-        let is_probe = asking.admit(now, UNDER_WAY_MAX)?;
+        let is_probe = asking.admit(&question.user, now, UNDER_WAY_MAX)?;
         let charged = shared.hub.budget().try_charge(Owner::Requests, question.under_way_bytes());
         let Ok(permit) = charged else {
             asking.give_up(is_probe);
@@ -206,15 +220,14 @@ impl Directory {
             _entry: shared.hub.ledger().open(Kind::Task),
             is_settled: false,
         };
-        let mut tasks = self.0.tasks.lock();
-        // Those that are over are let go: there are never more than may be under way, and a few.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(guard.put());
-        Ok(Place::UnderWay(outcome))
+        self.0.reap();
+        self.0.tasks.lock().spawn(guard.put());
+        Ok(Lookup::UnderWay(outcome))
     }
 
     /// Forgets old answers and closes idle connections; called regularly, so that they go although nobody asks.
     pub(crate) fn sweep(&self) {
+        self.0.reap();
         let shared = &self.0.shared;
         let now = shared.hub.clock().now();
         shared.asking.lock().sweep(now);
@@ -234,17 +247,25 @@ impl Directory {
     }
 }
 
+impl DirectoryHandle {
+    /// Lets go the tasks that are over: there are never more than may be under way, and a few.
+    fn reap(&self) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
 impl Shared {
     /// Puts a question when it is its turn. The time limit is that of the whole.
     async fn put(&self, question: &Question, is_probe: bool) -> Result<Answer, DirectoryError> {
         let answer = async {
             let _turn = self.turns.acquire().await.map_err(|_| DirectoryError::Stopped)?;
-            if !is_probe && self.asking.lock().is_left_alone() {
+            if !is_probe && self.asking.lock().is_left_alone(&question.user) {
                 return Err(DirectoryError::Resting);
             }
             match &self.backend {
-                Backend::File(config) => {
-                    Ok(of_file::answer(&config.declared, &question.user, &question.resource))
+                Backend::File(declared) => {
+                    Ok(of_file::answer(&declared.read(), &question.user, &question.resource))
                 }
                 Backend::Redis(redis) => redis.answer(question).await,
                 Backend::Webhook(webhook) => webhook.answer(question).await,

@@ -46,5 +46,5 @@ pub use self::access::AccessStartError;
 pub use self::dropped_lines::DroppedLines;
 pub use self::memory::DoesNotFit;
 pub use self::router::{admin_router, public_router, router};
-pub use self::run::{Listening, RunError, run};
+pub use self::run::{Listening, Reading, RunError, run};
 pub use self::state::App;

@@ -24,7 +24,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
 
 /// A server that the hub connects to.
 #[derive(Clone)]
-pub(crate) struct Server {
+pub(crate) struct RemoteServer {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
@@ -46,9 +46,13 @@ pub enum OutboundError {
     Tls(String),
 }
 
-impl Server {
+impl RemoteServer {
     /// The server of a URL. With TLS the certificates that this machine trusts are read, once.
-    pub(crate) fn new(url: &ServerUrl, default_port: u16, is_tls: bool) -> Result<Server, OutboundError> {
+    pub(crate) fn new(
+        url: &ServerUrl,
+        default_port: u16,
+        is_tls: bool,
+    ) -> Result<RemoteServer, OutboundError> {
         let url = url.expose();
         let host = match url.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
@@ -62,7 +66,7 @@ impl Server {
                 Ok((TlsConnector::from(trust_of_this_machine()?), name))
             })
             .transpose()?;
-        Ok(Server { host, port: url.port().unwrap_or(default_port), tls })
+        Ok(RemoteServer { host, port: url.port().unwrap_or(default_port), tls })
     }
 
     /// Connects. Has no time limit of its own; dropping the future closes the socket.

@@ -2,11 +2,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `place` | what the URL says: server, user, password, database |
+//! | `target` | what the URL says: server, user, password, database |
 //! | `keeper` | the task that connects, asks whether Redis still answers, and connects again |
 
 mod keeper;
-mod place;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use watertight_core::{Kind, Ledger};
 
 use self::keeper::Keeper;
-use self::place::Place;
+use self::target::Target;
 use crate::config::ServerUrl;
 use crate::outbound::OutboundError;
 
@@ -30,9 +30,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Redis. Cloning shares the connection; it is closed with the last clone.
 #[derive(Clone)]
-pub(crate) struct Redis(Arc<Owned>);
+pub(crate) struct Redis(Arc<RedisHandle>);
 
-struct Owned {
+struct RedisHandle {
     state: watch::Receiver<State>,
     /// The keeper.
     _tasks: JoinSet<()>,
@@ -102,15 +102,15 @@ impl Redis {
     /// # Errors
     /// When the URLs can never be used.
     pub(crate) fn open(urls: &[ServerUrl], ledger: &Arc<Ledger>) -> Result<Redis, RedisStartError> {
-        let place = Place::of(urls)?;
+        let target = Target::of(urls)?;
         let (tell, state) = watch::channel(State::Down("not connected yet".into()));
         let entry = ledger.open(Kind::Task);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let _entry = entry;
-            Keeper::new(place, tell).run().await;
+            Keeper::new(target, tell).run().await;
         });
-        Ok(Redis(Arc::new(Owned { state, _tasks: tasks })))
+        Ok(Redis(Arc::new(RedisHandle { state, _tasks: tasks })))
     }
 
     /// Sends a command and waits for its answer, for a limited time. Dropping the future gives up waiting; the command may

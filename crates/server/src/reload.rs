@@ -57,9 +57,7 @@ pub(crate) async fn keep_fresh(all: Vec<Arc<dyn Reloadable>>, mut hangup: Signal
             _ = every.tick(), if !watched.is_empty() => false,
         };
         if told && watched.is_empty() {
-            info!(
-                "SIGHUP: there is neither a certificate nor a key to read again; other settings need a restart"
-            );
+            info!("SIGHUP: there is no file to read again: neither a configuration, a certificate nor a key");
         }
         for (one, seen) in &mut watched {
             let now = look(one, stamps).await;

@@ -1,7 +1,7 @@
 //! Start, serve, stop.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
 use watertight_core::{Kind, Observer};
 
 use crate::access::{AccessStartError, Authorization, TokenKeys};
-use crate::config::{AccessFail, Config};
+use crate::config::{AccessFail, Config, ConfigError};
 use crate::cors::Cors;
 use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
@@ -86,12 +86,52 @@ pub struct Listening {
     pub admin: Option<SocketAddr>,
 }
 
-/// Runs the service until SIGTERM or SIGINT; SIGHUP has it read its certificate and keys again. `started` is told where it listens.
+/// How the configuration is read again while the service runs.
+pub struct Reading {
+    /// The file that it came from, if there is one: watched for changes.
+    pub file: Option<PathBuf>,
+    /// Reads all of it again.
+    pub again: Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>,
+}
+
+impl Reading {
+    /// Never: for a configuration that was made by a program.
+    #[must_use]
+    pub fn never() -> Reading {
+        Reading { file: None, again: Box::new(|| Ok(Config::default())) }
+    }
+}
+
+/// The tables of the file, from which its directory answers.
+struct DeclaredTables {
+    reading: Reading,
+    directory: Directory,
+}
+
+impl Reloadable for DeclaredTables {
+    fn what(&self) -> &'static str {
+        "the table of deployments and services"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.reading.file.iter().cloned().collect()
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let config = (self.reading.again)().map_err(|error| error.to_string())?;
+        self.directory.declare(config.declared);
+        Ok(())
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT; SIGHUP has it read its certificate, its keys and the tables of
+/// its file again, and so has a change of their files. `started` is told where it listens.
 ///
 /// # Errors
 /// When it cannot start; once it serves, it ends by a signal only.
 pub async fn run(
     config: Config,
+    reading: Reading,
     observe: Observer,
     dropped_lines: DroppedLines,
     started: impl FnOnce(Listening),
@@ -135,11 +175,13 @@ pub async fn run(
     #[cfg(feature = "testing")]
     keepers.spawn(panic_on_request(hub.clone())?);
     let keys = TokenKeys::of(&config, &access).map(|keys| Arc::new(keys) as Arc<dyn Reloadable>);
+    let tables = DeclaredTables { reading, directory: access.directory.clone() };
+    let tables = (!tables.files().is_empty()).then(|| Arc::new(tables) as Arc<dyn Reloadable>);
     let certificate = certificates.map(|certificates| certificates as Arc<dyn Reloadable>);
     let entry = hub.ledger().open(Kind::Task);
     keepers.spawn(async move {
         let _entry = entry;
-        reload::keep_fresh(certificate.into_iter().chain(keys).collect(), hangup).await;
+        reload::keep_fresh(certificate.into_iter().chain(keys).chain(tables).collect(), hangup).await;
     });
     if let Some(tokens) = &access.tokens {
         let (entry, verifier) = (hub.ledger().open(Kind::Task), tokens.verifier.clone());

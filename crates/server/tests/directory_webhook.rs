@@ -272,7 +272,8 @@ async fn a_connection_serves_many_questions_and_one_that_was_closed_costs_no_err
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_22_no_more_questions_are_put_at_once_than_the_application_can_take() {
     let server = WebhookServer::start(Reply::Silence);
-    let fixture = Arc::new(open(&server, "webhook_timeout = '500ms'"));
+    // Long enough for all to ask before the first is over.
+    let fixture = Arc::new(open(&server, "webhook_timeout = '4s'"));
     let mut asking = JoinSet::new();
     for n in 0..2_000 {
         let fixture = Arc::clone(&fixture);
@@ -317,6 +318,21 @@ async fn threat_22_an_application_that_is_down_is_left_alone_and_one_question_fi
         assert!(begun.elapsed() < Duration::from_secs(15), "it is asked again");
         tokio::task::yield_now().await;
     }
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_questions_the_application_stumbles_over_keeps_nobody_else_out() {
+    let server = WebhookServer::start(Reply::Close);
+    server.reply_by(|asked| {
+        if asked.body.contains("eve") { Reply::answer("500 Oh", "") } else { Reply::allowed(true) }
+    });
+    let fixture = open(&server, "");
+    for n in 0..50 {
+        assert!(fixture.owns("eve", &n.to_string()).await.is_err());
+    }
+    assert!(server.count() < 20, "{} questions", server.count());
+    assert_eq!(fixture.owns("ada", "42").await, Ok(Answer::Allowed));
     fixture.finish().await;
 }
 

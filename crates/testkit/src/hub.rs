@@ -428,6 +428,8 @@ impl Drop for HubProcess {
             let log = read_log(self.dir.path());
             assert!(status.is_some_and(|status| status.success()), "the hub ended with {status:?}:\n{log}");
             assert!(!log.contains("panicked at"), "the hub panicked:\n{log}");
+            // The head of every JWT begins so in base64url.
+            assert!(!log.contains("eyJ"), "a token stands in the hub's log:\n{log}");
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The hub is the application's state. A route answers with a subscription, a task publishes, and either
 //! [`serve`] or [`serve_plain`] puts it on a socket. Nothing here keeps a list of clients.
 
+mod members;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 use watertight::{
-    Event, EventType, Gate, GuardedListener, Hub, PublishError, Resume, ServeLimits, Server, SubscribeError,
-    resume,
+    AccessError, Event, EventType, Gate, GuardedListener, Hub, PublishError, Resume, ServeLimits, Server,
+    SubscribeError, resume,
 };
 
 /// The one stream of this application. An application with a stream per user or per order makes the name from
@@ -32,7 +34,12 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// The application's routes.
 pub fn app(hub: Hub) -> Router {
-    Router::new().route("/", get(page)).route("/clock", get(watch)).route("/say", post(say)).with_state(hub)
+    Router::new()
+        .route("/", get(page))
+        .route("/clock", get(watch))
+        .route("/say", post(say))
+        .with_state(hub.clone())
+        .merge(members::routes(hub))
 }
 
 async fn page() -> Html<&'static str> {
@@ -61,6 +68,12 @@ struct Refused(StatusCode, String);
 impl From<SubscribeError> for Refused {
     fn from(error: SubscribeError) -> Refused {
         // The session's name is ours, so what is left is a lack of room.
+        Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<AccessError> for Refused {
+    fn from(error: AccessError) -> Refused {
         Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }

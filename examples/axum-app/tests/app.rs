@@ -167,3 +167,49 @@ async fn readers_are_told_when_it_stops_with_watertights_accept_loop() {
 async fn readers_are_told_when_it_stops_with_axum_serve() {
     readers_are_told_when_it_stops(true).await;
 }
+
+/// Sends one request on a connection of its own; returns the answer up to its end, or what came until the text did.
+async fn ask(address: SocketAddr, head: &str, until: Option<&str>) -> String {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let close = if until.is_none() { "Connection: close\r\n" } else { "" };
+    socket
+        .write_all(format!("{head} HTTP/1.1\r\nHost: example\r\nx-user: ada\r\n{close}\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let text = |answer: &[u8]| String::from_utf8_lossy(answer).into_owned();
+    while until.is_none_or(|until| !text(&answer).contains(until)) {
+        if timeout(PATIENCE, socket.read_buf(&mut answer)).await.expect("an answer in time").unwrap() == 0 {
+            break;
+        }
+    }
+    text(&answer)
+}
+
+async fn a_member_who_leaves_watches_no_longer(is_plain: bool) {
+    let running = Running::start(is_plain).await;
+    let address = running.address;
+    assert!(ask(address, "GET /members", None).await.starts_with("HTTP/1.1 403"));
+    assert!(ask(address, "PUT /members/ada", None).await.starts_with("HTTP/1.1 204"));
+    let mut watching = JoinSet::new();
+    watching.spawn(async move { ask(address, "GET /members", Some("FORBIDDEN")).await });
+    while running.live("access") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(ask(address, "DELETE /members/ada", None).await.ends_with("1 streams closed\n"));
+    let told = watching.join_next().await.unwrap().unwrap();
+    assert!(told.contains("\"code\":\"FORBIDDEN\""), "{told}");
+    assert!(ask(address, "GET /members", None).await.starts_with("HTTP/1.1 403"));
+    running.none_left("access").await;
+    running.none_left("subscription").await;
+}
+
+#[tokio::test]
+async fn a_member_who_leaves_watches_no_longer_by_our_accept_loop() {
+    a_member_who_leaves_watches_no_longer(false).await;
+}
+
+#[tokio::test]
+async fn a_member_who_leaves_watches_no_longer_by_axum_serve() {
+    a_member_who_leaves_watches_no_longer(true).await;
+}

@@ -111,7 +111,7 @@ impl Draft {
         }
         if self.problems.is_empty() {
             let origins = Origins { settings: self.origins, tables: self.tables };
-            Ok(Loaded { config: self.config, origins })
+            Ok(Loaded { config: self.config, origins, file: None })
         } else {
             Err(ConfigError::new(self.problems))
         }

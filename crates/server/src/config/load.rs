@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::ConfigArgs;
 use super::draft::{Draft, SEE_HELP};
@@ -39,6 +39,8 @@ pub fn load(
         env.filter(|(name, _)| name.as_encoded_bytes().starts_with(VARIABLE_PREFIX.as_bytes())).collect();
 
     let mut draft = Draft::new();
+    let in_environment = variables.get(OsStr::new(CONFIG_VARIABLE)).map(PathBuf::from);
+    let named_file = args.config.clone().or(in_environment);
     if let Some(path) = &args.config {
         file::read(path, Origin::Flag { flag: "--config".to_owned() }, &mut draft);
     } else if let Some(path) = variables.get(OsStr::new(CONFIG_VARIABLE)) {
@@ -52,7 +54,8 @@ pub fn load(
         let origin = Origin::Flag { flag: format!("--{}", NAMES[at].flag) };
         offer_texts(at, origin, values, &mut draft);
     }
-    draft.finish()
+    let loaded = draft.finish()?;
+    Ok(Loaded { file: named_file, ..loaded })
 }
 
 fn variable(name: &OsStr, value: &OsString, draft: &mut Draft) {

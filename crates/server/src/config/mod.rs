@@ -67,6 +67,8 @@ pub use server_url::ServerUrl;
 pub(crate) use suggest::nearest;
 pub use words::{Auto, LogFormat};
 
+use std::path::PathBuf;
+
 use tables::TableOrigins;
 
 /// A configuration, and where each of its values came from.
@@ -76,6 +78,8 @@ pub struct Loaded {
     pub config: Config,
     /// Who said so.
     pub origins: Origins,
+    /// The file that was read, if one was named.
+    pub file: Option<PathBuf>,
 }
 
 /// Where each value of a configuration came from.

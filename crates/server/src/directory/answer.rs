@@ -62,7 +62,7 @@ impl DirectoryError {
     pub(super) const NAMES: [&'static str; 7] =
         ["timeout", "unreachable", "no_answer", "resting", "overloaded", "no_memory", "stopped"];
 
-    /// Its place among the names.
+    /// Its number among the names.
     pub(super) fn index(&self) -> usize {
         match self {
             DirectoryError::TimedOut => 0,

@@ -19,7 +19,7 @@ pub(super) type Outcome = Result<Answer, DirectoryError>;
 
 /// Where the answer to a question is.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Lookup {
     /// Here.
     Known(Answer),
     /// It is being asked for.
@@ -61,24 +61,24 @@ impl Asking {
         Asking { cache, under_way: HashMap::new(), breaker: Breaker::default(), said: 0 }
     }
 
-    pub(super) fn find(&self, question: &Question, younger_than: Duration, now: Tick) -> Option<Place> {
+    pub(super) fn find(&self, question: &Question, younger_than: Duration, now: Tick) -> Option<Lookup> {
         if let Some(answer) = self.cache.get(question, younger_than, now) {
-            return Some(Place::Known(answer));
+            return Some(Lookup::Known(answer));
         }
-        self.under_way.get(question).map(|outcome| Place::UnderWay(outcome.clone()))
+        self.under_way.get(question).map(|outcome| Lookup::UnderWay(outcome.clone()))
     }
 
     /// Whether a question may be put, and if so whether it is the one that finds out if the directory answers again.
-    pub(super) fn admit(&mut self, now: Tick, max: usize) -> Result<bool, DirectoryError> {
+    pub(super) fn admit(&mut self, user: &str, now: Tick, max: usize) -> Result<bool, DirectoryError> {
         if self.under_way.len() >= max {
             return Err(DirectoryError::Overloaded);
         }
-        self.breaker.admit(now).ok_or(DirectoryError::Resting)
+        self.breaker.admit(user, now).ok_or(DirectoryError::Resting)
     }
 
     /// Whether a question that waited for its turn is put no more: the directory failed meanwhile.
-    pub(super) fn is_left_alone(&self) -> bool {
-        self.breaker.is_open()
+    pub(super) fn is_left_alone(&self, user: &str) -> bool {
+        self.breaker.is_open_for(user)
     }
 
     /// A question that was admitted is not put after all.
@@ -114,7 +114,7 @@ impl Asking {
             // It was not put: nothing new is known.
             Err(DirectoryError::Resting) => News::None,
             Err(error) => {
-                self.breaker.failed(is_probe, now, jitter);
+                self.breaker.failed(&question.user, is_probe, now, jitter);
                 let bit = 1 << error.index();
                 if self.said & bit == 0 {
                     self.said |= bit;

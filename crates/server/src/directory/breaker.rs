@@ -16,15 +16,18 @@ const REST_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Breaker {
     /// In a row.
     failures: u32,
+    /// The user whose questions all of these were. As long as it is a single one, the others are not kept waiting: whoever
+    /// finds a question that the directory stumbles over must not keep everybody out.
+    only: Option<Box<str>>,
     until: Tick,
     /// A question is under way to find out whether it answers again.
     is_probed: bool,
 }
 
 impl Breaker {
-    /// Whether a question may be put, and if so whether it is the one that finds out.
-    pub(super) fn admit(&mut self, now: Tick) -> Option<bool> {
-        if !self.is_open() {
+    /// Whether a question of this user may be put, and if so whether it is the one that finds out.
+    pub(super) fn admit(&mut self, user: &str, now: Tick) -> Option<bool> {
+        if !self.is_open_for(user) {
             return Some(false);
         }
         if self.is_probed || now < self.until {
@@ -34,9 +37,9 @@ impl Breaker {
         Some(true)
     }
 
-    /// Whether the directory is left alone, but for the question that finds out.
-    pub(super) fn is_open(&self) -> bool {
-        self.failures >= FAILURES_MAX
+    /// Whether the directory is left alone by this user, but for the question that finds out.
+    pub(super) fn is_open_for(&self, user: &str) -> bool {
+        self.failures >= FAILURES_MAX && self.only.as_deref().is_none_or(|only| only == user)
     }
 
     /// A question that was admitted is not put after all.
@@ -44,18 +47,23 @@ impl Breaker {
         self.is_probed &= !is_probe;
     }
 
-    /// A question was answered. `true`: the directory had failed before.
-    pub(super) fn succeeded(&mut self) -> bool {
-        std::mem::take(self).failures > 0
+    /// A question was answered.
+    pub(super) fn succeeded(&mut self) {
+        *self = Breaker::default();
     }
 
     /// A question was not answered. `jitter` is from 0 to 1.
-    pub(super) fn failed(&mut self, is_probe: bool, now: Tick, jitter: f64) {
+    pub(super) fn failed(&mut self, user: &str, is_probe: bool, now: Tick, jitter: f64) {
         // Those that were under way when it was already left alone say nothing new.
-        if self.is_open() && !is_probe {
+        if self.is_open_for(user) && !is_probe {
             return;
         }
         self.give_up(is_probe);
+        if self.failures == 0 {
+            self.only = Some(user.into());
+        } else if self.only.as_deref().is_some_and(|only| only != user) {
+            self.only = None;
+        }
         self.failures = self.failures.saturating_add(1);
         let doublings = self.failures.saturating_sub(FAILURES_MAX).min(16);
         let rest = (REST * (1 << doublings)).min(REST_MAX);
@@ -70,60 +78,72 @@ mod tests {
     #[test]
     fn after_three_failures_in_a_row_one_question_at_a_time_finds_out() {
         let mut breaker = Breaker::default();
-        let at = |millis| Tick(millis);
-        for _ in 0..FAILURES_MAX {
-            assert_eq!(breaker.admit(at(0)), Some(false));
-            breaker.failed(false, at(0), 1.0);
+        let at = Tick;
+        for user in ["ada", "eve", "ada"] {
+            assert_eq!(breaker.admit(user, at(0)), Some(false));
+            breaker.failed(user, false, at(0), 1.0);
         }
-        assert_eq!(breaker.admit(at(249)), None);
-        assert_eq!(breaker.admit(at(250)), Some(true));
-        assert_eq!(breaker.admit(at(9_999)), None, "one at a time");
-        breaker.failed(true, at(300), 1.0);
-        assert_eq!(breaker.admit(at(799)), None, "twice as long");
-        assert_eq!(breaker.admit(at(800)), Some(true));
-        assert!(breaker.succeeded());
-        assert_eq!(breaker.admit(at(801)), Some(false));
-        assert!(!breaker.succeeded());
+        assert_eq!(breaker.admit("lin", at(249)), None);
+        assert_eq!(breaker.admit("lin", at(250)), Some(true));
+        assert_eq!(breaker.admit("ada", at(9_999)), None, "one at a time");
+        breaker.failed("lin", true, at(300), 1.0);
+        assert_eq!(breaker.admit("ada", at(799)), None, "twice as long");
+        assert_eq!(breaker.admit("ada", at(800)), Some(true));
+        breaker.succeeded();
+        assert_eq!(breaker.admit("ada", at(801)), Some(false));
+    }
+
+    #[test]
+    fn failures_of_a_single_user_keep_nobody_else_out() {
+        let mut breaker = Breaker::default();
+        for _ in 0..10 {
+            breaker.failed("eve", false, Tick(0), 1.0);
+        }
+        assert_eq!(breaker.admit("eve", Tick(0)), None);
+        assert_eq!(breaker.admit("ada", Tick(0)), Some(false));
+        breaker.failed("ada", false, Tick(0), 1.0);
+        assert_eq!(breaker.admit("lin", Tick(0)), None, "two users: it is the directory");
+        assert_eq!(breaker.admit("ada", Tick(5_000)), Some(true));
     }
 
     #[test]
     fn a_success_between_two_failures_keeps_it_closed() {
         let mut breaker = Breaker::default();
         for _ in 0..20 {
-            breaker.failed(false, Tick(0), 1.0);
-            breaker.failed(false, Tick(0), 1.0);
-            assert_eq!(breaker.admit(Tick(0)), Some(false));
-            assert!(breaker.succeeded());
+            breaker.failed("ada", false, Tick(0), 1.0);
+            breaker.failed("eve", false, Tick(0), 1.0);
+            assert_eq!(breaker.admit("ada", Tick(0)), Some(false));
+            breaker.succeeded();
         }
     }
 
     #[test]
     fn a_probe_that_is_not_put_lets_the_next_one_find_out() {
         let mut breaker = Breaker::default();
-        (0..FAILURES_MAX).for_each(|_| breaker.failed(false, Tick(0), 0.0));
-        assert_eq!(breaker.admit(Tick(0)), Some(true));
+        (0..FAILURES_MAX).for_each(|_| breaker.failed("ada", false, Tick(0), 0.0));
+        assert_eq!(breaker.admit("ada", Tick(0)), Some(true));
         breaker.give_up(true);
-        assert_eq!(breaker.admit(Tick(0)), Some(true));
+        assert_eq!(breaker.admit("ada", Tick(0)), Some(true));
     }
 
     #[test]
     fn what_was_under_way_when_it_was_left_alone_makes_it_no_longer() {
         let mut breaker = Breaker::default();
-        (0..1_000).for_each(|_| breaker.failed(false, Tick(0), 1.0));
-        assert_eq!(breaker.admit(Tick(250)), Some(true));
-        breaker.failed(false, Tick(250), 1.0);
-        assert_eq!(breaker.admit(Tick(99_999)), None, "the probe is still under way");
+        (0..1_000).for_each(|_| breaker.failed("ada", false, Tick(0), 1.0));
+        assert_eq!(breaker.admit("ada", Tick(250)), Some(true));
+        breaker.failed("ada", false, Tick(250), 1.0);
+        assert_eq!(breaker.admit("ada", Tick(99_999)), None, "the probe is still under way");
     }
 
     #[test]
     fn it_is_never_left_alone_for_longer_than_the_most() {
         let mut breaker = Breaker::default();
-        (0..FAILURES_MAX).for_each(|_| breaker.failed(false, Tick(0), 1.0));
+        (0..FAILURES_MAX).for_each(|_| breaker.failed("ada", false, Tick(0), 1.0));
         let mut now = 0;
         for _ in 0..100 {
             now += 5_000;
-            assert_eq!(breaker.admit(Tick(now)), Some(true));
-            breaker.failed(true, Tick(now), 1.0);
+            assert_eq!(breaker.admit("ada", Tick(now)), Some(true));
+            breaker.failed("ada", true, Tick(now), 1.0);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::answer::{Answer, DirectoryError};
-use super::asking::Place;
+use super::asking::Lookup;
 
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
@@ -25,10 +25,10 @@ impl Figures {
         self.ended.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn found(&self, place: &Place) {
-        match place {
-            Place::Known(_) => self.hits.fetch_add(1, Relaxed),
-            Place::UnderWay(_) => self.shared.fetch_add(1, Relaxed),
+    pub(super) fn found(&self, lookup: &Lookup) {
+        match lookup {
+            Lookup::Known(_) => self.hits.fetch_add(1, Relaxed),
+            Lookup::UnderWay(_) => self.shared.fetch_add(1, Relaxed),
         };
     }
 

@@ -130,10 +130,10 @@ fn each_sort_of_failure_is_said_once_until_an_answer_comes() {
 fn no_more_questions_are_under_way_than_there_may_be() {
     let mut asking = Asking::new(TTL, 100, Tick(0));
     for n in 0..3 {
-        assert_eq!(asking.admit(Tick(0), 3), Ok(false));
+        assert_eq!(asking.admit("ada", Tick(0), 3), Ok(false));
         asking.begin(&question("ada", &n.to_string()), watch::channel(None).1);
     }
-    assert_eq!(asking.admit(Tick(0), 3), Err(DirectoryError::Overloaded));
+    assert_eq!(asking.admit("ada", Tick(0), 3), Err(DirectoryError::Overloaded));
 }
 
 #[test]

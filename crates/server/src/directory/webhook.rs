@@ -21,12 +21,12 @@ use watertight::Hub;
 use watertight::clock::wall_clock;
 use watertight_core::{Owner, Tick};
 
-use self::exchange::{Answered, Failure, Line};
+use self::exchange::{Answered, ClientConnection, Failure};
 use self::signature::Signer;
 use super::answer::{Answer, DirectoryError, DirectoryStartError};
 use super::question::Question;
 use crate::config::{Config, Secret};
-use crate::outbound::Server;
+use crate::outbound::RemoteServer;
 
 /// The header with the signature.
 const SIGNATURE: &str = "watertight-signature";
@@ -38,12 +38,12 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Webhook {
     hub: Hub,
-    server: Server,
+    server: RemoteServer,
     /// Path and query.
     target: Uri,
     host: HeaderValue,
     signer: Signer,
-    kept: Mutex<Vec<(Line, Tick)>>,
+    kept: Mutex<Vec<(ClientConnection, Tick)>>,
 }
 
 /// Its URL and its secret stay out of every message.
@@ -77,7 +77,7 @@ impl Webhook {
         };
         let signer = Signer::new(&secret)?;
         let is_tls = url.expose().scheme() == "https";
-        let server = Server::new(url, if is_tls { 443 } else { 80 }, is_tls)?;
+        let server = RemoteServer::new(url, if is_tls { 443 } else { 80 }, is_tls)?;
         let url = url.expose();
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
@@ -110,38 +110,43 @@ impl Webhook {
     /// A kept connection may have been closed by the other side just now. A question changes nothing, so that it can be put
     /// again.
     async fn exchange(&self, body: Bytes) -> Result<Answered, DirectoryError> {
-        while let Some(line) = self.take_kept() {
-            match self.exchange_over(line, body.clone()).await {
+        while let Some(connection) = self.take_kept() {
+            match self.exchange_over(connection, body.clone()).await {
                 Err(Failure::BeforeAnswer(_)) => {}
                 Err(Failure::InAnswer(why)) => return Err(no_answer(&why)),
                 Ok(answered) => return Ok(answered),
             }
         }
-        let charged = self.hub.budget().try_charge(Owner::Caches, Line::BYTES_MAX);
+        let charged = self.hub.budget().try_charge(Owner::Caches, ClientConnection::BYTES_MAX);
         let permit = charged.map_err(|_| DirectoryError::NoMemory)?;
         let stream = self.server.connect().await.map_err(|error| unreachable(&error.to_string()))?;
-        let line = Line::over(stream, permit).await.map_err(|error| unreachable(&error.to_string()))?;
-        self.exchange_over(line, body).await.map_err(|failure| match failure {
+        let connection =
+            ClientConnection::over(stream, permit).await.map_err(|error| unreachable(&error.to_string()))?;
+        self.exchange_over(connection, body).await.map_err(|failure| match failure {
             Failure::BeforeAnswer(why) => unreachable(&why),
             Failure::InAnswer(why) => no_answer(&why),
         })
     }
 
-    async fn exchange_over(&self, mut line: Line, body: Bytes) -> Result<Answered, Failure> {
-        let answered = line.exchange(self.request(body)).await?;
-        if line.can_be_kept() {
+    async fn exchange_over(
+        &self,
+        mut connection: ClientConnection,
+        body: Bytes,
+    ) -> Result<Answered, Failure> {
+        let answered = connection.exchange(self.request(body)).await?;
+        if connection.can_be_kept() {
             let now = self.hub.clock().now();
             let mut kept = self.kept.lock();
             if kept.len() < KEPT_MAX {
-                kept.push((line, now));
+                kept.push((connection, now));
             }
         }
         Ok(answered)
     }
 
     /// The connection that was used last.
-    fn take_kept(&self) -> Option<Line> {
-        self.kept.lock().pop().map(|(line, _)| line)
+    fn take_kept(&self) -> Option<ClientConnection> {
+        self.kept.lock().pop().map(|(connection, _)| connection)
     }
 
     fn request(&self, body: Bytes) -> Request<Full<Bytes>> {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-use super::place::Place;
+use super::target::Target;
 use super::{COMMAND_TIMEOUT, State};
 
 /// How long connecting and signing in may take.
@@ -24,30 +24,32 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const STEADY_AFTER: Duration = Duration::from_secs(5);
 /// After so many that did not last, one after the other, comings and goings are no longer said.
 const SHORT_SAID_MAX: u32 = 3;
+/// How many reasons are said until it is connected again: two that alternate must not fill the log.
+const REASONS_SAID_MAX: usize = 4;
 /// How many commands may wait to be written.
 const COMMANDS_WAITING_MAX: usize = 64;
 
 pub(super) struct Keeper {
-    place: Arc<Place>,
+    target: Arc<Target>,
     tell: watch::Sender<State>,
     /// Tries since a connection lasted.
     failures: u32,
     /// Connections since one lasted.
     short: u32,
-    /// The reason that was said last.
-    said: Option<Arc<str>>,
+    /// The reasons that were said, [`REASONS_SAID_MAX`] at most.
+    said: Vec<Arc<str>>,
 }
 
 impl Keeper {
-    pub(super) fn new(place: Place, tell: watch::Sender<State>) -> Keeper {
-        Keeper { place: Arc::new(place), tell, failures: 0, short: 0, said: None }
+    pub(super) fn new(target: Target, tell: watch::Sender<State>) -> Keeper {
+        Keeper { target: Arc::new(target), tell, failures: 0, short: 0, said: Vec::new() }
     }
 
     /// Until it is aborted, which closes the connection.
     pub(super) async fn run(mut self) {
-        let place = Arc::clone(&self.place);
+        let target = Arc::clone(&self.target);
         loop {
-            let connected = timeout(CONNECT_TIMEOUT, connect(&place)).await;
+            let connected = timeout(CONNECT_TIMEOUT, connect(&target)).await;
             let why = match connected {
                 Ok(Ok((connection, driver))) => {
                     self.connected();
@@ -73,30 +75,30 @@ impl Keeper {
     fn connected(&mut self) {
         self.short = self.short.saturating_add(1);
         if self.short <= SHORT_SAID_MAX {
-            info!(redis = self.place.shown, "connected to Redis");
+            info!(redis = self.target.shown, "connected to Redis");
             // Whatever comes next is news.
-            self.said = None;
+            self.said.clear();
         } else if self.short == SHORT_SAID_MAX + 1 {
-            warn!(redis = self.place.shown, "connections to Redis do not last; this is said once");
+            warn!(redis = self.target.shown, "connections to Redis do not last; this is said once");
         }
     }
 
     fn lost(&mut self, why: Arc<str>) {
-        if self.said.as_ref() != Some(&why) {
-            warn!(redis = self.place.shown, %why, "no connection to Redis; it is tried again");
-            self.said = Some(Arc::clone(&why));
+        if !self.said.contains(&why) && self.said.len() < REASONS_SAID_MAX {
+            warn!(redis = self.target.shown, %why, "no connection to Redis; it is tried again");
+            self.said.push(Arc::clone(&why));
         }
         self.tell.send_replace(State::Down(why));
     }
 }
 
 /// Connects and signs in.
-async fn connect(place: &Place) -> Result<(MultiplexedConnection, impl Future<Output = ()>), String> {
-    let stream = place.server.connect().await.map_err(|error| error.to_string())?;
+async fn connect(target: &Target) -> Result<(MultiplexedConnection, impl Future<Output = ()>), String> {
+    let stream = target.server.connect().await.map_err(|error| error.to_string())?;
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(Some(COMMAND_TIMEOUT))
         .set_pipeline_buffer_size(COMMANDS_WAITING_MAX);
-    MultiplexedConnection::new_with_config(&place.sign_in, stream, config)
+    MultiplexedConnection::new_with_config(&target.sign_in, stream, config)
         .await
         .map_err(|error| words(&error))
 }
@@ -119,6 +121,8 @@ async fn attend(mut connection: MultiplexedConnection, driver: impl Future<Outpu
         }
     };
     tokio::select! {
+        // First what has come: on a busy machine an answer and the end of waiting for it come at once.
+        biased;
         () = driver => "it closed the connection".to_owned(),
         why = asking => why,
     }

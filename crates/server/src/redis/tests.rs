@@ -1,21 +1,21 @@
 //! What a URL of Redis says.
 
-use super::place::Place;
+use super::target::Target;
 use super::*;
 
-fn place(urls: &[&str]) -> Result<Place, RedisStartError> {
+fn target(urls: &[&str]) -> Result<Target, RedisStartError> {
     let schemes = ["redis", "rediss", "redis+sentinel"];
     let urls: Vec<ServerUrl> = urls.iter().map(|url| ServerUrl::new(url, &schemes).unwrap()).collect();
-    Place::of(&urls)
+    Target::of(&urls)
 }
 
 #[test]
 fn a_url_says_server_user_password_and_database() {
-    let place = place(&["redis://ada:p%40ss%2Fw@localhost:7000/3"]).unwrap();
-    assert_eq!(place.sign_in.username(), Some("ada"));
-    assert_eq!(place.sign_in.password(), Some("p@ss/w"));
-    assert_eq!(place.sign_in.db(), 3);
-    assert_eq!(place.shown, "redis://(secret)@localhost:7000/3");
+    let target = target(&["redis://ada:p%40ss%2Fw@localhost:7000/3"]).unwrap();
+    assert_eq!(target.sign_in.username(), Some("ada"));
+    assert_eq!(target.sign_in.password(), Some("p@ss/w"));
+    assert_eq!(target.sign_in.db(), 3);
+    assert_eq!(target.shown, "redis://(secret)@localhost:7000/3");
 }
 
 #[test]
@@ -30,6 +30,6 @@ fn what_can_never_work_is_refused_at_start() {
         (&["redis://a/99999999999999999999"], RedisStartError::Database),
         (&["redis://:%ff@a"], RedisStartError::NotUtf8),
     ] {
-        assert_eq!(place(urls).err(), Some(error), "{urls:?}");
+        assert_eq!(target(urls).err(), Some(error), "{urls:?}");
     }
 }

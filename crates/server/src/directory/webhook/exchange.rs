@@ -24,7 +24,7 @@ const HEADERS_MAX: usize = 64;
 type Driver = Connection<TokioIo<Bytestream>, Full<Bytes>>;
 
 /// A connection. It is driven by whoever uses it.
-pub(super) struct Line {
+pub(super) struct ClientConnection {
     requests: SendRequest<Full<Bytes>>,
     /// `None`: it has ended.
     driver: Option<Driver>,
@@ -50,21 +50,21 @@ pub(super) enum Failure {
     InAnswer(String),
 }
 
-impl Line {
+impl ClientConnection {
     /// What a connection may hold, bytes: a head and a body, the same again on their way through hyper, and the buffers of
     /// TLS, which has records of 16 KiB.
     pub(super) const BYTES_MAX: usize = 2 * (HEAD_BYTES_MAX + BODY_BYTES_MAX) + (32 << 10);
 
-    pub(super) async fn over(stream: Bytestream, permit: Permit) -> hyper::Result<Line> {
+    pub(super) async fn over(stream: Bytestream, permit: Permit) -> hyper::Result<ClientConnection> {
         let mut builder = Builder::new();
         builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
         let (requests, driver) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Line { requests, driver: Some(driver), is_at_end: true, _permit: permit })
+        Ok(ClientConnection { requests, driver: Some(driver), is_at_end: true, _permit: permit })
     }
 
     /// Sends a request and reads its answer.
     pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answered, Failure> {
-        let Line { requests, driver, is_at_end, _permit } = self;
+        let ClientConnection { requests, driver, is_at_end, _permit } = self;
         *is_at_end = false;
         let mut exchange = pin!(async {
             let before = |error: hyper::Error| match error.is_parse() {

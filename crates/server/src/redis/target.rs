@@ -5,21 +5,21 @@ use redis::{ProtocolVersion, RedisConnectionInfo};
 
 use super::RedisStartError;
 use crate::config::ServerUrl;
-use crate::outbound::Server;
+use crate::outbound::RemoteServer;
 
 /// The port of Redis.
 const PORT: u16 = 6379;
 
 /// Where Redis is and who signs in.
-pub(super) struct Place {
-    pub(super) server: Server,
+pub(super) struct Target {
+    pub(super) server: RemoteServer,
     pub(super) sign_in: RedisConnectionInfo,
     /// The URL as it may be shown.
     pub(super) shown: String,
 }
 
-impl Place {
-    pub(super) fn of(urls: &[ServerUrl]) -> Result<Place, RedisStartError> {
+impl Target {
+    pub(super) fn of(urls: &[ServerUrl]) -> Result<Target, RedisStartError> {
         let [url] = urls else {
             return Err(match urls.first() {
                 None => RedisStartError::NoUrl,
@@ -50,7 +50,7 @@ impl Place {
             }
             _ => return Err(RedisStartError::Database),
         }
-        Ok(Place { server: Server::new(url, PORT, is_tls)?, sign_in, shown: url.to_string() })
+        Ok(Target { server: RemoteServer::new(url, PORT, is_tls)?, sign_in, shown: url.to_string() })
     }
 }
 
