@@ -2,7 +2,7 @@
 //! text, its user or its grants.
 
 use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::grants::Grants;
 use crate::refused::Refused;
@@ -15,7 +15,9 @@ static NO_GRANTS: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
 /// What is kept of a JWT that was accepted.
 #[derive(Clone, Copy)]
 pub struct Credential {
-    expires: SystemTime,
+    /// Milliseconds since 1970: a hub keeps one for each of ten thousand streams, and this is half as long as the time
+    /// itself.
+    expires_ms: u64,
     proof: Proof,
 }
 
@@ -23,7 +25,9 @@ impl Verified {
     /// What is to be kept of it; `None` for an opaque token, whose text is needed.
     #[must_use]
     pub fn credential(&self) -> Option<Credential> {
-        (!self.is_opaque()).then_some(Credential { expires: self.expires, proof: self.proof })
+        let since = self.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expires_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        (!self.is_opaque()).then_some(Credential { expires_ms, proof: self.proof })
     }
 }
 
@@ -33,7 +37,8 @@ impl Credential {
     /// # Errors
     /// As [`Verifier::recheck`].
     pub async fn recheck(&self, verifier: &Verifier) -> Result<(), Refused> {
-        let Credential { expires, proof } = *self;
+        let Credential { expires_ms, proof } = *self;
+        let expires = UNIX_EPOCH + Duration::from_millis(expires_ms);
         let grants = Arc::clone(&NO_GRANTS);
         let verified =
             Verified { subject: None, id: None, issuer: None, issued_at: None, expires, grants, proof };

@@ -1,6 +1,7 @@
 //! Questions to an issuer: addresses from the configuration only, no redirects, no proxies, a limit on time and on bytes.
 //! The addresses are the operator's own, so private ones are allowed; nothing of a token ever becomes part of one.
 
+use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -65,6 +66,11 @@ impl Endpoint {
         self.0.as_str()
     }
 
+    /// Whether it takes certificates to ask it.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
     /// The host alone, for logs.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -123,15 +129,25 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// A client.
+    /// A client for these addresses. Without an encrypted one among them it needs no certificates of the machine, which
+    /// a small container may not have.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub(crate) fn new(budget: Arc<Budget>) -> Result<Http, String> {
+    pub(crate) fn new<'a>(
+        endpoints: impl IntoIterator<Item = &'a Endpoint>,
+        budget: Arc<Budget>,
+    ) -> Result<Http, String> {
         // Whatever the resolver says.
         let localhost =
             [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].map(|ip: IpAddr| SocketAddr::new(ip, 0));
-        let client = Client::builder()
+        let builder = Client::builder();
+        let builder = if endpoints.into_iter().any(Endpoint::is_encrypted) {
+            builder
+        } else {
+            builder.tls_certs_only([])
+        };
+        let client = builder
             .user_agent(concat!("watertight/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .no_proxy()
@@ -142,7 +158,13 @@ impl Http {
             .resolve_to_addrs("localhost", &localhost)
             .referer(false)
             .build()
-            .map_err(|error| format!("cannot set up a client for issuers: {error}"))?;
+            .map_err(|error| {
+                let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+                let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+                format!(
+                    "cannot set up TLS to the issuer{causes} (the package `ca-certificates` or SSL_CERT_FILE would do)"
+                )
+            })?;
         Ok(Http { client, budget })
     }
 

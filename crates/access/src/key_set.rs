@@ -140,9 +140,15 @@ impl KeySet {
 
     fn step(&self, wanted: &Wanted<'_>, waits: usize) -> Step {
         let now = self.clock.elapsed();
-        let keys = Arc::clone(&self.state.read().keys);
-        let chosen = choose(&keys, wanted);
-        let mut state = self.state.write();
+        // Signatures are checked without the lock; if the set was read meanwhile, once more.
+        let (chosen, mut state) = loop {
+            let keys = Arc::clone(&self.state.read().keys);
+            let chosen = choose(&keys, wanted);
+            let state = self.state.write();
+            if Arc::ptr_eq(&keys, &state.keys) {
+                break (chosen, state);
+            }
+        };
         let usable = state.is_usable(now, self.settings.stale);
         let settled = match chosen {
             Look::Found(key) if usable => Some(Ok(key)),

@@ -108,15 +108,24 @@ impl Verifier {
         }
         let allowed = if algorithms.is_empty() { Algorithms::ANY } else { Algorithms::of(&algorithms) };
         let charged = budget.charge(Owner::Caches, key_sets.len() * KEY_SET_STATE_BYTES);
-        let http = Http::new(Arc::clone(&budget)).map_err(InvalidSettings::Client)?;
-        let set = |set| KeySet::new(set, allowed, http.clone(), clock.clone());
+        let endpoints =
+            key_sets.iter().map(|set| &set.url).chain(introspection.as_ref().map(|asked| &asked.url));
+        // With static keys alone nobody is asked, and neither a client nor certificates are needed.
+        let http = match endpoints.clone().next() {
+            Some(_) => Some(Http::new(endpoints, Arc::clone(&budget)).map_err(InvalidSettings::Client)?),
+            None => None,
+        };
+        let set =
+            |(settings, http): (_, Option<Http>)| Some(KeySet::new(settings, allowed, http?, clock.clone()));
+        let key_sets = key_sets.into_iter().zip(std::iter::repeat(http.clone())).filter_map(set).collect();
         let introspection = introspection
-            .map(|settings| Introspection::new(settings, http.clone(), clock.clone(), budget))
+            .zip(http)
+            .map(|(settings, http)| Introspection::new(settings, http, clock.clone(), budget))
             .transpose()
             .map_err(InvalidSettings::Client)?;
         Ok(Verifier(Arc::new(Shared {
             rules,
-            key_sets: key_sets.into_iter().map(set).collect(),
+            key_sets,
             introspection,
             clock,
             keys: RwLock::new(keys),

@@ -134,8 +134,8 @@ async fn threat_22_an_issuer_that_errs_is_an_outage_and_no_answer() {
         Reply::Text(403, r#"{"active":true}"#.to_owned()),
         Reply::Text(201, r#"{"active":true}"#.to_owned()),
         Reply::Redirect(elsewhere.url()),
-        Reply::Huge(64 * 1024 + 1),
-        Reply::Huge(10 * 1024 * 1024),
+        Reply::Padded(active(), 64 * 1024 + 1),
+        Reply::Padded(active(), 10 * 1024 * 1024),
         Reply::Text(200, "true".to_owned()),
         Reply::Text(200, "{}".to_owned()),
         Reply::Text(200, r#"{"active":"true"}"#.to_owned()),
@@ -268,7 +268,7 @@ async fn what_is_remembered_is_bounded_charged_and_given_back() {
     let verifier_runs = verifier.clone();
     tokio::select! {
         never = verifier_runs.run() => match never {},
-        () = async { while budget.used_by(Owner::Caches) > 0 { tokio::time::sleep(SECOND / 100).await } } => {}
+        () = common::sets::until(|| budget.used_by(Owner::Caches) == 0) => {}
     }
     assert!(verifier.verify("token-1").await.is_ok());
     drop((verifier, verifier_runs));

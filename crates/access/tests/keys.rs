@@ -265,3 +265,14 @@ fn to_base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
+
+#[test]
+fn a_key_verifies_nothing_that_it_is_not_for() {
+    let keys = StaticKeys::load(&[public("rsa.pub.pem")], &[Algorithm::PS256], false).unwrap();
+    let key = keys.iter().next().unwrap();
+    for (algorithm, expected) in [(Algorithm::PS256, true), (Algorithm::RS256, false)] {
+        let token = signing_key("rsa.pem", algorithm).sign(&claims()).unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        assert_eq!(key.verifies(algorithm, signed, signature), expected, "{algorithm:?}");
+    }
+}

@@ -53,6 +53,8 @@ fn subscribers_that_are_held_or_come_and_go_got_their_streams() {
     assert_eq!(count(&churned, "refused"), 0, "{churned}");
     let stats = bench("stats --sessions 20 --calls 20");
     assert!(stats.contains("CPU us per call"), "{stats}");
+    let access = bench("access -n 20 --tokens 2 --seconds 1");
+    assert!(access.contains("questions an interval, 2 tokens"), "{access}");
     let tokens = bench("tokens --seconds 0.05");
     assert!(["HS256", "ES256", "RS256", "EdDSA"].iter().all(|name| tokens.contains(name)), "{tokens}");
 }

@@ -22,8 +22,8 @@ pub(crate) enum Reply {
     Json(Value),
     Text(u16, String),
     Redirect(String),
-    /// A body of so many bytes.
-    Huge(usize),
+    /// That answer, and blanks after it up to so many bytes.
+    Padded(Value, usize),
     /// No answer at all.
     Silence,
     /// The answer comes when [`Issuer::release`] is called.
@@ -99,7 +99,11 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         Reply::Json(value) => respond(200).body(value.to_string().into()),
         Reply::Text(status, text) => respond(status).body(text.into()),
         Reply::Redirect(to) => respond(302).header("location", to).body(Body::empty()),
-        Reply::Huge(bytes) => respond(200).body(Body::from(vec![b' '; bytes])),
+        Reply::Padded(value, bytes) => {
+            let mut text = value.to_string().into_bytes();
+            text.resize(bytes, b' ');
+            respond(200).body(text.into())
+        }
         Reply::Silence => pending().await,
         Reply::Held(value) => {
             shared.release.notified().await;

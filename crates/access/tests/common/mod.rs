@@ -5,6 +5,7 @@
 
 pub(crate) mod issuer;
 pub(crate) mod logs;
+pub(crate) mod sets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use watertight_access::mint::SigningKey;
 use watertight_access::{
-    Algorithm, Clock, KeySetSettings, KeySource, Rules, Settings, StaticKeys, Verifier, Zeroizing,
+    Algorithm, Clock, KeySetSettings, KeySource, Refused, Rules, Settings, StaticKeys, Verified, Verifier,
+    Why, Zeroizing,
 };
 use watertight_core::Budget;
 use x509_parser::prelude::FromDer as _;
@@ -145,4 +147,20 @@ pub(crate) fn jwk(file: &str, name: Option<&str>) -> Value {
         key["kid"] = name.into();
     }
     key
+}
+
+/// What a verifier says at once; everything here needs no question.
+pub(crate) fn now(verifier: &Verifier, token: &str) -> Result<Verified, Refused> {
+    verifier.try_verify_now(token).expect("static keys settle it at once")
+}
+
+pub(crate) fn why(verifier: &Verifier, token: &str) -> Why {
+    match now(verifier, token) {
+        Err(Refused::Invalid(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn hs256(claims: &Value) -> String {
+    secret_key(Algorithm::HS256).sign(claims).unwrap()
 }

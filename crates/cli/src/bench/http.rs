@@ -134,10 +134,21 @@ impl HttpClient {
 impl Answer {
     /// The body as JSON, if the status is what it should be.
     pub(super) fn json(&self, what: &str) -> Outcome<serde_json::Value> {
-        if !(200..300).contains(&self.status) {
-            return broken(format!("{what}: {} {}", self.status, String::from_utf8_lossy(&self.body)));
-        }
+        self.expect_success(what)?;
         serde_json::from_slice(&self.body).during(&format!("reading {what}"))
+    }
+
+    /// The body as text, likewise.
+    pub(super) fn text(&self, what: &str) -> Outcome<String> {
+        self.expect_success(what)?;
+        Ok(String::from_utf8_lossy(&self.body).into_owned())
+    }
+
+    fn expect_success(&self, what: &str) -> Outcome<()> {
+        if (200..300).contains(&self.status) {
+            return Ok(());
+        }
+        broken(format!("{what}: {} {}", self.status, String::from_utf8_lossy(&self.body)))
     }
 }
 

@@ -81,6 +81,23 @@ impl Hub {
         Ok(Stats(answer.json("GET /stats")?))
     }
 
+    /// A figure of `GET /metrics`, by its name with its labels.
+    pub(super) fn metric(&mut self, sample: &str) -> Outcome<f64> {
+        let answer = match self.control.get("/metrics") {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.control = HttpClient::connect(self.address)?;
+                self.control.get("/metrics")?
+            }
+        };
+        let text = answer.text("GET /metrics")?;
+        let value = text.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok());
+        match value {
+            Some(value) => Ok(value),
+            None => broken(format!("GET /metrics has no {sample}")),
+        }
+    }
+
     /// Waits until a live count of the ledger is at most (or, with `at_least`, at least) `count`; answers with
     /// the count at the end.
     pub(super) fn wait_for_live(

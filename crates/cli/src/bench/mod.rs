@@ -47,7 +47,9 @@ use failure::{Failure, Outcome};
 use interrupt::{EX_INTERRUPTED, Interrupt};
 use progress::Progress;
 use report::Report;
-use scenario::{all, churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread};
+use scenario::{
+    access, all, churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread,
+};
 
 /// The longest sleep without a look at whether to stop.
 const PAUSE_SLICE: Duration = Duration::from_millis(50);
@@ -98,6 +100,8 @@ enum Scenario {
     Tokens(tokens::Args),
     /// Answers that nobody takes: what they do to the hub's memory, and how long they are kept
     Unread(unread::Args),
+    /// Streams under tokens beside anonymous ones: memory, connects, asking again
+    Access(access::Args),
     /// The hub's log in a pipe that nobody reads
     Logs(logs::Args),
     /// Steady readers while something bad happens beside them
@@ -182,6 +186,7 @@ fn measure(bench: &Bench, scenario: &Scenario) -> Outcome<Vec<Report>> {
         Scenario::Storm(args) => storm::run(bench, args),
         Scenario::Stats(args) => stats::run(bench, args),
         Scenario::Tokens(args) => tokens::run(bench, args),
+        Scenario::Access(args) => access::run(bench, args),
         Scenario::Unread(args) => unread::run(bench, args),
         Scenario::Logs(args) => logs::run(bench, args),
         Scenario::Neighbours(args) => neighbours::run(bench, args),

@@ -1,6 +1,7 @@
 //! What is measured, one module each, and what several of them share: a crowd that is gathered, a round of
 //! publishing that is received to its end.
 
+pub(super) mod access;
 pub(super) mod all;
 pub(super) mod churn;
 pub(super) mod fanout;

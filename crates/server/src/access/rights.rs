@@ -8,7 +8,7 @@ use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tic
 use watertight_access::{Action, Verified};
 
 use super::caller::{Caller, Holder, sha256};
-use super::question::{Kept, Opaque, Owned, TokenQuestion, from_now};
+use super::question::{IssuedAt, Kept, Opaque, Owned, TokenQuestion, from_now};
 use super::revoked::{Full, IdDigest, Which};
 use super::{Authorization, Tokens, wall_time};
 use crate::directory::{self, DirectoryError};
@@ -95,8 +95,9 @@ impl Authorization {
         let question = TokenQuestion {
             access: Arc::downgrade(self),
             token,
-            id: verified.id.as_deref().map(IdDigest::of),
-            issued_at: verified.issued_at,
+            // An id is never empty.
+            id: IdDigest::of(verified.id.as_deref().unwrap_or_default()),
+            issued_at: IssuedAt::of(verified),
             owned: owned.map(Box::new),
         };
         let end = verified.stream_ends(wall_time(), tokens.verifier.rules().leeway);
