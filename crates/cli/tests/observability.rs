@@ -224,15 +224,26 @@ fn metric_names(text: &str) -> HashSet<&str> {
 
 #[test]
 fn every_figure_that_documents_alerts_and_the_dashboard_name_is_there() {
-    let hub = HubProcess::builder(WATERTIGHT).tls().start();
+    // With TLS and with tokens, each of which has figures of its own.
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "a secret of more than thirty-two bytes\n").unwrap();
+    let hub = HubProcess::builder(WATERTIGHT)
+        .tls()
+        .flag("--token-secret-file", secret.display())
+        .arg("--metrics-public")
+        .arg("--stats-public")
+        .start();
     let text = hub.get("/metrics").expect(200).text();
     let there = metric_names(&text);
     let dashboard = include_str!("../../../docs/grafana.json");
     let json: Value = serde_json::from_str(dashboard).unwrap();
     assert!(json["panels"].as_array().unwrap().len() > 10);
-    for (file, document, least) in
-        [("operations.md", include_str!("../../../docs/operations.md"), 30), ("grafana.json", dashboard, 20)]
-    {
+    for (file, document, least) in [
+        ("operations.md", include_str!("../../../docs/operations.md"), 30),
+        ("access.md", include_str!("../../../docs/access.md"), 4),
+        ("grafana.json", dashboard, 20),
+    ] {
         let named = metric_names(document);
         assert!(named.len() >= least, "{file}: {named:?}");
         let missing: Vec<_> = named.difference(&there).collect();

@@ -215,7 +215,7 @@ fn figures_that_documents_give_for_settings_are_the_defaults() {
     let mut compared = 0;
     for name in ["README.md", "ARCHITECTURE.md", "docs/guide.md", "docs/protocol.md", "docs/operations.md"]
         .into_iter()
-        .chain(["docs/connection-lifecycle.md"])
+        .chain(["docs/connection-lifecycle.md", "docs/access.md"])
     {
         for (line, key, figure) in figures::given(&read(name), &defaults) {
             assert_eq!(figure, defaults[key], "{name}:{line}: {key}");
