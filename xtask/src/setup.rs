@@ -7,7 +7,7 @@ use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 11] = [
+const NEEDED: [(&str, &[&str], &str); 12] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("openssl", &["version"], "openssl"),

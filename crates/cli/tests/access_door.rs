@@ -138,6 +138,8 @@ fn threat_24_a_cookie_authorizes_no_change_that_a_page_of_another_origin_may_hav
     };
     send("x-nothing", "1").expect_problem(403, "ORIGIN_NOT_ALLOWED");
     send("Origin", "https://evil.example").expect_problem(403, "ORIGIN_NOT_ALLOWED");
+    send("Sec-Fetch-Site", "cross-site").expect_problem(403, "ORIGIN_NOT_ALLOWED");
+    send("Sec-Fetch-Site", "same-site").expect_problem(403, "ORIGIN_NOT_ALLOWED");
     send("Sec-Fetch-Site", "same-origin").expect(202);
     send("X-Requested-With", "XMLHttpRequest").expect(202);
     let own = hub.url("");

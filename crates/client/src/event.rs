@@ -119,7 +119,7 @@ pub enum Status {
     /// stream is tried again now and then.
     Polling,
     /// The hub says that it closes the stream, and why. The end follows, and then a new attempt; with
-    /// `SESSION_ENDED` the subscriber is over.
+    /// `SESSION_ENDED`, `TOKEN_REVOKED` and `FORBIDDEN` the subscriber is over.
     ClosingEvent {
         /// Stable code: `SESSION_ENDED`, `SHUTTING_DOWN`, `TIMEOUT`, ...
         code: String,

@@ -209,7 +209,9 @@ impl Life {
     pub fn next(&self) -> Tick {
         let ends = match self.phase {
             Phase::Ended(_) => return Tick::ZERO,
-            Phase::Closing { by, .. } => return self.after_last_try(by, self.policy.closing_grace),
+            Phase::Closing { reason, by } => {
+                return self.after_last_try(by, self.policy.closing_grace(reason));
+            }
             Phase::Finishing(finish) => finish.close_at,
             Phase::Open => Tick::NEVER,
         };
@@ -234,7 +236,7 @@ impl Life {
         match self.phase {
             Phase::Ended(end) => return Due::End(end),
             Phase::Closing { reason, by } => {
-                return self.at_last(now, by, self.policy.closing_grace, End::CutOff(reason));
+                return self.at_last(now, by, self.policy.closing_grace(reason), End::CutOff(reason));
             }
             Phase::Finishing(finish) if now >= finish.close_at => return self.closes(now, finish.reason),
             Phase::Open | Phase::Finishing(_) => {}
@@ -320,7 +322,7 @@ impl Life {
             Phase::Finishing(finish) => finish.cut_off_at,
             Phase::Closing { .. } | Phase::Ended(_) => return false,
         };
-        let by = now.after(self.policy.closing_grace).min(latest);
+        let by = now.after(self.policy.closing_grace(reason)).min(latest);
         self.tried_at = Tick::NEVER;
         self.phase = if reason == CloseReason::SlowConsumer && self.stalled_since.is_set() {
             Phase::Ended(End::CutOff(reason))

@@ -99,6 +99,16 @@ impl Model {
         heard.unwrap_or(self.expires)
     }
 
+    /// How long a closing event waits for its reader.
+    fn grace(&self, reason: CloseReason) -> Duration {
+        let lost = ["TOKEN_EXPIRED", "TOKEN_REVOKED", "FORBIDDEN", "CIRCUIT_OPEN"].contains(&reason.code());
+        if lost {
+            self.policy.closing_grace.min(Duration::from_millis(500))
+        } else {
+            self.policy.closing_grace
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.closing.is_none() && self.ended.is_none()
     }
@@ -113,7 +123,7 @@ impl Model {
             self.ended = Some(End::CutOff(reason));
         } else {
             let latest = self.finish().map_or(Tick::NEVER, |(_, _, cut)| cut);
-            self.closing = Some((reason, now.after(self.policy.closing_grace).min(latest)));
+            self.closing = Some((reason, now.after(self.grace(reason)).min(latest)));
         }
         true
     }
@@ -139,7 +149,7 @@ impl Model {
             return Some(Due::End(end));
         }
         if let Some((reason, by)) = self.closing {
-            return Some(self.over(now, by, self.policy.closing_grace, End::CutOff(reason)));
+            return Some(self.over(now, by, self.grace(reason), End::CutOff(reason)));
         }
         let mut ends =
             vec![(self.expires(), CloseReason::TokenExpired), (self.deadline, CloseReason::Timeout)];

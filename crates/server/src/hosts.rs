@@ -18,7 +18,7 @@ pub(crate) struct KnownHosts(Arc<Known>);
 
 #[derive(Debug)]
 enum Known {
-    /// Whoever runs it said so, or tokens are needed: a page has none, whatever host it is for.
+    /// Whoever runs it said so, or tokens are needed, which no page has; and there is no list.
     Any,
     /// The hub's own addresses, `localhost` and what is listed.
     These { own: Vec<IpAddr>, listed: AllowedHosts },
@@ -27,7 +27,7 @@ enum Known {
 impl KnownHosts {
     pub(crate) fn of(config: &Config) -> KnownHosts {
         let listed = config.allowed_hosts.clone();
-        if config.needs_tokens() || (config.insecure_open && listed.is_empty()) {
+        if (config.needs_tokens() || config.insecure_open) && listed.is_empty() {
             return KnownHosts(Arc::new(Known::Any));
         }
         let own = [Some(config.listen), config.admin_listen].into_iter().flatten();

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use watertight::{AccessError, PublishError, SubscribeError};
+use watertight::{AccessError, CloseReason, PublishError, SubscribeError};
 
 /// A refusal. `code` is stable; `detail` is for people and may change.
 #[derive(Debug, Clone)]
@@ -149,7 +149,12 @@ impl From<SubscribeError> for Problem {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_STREAMS", detail)
             }
             SubscribeError::Access(AccessError::Memory(_)) => unavailable("OVERLOADED", detail),
-            SubscribeError::Access(AccessError::Withdrawn(_)) => Problem::invalid_token(),
+            // It was withdrawn while the stream was being opened.
+            SubscribeError::Access(AccessError::Withdrawn(reason)) => match reason {
+                CloseReason::Forbidden => Problem::forbidden(detail),
+                CloseReason::TokenRevoked | CloseReason::TokenExpired => Problem::invalid_token(),
+                _ => unavailable("OVERLOADED", detail),
+            },
             SubscribeError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
             SubscribeError::Randomness(_) => internal(detail),
         }

@@ -14,8 +14,16 @@ use crate::limits::{HEALTHY_AFTER, POLL_GRACE, POLL_PAUSE, POLL_WAIT};
 use crate::plan::Manner;
 use crate::stream::Read;
 
-/// The closing event after which the hub has nothing more of this session.
-const SESSION_ENDED: &str = "SESSION_ENDED";
+/// How a subscriber is over after a closing event with this code; `None`: it comes back.
+fn end_after(code: &str) -> Option<End> {
+    match code {
+        // All of the session was delivered before: to come back would begin another one.
+        "SESSION_ENDED" => Some(End::Ended),
+        // The right to read was taken away: no token of the same source has it.
+        "TOKEN_REVOKED" | "FORBIDDEN" => Some(End::Failed),
+        _ => None,
+    }
+}
 
 type Told = Option<Result<Item, Error>>;
 
@@ -53,10 +61,9 @@ impl Subscriber {
                 }
             };
             if let Some(Ok(Item::Status(Status::ClosingEvent { code, .. }))) = &told
-                && code == SESSION_ENDED
+                && let Some(end) = end_after(code)
             {
-                // All of the session was delivered before: to come back would begin another one.
-                self.phase = Phase::Over(End::Ended);
+                self.phase = Phase::Over(end);
             }
             if told.is_some() {
                 return Poll::Ready(told);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::reason::CloseReason;
+
 /// How events reach a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delivery {
@@ -57,6 +59,9 @@ pub struct Policy {
     pub breaker_errors: u8,
 }
 
+/// How long the closing event of a stream that has lost its right may wait for its reader, at most.
+const LOST_RIGHT_GRACE: Duration = Duration::from_millis(500);
+
 /// After a reader's deadline one more write is tried, and the reader gets this share of its deadline as a grace, at
 /// most [`LAST_TRY_MAX`]: after a pause of the whole process every reader looks stalled until its pump has run.
 const LAST_TRY_SHARE: u32 = 8;
@@ -72,6 +77,19 @@ impl Policy {
         let span = millis / 100 * u64::from(self.max_age_jitter_percent.min(100));
         let cut = if span == 0 { 0 } else { draw % (span + 1) };
         Some(Duration::from_millis(millis - cut))
+    }
+
+    /// How long a closing event with this reason may wait for its reader. Whoever has lost the right to a stream is not
+    /// waited for: within a second it is gone, read or not.
+    #[must_use]
+    pub fn closing_grace(&self, reason: CloseReason) -> Duration {
+        match reason {
+            CloseReason::TokenExpired
+            | CloseReason::TokenRevoked
+            | CloseReason::Forbidden
+            | CloseReason::CircuitOpen => self.closing_grace.min(LOST_RIGHT_GRACE),
+            _ => self.closing_grace,
+        }
     }
 
     /// How long a reader of this delivery may take nothing while something waits for it.

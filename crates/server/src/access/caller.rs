@@ -54,6 +54,7 @@ impl FromRequestParts<App> for Caller {
             Presented::Token { text, is_cookie } => (text, is_cookie),
         };
         if is_cookie && may_be_forged(&parts.method, &parts.headers) {
+            tokens.counts.refused.fetch_add(1, Relaxed);
             let detail = "a request that a cookie authorizes needs Origin, Sec-Fetch-Site or X-Requested-With: \
                           without them it may come from a page of another origin";
             return Err(Problem::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", detail));

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::Tokens;
@@ -92,19 +92,21 @@ fn of_query(query: &str) -> Presented<'_> {
 /// (CSRF): it changes something, and no browser says whose page sent it. A page of another origin that does say so was
 /// refused before.
 pub(super) fn may_be_forged(method: &Method, headers: &HeaderMap) -> bool {
-    const SAID_BY: [HeaderName; 3] = [
-        HeaderName::from_static("origin"),
-        HeaderName::from_static("sec-fetch-site"),
-        HeaderName::from_static("x-requested-with"),
-    ];
+    const ORIGIN: HeaderName = HeaderName::from_static("origin");
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
     let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    changes && SAID_BY.iter().all(|name| !headers.contains_key(name))
+    let site = headers.get(SITE).map(HeaderValue::as_bytes);
+    let is_said_to_be_ours = match site {
+        Some(site) => matches!(site, b"same-origin" | b"none") || headers.contains_key(ORIGIN),
+        // A page of another origin sets this only after a preflight.
+        None => headers.contains_key(ORIGIN) || headers.contains_key(REQUESTED_WITH),
+    };
+    changes && !is_said_to_be_ours
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {

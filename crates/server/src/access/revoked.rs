@@ -166,8 +166,12 @@ impl Revocations {
 pub(super) fn is_before(issued_at: Option<SystemTime>, before: Option<SystemTime>) -> bool {
     match (issued_at, before) {
         (_, None) | (None, _) => true,
-        (Some(issued_at), Some(before)) => issued_at <= before,
+        (Some(issued_at), Some(before)) => whole_seconds(issued_at) <= whole_seconds(before),
     }
+}
+
+fn whole_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Entry {

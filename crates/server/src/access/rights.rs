@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tick, Withdrawn};
@@ -125,6 +126,8 @@ impl Authorization {
         which: &Which,
         until: Option<std::time::SystemTime>,
     ) -> Result<Withdrawn, Full> {
+        // A token is accepted for the leeway's time beyond its end.
+        let until = until.and_then(|until| until.checked_add(tokens.verifier.rules().leeway + ONE_SECOND));
         tokens.revoked.add(which, until)?;
         Ok(self.hub.withdraw_access(|access| {
             let question: &dyn Any = access.question()?;
@@ -140,6 +143,9 @@ impl Authorization {
         self.hub.withdraw_access(|access| is_theirs(access).then_some(CloseReason::Disconnected))
     }
 }
+
+/// By how much a time may have been cut that is said in whole seconds.
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
 /// What a right is shared by. Opaque tokens are asked about again with what they must grant, so each path has its own.
 fn key_of(holder: &Holder, path: &str, resource: Option<&Resource>) -> AccessKey {

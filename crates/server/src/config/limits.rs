@@ -51,7 +51,7 @@ settings! {
 
     /// Names under which the hub is reached, each as `host` (with any port) or `host:port`. A hub without
     /// authentication answers only requests for its own addresses, `localhost` and these, so that no web page
-    /// reaches it by DNS rebinding; others get 421. With `insecure_open` and an empty list it answers any.
+    /// reaches it by DNS rebinding; others get 421. With `insecure_open` or with tokens, an empty list answers any.
     allowed_hosts: AllowedHosts as Hosts = AllowedHosts(Vec::new());
 
     /// A file with the certificate chain in PEM; with it the hub speaks TLS.

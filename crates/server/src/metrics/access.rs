@@ -20,6 +20,12 @@ pub(super) fn encode(
     let help =
         "Questions whether an open stream is still allowed, by their answer; none: there was no answer";
     labelled(encoder, "access_questions", help, "answer", &answers)?;
+    super::counter(
+        encoder,
+        "access_withdrawn",
+        "Rights that were revoked, or closed by an operator",
+        counts.withdrawn,
+    )?;
     let Some(tokens) = &access.tokens else { return Ok(()) };
     let help = "Requests by what became of their token";
     labelled(encoder, "tokens", help, "result", &tokens.counts.all())?;
