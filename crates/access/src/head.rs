@@ -100,7 +100,7 @@ impl<'a> RawParts<'a> {
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(Why::Parts)?;
         let (header, claims) = signed.split_once('.').ok_or(Why::Parts)?;
-        if header.len() > HEADER_BYTES_MAX * 4 / 3 {
+        if header.len() > (HEADER_BYTES_MAX * 4).div_ceil(3) {
             return Err(Why::HeaderTooLong);
         }
         Ok(RawParts { signed, signature, header, claims })

@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderValue;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 use watertight_core::{Budget, Owner, Permit};
 use zeroize::Zeroizing;
@@ -77,7 +77,9 @@ pub(crate) struct Introspection {
     http: Http,
     clock: Clock,
     budget: Arc<Budget>,
+    /// For newcomers, and for those who ask about open streams again.
     permits: Arc<Semaphore>,
+    again: Arc<Semaphore>,
     flights: Mutex<HashMap<Digest, WeakFlight>>,
     kept: Mutex<HashMap<Digest, Kept>>,
 }
@@ -103,6 +105,7 @@ impl Introspection {
             clock,
             budget,
             permits: Arc::new(Semaphore::new(INTROSPECTIONS_MAX)),
+            again: Arc::new(Semaphore::new(INTROSPECTIONS_MAX)),
             flights: Mutex::default(),
             kept: Mutex::default(),
         })
@@ -115,7 +118,13 @@ impl Introspection {
         if !fresh && let Some(said) = self.kept(&digest) {
             return said.map_err(Refused::Invalid);
         }
-        let flight = self.flight(token, digest)?;
+        // Those who ask anew hold open streams: newcomers, who need no token that is good, cannot take their turn.
+        let permit = if fresh {
+            Arc::clone(&self.again).acquire_owned().await.ok()
+        } else {
+            Arc::clone(&self.permits).try_acquire_owned().ok()
+        };
+        let flight = self.flight(token, digest, permit)?;
         let answer = flight.clone().await;
         self.leave(&digest, &flight);
         match answer {
@@ -131,13 +140,18 @@ impl Introspection {
     }
 
     /// The question about a token that is under way, or a new one if there may be one more.
-    fn flight(&self, token: &str, digest: Digest) -> Result<Flight, Refused> {
+    fn flight(
+        &self,
+        token: &str,
+        digest: Digest,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Flight, Refused> {
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(&digest).and_then(WeakShared::upgrade) {
             return Ok(flight);
         }
         let busy = Refused::Unavailable { why: Outage::Busy, retry_after: COME_BACK };
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| busy)?;
+        let permit = permit.ok_or(busy)?;
         let (http, url, authorization) =
             (self.http.clone(), self.settings.url.clone(), self.authorization.clone());
         let form = Zeroizing::new(form(token));

@@ -135,6 +135,44 @@ fn program() -> String {
 }
 
 #[test]
+fn threat_21_streams_that_waited_for_one_answer_are_all_found_by_a_revocation() {
+    let (webhook, builder) = asking_a_webhook("ada");
+    let hub = builder.flag("--revalidate-interval", "60s").flag("--directory-cache", "10ms").start();
+    for round in 0..10 {
+        let (go, wait) = std::sync::mpsc::sync_channel::<()>(0);
+        let (owned, wait) = (owned_by("ada"), std::sync::Mutex::new(wait));
+        webhook.reply_by(move |asked| {
+            // Until the test lets go of the other end.
+            let _ = wait.lock().unwrap().recv();
+            owned(asked)
+        });
+        let asked = webhook.count();
+        let token = of("ada").id(&format!("r{round}")).text();
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let (address, authorization) = (hub.address(), bearer(&token));
+                std::thread::spawn(move || {
+                    SseReader::open(address, STREAM, &[("Authorization", &authorization)])
+                })
+            })
+            .collect();
+        eventually!(webhook.count() > asked);
+        eventually!(hub.stats().live("request") >= 8);
+        drop(go);
+        let mut streams: Vec<SseReader> = opening.into_iter().map(|one| one.join().unwrap()).collect();
+        assert_eq!(hub.stats().live("access"), 1, "they share one right");
+        let body = json!({"jti": format!("r{round}")});
+        assert_eq!(tokens::post(&hub, "/tokens/revoke", &admin(), &body).expect(200).json()["closed"], 8);
+        for stream in &mut streams {
+            stream.expect_closing_event("TOKEN_REVOKED");
+        }
+        drop(streams);
+        eventually!(hub.stats().live("subscription") == 0);
+        webhook.reply_by(owned_by("ada"));
+    }
+}
+
+#[test]
 fn a_thousand_streams_of_one_token_are_one_question_an_interval() {
     let (webhook, builder) = asking_a_webhook("ada");
     let hub = builder.flag("--revalidate-interval", "1s").flag("--directory-cache", "10s").start();

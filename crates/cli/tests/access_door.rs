@@ -213,10 +213,14 @@ fn a_hub_that_others_reach_starts_with_a_key_and_not_without() {
     let (status, said) = HubProcess::builder(tokens::WATERTIGHT).flag("--listen", "0.0.0.0:0").run_to_end();
     assert_eq!(status.code(), Some(64));
     assert!(said.contains("token_secret_file") && said.contains("--insecure-open"), "{said}");
-    let hub = protected().flag("--listen", "0.0.0.0:0").start();
+    let hub = protected().flag("--listen", "0.0.0.0:0").flag("--allowed-hosts", "").start();
     // With tokens any host will do: a page has none, whatever its name is.
     let response = hub.client().request("GET", "/health/live").header("Host", "hub.example.com").send();
     response.expect(200);
+    drop(hub);
+    let listed = protected().flag("--allowed-hosts", "events.example.com").start();
+    let ask = |host| listed.client().request("GET", "/health/live").header("Host", host).send().status;
+    assert_eq!((ask("events.example.com"), ask("hub.example.com")), (200, 421), "a list is a list");
 }
 
 #[test]

@@ -217,14 +217,7 @@ fn paths_and_methods_that_lead_nowhere_say_so() {
 #[test]
 fn routes_of_later_versions_answer_501() {
     let hub = strict_hub();
-    for (method, path) in [
-        ("GET", "/services/metrics/stream"),
-        ("GET", "/deployments/42/logs/stream"),
-        ("POST", "/deployments/42/logs"),
-        ("POST", "/tokens/revoke"),
-    ] {
-        hub.client().request(method, path).send().expect_problem(501, "NOT_IMPLEMENTED");
-    }
+    hub.get("/services/metrics/stream").expect_problem(501, "NOT_IMPLEMENTED");
 }
 
 #[test]

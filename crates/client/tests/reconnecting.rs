@@ -384,3 +384,21 @@ async fn nobody_comes_back_to_a_session_that_has_ended_unless_told_to() {
     };
     tokio::join!(server, reader);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_back_to_a_stream_whose_right_was_taken_away() {
+    for code in ["TOKEN_REVOKED", "FORBIDDEN"] {
+        let memory = Memory::default();
+        let mut subscriber = memory.subscriber();
+        let server = async {
+            let (_, writer) = memory.stream().await;
+            writer.say(&format!("event: error\ndata: {{\"error\":\"no\",\"code\":\"{code}\"}}\n\n")).await;
+            writer.closed().await;
+        };
+        let reader = async {
+            until_status(&mut subscriber, |status| matches!(status, Status::ClosingEvent { .. })).await;
+            assert!(subscriber.next().await.is_none(), "{code}");
+        };
+        tokio::join!(server, reader);
+    }
+}

@@ -50,7 +50,7 @@ async fn a_500_is_not_open_and_backs_off_for_ever() {
 async fn a_stream_with_an_error_in_it_and_no_event_is_no_progress() {
     let requests = requests_in_an_hour(async |arrived| {
         let writer = arrived.stream();
-        writer.say("{\"error\":\"not for you\"}\n\nevent: error\ndata: {\"code\":\"FORBIDDEN\"}\n\n").await;
+        writer.say("{\"error\":\"not for you\"}\n\nevent: error\ndata: {\"code\":\"TIMEOUT\"}\n\n").await;
     });
     let requests = requests.await;
     assert!((60..80).contains(&requests), "{requests}");

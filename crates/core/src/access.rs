@@ -41,10 +41,20 @@ pub enum Answer {
     Denied(CloseReason),
 }
 
-/// There was no answer: whoever knows it erred, or was too slow.
+/// There was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoAnswer(pub String);
+pub enum NoAnswer {
+    /// Whoever knows it erred, or was too slow.
+    #[error("{0}")]
+    Failed(String),
+    /// Nobody was asked: it could not be this time, for lack of room on the hub's own side. That says nothing about
+    /// whoever knows it; only if it goes on, it counts.
+    #[error("{0}")]
+    NotAsked(String),
+}
+
+/// Questions in a row that could not be put, after which it counts as a missing answer.
+const NOT_ASKED_MAX: u8 = 10;
 
 /// What holds for all questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +72,13 @@ pub struct AccessPolicy {
 const JITTER_PERCENT: u64 = 20;
 
 impl AccessPolicy {
+    /// When a question is put again that could not be put: soon, and not all of them at once.
+    #[must_use]
+    pub fn try_again(&self, now: Tick, draw: u64) -> Tick {
+        const SOON_MS: u64 = 1_000;
+        now.after(Duration::from_millis(SOON_MS / 2 + draw % SOON_MS)).min(self.next_question(now, draw))
+    }
+
     /// When a right is asked about next, given a random `draw` (any number).
     #[must_use]
     pub fn next_question(&self, now: Tick, draw: u64) -> Tick {
@@ -80,6 +97,7 @@ pub struct Access {
     /// Zero, or one more than the number of the reason.
     withdrawn: AtomicU8,
     errors_in_a_row: AtomicU8,
+    not_asked_in_a_row: AtomicU8,
     validations: AtomicU32,
     errors: AtomicU32,
     /// Streams that are open under it.
@@ -136,7 +154,8 @@ impl Access {
     }
 
     /// Withdraws it: every stream under it is closed with this reason when its life is asked next, and nobody gets it
-    /// from the registry any more. `true` if this reason stands; the first does.
+    /// from the registry any more. Tells nobody: whoever withdraws sees to it that the lives are asked. `true` if this
+    /// reason stands; the first does.
     pub fn withdraw(&self, reason: CloseReason) -> bool {
         let number = 1 + reason as u8;
         let stands = self.withdrawn.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire).is_ok();
@@ -148,6 +167,16 @@ impl Access {
 
     /// Hears what became of a question. `true`: its streams are to be looked at.
     pub fn hear(&self, answer: &Result<Answer, NoAnswer>, policy: &AccessPolicy) -> bool {
+        if let Err(NoAnswer::NotAsked(_)) = answer {
+            let in_a_row = self.not_asked_in_a_row.load(Ordering::Relaxed).saturating_add(1);
+            let counts = in_a_row >= NOT_ASKED_MAX;
+            self.not_asked_in_a_row.store(if counts { 0 } else { in_a_row }, Ordering::Relaxed);
+            if !counts {
+                return false;
+            }
+        } else {
+            self.not_asked_in_a_row.store(0, Ordering::Relaxed);
+        }
         saturating_add(&self.validations);
         match answer {
             Ok(Answer::Denied(reason)) => return self.withdraw(*reason),
@@ -158,7 +187,7 @@ impl Access {
                 // Timers stand at what was known before: one that is to fire earlier is set anew.
                 return until.0 < before;
             }
-            Err(NoAnswer(_)) => {
+            Err(NoAnswer::Failed(_) | NoAnswer::NotAsked(_)) => {
                 saturating_add(&self.errors);
                 // One question about a right at a time: nobody else counts meanwhile.
                 let in_a_row = self.errors_in_a_row.load(Ordering::Relaxed).saturating_add(1);

@@ -1,5 +1,7 @@
 //! Rights: shared by those of one key, counted by user, withdrawn once, given back by the last who holds them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ const POLICY: AccessPolicy =
     AccessPolicy { interval: Some(Duration::from_secs(30)), breaker_errors: 3, fail_open: false };
 
 fn no_answer() -> Result<Answer, NoAnswer> {
-    Err(NoAnswer("the directory is down".to_owned()))
+    Err(NoAnswer::Failed("the directory is down".to_owned()))
 }
 
 fn life_under(access: &Arc<watertight_core::Access>) -> Life {
@@ -48,6 +50,36 @@ fn streams_of_one_key_share_one_right_and_the_last_gives_it_back() {
     assert_eq!(lease.access().streams(), 1, "a stream holds it");
     drop(lease);
     rights.assert_balanced();
+}
+
+#[test]
+fn threat_21_there_are_never_two_rights_of_one_key_so_that_a_revocation_finds_all() {
+    let rights = Rights::new(None);
+    let first = rights.of("ada", 1);
+    let second = rights.of("ada", 1);
+    assert!(Arc::ptr_eq(&first, &second), "whoever comes later gets the one that stands");
+    let (mut one, mut other) = (life_under(&first), life_under(&second));
+    assert_eq!(rights.registry.withdraw(|_| Some(CloseReason::TokenRevoked)).streams, 2);
+    for life in [&mut one, &mut other] {
+        assert_eq!(life.due(Tick(1)), Due::Close(CloseReason::TokenRevoked));
+    }
+    drop((first, second, one, other));
+    rights.assert_balanced();
+}
+
+#[test]
+fn a_question_that_could_not_be_put_is_no_missing_answer_unless_that_goes_on() {
+    let rights = Rights::new(None);
+    let access = rights.of("ada", 1);
+    let not_asked = || Err(NoAnswer::NotAsked("no room".to_owned()));
+    let hear = |count: usize| (0..count).fold(false, |closed, _| closed | access.hear(&not_asked(), &POLICY));
+    assert!(!hear(9));
+    assert_eq!((access.validations(), access.errors()), (0, 0));
+    assert!(!hear(1));
+    assert_eq!((access.validations(), access.errors()), (1, 1));
+    assert!(!hear(19));
+    assert!(hear(1), "three times ten");
+    assert_eq!(access.withdrawn(), Some(CloseReason::CircuitOpen));
 }
 
 #[test]
@@ -146,9 +178,22 @@ fn each_right_is_asked_about_once_an_interval_with_jitter_whatever_its_streams()
         asked += rights.registry.due(Tick(tick), 1000, &POLICY, &mut draw).len();
     }
     assert_eq!(asked, 100);
-    let early = rights.registry.due(Tick(60_000), 30, &POLICY, &mut draw).len();
-    let late = rights.registry.due(Tick(60_000), 1000, &POLICY, &mut draw).len();
-    assert_eq!((early, early + late), (30, 100), "what is beyond the limit stays due");
+    assert!(
+        rights.registry.due(Tick(200_000), 1000, &POLICY, &mut draw).is_empty(),
+        "each is being asked about"
+    );
+    held.iter().for_each(|access| rights.registry.ask_at(access, Tick(60_000)));
+    // However little room there is, each has its turn, and those who had it are behind the others.
+    let mut seen = std::collections::BTreeMap::<usize, u32>::new();
+    for turn in 0..20 {
+        let now = Tick(60_000 + turn);
+        for access in rights.registry.due(now, 10, &POLICY, &mut draw) {
+            *seen.entry(Arc::as_ptr(&access) as usize).or_default() += 1;
+            rights.registry.ask_at(&access, now);
+        }
+    }
+    assert_eq!(seen.len(), 100);
+    assert!(seen.values().all(|turns| (1..=3).contains(turns)), "{seen:?}");
     drop((held, leases));
     rights.assert_balanced();
 }

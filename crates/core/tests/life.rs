@@ -1,5 +1,7 @@
 //! What ends a stream, and when it is looked at.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

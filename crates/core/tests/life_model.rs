@@ -1,6 +1,8 @@
 //! A life beside a slow, obvious model: the model keeps everything that was ever said, and answers each question
 //! by reading all of it again.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

@@ -55,6 +55,8 @@ use crate::resource::{Action, Resource};
 const ASKED_AT_ONCE: usize = 32;
 /// How many different questions may be under way, those that wait for their turn included.
 const UNDER_WAY_MAX: usize = 1_024;
+/// How long a question may wait for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long Redis may take for an answer.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -256,10 +258,12 @@ impl DirectoryHandle {
 }
 
 impl Shared {
-    /// Puts a question when it is its turn. The time limit is that of the whole.
+    /// Puts a question when it is its turn. The time limit is that of the directory: waiting for a turn is the hub's own
+    /// affair, and has a limit of its own.
     async fn put(&self, question: &Question, is_probe: bool) -> Result<Answer, DirectoryError> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| DirectoryError::Overloaded)?.map_err(|_| DirectoryError::Stopped)?;
         let answer = async {
-            let _turn = self.turns.acquire().await.map_err(|_| DirectoryError::Stopped)?;
             if !is_probe && self.asking.lock().is_left_alone(&question.user) {
                 return Err(DirectoryError::Resting);
             }

@@ -137,7 +137,9 @@ fn is_forged(request: &Request, config: &Config) -> bool {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let headers = request.headers();
     let Some(origin) = headers.get(header::ORIGIN).filter(|_| changes) else { return false };
-    let is_ours = is_said_to_be_ours(headers) || is_of_host(origin, host_of(request));
+    // A page that came in clear may be somebody else's on the way: it is no page of a hub that speaks TLS.
+    let is_in_clear = config.tls_cert.is_some() && !origin.as_bytes().starts_with(b"https://");
+    let is_ours = is_said_to_be_ours(headers) || (!is_in_clear && is_of_host(origin, host_of(request)));
     !is_ours && !config.cors_origins.allows(origin.as_bytes())
 }
 

@@ -27,6 +27,7 @@ pub struct AccessOptions {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) question: Option<Box<dyn Question>>,
+    pub(crate) bytes: usize,
 }
 
 impl AccessOptions {
@@ -48,6 +49,13 @@ impl AccessOptions {
     #[must_use]
     pub fn key(mut self, key: AccessKey) -> AccessOptions {
         self.key = Some(key);
+        self
+    }
+
+    /// What its question holds beside a few numbers, bytes: charged to the budget with it.
+    #[must_use]
+    pub fn holding(mut self, bytes: usize) -> AccessOptions {
+        self.bytes = bytes;
         self
     }
 
@@ -102,7 +110,7 @@ where
             match asked.await {
                 Ok(true) => Ok(Answer::Granted),
                 Ok(false) => Ok(Answer::Denied(CloseReason::Forbidden)),
-                Err(error) => Err(NoAnswer(error.to_string())),
+                Err(error) => Err(NoAnswer::Failed(error.to_string())),
             }
         })
     }

@@ -51,6 +51,8 @@ pub(crate) struct State {
     started: Duration,
     /// Unknown keys that tokens have named since the last answer.
     unknown: HashSet<Unknown>,
+    /// Those that the question under way was put for.
+    asked_about: HashSet<Unknown>,
     /// Unknown keys that were asked about and are not in the last answer.
     absent: HashSet<Unknown>,
     /// Passed-over keys that were logged.
@@ -90,6 +92,9 @@ impl State {
         ask: impl FnOnce() -> Flight,
     ) -> (u64, Flight) {
         self.flights += 1;
+        // What is named from now on is not known to be absent when this question is answered: the issuer may have got it
+        // in between.
+        self.asked_about = std::mem::take(&mut self.unknown);
         self.started = now;
         self.not_before = now.saturating_add(cooldown);
         let flight = (self.flights, ask());
@@ -112,7 +117,7 @@ impl State {
             set.keys.iter().filter_map(|key| key.name()).map(|name| unknown_key(Some(name), "")).collect();
         // Keys that are gone are known to be gone: their tokens are not put off.
         let gone = self.keys.iter().filter_map(|key| key.name()).map(|name| unknown_key(Some(name), ""));
-        let mut absent: HashSet<Unknown> = gone.chain(self.unknown.drain()).collect();
+        let mut absent: HashSet<Unknown> = gone.chain(self.asked_about.drain()).collect();
         absent.retain(|unknown| !names.contains(unknown));
         self.absent = absent;
         self.keys = Arc::clone(&set.keys);
@@ -131,6 +136,7 @@ impl State {
     /// Notes a failure and when to ask again: anywhere in a span that doubles with each failure in a row, up to the
     /// cool-down, so that many hubs do not come back in step. Returns the failures in a row.
     pub(crate) fn fail(&mut self, now: Duration, cooldown: Duration) -> u32 {
+        self.unknown.extend(self.asked_about.drain());
         let span = RETRY_MIN.saturating_mul(1 << self.failures.min(20)).min(cooldown.max(RETRY_MIN));
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.saturating_add((span.mul_f64(fastrand::f64())).max(RETRY_MIN));

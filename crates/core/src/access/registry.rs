@@ -9,7 +9,7 @@ use crate::budget::{Budget, Exhausted, Owner};
 use crate::ledger::{Kind, Ledger};
 use crate::life::CloseReason;
 use crate::limits::{ACCESS_BYTES, ACCESS_STRIPES};
-use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RandomState};
 use crate::time::Tick;
 
@@ -57,11 +57,14 @@ pub struct Grant {
     pub question: Option<Box<dyn Question>>,
     /// When that is asked first.
     pub ask_at: Tick,
+    /// What it holds beside what every right does, bytes: long names, the text of a token.
+    pub bytes: usize,
 }
 
 #[derive(Debug)]
 struct Held {
     access: Weak<Access>,
+    /// When it is asked about; [`Tick::NEVER`] while it is.
     ask_at: Tick,
 }
 
@@ -73,6 +76,8 @@ pub struct AccessRegistry {
     budget: Arc<Budget>,
     ledger: Arc<Ledger>,
     stripes: Box<[Mutex<Stripe>]>,
+    /// The stripe at which the next search for what is due begins, so that all have their turn.
+    next_stripe: AtomicUsize,
     /// Streams of each user, if there is a limit. Bounded by the streams.
     users: Option<Users>,
 }
@@ -94,7 +99,7 @@ impl AccessRegistry {
         let users = max_streams_per_user
             .map(|max_streams| Users { max_streams, streams: Mutex::new(HashMap::default()) });
         let stripes = (0..ACCESS_STRIPES).map(|_| Mutex::new(Stripe::default())).collect();
-        Arc::new(AccessRegistry { budget, ledger, stripes, users })
+        Arc::new(AccessRegistry { budget, ledger, stripes, next_stripe: AtomicUsize::new(0), users })
     }
 
     /// The right of this key, if somebody holds it and it was not withdrawn.
@@ -105,17 +110,19 @@ impl AccessRegistry {
         access.filter(|access| access.withdrawn().is_none())
     }
 
-    /// Gives a right. If somebody else gave one of the same key meanwhile, both are good; the later is found.
+    /// Gives a right, or returns the one of this key that stands: there are never two of one key, because a revocation
+    /// would find only one.
     ///
     /// # Errors
     /// When there is no room for it.
     pub fn grant(self: &Arc<Self>, grant: Grant) -> Result<Arc<Access>, AccessError> {
-        let permit = self.budget.try_charge(Owner::Access, ACCESS_BYTES)?;
+        let permit = self.budget.try_charge(Owner::Access, ACCESS_BYTES + grant.bytes)?;
         let access = Arc::new(Access {
             user: grant.user,
             expires: AtomicU64::new(grant.expires.0),
             withdrawn: AtomicU8::new(0),
             errors_in_a_row: AtomicU8::new(0),
+            not_asked_in_a_row: AtomicU8::new(0),
             validations: AtomicU32::new(0),
             errors: AtomicU32::new(0),
             streams: AtomicU32::new(0),
@@ -125,12 +132,21 @@ impl AccessRegistry {
             _permit: permit,
             _entry: self.ledger.open(Kind::Access),
         });
-        let held = Held { access: Arc::downgrade(&access), ask_at: grant.ask_at };
-        self.stripes[grant.key.stripe()].lock().insert(grant.key, held);
-        Ok(access)
+        // Neither is let go of under the lock: the last reference goes back into this stripe.
+        let standing = {
+            let mut stripe = self.stripes[grant.key.stripe()].lock();
+            let standing = stripe.get(&grant.key).and_then(|held| held.access.upgrade());
+            if standing.as_ref().is_none_or(|standing| standing.withdrawn().is_some()) {
+                let held = Held { access: Arc::downgrade(&access), ask_at: grant.ask_at };
+                stripe.insert(grant.key, held);
+            }
+            standing
+        };
+        Ok(standing.filter(|standing| standing.withdrawn().is_none()).unwrap_or(access))
     }
 
-    /// The rights that are to be asked about at `now`, up to `limit`; each is put off until it is asked about next.
+    /// The rights in use that are to be asked about at `now`, up to `limit`. Each of them is not asked about again until
+    /// [`AccessRegistry::ask_at`] says when. If there are more, the next search begins where this one stopped.
     pub fn due(
         &self,
         now: Tick,
@@ -138,18 +154,35 @@ impl AccessRegistry {
         policy: &AccessPolicy,
         mut draw: impl FnMut() -> u64,
     ) -> Vec<Arc<Access>> {
-        let mut due = Vec::new();
-        for stripe in &self.stripes {
-            let mut stripe = stripe.lock();
+        let (mut due, mut unused) = (Vec::new(), Vec::new());
+        let first = self.next_stripe.load(Ordering::Relaxed);
+        for at in (0..ACCESS_STRIPES).map(|step| (first + step) % ACCESS_STRIPES) {
+            let mut stripe = self.stripes[at].lock();
             for held in stripe.values_mut().filter(|held| held.ask_at <= now) {
                 if due.len() == limit {
+                    self.next_stripe.store(at, Ordering::Relaxed);
                     return due;
                 }
-                held.ask_at = policy.next_question(now, draw());
-                due.extend(held.access.upgrade());
+                let Some(access) = held.access.upgrade() else { continue };
+                if access.streams() == 0 {
+                    // Nobody asks about a right that no stream uses. Let go of outside of the lock.
+                    held.ask_at = policy.next_question(now, draw());
+                    unused.push(access);
+                } else {
+                    held.ask_at = Tick::NEVER;
+                    due.push(access);
+                }
             }
         }
         due
+    }
+
+    /// When a right is asked about next.
+    pub fn ask_at(&self, access: &Access, at: Tick) {
+        let mut stripe = self.stripes[access.key.stripe()].lock();
+        if let Some(held) = stripe.get_mut(&access.key).filter(|held| is_of(held, access)) {
+            held.ask_at = at;
+        }
     }
 
     /// Withdraws every right for which `reason` says why. Returns how many there were, and their streams.
@@ -161,9 +194,8 @@ impl AccessRegistry {
                 stripe.values().filter_map(|held| held.access.upgrade()).collect()
             };
             for access in held {
-                if let Some(reason) = reason(&access)
-                    && access.withdraw(reason)
-                {
+                if let Some(reason) = reason(&access) {
+                    access.withdraw(reason);
                     withdrawn.rights += 1;
                     withdrawn.streams += access.streams() as usize;
                 }
@@ -188,7 +220,7 @@ impl AccessRegistry {
     pub(super) fn forget(&self, access: &Access) {
         let mut stripe = self.stripes[access.key.stripe()].lock();
         // Another of the same key may stand there by now.
-        if stripe.get(&access.key).is_some_and(|held| std::ptr::eq(held.access.as_ptr(), access)) {
+        if stripe.get(&access.key).is_some_and(|held| is_of(held, access)) {
             stripe.remove(&access.key);
             give_back(&mut stripe);
         }
@@ -221,6 +253,10 @@ impl AccessRegistry {
             }
         }
     }
+}
+
+fn is_of(held: &Held, access: &Access) -> bool {
+    std::ptr::eq(held.access.as_ptr(), access)
 }
 
 /// What was withdrawn.

@@ -189,5 +189,5 @@ impl Rights {
 /// A right for whoever asks, for ever, which nobody asks about.
 pub(crate) fn grant(number: u8) -> Grant {
     let key = AccessKey::new([number; 16]);
-    Grant { key, user: None, expires: Tick::NEVER, question: None, ask_at: Tick::NEVER }
+    Grant { key, user: None, expires: Tick::NEVER, question: None, ask_at: Tick::NEVER, bytes: 0 }
 }

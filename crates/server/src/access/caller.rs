@@ -106,6 +106,17 @@ impl Caller {
         }
     }
 
+    /// Looks again whether the token is still good, as far as the hub itself knows: for requests that took their time.
+    pub(crate) fn expect_still(&self, app: &App) -> Result<(), Problem> {
+        let (Caller::Holder(holder), Some(tokens)) = (self, &app.access.tokens) else { return Ok(()) };
+        let now = wall_time();
+        let is_over = holder.verified.accepted_until(tokens.verifier.rules().leeway) <= now;
+        if is_over || tokens.revoked.covers(&holder.verified, now) {
+            return Err(Problem::invalid_token());
+        }
+        Ok(())
+    }
+
     /// Counts a publishing request of its user.
     pub(crate) fn count_publish(&self, app: &App) -> Result<(), Problem> {
         let (Caller::Holder(holder), Some(tokens)) = (self, &app.access.tokens) else { return Ok(()) };

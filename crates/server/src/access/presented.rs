@@ -58,14 +58,15 @@ fn of_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Presented<'a> {
             else {
                 continue;
             };
+            let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+            let value = quoted.unwrap_or(value);
+            // A cookie that was emptied is one that was taken away.
+            if value.is_empty() {
+                continue;
+            }
             match str::from_utf8(value) {
                 Ok(text) if found == Presented::Nothing => {
-                    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-                    let text = quoted.unwrap_or(text);
-                    // A cookie that was emptied is one that was taken away.
-                    if !text.is_empty() {
-                        found = Presented::Token { text: text.into(), is_cookie: true };
-                    }
+                    found = Presented::Token { text: text.into(), is_cookie: true };
                 }
                 _ => return Presented::Unusable,
             }
@@ -145,6 +146,8 @@ mod tests {
             ("xwt=abc; wt2=abc", Presented::Nothing),
             ("wt=", Presented::Nothing),
             ("wt=abc; wt=def", Presented::Unusable),
+            ("wt=; wt=abc", token("abc", true)),
+            ("wt=abc; wt=\"\"", token("abc", true)),
         ] {
             assert_eq!(of_cookie(&headers(&[(COOKIE, value)]), "wt"), expected, "{value:?}");
         }

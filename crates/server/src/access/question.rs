@@ -8,11 +8,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use watertight::{Answer, CloseReason, NoAnswer, PendingAnswer, Question};
-use watertight_access::{Action, Credential, Refused, Verified, Why, Zeroizing};
+use watertight_access::{Action, Credential, Outage, Refused, Verified, Why, Zeroizing};
 
 use super::revoked::{IdDigest, Which, is_before};
 use super::{Authorization, wall_time};
-use crate::directory;
+use crate::directory::{self, DirectoryError};
 use crate::resource::{self, Resource};
 
 /// How old an answer of the directory may be that an open stream goes by: those who ask at the same moment share one.
@@ -26,7 +26,9 @@ pub(super) struct TokenQuestion {
     /// That of its id; of nothing, if it has none.
     pub(super) id: IdDigest,
     pub(super) issued_at: IssuedAt,
-    pub(super) owned: Option<Box<Owned>>,
+    pub(super) user: Option<Arc<str>>,
+    /// What must belong to the user.
+    pub(super) owned: Option<Box<Resource>>,
 }
 
 /// When a token was issued, to the second; kept in half of what the time itself takes.
@@ -59,12 +61,6 @@ pub(super) struct Opaque {
     pub(super) path: String,
 }
 
-/// Something that must belong to the user.
-pub(crate) struct Owned {
-    pub(super) user: Arc<str>,
-    pub(super) resource: Resource,
-}
-
 impl fmt::Debug for TokenQuestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenQuestion")
@@ -76,7 +72,14 @@ impl Question for TokenQuestion {
         let Some(access) = self.access.upgrade() else {
             return Box::pin(std::future::ready(Ok(Answer::Granted)));
         };
-        let owned = self.owned.as_ref().map(|owned| (Arc::clone(&owned.user), owned.resource.clone()));
+        let is_revoked = access.tokens.as_ref().is_some_and(|tokens| {
+            let issued_at = self.issued_at.time();
+            tokens.revoked.covers_one(|| Some(self.id), self.user.as_deref(), issued_at, wall_time())
+        });
+        if is_revoked {
+            return Box::pin(std::future::ready(Ok(Answer::Denied(CloseReason::TokenRevoked))));
+        }
+        let owned = self.user.clone().zip(self.owned.as_deref().cloned());
         match &self.token {
             Kept::Jwt(credential) => {
                 let credential = *credential;
@@ -112,12 +115,12 @@ impl Question for TokenQuestion {
 }
 
 impl TokenQuestion {
-    /// Whether a revocation is of this token. `user`: whose the right is.
-    pub(crate) fn is_revoked_by(&self, which: &Which, user: Option<&str>) -> bool {
+    /// Whether a revocation is of this token.
+    pub(crate) fn is_revoked_by(&self, which: &Which) -> bool {
         match which {
-            Which::Id(id) => self.id == IdDigest::of(id),
+            Which::Id(id) => self.id == *id,
             Which::User(revoked, before) => {
-                user == Some(&**revoked) && is_before(self.issued_at.time(), Some(*before))
+                self.user.as_ref() == Some(revoked) && is_before(self.issued_at.time(), Some(*before))
             }
         }
     }
@@ -132,13 +135,17 @@ async fn ownership(access: &Authorization, owned: Option<(Arc<str>, Resource)>) 
         Ok(directory::Answer::Denied | directory::Answer::Unknown) => {
             Ok(Answer::Denied(CloseReason::Forbidden))
         }
-        Err(error) => Err(NoAnswer(error.to_string())),
+        Err(DirectoryError::Overloaded | DirectoryError::NoMemory) => {
+            Err(NoAnswer::NotAsked("the directory has too many questions of this hub".to_owned()))
+        }
+        Err(error) => Err(NoAnswer::Failed(error.to_string())),
     }
 }
 
 fn answer_of(refused: Refused) -> Result<Answer, NoAnswer> {
     match refused {
-        Refused::Unavailable { .. } => Err(NoAnswer(refused.inward())),
+        Refused::Unavailable { why: Outage::Busy, .. } => Err(NoAnswer::NotAsked(refused.inward())),
+        Refused::Unavailable { .. } => Err(NoAnswer::Failed(refused.inward())),
         Refused::Invalid(Why::Expired) => Ok(Answer::Denied(CloseReason::TokenExpired)),
         Refused::Invalid(_) => Ok(Answer::Denied(CloseReason::TokenRevoked)),
     }
@@ -150,4 +157,4 @@ pub(super) fn from_now(end: SystemTime) -> Duration {
 }
 
 // A size class of the allocator: one byte more costs 16 for each stream under a token of its own.
-const _: () = assert!(size_of::<TokenQuestion>() <= 80);
+const _: () = assert!(size_of::<TokenQuestion>() <= 96);

@@ -19,7 +19,7 @@ const ENTRY_BYTES: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Which {
     /// That of this id (`jti`).
-    Id(String),
+    Id(IdDigest),
     /// Those of this user that were issued up to then. One that does not say when it was issued is one of them.
     User(Arc<str>, SystemTime),
 }
@@ -94,7 +94,7 @@ impl Revocations {
         let is_full = entries.ids.len() + entries.users.len() >= self.max;
         let (known, new) = match which {
             Which::Id(id) => {
-                let id = IdDigest::of(id);
+                let id = *id;
                 let new = Entry { before: None, until, _permit: permit };
                 (entries.ids.get_mut(&id).map(|known| known.widen(&new)), (Some(id), None, new))
             }

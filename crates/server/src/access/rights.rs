@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tick, Withdrawn};
-use watertight_access::{Action, Verified};
+use watertight_access::{Action, Verified, Zeroizing};
 
 use super::caller::{Caller, Holder, sha256};
-use super::question::{IssuedAt, Kept, Opaque, Owned, TokenQuestion, from_now};
+use super::question::{IssuedAt, Kept, Opaque, TokenQuestion, from_now};
 use super::revoked::{Full, IdDigest, Which};
 use super::{Authorization, Tokens, wall_time};
 use crate::directory::{self, DirectoryError};
@@ -47,7 +47,7 @@ impl Authorization {
         };
         // Looked at again behind the registration: a revocation in between has not seen it.
         if tokens.revoked.covers(&holder.verified, wall_time()) {
-            access.withdraw(CloseReason::TokenRevoked);
+            self.hub.withdraw_one(&access, CloseReason::TokenRevoked);
             return Err(Problem::invalid_token());
         }
         Ok(Some(access))
@@ -60,12 +60,10 @@ impl Authorization {
         caller: &Caller,
         resource: &Resource,
         action: resource::Action,
-    ) -> Result<Option<Owned>, Problem> {
+    ) -> Result<Option<Resource>, Problem> {
         let Some(user) = caller.user() else { return Ok(None) };
         match self.directory.owns(user, resource, action).await {
-            Ok(directory::Answer::Allowed) => {
-                Ok(Some(Owned { user: Arc::clone(user), resource: resource.clone() }))
-            }
+            Ok(directory::Answer::Allowed) => Ok(Some(resource.clone())),
             Ok(directory::Answer::Denied) => Err(Problem::forbidden(format!("{resource} is not yours"))),
             Ok(directory::Answer::Unknown) => {
                 Err(Problem::not_found("RESOURCE_NOT_FOUND", format!("there is no {resource}")))
@@ -80,7 +78,7 @@ impl Authorization {
         holder: &Holder,
         key: AccessKey,
         path: &str,
-        owned: Option<Owned>,
+        owned: Option<Resource>,
     ) -> Result<Arc<Access>, Problem> {
         let verified = &holder.verified;
         let token = match (verified.credential(), &holder.opaque) {
@@ -99,11 +97,17 @@ impl Authorization {
             // An id is never empty.
             id: IdDigest::of(verified.id.as_deref().unwrap_or_default()),
             issued_at: IssuedAt::of(verified),
+            user: verified.subject.clone(),
             owned: owned.map(Box::new),
         };
+        let opaque_bytes = |text: &Arc<Zeroizing<String>>| text.len() + path.len() + verified.heap_bytes();
+        let bytes = path.len() + holder.opaque.as_ref().map_or(0, opaque_bytes);
         let end = verified.stream_ends(wall_time(), tokens.verifier.rules().leeway);
-        let mut options =
-            AccessOptions::default().key(key).lifetime(from_now(end)).question(Box::new(question));
+        let mut options = AccessOptions::default()
+            .key(key)
+            .lifetime(from_now(end))
+            .question(Box::new(question))
+            .holding(bytes);
         if let Some(user) = &verified.subject {
             options = options.user(Arc::clone(user));
         }
@@ -132,8 +136,7 @@ impl Authorization {
         Ok(self.hub.withdraw_access(|access| {
             let question: &dyn Any = access.question()?;
             let question = question.downcast_ref::<TokenQuestion>()?;
-            let user = access.user().map(|user| &**user);
-            question.is_revoked_by(which, user).then_some(CloseReason::TokenRevoked)
+            question.is_revoked_by(which).then_some(CloseReason::TokenRevoked)
         }))
     }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use watertight::serve::InFlight;
 use watertight::{Appended, Event, Hub, Position, Positions, PublishOptions, SessionName};
 
+use crate::access::Caller;
 use crate::problem::{Problem, unavailable};
 use crate::publishing::events::Parsed;
 use crate::publishing::idempotency::{Claim, KEY_BYTES_MAX, Waiter};
@@ -15,6 +16,7 @@ use crate::state::App;
 /// they stand.
 pub(super) async fn append_once(
     app: &App,
+    caller: &Caller,
     name: &SessionName,
     events: Parsed,
     options: PublishOptions,
@@ -36,6 +38,8 @@ pub(super) async fn append_once(
             }
         }
     };
+    // Its body may have come slowly, and an earlier try with its key may have taken long.
+    caller.expect_still(app)?;
     // If the publisher leaves before this returns, nothing is in the log and the key is free again; after it, all
     // is in the log and the key says so, because nothing waits in between.
     let appended = append(&app.hub, name.as_str(), events.posted.events(), options).await?;

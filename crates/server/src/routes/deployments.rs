@@ -117,14 +117,16 @@ pub(crate) async fn feed(
         let request = (format as u8, end.is_some(), options.reopen, &read.bytes);
         (key, app.keys.fingerprint(&request))
     });
-    drop((read, headers, caller));
+    drop((read, headers));
     let mut ids = Vec::new();
     // A second try of one that ended the log finds it ended: then there is nothing to append, if it was without lines.
     if !(events.posted.events().is_empty() && end.is_some() && !options.reopen) {
-        let positions = append_once(&app, &name, events, options, once, in_flight.as_deref()).await?;
+        let positions =
+            append_once(&app, &caller, &name, events, options, once, in_flight.as_deref()).await?;
         ids.extend(positions.iter());
     }
     if let Some(end) = end {
+        caller.expect_still(&app)?;
         ids.push(end.put(&app, name.as_str())?);
     }
     app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));

@@ -205,9 +205,9 @@ pub(crate) async fn publish(
         (key, app.keys.fingerprint(&request))
     });
     // Head and body go before anything waits.
-    drop((read, headers, caller));
+    drop((read, headers));
     let is_one = matches!(events.posted, Posted::One(_));
-    let positions = append_once(&app, &name, events, options, once, in_flight.as_deref()).await?;
+    let positions = append_once(&app, &caller, &name, events, options, once, in_flight.as_deref()).await?;
     app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
     Ok(accepted_as(positions, is_one))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::events::Format;
 use super::query::NoQuery;
-use crate::access::revoked::Which;
+use crate::access::revoked::{IdDigest, Which};
 use crate::access::wall_time;
 use crate::problem::{Problem, unavailable};
 use crate::publishing::body::{self, BodyLimits};
@@ -76,7 +76,7 @@ impl Asked {
         };
         let until = self.exp.map(|seconds| time("exp", seconds)).transpose()?;
         let which = match (self.jti, self.sub, self.before) {
-            (Some(id), None, None) => Which::Id(text(id)?),
+            (Some(id), None, None) => Which::Id(IdDigest::of(&text(id)?)),
             (None, Some(user), None) => Which::User(text(user)?.into(), now),
             (None, Some(user), Some(before)) => Which::User(text(user)?.into(), time("before", before)?),
             (Some(_), None, Some(_)) => return Err(invalid("before goes with sub alone")),

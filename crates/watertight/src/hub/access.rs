@@ -31,6 +31,9 @@ const QUESTIONS_IN_FLIGHT_MAX: usize = 256;
 /// Questions begun in a second, at most: beyond it they wait for their turn.
 const QUESTIONS_PER_SECOND_MAX: usize = 5_000;
 
+/// The name of a user that a right is charged for in any case.
+const SHORT_USER_BYTES: usize = 32;
+
 /// How long one question may take; then there was no answer.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -116,7 +119,7 @@ impl Rights {
 }
 
 impl Hub {
-    /// Gives a right to streams. It lasts as long as somebody holds it: what this returns, or a stream.
+    /// Gives a right to streams, or returns the one of the same key that stands. It lasts as long as somebody holds it: what this returns, or a stream.
     ///
     /// # Errors
     /// When there is no room for it.
@@ -126,7 +129,9 @@ impl Hub {
     pub fn grant_access(&self, options: AccessOptions) -> Result<Arc<Access>, AccessError> {
         let (rights, now) = (&self.state.rights, self.state.clock.now());
         let has_question = options.question.is_some();
+        let user_bytes = options.user.as_ref().map_or(0, |user| user.len());
         let access = rights.registry.grant(Grant {
+            bytes: user_bytes.saturating_sub(SHORT_USER_BYTES) + options.bytes,
             key: options.key.unwrap_or_else(|| AccessKey::new(fastrand::u128(..).to_ne_bytes())),
             user: options.user,
             expires: options.lifetime.map_or(Tick::NEVER, |lifetime| now.after(lifetime)),
@@ -158,6 +163,15 @@ impl Hub {
             self.state.look_at_access();
         }
         withdrawn
+    }
+
+    /// Withdraws one right: its streams close at once.
+    pub fn withdraw_one(&self, access: &Access, reason: CloseReason) {
+        if access.withdraw(reason) {
+            self.state.rights.counts.withdrawn.fetch_add(1, Ordering::Relaxed);
+        }
+        // Also if somebody else has just withdrawn it, and not yet told.
+        self.state.look_at_access();
     }
 
     /// What became of questions about rights.
@@ -210,28 +224,48 @@ impl HubState {
             Err(_) => &counts.unanswered,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        if let Err(NoAnswer(why)) = answer {
-            debug!(user = access.user().map(|user| &**user), why, "no answer about a right");
+        if let Err(why) = answer {
+            debug!(user = access.user().map(|user| &**user), %why, "no answer about a right");
         }
         access.hear(answer, &self.rights.policy)
     }
 }
 
-/// Asks for as long as the hub is there.
+/// How many questions may still be begun: so many a second, and no more saved up than a second's.
+struct Allowance {
+    left: f64,
+    at: Tick,
+}
+
+impl Allowance {
+    fn at(&mut self, now: Tick) -> usize {
+        const PER_SECOND: f64 = QUESTIONS_PER_SECOND_MAX as f64;
+        self.left = (self.left + now.since(self.at).as_secs_f64() * PER_SECOND).min(PER_SECOND);
+        self.at = now;
+        self.left as usize
+    }
+}
+
+/// Asks for as long as there is a right to ask about.
 async fn ask(hub: &Arc<HubState>) {
     let (rights, clock) = (&hub.rights, &hub.clock);
     let step = rights.step();
-    let per_step = (QUESTIONS_PER_SECOND_MAX * step.as_millis() as usize / 1000).max(1);
+    let mut allowance = Allowance { left: QUESTIONS_PER_SECOND_MAX as f64, at: clock.now() };
     let mut asking = FuturesUnordered::new();
     let (mut next_step, mut next_look) = (clock.now(), clock.now());
-    let mut is_look_due = false;
+    let (mut is_look_due, mut has_more) = (false, false);
     loop {
         let now = clock.now();
-        if now >= next_step {
-            let room = per_step.min(QUESTIONS_IN_FLIGHT_MAX.saturating_sub(asking.len()));
+        // What waits for its turn has it as soon as half of those under way are answered.
+        if now >= next_step || (has_more && asking.len() <= QUESTIONS_IN_FLIGHT_MAX / 2) {
+            let room = allowance.at(now).min(QUESTIONS_IN_FLIGHT_MAX - asking.len());
             let due = rights.registry.due(now, room, &rights.policy, || fastrand::u64(..));
-            // A right that no stream uses is not asked about; its turn comes again.
-            asking.extend(due.into_iter().filter(|access| access.streams() > 0).map(answered));
+            has_more = due.len() == room && room > 0;
+            allowance.left -= due.len() as f64;
+            asking.extend(
+                due.into_iter()
+                    .map(|access| answered(Turn { hub: Arc::clone(hub), access, is_put_off: false })),
+            );
             next_step = now.after(step);
         }
         if is_look_due && now >= next_look {
@@ -244,19 +278,34 @@ async fn ask(hub: &Arc<HubState>) {
         let until = if is_look_due { next_step.min(next_look) } else { next_step };
         let pause = if clock.runs() { until.since(clock.now()) } else { STEP_MIN };
         tokio::select! {
-            Some((access, answer)) = asking.next(), if !asking.is_empty() => {
-                is_look_due |= hub.heard(&access, &answer);
-            }
+            Some(is_to_be_looked_at) = asking.next(), if !asking.is_empty() => is_look_due |= is_to_be_looked_at,
             () = rights.news.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// One question, with a limit to its time, through panics.
-async fn answered(access: Arc<Access>) -> (Arc<Access>, Result<Answer, NoAnswer>) {
+/// A right that is being asked about. However that ends, it is asked about again in its time.
+struct Turn {
+    hub: Arc<HubState>,
+    access: Arc<Access>,
+    /// It could not be asked about this time.
+    is_put_off: bool,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Rights { registry, policy, .. } = &self.hub.rights;
+        let (now, draw) = (self.hub.clock.now(), fastrand::u64(..));
+        let at = if self.is_put_off { policy.try_again(now, draw) } else { policy.next_question(now, draw) };
+        registry.ask_at(&self.access, at);
+    }
+}
+
+/// One question, with a limit to its time, through panics. `true`: streams are to be looked at.
+async fn answered(mut turn: Turn) -> bool {
     let asked = async {
-        match access.question() {
+        match turn.access.question() {
             Some(question) => question.ask().await,
             None => Ok(Answer::Granted),
         }
@@ -265,9 +314,10 @@ async fn answered(access: Arc<Access>) -> (Arc<Access>, Result<Answer, NoAnswer>
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => {
             warn!("the check of a right panicked");
-            Err(NoAnswer("the check panicked".to_owned()))
+            Err(NoAnswer::Failed("the check panicked".to_owned()))
         }
-        Err(_) => Err(NoAnswer(format!("no answer within {QUESTION_TIMEOUT:?}"))),
+        Err(_) => Err(NoAnswer::Failed(format!("no answer within {QUESTION_TIMEOUT:?}"))),
     };
-    (access, answer)
+    turn.is_put_off = matches!(answer, Err(NoAnswer::NotAsked(_)));
+    turn.hub.heard(&turn.access, &answer)
 }

@@ -93,6 +93,8 @@ impl Shard<'_> {
 
     /// Has a socket looked at in the next turn, as if its timer had fired.
     pub(super) fn look_at(&mut self, slot: u32) {
+        // Like one that has fired: if the socket moves to another slot meanwhile, so does its look.
+        self.timers.wheel.disarm(slot);
         self.timers.due.push_back(slot);
     }
 
