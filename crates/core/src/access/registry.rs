@@ -146,7 +146,8 @@ impl AccessRegistry {
     }
 
     /// The rights in use that are to be asked about at `now`, up to `limit`. Each of them is not asked about again until
-    /// [`AccessRegistry::ask_at`] says when. If there are more, the next search begins where this one stopped.
+    /// [`AccessRegistry::ask_at`] says when. If there are more, those who have waited longest come first, and the next
+    /// search begins behind the stripe where this one stopped: each has its turn, however little room there is.
     pub fn due(
         &self,
         now: Tick,
@@ -158,9 +159,13 @@ impl AccessRegistry {
         let first = self.next_stripe.load(Ordering::Relaxed);
         for at in (0..ACCESS_STRIPES).map(|step| (first + step) % ACCESS_STRIPES) {
             let mut stripe = self.stripes[at].lock();
-            for held in stripe.values_mut().filter(|held| held.ask_at <= now) {
+            let mut waiting: Vec<&mut Held> = stripe.values_mut().filter(|held| held.ask_at <= now).collect();
+            if waiting.len() > limit - due.len() {
+                waiting.sort_unstable_by_key(|held| held.ask_at);
+            }
+            for held in waiting {
                 if due.len() == limit {
-                    self.next_stripe.store(at, Ordering::Relaxed);
+                    self.next_stripe.store((at + 1) % ACCESS_STRIPES, Ordering::Relaxed);
                     return due;
                 }
                 let Some(access) = held.access.upgrade() else { continue };

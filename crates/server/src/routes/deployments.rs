@@ -7,12 +7,12 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::json;
 use watertight::clock::wall_clock;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
-use watertight::{EndOptions, Event, Position, PublishError, PublishOptions, Resume};
+use watertight::{EndOptions, Event, Position, PublishError, PublishOptions, Resume, resume};
 use watertight_access::Action;
 
 use super::append::{accepted_ids, append_once, key_of};
@@ -57,7 +57,10 @@ pub(crate) async fn read(
     let mut known = READ_PARAMETERS.to_vec();
     known.push("tail");
     query.expect_only(&known)?;
-    let tail = query.parse::<u64>("tail", "a number of lines")?;
+    let tail = query.text("tail")?;
+    let tail = tail
+        .map(|text| resume::count(text).ok_or_else(|| invalid("tail", "a number of lines")))
+        .transpose()?;
     let resume = match (resume_of(&headers, &query)?, tail) {
         (Some(resume), _) => resume,
         (None, Some(lines)) => {
@@ -96,7 +99,7 @@ pub(crate) async fn feed(
     let name = app.hub.name(&path).map_err(PublishError::from)?;
     query.expect_only(&FEED_PARAMETERS)?;
     let end = End::of(&query)?;
-    let format = format_of(&headers, end.is_some())?;
+    let format = format_of(&headers)?;
     let key = key_of(&headers)?.map(str::to_owned);
     let options = PublishOptions { reopen: reopen_of(&query)? };
     app.access.owned(&caller, &deployment, resource::Action::Publish).await?;
@@ -133,9 +136,12 @@ pub(crate) async fn feed(
     Ok(accepted_ids(ids))
 }
 
-fn format_of(headers: &HeaderMap, may_be_empty: bool) -> Result<Format, Problem> {
-    // An end without lines needs no type.
-    if may_be_empty && !headers.contains_key(http::header::CONTENT_TYPE) {
+fn format_of(headers: &HeaderMap) -> Result<Format, Problem> {
+    // Nothing needs no type: an end may come without lines.
+    let length = headers.get(http::header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let is_chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
+    let is_empty = !is_chunked && length.is_none_or(|length| length == b"0");
+    if is_empty && !headers.contains_key(http::header::CONTENT_TYPE) {
         return Ok(Format::Text);
     }
     match Format::of(headers)? {
