@@ -15,19 +15,20 @@ static NO_GRANTS: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
 /// What is kept of a JWT that was accepted.
 #[derive(Clone, Copy)]
 pub struct Credential {
-    /// Milliseconds since 1970: a hub keeps one for each of ten thousand streams, and this is half as long as the time
-    /// itself.
-    expires_ms: u64,
+    /// Seconds since 1970, up to the year 2106: a hub keeps one for each of ten thousand streams.
+    expires: u32,
     proof: Proof,
 }
 
 impl Verified {
-    /// What is to be kept of it; `None` for an opaque token, whose text is needed.
+    /// What is to be kept of it. Of an opaque token the text is needed, too: this alone is never accepted again.
     #[must_use]
-    pub fn credential(&self) -> Option<Credential> {
+    pub fn credential(&self) -> Credential {
         let since = self.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let expires_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        (!self.is_opaque()).then_some(Credential { expires_ms, proof: self.proof })
+        // A part of a second counts as a whole one: the stream's own timer ends it to the millisecond.
+        let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
+        let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Credential { expires, proof: self.proof }
     }
 }
 
@@ -37,8 +38,8 @@ impl Credential {
     /// # Errors
     /// As [`Verifier::recheck`].
     pub async fn recheck(&self, verifier: &Verifier) -> Result<(), Refused> {
-        let Credential { expires_ms, proof } = *self;
-        let expires = UNIX_EPOCH + Duration::from_millis(expires_ms);
+        let proof = self.proof;
+        let expires = UNIX_EPOCH + Duration::from_secs(u64::from(self.expires));
         let grants = Arc::clone(&NO_GRANTS);
         let verified =
             Verified { subject: None, id: None, issuer: None, issued_at: None, expires, grants, proof };

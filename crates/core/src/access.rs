@@ -23,8 +23,8 @@ use crate::time::Tick;
 
 /// How one finds out whether a right still stands. The rules never ask by themselves.
 pub trait Question: Any + Debug + Send + Sync {
-    /// Asks. Dropping the future gives the question up.
-    fn ask(&self) -> PendingAnswer;
+    /// Asks; `user` is whose the right is. Dropping the future gives the question up.
+    fn ask(&self, user: Option<&Arc<str>>) -> PendingAnswer;
 }
 
 /// An answer that is on its way.

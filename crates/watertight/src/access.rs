@@ -104,7 +104,7 @@ where
     Asked: Future<Output = Result<bool, Error>> + Send + 'static,
     Error: fmt::Display,
 {
-    fn ask(&self) -> PendingAnswer {
+    fn ask(&self, _: Option<&Arc<str>>) -> PendingAnswer {
         let asked = (self.0)();
         Box::pin(async move {
             match asked.await {

@@ -22,13 +22,20 @@ const ANSWER_AGE_MAX: Duration = Duration::from_millis(500);
 pub(super) struct TokenQuestion {
     /// Holds no hub alive: streams may outlive the service that let them in.
     pub(super) access: Weak<Authorization>,
-    pub(super) token: Kept,
+    /// All that is kept of a JWT: nothing of its text.
+    pub(super) credential: Credential,
     /// That of its id; of nothing, if it has none.
     pub(super) id: IdDigest,
     pub(super) issued_at: IssuedAt,
-    pub(super) user: Option<Arc<str>>,
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few questions need.
+pub(super) struct More {
+    /// An opaque token with its text, and what it must grant.
+    pub(super) opaque: Option<Opaque>,
     /// What must belong to the user.
-    pub(super) owned: Option<Box<Resource>>,
+    pub(super) owned: Option<Resource>,
 }
 
 /// When a token was issued, to the second; kept in half of what the time itself takes.
@@ -47,14 +54,7 @@ impl IssuedAt {
     }
 }
 
-/// What is kept of a token.
-pub(super) enum Kept {
-    /// Nothing of a JWT's text.
-    Jwt(Credential),
-    /// An opaque token with its text, and what it must grant.
-    Opaque(Box<Opaque>),
-}
-
+/// What is kept of an opaque token.
 pub(super) struct Opaque {
     pub(super) verified: Verified,
     pub(super) text: Arc<Zeroizing<String>>,
@@ -68,59 +68,54 @@ impl fmt::Debug for TokenQuestion {
 }
 
 impl Question for TokenQuestion {
-    fn ask(&self) -> PendingAnswer {
-        let Some(access) = self.access.upgrade() else {
-            return Box::pin(std::future::ready(Ok(Answer::Granted)));
+    fn ask(&self, user: Option<&Arc<str>>) -> PendingAnswer {
+        let Some(access) = self.access.upgrade() else { return settled(Answer::Granted) };
+        let Some(tokens) = &access.tokens else { return settled(Answer::Granted) };
+        let (issued_at, name) = (self.issued_at.time(), user.map(|user| &**user));
+        if tokens.revoked.covers_one(|| Some(self.id), name, issued_at, wall_time()) {
+            return settled(Answer::Denied(CloseReason::TokenRevoked));
+        }
+        let verifier = tokens.verifier.clone();
+        let owned = self.more.as_ref().and_then(|more| more.owned.clone());
+        let owned = user.cloned().zip(owned);
+        let Some(opaque) = self.more.as_ref().and_then(|more| more.opaque.as_ref()) else {
+            let credential = self.credential;
+            return Box::pin(async move {
+                match credential.recheck(&verifier).await {
+                    Ok(()) => ownership(&access, owned).await,
+                    Err(refused) => answer_of(refused),
+                }
+            });
         };
-        let is_revoked = access.tokens.as_ref().is_some_and(|tokens| {
-            let issued_at = self.issued_at.time();
-            tokens.revoked.covers_one(|| Some(self.id), self.user.as_deref(), issued_at, wall_time())
-        });
-        if is_revoked {
-            return Box::pin(std::future::ready(Ok(Answer::Denied(CloseReason::TokenRevoked))));
-        }
-        let owned = self.user.clone().zip(self.owned.as_deref().cloned());
-        match &self.token {
-            Kept::Jwt(credential) => {
-                let credential = *credential;
-                Box::pin(async move {
-                    let Some(tokens) = &access.tokens else { return Ok(Answer::Granted) };
-                    if let Err(refused) = credential.recheck(&tokens.verifier).await {
-                        return answer_of(refused);
-                    }
-                    ownership(&access, owned).await
-                })
+        let (verified, text, path) = (opaque.verified.clone(), Arc::clone(&opaque.text), opaque.path.clone());
+        Box::pin(async move {
+            let again = match verifier.recheck(&verified, Some(&text)).await {
+                Ok(again) => again,
+                Err(refused) => return answer_of(refused),
+            };
+            if !again.grants.allows(Action::Subscribe, &path) {
+                return Ok(Answer::Denied(CloseReason::Forbidden));
             }
-            Kept::Opaque(opaque) => {
-                let (verified, text, path) =
-                    (opaque.verified.clone(), Arc::clone(&opaque.text), opaque.path.clone());
-                Box::pin(async move {
-                    let Some(tokens) = &access.tokens else { return Ok(Answer::Granted) };
-                    let again = match tokens.verifier.recheck(&verified, Some(&text)).await {
-                        Ok(again) => again,
-                        Err(refused) => return answer_of(refused),
-                    };
-                    if !again.grants.allows(Action::Subscribe, &path) {
-                        return Ok(Answer::Denied(CloseReason::Forbidden));
-                    }
-                    let until = access.expiry_of(&again);
-                    match ownership(&access, owned).await? {
-                        Answer::Granted => Ok(Answer::GrantedUntil(until)),
-                        other => Ok(other),
-                    }
-                })
+            let until = access.expiry_of(&again);
+            match ownership(&access, owned).await? {
+                Answer::Granted => Ok(Answer::GrantedUntil(until)),
+                other => Ok(other),
             }
-        }
+        })
     }
 }
 
+fn settled(answer: Answer) -> PendingAnswer {
+    Box::pin(std::future::ready(Ok(answer)))
+}
+
 impl TokenQuestion {
-    /// Whether a revocation is of this token.
-    pub(crate) fn is_revoked_by(&self, which: &Which) -> bool {
+    /// Whether a revocation is of this token. `user`: whose the right is.
+    pub(crate) fn is_revoked_by(&self, which: &Which, user: Option<&str>) -> bool {
         match which {
             Which::Id(id) => self.id == *id,
             Which::User(revoked, before) => {
-                self.user.as_ref() == Some(revoked) && is_before(self.issued_at.time(), Some(*before))
+                user == Some(&**revoked) && is_before(self.issued_at.time(), Some(*before))
             }
         }
     }
@@ -157,4 +152,4 @@ pub(super) fn from_now(end: SystemTime) -> Duration {
 }
 
 // A size class of the allocator: one byte more costs 16 for each stream under a token of its own.
-const _: () = assert!(size_of::<TokenQuestion>() <= 96);
+const _: () = assert!(size_of::<TokenQuestion>() <= 64);

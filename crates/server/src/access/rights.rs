@@ -9,7 +9,7 @@ use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tic
 use watertight_access::{Action, Verified, Zeroizing};
 
 use super::caller::{Caller, Holder, sha256};
-use super::question::{IssuedAt, Kept, Opaque, TokenQuestion, from_now};
+use super::question::{IssuedAt, More, Opaque, TokenQuestion, from_now};
 use super::revoked::{Full, IdDigest, Which};
 use super::{Authorization, Tokens, wall_time};
 use crate::directory::{self, DirectoryError};
@@ -81,24 +81,19 @@ impl Authorization {
         owned: Option<Resource>,
     ) -> Result<Arc<Access>, Problem> {
         let verified = &holder.verified;
-        let token = match (verified.credential(), &holder.opaque) {
-            (Some(credential), _) => Kept::Jwt(credential),
-            (None, Some(text)) => Kept::Opaque(Box::new(Opaque {
-                verified: verified.clone(),
-                text: Arc::clone(text),
-                path: path.to_owned(),
-            })),
-            // A token that is neither was never accepted.
-            (None, None) => return Err(Problem::invalid_token()),
-        };
+        let opaque = holder.opaque.as_ref().map(|text| Opaque {
+            verified: verified.clone(),
+            text: Arc::clone(text),
+            path: path.to_owned(),
+        });
+        let has_more = opaque.is_some() || owned.is_some();
         let question = TokenQuestion {
             access: Arc::downgrade(self),
-            token,
+            credential: verified.credential(),
             // An id is never empty.
             id: IdDigest::of(verified.id.as_deref().unwrap_or_default()),
             issued_at: IssuedAt::of(verified),
-            user: verified.subject.clone(),
-            owned: owned.map(Box::new),
+            more: has_more.then(|| Box::new(More { opaque, owned })),
         };
         let opaque_bytes = |text: &Arc<Zeroizing<String>>| text.len() + path.len() + verified.heap_bytes();
         let bytes = path.len() + holder.opaque.as_ref().map_or(0, opaque_bytes);
@@ -136,7 +131,9 @@ impl Authorization {
         Ok(self.hub.withdraw_access(|access| {
             let question: &dyn Any = access.question()?;
             let question = question.downcast_ref::<TokenQuestion>()?;
-            question.is_revoked_by(which).then_some(CloseReason::TokenRevoked)
+            question
+                .is_revoked_by(which, access.user().map(|user| &**user))
+                .then_some(CloseReason::TokenRevoked)
         }))
     }
 

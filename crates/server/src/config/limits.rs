@@ -3,6 +3,8 @@
 //! and `docs/configuration.md` all come from this table; how settings relate stands in
 //! [`super::relations`].
 //!
+//! Long because every setting stands in this one table: whoever looks for a limit looks here.
+//!
 //! Reasons are fragments that read after "too small," and "too large,".
 
 use std::borrow::Cow;

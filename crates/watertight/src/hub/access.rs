@@ -306,7 +306,7 @@ impl Drop for Turn {
 async fn answered(mut turn: Turn) -> bool {
     let asked = async {
         match turn.access.question() {
-            Some(question) => question.ask().await,
+            Some(question) => question.ask(turn.access.user()).await,
             None => Ok(Answer::Granted),
         }
     };
