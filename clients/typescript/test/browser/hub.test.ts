@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { SSEClientOptions } from "../../src/types.ts";
+import type { AttemptContext, SSEClientOptions } from "../../src/types.ts";
 import { startHub, startProxy, type RemoteHub } from "../kit/remote.ts";
+import { startTokenHub } from "../kit/token-hub-real.ts";
 import { connect, type Watched } from "../kit/watch.ts";
 
 /** Time and page are the browser's own. */
@@ -35,6 +36,30 @@ describe("in Chromium, with a real hub of another origin", () => {
     await expect.poll(() => hub.subscribers()).toBe(1);
     watched.client.destroy();
     await expect.poll(() => hub.open()).toBe(0);
+  });
+
+  test("a token that expires is replaced without a gap, one that is revoked is the end", async () => {
+    const hub = await startTokenHub();
+    const asked: boolean[] = [];
+    let last = "";
+    const token = async ({ refresh }: AttemptContext): Promise<string> => {
+      asked.push(refresh);
+      if (refresh || !last) last = await hub.mint();
+      return last;
+    };
+    const watched = connect({ ...REAL, baseUrl: hub.baseUrl, token });
+    await watched.until("open");
+    await hub.publish("s", "one");
+    await watched.receive(1);
+    await hub.expire(last);
+    await hub.publish("s", "two");
+    await hasAll(watched, ["one", "two"]);
+    expect(watched.events.filter(({ type }) => type === "gap")).toEqual([]);
+    expect(asked).toEqual([false, true]);
+    await hub.revoke(last);
+    await watched.until("error");
+    expect(watched.client.status.error).toMatchObject({ kind: "auth", code: "TOKEN_REVOKED", retryable: false });
+    expect(asked).toEqual([false, true]);
   });
 
   test("a proxy that cuts the connection over and over: every event once", async () => {
