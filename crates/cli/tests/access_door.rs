@@ -260,3 +260,60 @@ fn keys_of_no_use_are_refused_at_start_and_the_refusal_says_what_was_found() {
     ask(&hub, "HEAD", "/sessions/a/events", &of("ada").text()).expect(200);
     post(&hub, "/tokens/revoke", &admin(), &json!({"jti": "x"})).expect(200);
 }
+
+#[test]
+fn threat_25_the_page_runs_nothing_of_others_and_operators_calls_need_a_token_on_every_listener() {
+    let hub = protected().flag("--admin-listen", "127.0.0.1:0").unbalanced().start();
+    let page = hub.get("/").expect(200);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(policy.contains("default-src 'none'") || policy.contains("script-src 'self'"), "{policy}");
+    assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval"), "{policy}");
+    let text = page.text();
+    assert!(!text.contains("<script>") && !text.contains("onclick="), "no script stands in the page itself");
+    let log = watertight_testkit::eventually!(hub.log(), |log| log.contains("listening for operators"));
+    let line = log.lines().find(|line| line.contains("listening for operators")).unwrap();
+    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let operators = watertight_testkit::Client::new(address.parse().unwrap());
+    for path in ["/sessions", "/connections", "/metrics"] {
+        operators.get(path).expect_problem(401, "UNAUTHORIZED");
+        let request = operators.request("GET", path).header("Authorization", bearer(&of("ada").text()));
+        request.send().expect_problem(403, "FORBIDDEN");
+        let request = operators.request("GET", path).header("Authorization", bearer(&admin()));
+        request.send().expect(200);
+        ask(&hub, "GET", path, &admin()).expect_problem(404, "NOT_FOUND");
+    }
+}
+
+#[test]
+fn threat_26_no_name_of_a_caller_writes_a_line_or_a_colour_into_the_log() {
+    let hub = protected().start();
+    let key = watertight_access::mint::SigningKey::from_secret(tokens::SECRET.as_bytes(), None).unwrap();
+    let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 60;
+    let grants = json!({"subscribe": ["**"], "publish": ["**"]});
+    for sub in ["ada\nlevel=ERROR forged", "\u{1b}[31mred", "\u{0}", "\u{9b}31m"] {
+        let token = key.sign(&json!({"sub": sub, "exp": expires, "watertight": grants})).unwrap();
+        ask(&hub, "GET", "/sessions/a/events", &token).expect_problem(401, "INVALID_TOKEN");
+    }
+    let token = of("ada 🚰 \"quoted\" reason=FORGED").text();
+    for name in ["a%0Ab", "a%1B%5B31mb", "a%C2%9B31mb"] {
+        ask(&hub, "GET", &format!("/sessions/{name}/events"), &token).expect(400);
+        ask(&hub, "GET", &format!("/deployments/{name}/logs/stream"), &token).expect(400);
+    }
+    drop(SseReader::open(
+        hub.address(),
+        "/sessions/a%E2%80%AEb/events",
+        &[("Authorization", &bearer(&token))],
+    ));
+    let log = watertight_testkit::eventually!(hub.log(), |log| log.contains("connection closed"));
+    let closed: Vec<&str> = log.lines().filter(|line| line.contains("connection closed")).collect();
+    assert_eq!(closed.len(), 1, "{log}");
+    assert!(!log.contains('\u{1b}') && !log.contains('\u{9b}'), "{log:?}");
+    assert_eq!(
+        closed[0].matches(" reason=").count(),
+        2,
+        "what a name says stands within its quotes: {}",
+        closed[0]
+    );
+    assert!(closed[0].contains("\\\"quoted\\\""), "{}", closed[0]);
+}
