@@ -16,6 +16,7 @@ const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 const STREAM: &str = "/sessions/demo/events";
 
 /// `GOAWAY` codes (RFC 9113, section 7).
+const NO_ERROR: u32 = 0;
 const PROTOCOL_ERROR: u32 = 1;
 const COMPRESSION_ERROR: u32 = 9;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -280,7 +281,7 @@ fn threat_12_a_body_that_is_not_read_fills_its_window_and_no_memory() {
 #[test]
 fn threat_12_a_stream_that_is_never_read_is_reset_and_its_neighbour_goes_on() {
     const ENOUGH: usize = 50;
-    let hub = hub().start();
+    let hub = hub().flag("--keep-alive-timeout", "1s").start();
     let mut connection = Http2::connect(hub.address(), &[]);
     connection.send(&[Frame::get(1, STREAM), Frame::get(3, STREAM)]).unwrap();
     eventually!(hub.stats().live("subscription") == 2);
@@ -318,6 +319,9 @@ fn threat_12_a_stream_that_is_never_read_is_reset_and_its_neighbour_goes_on() {
         assert_eq!(told, "", "after {since} further pieces; reset: {reset}");
     });
     assert_eq!(hub.stats().number("metrics.slowConsumers"), 1);
+    // Its connection is an ordinary one all the same: without requests it is told to go, and ends.
+    connection.send(&[Frame::cancel(3)]).unwrap();
+    assert_eq!(connection.read_to_end(PATIENCE), Some(NO_ERROR));
 }
 
 /// The client holds the connection's room back for what it does not read, until that stream is gone.
