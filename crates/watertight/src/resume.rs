@@ -23,13 +23,6 @@ pub fn from_last_event_id(text: &[u8]) -> Resume {
 pub fn from_replay(text: &str) -> Option<Resume> {
     match text {
         "all" => Some(Resume::All),
-        number => count(number).map(Resume::Last),
+        number => number.parse().ok().map(Resume::Last),
     }
-}
-
-/// A number of events; one that is too large to be counted is more than there can be.
-#[must_use]
-pub fn count(text: &str) -> Option<u64> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }

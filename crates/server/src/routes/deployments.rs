@@ -12,7 +12,7 @@ use serde_json::json;
 use watertight::clock::wall_clock;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
-use watertight::{EndOptions, Event, Position, PublishError, PublishOptions, Resume, resume};
+use watertight::{EndOptions, Event, Position, PublishError, PublishOptions, Resume};
 use watertight_access::Action;
 
 use super::append::{accepted_ids, append_once, key_of};
@@ -57,10 +57,7 @@ pub(crate) async fn read(
     let mut known = READ_PARAMETERS.to_vec();
     known.push("tail");
     query.expect_only(&known)?;
-    let tail = query.text("tail")?;
-    let tail = tail
-        .map(|text| resume::count(text).ok_or_else(|| invalid("tail", "a number of lines")))
-        .transpose()?;
+    let tail = query.parse::<u64>("tail", "a number of lines")?;
     let resume = match (resume_of(&headers, &query)?, tail) {
         (Some(resume), _) => resume,
         (None, Some(lines)) => {
