@@ -21,7 +21,8 @@ const NOT_YET: &str = "^/services";
 #[test]
 fn the_hub_answers_what_its_description_says_to_whatever_is_generated_from_it() {
     // A stream ends by itself soon, so that a request for one has an answer.
-    let hub = HubProcess::builder(WATERTIGHT).flag("--max-age", "100ms").start();
+    let hub =
+        HubProcess::builder(WATERTIGHT).flag("--max-age", "100ms").flag("--logs-max-age", "100ms").start();
     let tools = Path::new(WATERTIGHT).ancestors().nth(2).unwrap().join("tools/python/bin/schemathesis");
     assert!(tools.exists(), "{} is not there: run `cargo xtask setup`", tools.display());
     let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/foreign");
