@@ -1,4 +1,4 @@
-//! Who may do what on a Watertight hub: tokens, the keys they are verified with, and what they grant.
+//! Authentication and authorization for a Watertight hub: tokens, the keys they are verified with, and what they grant.
 //!
 //! Knows no hub, no HTTP server and no configuration file. [`Verifier`] is the one way in: every token goes through the
 //! same checks, and only a [`Verified`] one tells whose it is. The algorithm is fixed by the key, never by the token;

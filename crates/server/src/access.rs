@@ -1,4 +1,4 @@
-//! Who may do what: the token of a request, what it grants, and the right under which a stream stays open.
+//! Authorization: the token of a request, what it grants, and the right under which a stream stays open.
 //!
 //! [`Caller`](caller::Caller) is the one way in for routes: it verifies the token before a handler runs. A hub without
 //! keys is open: every caller may do everything. Knows the hub and the directory; knows no route.
@@ -39,7 +39,7 @@ pub(crate) use self::setup::TokenKeys;
 use crate::config::Config;
 use crate::directory::Directory;
 
-/// What decides who may do what.
+/// What decides what each caller is allowed.
 pub(crate) struct Authorization {
     /// `None`: the hub is open.
     pub(crate) tokens: Option<Tokens>,

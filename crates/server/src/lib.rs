@@ -14,7 +14,7 @@
 //! | [`resource`] | deployments and services: what belongs to somebody |
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
 //! | `middleware` | what every request passes: limits on targets, security headers |
-//! | `access` | who may do what: tokens, rights, revocations |
+//! | `access` | authorization: tokens, rights, revocations |
 //! | `reload` | certificates and keys, read again while the hub runs |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |

@@ -136,7 +136,7 @@ impl Caller {
     }
 }
 
-/// A caller who may make an operator's calls. As an extractor it lets nobody else pass.
+/// A caller with `admin`. As an extractor it refuses everybody else.
 #[derive(Debug)]
 pub(crate) struct Admin;
 
