@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub use watertight_access::Action;
+
 /// How many bytes the id of a deployment or a service may have.
 pub const RESOURCE_ID_BYTES_MAX: usize = 128;
 
@@ -96,26 +98,6 @@ impl Resource {
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind.plural(), self.id.as_str())
-    }
-}
-
-/// What somebody wants to do with a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Read its stream.
-    Subscribe,
-    /// Feed it.
-    Publish,
-}
-
-impl Action {
-    /// The action's name in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::Subscribe => "subscribe",
-            Action::Publish => "publish",
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use watertight_access::{Action, Credential, Outage, Refused, Verified, Why, Zero
 use super::revoked::{IdDigest, Which, is_before};
 use super::{Authorization, wall_time};
 use crate::directory::{self, DirectoryError};
-use crate::resource::{self, Resource};
+use crate::resource::Resource;
 
 /// How old an answer of the directory may be that an open stream goes by: those who ask at the same moment share one.
 const ANSWER_AGE_MAX: Duration = Duration::from_millis(500);
@@ -124,7 +124,7 @@ impl TokenQuestion {
 /// Whether the resource still belongs to the user.
 async fn ownership(access: &Authorization, owned: Option<(Arc<str>, Resource)>) -> Result<Answer, NoAnswer> {
     let Some((user, resource)) = owned else { return Ok(Answer::Granted) };
-    let asked = access.directory.ask_again(&user, &resource, resource::Action::Subscribe, ANSWER_AGE_MAX);
+    let asked = access.directory.ask_again(&user, &resource, Action::Subscribe, ANSWER_AGE_MAX);
     match asked.await {
         Ok(directory::Answer::Allowed) => Ok(Answer::Granted),
         Ok(directory::Answer::Denied | directory::Answer::Unknown) => {

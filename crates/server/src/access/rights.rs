@@ -14,7 +14,7 @@ use super::revoked::{Full, IdDigest, Which};
 use super::{Authorization, Tokens, wall_time};
 use crate::directory::{self, DirectoryError};
 use crate::problem::{Problem, unavailable};
-use crate::resource::{self, Resource};
+use crate::resource::Resource;
 
 impl Authorization {
     /// The right to read `path`: that of the caller's token. With a `resource` it is asked whether that belongs to its
@@ -37,7 +37,7 @@ impl Authorization {
             })?;
         }
         let owned = match resource {
-            Some(resource) => self.owned(caller, resource, resource::Action::Subscribe).await?,
+            Some(resource) => self.owned(caller, resource, Action::Subscribe).await?,
             None => None,
         };
         let key = key_of(holder, path, resource);
@@ -59,7 +59,7 @@ impl Authorization {
         &self,
         caller: &Caller,
         resource: &Resource,
-        action: resource::Action,
+        action: Action,
     ) -> Result<Option<Resource>, Problem> {
         let Some(user) = caller.user() else { return Ok(None) };
         match self.directory.owns(user, resource, action).await {

@@ -4,6 +4,7 @@
 use watertight_access::Algorithm;
 use watertight_access::algorithm::named;
 
+use super::choice::{Choice, form};
 use super::error::Refusal;
 use super::kind::{Bounds, Form, Kind, Plain, Raw};
 use super::list::read_list;
@@ -130,29 +131,8 @@ pub enum AccessFail {
     Open,
 }
 
-impl Kind for AccessFail {
-    type Value = AccessFail;
-    const FORM: Form = Form {
-        value_name: "closed|open",
-        noun: "\"closed\" or \"open\"",
-        advice: "\"closed\" or \"open\"",
-        unit: None,
-        words: "",
-    };
-
-    fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<AccessFail, Refusal> {
-        match raw.scalar().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-            "closed" => Ok(AccessFail::Closed),
-            "open" => Ok(AccessFail::Open),
-            _ => Err(Self::FORM.refuse(bounds)),
-        }
-    }
-
-    fn plain(value: &AccessFail) -> Plain {
-        let word = match value {
-            AccessFail::Closed => "closed",
-            AccessFail::Open => "open",
-        };
-        Plain::Text(word.to_owned())
-    }
+impl Choice for AccessFail {
+    const WRITTEN: Form = form("closed|open", "\"closed\" or \"open\"", "\"closed\" or \"open\"");
+    const ALL: &'static [(&'static str, AccessFail)] =
+        &[("closed", AccessFail::Closed), ("open", AccessFail::Open)];
 }

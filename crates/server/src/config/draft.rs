@@ -4,6 +4,7 @@
 //! Sources offer their values in rising order of precedence. A value that is refused stays refused
 //! even if a later source overrides it: the configuration is taken whole or not at all.
 
+use super::choice::Choice as _;
 use super::declared::Table;
 use super::directory::DirectoryKind;
 use super::error::{ConfigError, Mistake, Origin, Problem};
@@ -85,7 +86,7 @@ impl Draft {
             value: None,
             wrong: format!(
                 "does not go with directory = \"{}\": nobody would ask the file",
-                directory.name()
+                directory.word()
             ),
             advice: Some("leave the table out, or set directory = \"config\"".to_owned()),
         });

@@ -3,8 +3,6 @@
 //! and `docs/configuration.md` all come from this table; how settings relate stands in
 //! [`super::relations`].
 //!
-//! Long because every setting stands in this one table: whoever looks for a limit looks here.
-//!
 //! Reasons are fragments that read after "too small," and "too large,".
 
 use std::borrow::Cow;
@@ -18,6 +16,7 @@ use watertight_access::Algorithm;
 
 use super::access::{AccessFail, CookieName, OptionalText, Texts, TokenAlgorithms};
 use super::amount::{Count, Fraction, Mebibytes, Or, Size, Time};
+use super::choice::OneOf;
 use super::cross_origin::{AllowedOrigins, Origins};
 use super::declared::Declared;
 use super::directory::DirectoryKind;
@@ -373,7 +372,7 @@ settings! {
 
     /// What happens to open streams while nobody answers whether they are allowed: `closed` closes them after
     /// `breaker_errors` tries, `open` lets them go on.
-    access_fail: AccessFail as AccessFail = AccessFail::Closed;
+    access_fail: AccessFail as OneOf<AccessFail> = AccessFail::Closed;
 
     /// How many streams one user may have open, waiting long-polls included.
     max_connections_per_user: Option<usize> as Or<Count, NoneWord> = None,
@@ -412,7 +411,7 @@ settings! {
 "Directory" {
     /// Who is asked whose a deployment or a service is: the tables of the file, the hash `watertight:owners` in Redis, or
     /// the application at `webhook_url`.
-    directory: DirectoryKind as DirectoryKind = DirectoryKind::Config;
+    directory: DirectoryKind as OneOf<DirectoryKind> = DirectoryKind::Config;
 
     /// How long an answer of Redis or of the webhook is used for further questions.
     directory_cache: Duration as Time = Duration::from_secs(5),
@@ -460,7 +459,7 @@ settings! {
     enable_metrics: bool as Switch = true;
 
     /// How log lines are written.
-    log_format: LogFormat as LogFormat = LogFormat::Text;
+    log_format: LogFormat as OneOf<LogFormat> = LogFormat::Text;
 
     /// What is logged: off, error, warn, info, debug or trace, or TARGET=LEVEL, separated by commas.
     log_level: Cow<'static, str> as LogFilter = Cow::Borrowed("info");
@@ -484,31 +483,3 @@ impl Default for Config {
         Config::DEFAULT
     }
 }
-
-/// How the defaults relate, known when this is compiled.
-const _: () = {
-    const D: &Config = &Config::DEFAULT;
-    assert!(
-        D.heartbeat_interval.as_secs() + D.half_open_timeout.as_secs() <= 30,
-        "a lost peer is noticed within 30 s"
-    );
-    assert!(D.write_deadline.as_secs() <= 30, "a reader that stalls is noticed within 30 s");
-    assert!(D.heartbeat_interval.as_millis() < D.write_deadline.as_millis());
-    assert!(D.write_deadline.as_millis() < D.max_subscriber_idle_time.as_millis());
-    assert!(D.max_event_bytes <= D.max_history_bytes_per_session);
-    assert!(D.max_event_bytes <= D.max_body_bytes);
-    // The automatic critical threshold is 75 % of it.
-    const SMALLEST_CONTAINER: u64 = 16 * MIB;
-    assert!((D.max_body_bytes as u64) < SMALLEST_CONTAINER / 4 * 3);
-    assert!((D.max_history_bytes_per_session as u64) < SMALLEST_CONTAINER / 4 * 3);
-    // Percent-encoding makes three bytes of one.
-    assert!(3 * D.max_session_name_bytes < D.max_uri_bytes, "the longest name fits a path");
-    assert!(D.max_uri_bytes < D.max_head_bytes, "a head has room for more than its target");
-    assert!(D.long_poll_default_wait.as_millis() <= D.long_poll_max_wait.as_millis());
-    assert!(D.long_poll_default_events <= D.long_poll_max_events);
-    // `docker stop` waits 10 s, nginx keeps a connection to the hub for 60 s, load balancers for up to 120 s.
-    assert!(D.shutdown_delay.as_secs() + D.shutdown_grace.as_secs() < 10, "the hub ends before it is killed");
-    assert!(D.keep_alive_timeout.as_secs() > 120, "a proxy closes an idle connection first");
-    // nginx (`proxy_read_timeout`) and the common load balancers close what is silent for 60 s.
-    assert!(D.heartbeat_interval.as_secs() <= 30, "two heartbeats fit a proxy's patience");
-};

@@ -9,10 +9,10 @@
 //!
 //! # Layout
 //!
-//! - `limits`: **the table**, and how the defaults relate; the only place with numbers of the hub
-//! - `relations`: what settings owe each other
+//! - `limits`: **the table**; the only place with numbers of the hub
+//! - `defaults`: how the defaults relate; `relations`: what settings owe each other
 //! - `setting`: what a row becomes; `kind`: how a value is written and read, in `amount`,
-//!   `words`, `access`, `cross_origin`, `hosts`, `header_names`, `directory`, `secret` and `server_url`; `list`: lists;
+//!   `words`, `choice`, `access`, `cross_origin`, `hosts`, `header_names`, `directory`, `secret` and `server_url`; `list`: lists;
 //!   `quantity`: numbers with units
 //! - `declared`: the tables of deployments and services; `tables`: how they are read
 //! - `load`: the sources in order; `file`, `args`: two of them; `service_links`: variables that are none;
@@ -23,8 +23,10 @@
 mod access;
 mod amount;
 mod args;
+mod choice;
 mod cross_origin;
 mod declared;
+mod defaults;
 mod directory;
 mod draft;
 mod error;

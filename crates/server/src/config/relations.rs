@@ -93,26 +93,16 @@ pub(super) static RELATIONS: &[Relation] = &[
         },
         why: "every page on the web could use a visitor's cookie",
     },
-    Relation {
-        keys: ["token_secret_file", "token_secret"],
-        rule: Rule::Other {
-            holds: |config| config.token_secret.is_none() || config.token_secret_file.is_none(),
-            says: "does not go with",
-            advice: "keep one of the two",
-        },
-        why: "there is one secret",
-    },
-    Relation {
-        keys: ["introspection_secret_file", "introspection_secret"],
-        rule: Rule::Other {
-            holds: |config| {
-                config.introspection_secret.is_none() || config.introspection_secret_file.is_none()
-            },
-            says: "does not go with",
-            advice: "keep one of the two",
-        },
-        why: "there is one password",
-    },
+    exclusive(
+        ["token_secret_file", "token_secret"],
+        |config| config.token_secret.is_none() || config.token_secret_file.is_none(),
+        "there is one secret",
+    ),
+    exclusive(
+        ["introspection_secret_file", "introspection_secret"],
+        |config| config.introspection_secret.is_none() || config.introspection_secret_file.is_none(),
+        "there is one password",
+    ),
     Relation {
         keys: ["introspection_url", "introspection_client"],
         rule: Rule::Other {
@@ -168,15 +158,11 @@ pub(super) static RELATIONS: &[Relation] = &[
         },
         why: "the application could not tell the hub's questions from anybody's",
     },
-    Relation {
-        keys: ["webhook_secret_file", "webhook_secret"],
-        rule: Rule::Other {
-            holds: |config| config.webhook_secret.is_none() || config.webhook_secret_file.is_none(),
-            says: "does not go with",
-            advice: "keep one of the two",
-        },
-        why: "there is one secret",
-    },
+    exclusive(
+        ["webhook_secret_file", "webhook_secret"],
+        |config| config.webhook_secret.is_none() || config.webhook_secret_file.is_none(),
+        "there is one secret",
+    ),
     Relation {
         keys: ["webhook_url", "webhook_secret"],
         rule: Rule::Other {
@@ -224,6 +210,15 @@ pub(super) static RELATIONS: &[Relation] = &[
     at_most("long_poll_default_wait", "long_poll_max_wait", "the default has to be allowed"),
     at_most("long_poll_default_events", "long_poll_max_events", "the default has to be allowed"),
 ];
+
+/// Two settings of which one at most is given.
+const fn exclusive(keys: [&'static str; 2], holds: fn(&Config) -> bool, why: &'static str) -> Relation {
+    Relation {
+        keys,
+        rule: Rule::Other { holds, says: "does not go with", advice: "keep one of the two" },
+        why,
+    }
+}
 
 const fn below(lesser: &'static str, greater: &'static str, why: &'static str) -> Relation {
     Relation { keys: [lesser, greater], rule: Rule::Below, why }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::amount::Word;
+use super::choice::{Choice, form};
 use super::error::Refusal;
 use super::kind::{Bounds, Form, Kind, Plain, Raw};
 
@@ -202,31 +203,9 @@ pub enum LogFormat {
     Json,
 }
 
-impl Kind for LogFormat {
-    type Value = LogFormat;
-    const FORM: Form = Form {
-        value_name: "text|json",
-        noun: "a log format",
-        advice: "\"text\" or \"json\"",
-        unit: None,
-        words: "",
-    };
-
-    fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<LogFormat, Refusal> {
-        let text = raw.scalar().unwrap_or_default().trim().to_ascii_lowercase();
-        match text.as_str() {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err(Self::FORM.refuse(bounds)),
-        }
-    }
-
-    fn plain(value: &LogFormat) -> Plain {
-        Plain::Text(match value {
-            LogFormat::Text => "text".to_owned(),
-            LogFormat::Json => "json".to_owned(),
-        })
-    }
+impl Choice for LogFormat {
+    const WRITTEN: Form = form("text|json", "a log format", "\"text\" or \"json\"");
+    const ALL: &'static [(&'static str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 /// What is logged: `LEVEL`, `TARGET=LEVEL`, several of them with commas.

@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::Parsed;
 use crate::publishing::lines;
-use crate::resource::{self, Resource, ResourceId};
+use crate::resource::{Resource, ResourceId};
 use crate::state::App;
 
 /// What a feeder may say.
@@ -99,7 +99,7 @@ pub(crate) async fn feed(
     let format = format_of(&headers)?;
     let key = key_of(&headers)?.map(str::to_owned);
     let options = PublishOptions { reopen: reopen_of(&query)? };
-    app.access.owned(&caller, &deployment, resource::Action::Publish).await?;
+    app.access.owned(&caller, &deployment, Action::Publish).await?;
     let limits = BodyLimits {
         max_bytes: app.config.max_body_bytes,
         code: "BODY_TOO_LARGE",

@@ -20,7 +20,7 @@ use crate::access::Caller;
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::{self as posted, Parsed, Posted};
-use crate::resource::{self, Resource, ResourceKind};
+use crate::resource::{Resource, ResourceKind};
 use crate::state::App;
 
 /// What a subscriber may say, and what a publisher may.
@@ -85,7 +85,7 @@ impl Stream {
         // A poll may wait for long: nothing of its head is held meanwhile.
         drop(headers);
         if let Some(resource) = self.resource.as_ref().filter(|_| method == Method::HEAD) {
-            app.access.owned(&caller, resource, resource::Action::Subscribe).await?;
+            app.access.owned(&caller, resource, Action::Subscribe).await?;
         }
         match accepted {
             Accepted::Stream if method == Method::HEAD => {
