@@ -1,5 +1,6 @@
 //! Who sends a request: verified before a handler runs, so that no handler can forget it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -95,11 +96,12 @@ impl Tokens {
 }
 
 impl Caller {
-    /// Refuses what the token does not grant. `path`: `sessions/NAME` and the like, decoded as it is used.
-    pub(crate) fn expect(&self, action: Action, path: &str) -> Result<(), Problem> {
+    /// Refuses what the token does not grant. `path`: `sessions/NAME` and the like, decoded as it is used; it is written out
+    /// only where there is a token.
+    pub(crate) fn expect(&self, action: Action, path: impl Display) -> Result<(), Problem> {
         match self {
             Caller::Anybody => Ok(()),
-            Caller::Holder(holder) if holder.verified.grants.allows(action, path) => Ok(()),
+            Caller::Holder(holder) if holder.verified.grants.allows(action, &path.to_string()) => Ok(()),
             Caller::Holder(_) => {
                 Err(Problem::forbidden(format!("the token does not grant to {action} here")))
             }

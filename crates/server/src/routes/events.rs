@@ -1,5 +1,6 @@
 //! `/sessions/{session}/events`: publish and subscribe.
 
+use std::fmt::{Display, from_fn};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -42,7 +43,7 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     expect_public(&session)?;
-    let path = path_of(&session);
+    let path = path_of(&session).to_string();
     caller.expect(Action::Subscribe, &path)?;
     query.expect_only(&READ_PARAMETERS)?;
     let resume = resume_of(&headers, &query)?.unwrap_or(Resume::Live);
@@ -131,8 +132,8 @@ fn expect_public(session: &str) -> Result<(), Problem> {
 }
 
 /// What tokens call a session.
-fn path_of(session: &str) -> String {
-    format!("sessions/{session}")
+fn path_of(session: &str) -> impl Display {
+    from_fn(move |f| write!(f, "sessions/{session}"))
 }
 
 /// Where a subscriber wants to begin, if it says so. The header wins over the query; `after` is meant for long-polls. What loses must be
@@ -186,7 +187,7 @@ pub(crate) async fn publish(
     let begun = app.hub.clock().elapsed();
     // Everything that can be refused is refused before the body is read.
     expect_public(&session)?;
-    caller.expect(Action::Publish, &path_of(&session))?;
+    caller.expect(Action::Publish, path_of(&session))?;
     caller.count_publish(&app)?;
     let name = app.hub.name(&session).map_err(PublishError::from)?;
     query.expect_only(&PUBLISH_PARAMETERS)?;
