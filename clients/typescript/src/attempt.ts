@@ -53,7 +53,7 @@ export interface Outcome {
 export interface Attempt {
   /** Gives everything back, at once. */
   end(): void;
-  /** Something happened (the page is shown, the network is back): a stream that is late has to prove itself. */
+  /** Something happened (the page is shown, the network is back): a stream that is silent has to prove itself. */
   wake(): void;
 }
 
@@ -126,7 +126,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     onComment: (text: string): void => delivery.comment(text),
   };
 
-  /** @throws where the attempt has ended meanwhile; gives back what came too late */
+  /** @throws where the attempt has ended meanwhile; gives back what came after that */
   const goOn = (): void => {
     if (isLive()) return;
     body.giveBack();
@@ -170,7 +170,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     await body.read(response, (bytes) => {
       if (heartbeat !== null && lastByteAt < begunAt) open();
       lastByteAt = time.now();
-      silence.heard();
+      silence.reset();
       push(bytes);
     });
     // The answer to anything but a GET is over when it ends, unless a hub gave it.

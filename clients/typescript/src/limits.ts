@@ -25,7 +25,7 @@ export const SILENT_HEARTBEATS = 3;
 export const READ_TIMEOUT_MIN = 15_000;
 /** For ever, milliseconds: a third of it is still what a timer can take (24 days). */
 export const SILENCE_MAX = 6e9;
-/** Shown again, or back in a network, a stream that is late gets this long to prove that it lives, milliseconds. */
+/** Shown again, or back in a network, a stream that is silent gets this long to prove that it lives, milliseconds. */
 export const RESUME_GRACE = 5_000;
 /** A connection that held so long was healthy even without an event, milliseconds: the back-off starts anew. */
 export const HEALTHY_AFTER = 30_000;

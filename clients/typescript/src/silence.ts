@@ -7,7 +7,7 @@ export interface SilenceWatch {
   /** From now on silence of this length, milliseconds, is the end; with `error`, if it is given. */
   allow(milliseconds: number, error?: SSEError): void;
   /** Something came. */
-  heard(): void;
+  reset(): void;
   /** What is silent for more than half of its time has to prove soon that it lives. */
   doubt(): void;
   clear(): void;
@@ -25,16 +25,16 @@ export function watchSilence(time: Time, end: (error: SSEError) => void): Silenc
   });
   // In thirds, so that a machine that slept is noticed soon after it woke.
   const watch = (): void => timer.set(Math.min(max - silent(), max / 3 + 1));
-  const heard = (): void => {
+  const reset = (): void => {
     since = time.now();
   };
   return {
-    heard,
+    reset,
     clear: timer.clear,
     allow(milliseconds, error) {
       max = Math.min(milliseconds, SILENCE_MAX);
       failure = error;
-      heard();
+      reset();
       watch();
     },
     doubt() {

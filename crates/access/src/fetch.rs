@@ -4,13 +4,14 @@
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use watertight_core::{Budget, Owner};
+use watertight_core::{Budget, Owner, Permit};
 
 use crate::limits::{CONNECT_TIME_MAX, FETCH_TIME_MAX};
 
@@ -168,7 +169,7 @@ impl Http {
         Ok(Http { client, budget })
     }
 
-    pub(crate) async fn get(&self, from: &Endpoint, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    pub(crate) async fn get(&self, from: &Endpoint, bytes_max: usize) -> Result<Fetched, FetchError> {
         self.send(self.client.get(from.0.clone()), bytes_max).await
     }
 
@@ -178,7 +179,7 @@ impl Http {
         authorization: HeaderValue,
         form: String,
         bytes_max: usize,
-    ) -> Result<Vec<u8>, FetchError> {
+    ) -> Result<Fetched, FetchError> {
         let request = self
             .client
             .post(to.0.clone())
@@ -188,7 +189,7 @@ impl Http {
         self.send(request, bytes_max).await
     }
 
-    async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<Fetched, FetchError> {
         let response = request.header(ACCEPT, "application/json").send().await.map_err(failed)?;
         let status = response.status();
         if status.is_redirection() {
@@ -201,7 +202,7 @@ impl Http {
     }
 
     /// The body is charged before it is held, as it grows.
-    async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Fetched, FetchError> {
         let mut charged = Vec::new();
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(failed)? {
@@ -214,7 +215,22 @@ impl Http {
             }
             body.extend_from_slice(&piece);
         }
-        Ok(body)
+        Ok(Fetched { body, _charged: charged })
+    }
+}
+
+/// An answer, charged for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    body: Vec<u8>,
+    _charged: Vec<Permit>,
+}
+
+impl Deref for Fetched {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.body
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -81,6 +82,7 @@ pub(crate) struct Introspection {
     permits: Arc<Semaphore>,
     again: Arc<Semaphore>,
     flights: Mutex<HashMap<Digest, WeakFlight>>,
+    is_failing: AtomicBool,
     kept: Mutex<HashMap<Digest, Kept>>,
 }
 
@@ -107,6 +109,7 @@ impl Introspection {
             permits: Arc::new(Semaphore::new(INTROSPECTIONS_MAX)),
             again: Arc::new(Semaphore::new(INTROSPECTIONS_MAX)),
             flights: Mutex::default(),
+            is_failing: AtomicBool::new(false),
             kept: Mutex::default(),
         })
     }
@@ -129,11 +132,15 @@ impl Introspection {
         self.leave(&digest, &flight);
         match answer {
             Ok(said) => {
+                self.is_failing.store(false, Ordering::Relaxed);
                 self.keep(digest, &said);
                 said.map_err(Refused::Invalid)
             }
             Err(error) => {
-                warn!(host = self.settings.url.host(), "cannot introspect a token: {error}");
+                // Said once until it answers again: whoever sends texts that are no tokens must not fill the log.
+                if !self.is_failing.swap(true, Ordering::Relaxed) {
+                    warn!(host = self.settings.url.host(), "cannot introspect tokens: {error}");
+                }
                 Err(Refused::Unavailable { why: Outage::Introspection, retry_after: COME_BACK })
             }
         }

@@ -181,6 +181,7 @@ fn threat_21_all_tokens_of_a_user_up_to_a_time_are_revoked_and_later_ones_are_go
         json!({"jti": 1}),
         json!({"jit": "a"}),
         json!([]),
+        json!(["r", null, null, null]),
     ] {
         post(&hub, "/tokens/revoke", &admin(), &wrong).expect_problem(400, "INVALID_REVOCATION");
     }

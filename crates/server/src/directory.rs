@@ -57,8 +57,8 @@ const ASKED_AT_ONCE: usize = 32;
 const UNDER_WAY_MAX: usize = 1_024;
 /// How long a question may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long Redis may take for an answer.
-const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long any answer may take that has no limit of its own: Redis has one for each command.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who says whose a deployment or a service is. Cloning shares it; its tasks end with the last clone.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Directory {
             DirectoryKind::Config => return Ok(Directory::of_file(hub, config)),
             DirectoryKind::Redis => {
                 let redis = Redis::open(&config.redis_url, hub.ledger())?;
-                (Backend::Redis(OfRedis::new(redis)), REDIS_TIMEOUT)
+                (Backend::Redis(OfRedis::new(redis)), ANSWER_TIMEOUT)
             }
             DirectoryKind::Webhook => {
                 let webhook = Webhook::open(hub, config)?;

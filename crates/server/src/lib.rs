@@ -15,7 +15,7 @@
 //! | [`problem`] | every refusal, as `application/problem+json` with a stable code |
 //! | `middleware` | what every request passes: limits on targets, security headers |
 //! | `access` | authorization: tokens, rights, revocations |
-//! | `reload` | certificates and keys, read again while the hub runs |
+//! | `reload` | certificates, keys and the tables of the file, read again while the hub runs |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |

@@ -47,6 +47,8 @@ impl fmt::Debug for Redis {
 /// Whether there is a connection.
 #[derive(Clone)]
 enum State {
+    /// The first is being made.
+    Connecting,
     /// There is none, and this is why.
     Down(Arc<str>),
     /// There is one.
@@ -56,6 +58,7 @@ enum State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            State::Connecting => f.write_str("Connecting"),
             State::Down(why) => write!(f, "Down({why})"),
             State::Up(_) => f.write_str("Up"),
         }
@@ -103,7 +106,7 @@ impl Redis {
     /// When the URLs can never be used.
     pub(crate) fn open(urls: &[ServerUrl], ledger: &Arc<Ledger>) -> Result<Redis, RedisStartError> {
         let target = Target::of(urls)?;
-        let (tell, state) = watch::channel(State::Down("not connected yet".into()));
+        let (tell, state) = watch::channel(State::Connecting);
         let entry = ledger.open(Kind::Task);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -116,11 +119,7 @@ impl Redis {
     /// Sends a command and waits for its answer, for a limited time. Dropping the future gives up waiting; the command may
     /// have been carried out.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, CommandError> {
-        let state = self.0.state.borrow().clone();
-        let mut connection = match state {
-            State::Up(connection) => connection,
-            State::Down(why) => return Err(CommandError::Unavailable(why)),
-        };
+        let mut connection = self.connection().await.map_err(CommandError::Unavailable)?;
         match tokio::time::timeout(COMMAND_TIMEOUT, connection.req_packed_command(command)).await {
             Err(_) => Err(CommandError::TimedOut),
             Ok(Ok(Value::ServerError(error))) => Err(CommandError::Refused(error.code().to_owned())),
@@ -130,6 +129,18 @@ impl Redis {
                 Some(code) => CommandError::Refused(code.to_owned()),
                 None => CommandError::Unavailable(keeper::words(&error).into()),
             }),
+        }
+    }
+
+    /// The connection, or why there is none. A hub that has just started waits for its first one: it is about to come.
+    async fn connection(&self) -> Result<MultiplexedConnection, Arc<str>> {
+        let mut state = self.0.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting));
+        let settled = tokio::time::timeout(COMMAND_TIMEOUT, settled).await;
+        match settled.ok().and_then(Result::ok).as_deref() {
+            Some(State::Up(connection)) => Ok(connection.clone()),
+            Some(State::Down(why)) => Err(Arc::clone(why)),
+            Some(State::Connecting) | None => Err("not connected yet".into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is read again while the hub runs, and when: certificates and keys, on SIGHUP and when one of their files changes.
+//! What is read again while the hub runs, and when: certificates, keys and the tables of the file, on SIGHUP and when one of their files changes.
 //! What cannot be used is refused whole, and what was there before stays.
 
 use std::os::unix::fs::MetadataExt as _;

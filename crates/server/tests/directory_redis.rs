@@ -62,6 +62,17 @@ async fn the_hash_says_whose_a_deployment_is_and_a_change_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_has_just_started_waits_for_its_first_connection() {
+    let redis = Redis::start();
+    redis.command(&["HSET", "watertight:owners", "deployments/42", "ada"]);
+    for _ in 0..20 {
+        let fixture = open(&redis.url());
+        assert_eq!(fixture.owns("ada", "42").await, Ok(Answer::Allowed));
+        fixture.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_questions_go_over_one_connection() {
     let redis = Redis::start();
     redis.command(&["HSET", "watertight:owners", "deployments/42", "ada"]);

@@ -136,7 +136,9 @@ impl State {
     /// Notes a failure and when to ask again: anywhere in a span that doubles with each failure in a row, up to the
     /// cool-down, so that many hubs do not come back in step. Returns the failures in a row.
     pub(crate) fn fail(&mut self, now: Duration, cooldown: Duration) -> u32 {
-        self.unknown.extend(self.asked_about.drain());
+        for name in std::mem::take(&mut self.asked_about) {
+            self.note_unknown(name);
+        }
         let span = RETRY_MIN.saturating_mul(1 << self.failures.min(20)).min(cooldown.max(RETRY_MIN));
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.saturating_add((span.mul_f64(fastrand::f64())).max(RETRY_MIN));

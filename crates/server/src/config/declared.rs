@@ -15,7 +15,7 @@ use crate::resource::ResourceId;
 /// How many deployments, and how many services, a file may declare. More belong into a directory of their own.
 pub(super) const DECLARED_MAX: usize = 10_000;
 /// How many bytes the name of an owner may have.
-const OWNER_BYTES_MAX: usize = 256;
+const OWNER_BYTES_MAX: usize = watertight_access::limits::SUBJECT_BYTES_MAX;
 /// How many families of figures a service may name.
 const FAMILIES_MAX: usize = 256;
 

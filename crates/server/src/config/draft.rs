@@ -72,13 +72,18 @@ impl Draft {
         self.tables.insert((T::NAME, id.clone()), origin);
     }
 
-    /// Tables that say whose a deployment is mean nothing where somebody else is asked for it.
+    /// Tables that say whose a deployment or a service is mean nothing where somebody else is asked for it.
     fn check_tables(&mut self) {
         let directory = self.config.directory;
-        let first = self.config.declared.deployments.keys().next();
-        let Some(id) = first.filter(|_| directory != DirectoryKind::Config) else { return };
-        let key = format!("deployments.{}", id.as_str());
-        let Some(origin) = self.tables.get(&("deployments", id.clone())) else { return };
+        if directory == DirectoryKind::Config {
+            return;
+        }
+        let declared = &self.config.declared;
+        let deployment = declared.deployments.keys().next().map(|id| ("deployments", id));
+        let owned = declared.services.iter().find(|(_, service)| service.owner.is_some());
+        let Some((table, id)) = deployment.or(owned.map(|(id, _)| ("services", id))) else { return };
+        let key = format!("{table}.{}", id.as_str());
+        let Some(origin) = self.tables.get(&(table, id.clone())) else { return };
         self.problems.push(Problem {
             origin: origin.clone(),
             mistake: Mistake::Conflict,

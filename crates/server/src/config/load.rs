@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::args::ConfigArgs;
 use super::draft::{Draft, SEE_HELP};
@@ -39,13 +39,14 @@ pub fn load(
         env.filter(|(name, _)| name.as_encoded_bytes().starts_with(VARIABLE_PREFIX.as_bytes())).collect();
 
     let mut draft = Draft::new();
-    let in_environment = variables.get(OsStr::new(CONFIG_VARIABLE)).map(PathBuf::from);
-    let named_file = args.config.clone().or(in_environment);
-    if let Some(path) = &args.config {
-        file::read(path, Origin::Flag { flag: "--config".to_owned() }, &mut draft);
-    } else if let Some(path) = variables.get(OsStr::new(CONFIG_VARIABLE)) {
-        let named = Origin::Environment { variable: CONFIG_VARIABLE.to_owned() };
-        file::read(Path::new(path), named, &mut draft);
+    let by_flag = args.config.clone().map(|path| (path, Origin::Flag { flag: "--config".to_owned() }));
+    let by_variable = || {
+        let path = variables.get(OsStr::new(CONFIG_VARIABLE))?;
+        Some((PathBuf::from(path), Origin::Environment { variable: CONFIG_VARIABLE.to_owned() }))
+    };
+    let named = by_flag.or_else(by_variable);
+    if let Some((path, origin)) = &named {
+        file::read(path, origin.clone(), &mut draft);
     }
     for (name, value) in &variables {
         variable(name, value, &mut draft);
@@ -55,7 +56,7 @@ pub fn load(
         offer_texts(at, origin, values, &mut draft);
     }
     let loaded = draft.finish()?;
-    Ok(Loaded { file: named_file, ..loaded })
+    Ok(Loaded { file: named.map(|(path, _)| path), ..loaded })
 }
 
 fn variable(name: &OsStr, value: &OsString, draft: &mut Draft) {

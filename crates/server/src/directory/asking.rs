@@ -106,8 +106,8 @@ impl Asking {
                 self.cache.put(question, (*answer, since), now, charge);
                 if std::mem::take(&mut self.said) == 0 { News::None } else { News::Answers }
             }
-            // Nobody asked: that the hub stops says nothing about the directory.
-            Err(DirectoryError::Stopped) => {
+            // Nobody asked: that the hub stops, or has no room, says nothing about the directory.
+            Err(DirectoryError::Stopped | DirectoryError::Overloaded | DirectoryError::NoMemory) => {
                 self.breaker.give_up(is_probe);
                 News::None
             }

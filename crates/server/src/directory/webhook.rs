@@ -27,6 +27,7 @@ use super::answer::{Answer, DirectoryError, DirectoryStartError};
 use super::question::Question;
 use crate::config::{Config, Secret};
 use crate::outbound::RemoteServer;
+use crate::publishing::events::Object;
 
 /// The header with the signature.
 const SIGNATURE: &str = "watertight-signature";
@@ -190,10 +191,9 @@ fn meaning(answered: Answered) -> Result<Answer, DirectoryError> {
     }
 }
 
-/// What a body says. An object: serde would take the list `[true]` for one as well.
+/// What a body says.
 fn said(body: &[u8]) -> Option<Said> {
-    let is_object = body.trim_ascii_start().starts_with(b"{");
-    is_object.then(|| serde_json::from_slice(body).ok()).flatten()
+    serde_json::from_slice(body).ok().map(|Object(said)| said)
 }
 
 fn unreachable(why: &str) -> DirectoryError {

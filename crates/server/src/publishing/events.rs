@@ -92,7 +92,7 @@ struct JsonEvent<'a> {
 
 /// Takes an object and nothing else: serde alone would also take an array of the fields' values.
 #[derive(Debug)]
-struct Object<T>(T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -194,13 +194,17 @@ pub(crate) fn from_json(bytes: &[u8], max_events: usize) -> Result<Posted, Probl
     Ok(Posted::Many(events.collect::<Result<_, _>>()?))
 }
 
+/// What stands between the line feeds of a body, without the mark that it may begin with.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let bytes = unmarked(bytes);
+    let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
+    ends.scan(0, |start, end| Some(&bytes[std::mem::replace(start, end + 1)..end]))
+}
+
 /// `application/x-ndjson`: one event per line; empty lines are passed over.
 pub(crate) fn from_ndjson(bytes: &[u8], max_events: usize) -> Result<Posted, Problem> {
-    let bytes = unmarked(bytes);
     let mut events = Vec::new();
-    let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
-    let lines = ends.scan(0, |start, end| Some(&bytes[std::mem::replace(start, end + 1)..end]));
-    for line in lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+    for line in lines(bytes).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
         let index = events.len();
         if index == max_events {
             return Err(too_many(max_events));
@@ -231,7 +235,7 @@ fn malformed_as(expected: &str, error: serde_json::Error) -> Problem {
     }
 }
 
-fn too_many(max_events: usize) -> Problem {
+pub(crate) fn too_many(max_events: usize) -> Problem {
     Problem::too_large("TOO_MANY_EVENTS", format!("at most {max_events} events are taken at once"))
 }
 

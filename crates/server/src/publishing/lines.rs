@@ -1,42 +1,49 @@
 //! From a body to lines of a log: one event for each, of type `log`. A line is never refused for what stands in it: one
 //! that is too long is cut and marked, bytes that are no text become U+FFFD.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 use watertight::Event;
 use watertight::event::EventType;
 
-use super::events::Posted;
+use super::events::{self, Posted, too_many};
 use crate::problem::Problem;
 
-/// Where a line ends that is too long, with how long it was: the same mark as `watertight publish` makes.
-fn cut(line: &str, max_bytes: usize) -> Cow<'_, str> {
-    if line.len() <= max_bytes {
-        return line.into();
+/// A line as text. One that is too long is cut, with how long it was at its end: the same mark as `watertight publish`
+/// makes. Cut before it is decoded, so that nothing is held of what goes.
+fn text(line: &[u8], max_bytes: usize) -> String {
+    let decoded = |line| String::from_utf8_lossy(line);
+    let whole = (line.len() <= max_bytes).then(|| decoded(line)).filter(|text| text.len() <= max_bytes);
+    if let Some(text) = whole {
+        return text.into_owned();
     }
     let mark = format!("… [cut: {} bytes]", line.len());
-    let kept = line.floor_char_boundary(max_bytes.saturating_sub(mark.len()));
-    format!("{}{mark}", &line[..kept]).into()
+    let room = max_bytes.saturating_sub(mark.len());
+    let text = decoded(&line[..line.len().min(room + LONGEST_CHARACTER)]);
+    format!("{}{mark}", &text[..text.floor_char_boundary(room)])
 }
+
+/// A character of UTF-8 has at most so many bytes.
+const LONGEST_CHARACTER: usize = 4;
 
 /// The lines of a body: each ends with LF or CRLF, the last one may end without.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
-    let lines = ends.scan(0, |start, end| Some(&bytes[std::mem::replace(start, end + 1)..end]));
-    let last = bytes.len();
-    lines
-        .scan(0, move |at, line| {
-            let begun = std::mem::replace(at, *at + line.len() + 1);
-            // Behind the last line end there is nothing, not an empty line.
-            (begun < last).then_some(line)
-        })
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    // Behind the last line end there is nothing, not an empty line.
+    let mut lines = events::lines(bytes).peekable();
+    std::iter::from_fn(move || {
+        let line = lines.next()?;
+        let is_rest = lines.peek().is_none() && line.is_empty();
+        (!is_rest).then(|| line.strip_suffix(b"\r").unwrap_or(line))
+    })
 }
 
 /// How many lines a body has, at most.
 pub(crate) fn most_lines(bytes: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', bytes).count() + 1
+}
+
+/// What the lines of a text can come to, bytes: what is no UTF-8 becomes U+FFFD, three bytes for one.
+pub(crate) fn most_bytes(bytes: &[u8]) -> usize {
+    if str::from_utf8(bytes).is_ok() { bytes.len() } else { 3 * bytes.len() }
 }
 
 /// `text/plain`: each line as it is, empty ones too.
@@ -48,9 +55,10 @@ pub(crate) fn from_text(
 ) -> Result<Posted, Problem> {
     let mut events = Vec::new();
     for line in lines(bytes) {
-        expect_room(events.len(), max_lines)?;
-        let text = String::from_utf8_lossy(line);
-        events.push(Event::of_type(log.clone(), cut(&text, max_bytes).into_owned()));
+        if events.len() == max_lines {
+            return Err(too_many(max_lines));
+        }
+        events.push(Event::of_type(log.clone(), text(line, max_bytes)));
     }
     Ok(Posted::Many(events))
 }
@@ -63,9 +71,11 @@ pub(crate) fn from_ndjson(
     max_bytes: usize,
 ) -> Result<Posted, Problem> {
     let mut events = Vec::new();
-    for line in lines(bytes).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+    for line in events::lines(bytes).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
         let index = events.len();
-        expect_room(index, max_lines)?;
+        if index == max_lines {
+            return Err(too_many(max_lines));
+        }
         let json: &RawValue = serde_json::from_slice(line)
             .map_err(|error| Problem::bad_request("MALFORMED_JSON", error.to_string()).at(index))?;
         if json.get().len() > max_bytes {
@@ -75,13 +85,6 @@ pub(crate) fn from_ndjson(
         events.push(Event::of_type(log.clone(), json.get()));
     }
     Ok(Posted::Many(events))
-}
-
-fn expect_room(lines: usize, max_lines: usize) -> Result<(), Problem> {
-    if lines < max_lines {
-        return Ok(());
-    }
-    Err(Problem::too_large("TOO_MANY_EVENTS", format!("at most {max_lines} lines are taken at once")))
 }
 
 #[cfg(test)]
@@ -101,6 +104,7 @@ mod tests {
         assert_eq!(texts(b"\n", 100), [""]);
         assert!(texts(b"", 100).is_empty());
         assert_eq!(texts(b"a\xffb", 100), ["a\u{fffd}b"]);
+        assert_eq!(texts(b"\xef\xbb\xbfa\nb", 100), ["a", "b"], "a byte order mark is no part of the text");
     }
 
     #[test]
@@ -110,6 +114,9 @@ mod tests {
         assert!(cut[0].len() <= 64, "{cut:?}");
         assert!(cut[0].starts_with("ää") && cut[0].ends_with("… [cut: 200 bytes]"), "{cut:?}");
         assert_eq!(texts(line.as_bytes(), 200), [line]);
+        // What is no text grows as it is decoded: it is cut by what it comes to, and says what came.
+        let cut = texts(&[0xff; 50], 64);
+        assert!(cut[0].len() <= 64 && cut[0].ends_with("… [cut: 50 bytes]"), "{cut:?}");
     }
 
     #[test]

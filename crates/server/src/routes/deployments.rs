@@ -7,7 +7,8 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
+use http_body::Body as _;
 use serde_json::json;
 use watertight::clock::wall_clock;
 use watertight::event::EventType;
@@ -96,7 +97,7 @@ pub(crate) async fn feed(
     let name = app.hub.name(&path).map_err(PublishError::from)?;
     query.expect_only(&FEED_PARAMETERS)?;
     let end = End::of(&query)?;
-    let format = format_of(&headers)?;
+    let format = format_of(&headers, request_body.is_end_stream())?;
     let key = key_of(&headers)?.map(str::to_owned);
     let options = PublishOptions { reopen: reopen_of(&query)? };
     app.access.owned(&caller, &deployment, Action::Publish).await?;
@@ -108,11 +109,14 @@ pub(crate) async fn feed(
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
     let max_lines = app.config.max_batch_events.min(app.config.max_queue_size);
     let (bytes, max_bytes, log) = (&read.bytes, app.config.max_event_bytes, event_type("log")?);
-    let events =
-        Parsed::charged(&app.hub, bytes.len(), lines::most_lines(bytes).min(max_lines), || match format {
-            Format::Ndjson => lines::from_ndjson(bytes, &log, max_lines, max_bytes),
-            Format::Json | Format::Text => lines::from_text(bytes, &log, max_lines, max_bytes),
-        })?;
+    let most_lines = lines::most_lines(bytes).min(max_lines);
+    let events = if format == Format::Ndjson {
+        let parse = || lines::from_ndjson(bytes, &log, max_lines, max_bytes);
+        Parsed::charged(&app.hub, bytes.len(), most_lines, parse)?
+    } else {
+        let parse = || lines::from_text(bytes, &log, max_lines, max_bytes);
+        Parsed::charged(&app.hub, lines::most_bytes(bytes), most_lines, parse)?
+    };
     let once = key.map(|key| {
         let request = (format as u8, end.is_some(), options.reopen, &read.bytes);
         (key, app.keys.fingerprint(&request))
@@ -133,11 +137,8 @@ pub(crate) async fn feed(
     Ok(accepted_ids(ids))
 }
 
-fn format_of(headers: &HeaderMap) -> Result<Format, Problem> {
+fn format_of(headers: &HeaderMap, is_empty: bool) -> Result<Format, Problem> {
     // Nothing needs no type: an end may come without lines.
-    let length = headers.get(http::header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let is_chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
-    let is_empty = !is_chunked && length.is_none_or(|length| length == b"0");
     if is_empty && !headers.contains_key(http::header::CONTENT_TYPE) {
         return Ok(Format::Text);
     }

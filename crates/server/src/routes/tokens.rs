@@ -8,6 +8,7 @@ use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use watertight_access::limits::{SUBJECT_BYTES_MAX, TOKEN_ID_BYTES_MAX};
 
 use super::events::Format;
 use super::query::NoQuery;
@@ -15,13 +16,15 @@ use crate::access::revoked::{IdDigest, Which};
 use crate::access::wall_time;
 use crate::problem::{Problem, unavailable};
 use crate::publishing::body::{self, BodyLimits};
+use crate::publishing::events::Object;
 use crate::state::App;
 
 /// How many bytes such a request may have: an id or a user, and two numbers.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// How long the id of a token or the name of a user may be. A token that has more is refused anyway.
-const TEXT_BYTES_MAX: usize = 256;
+const TEXT_BYTES_MAX: usize =
+    if TOKEN_ID_BYTES_MAX > SUBJECT_BYTES_MAX { TOKEN_ID_BYTES_MAX } else { SUBJECT_BYTES_MAX };
 
 /// What is to be revoked.
 #[derive(Debug, Deserialize)]
@@ -56,7 +59,8 @@ pub(crate) async fn revoke(
     let limits =
         BodyLimits { max_bytes: BODY_BYTES_MAX, code: "BODY_TOO_LARGE", timeout: app.config.body_timeout };
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
-    let asked: Asked = serde_json::from_slice(&read.bytes).map_err(|error| invalid(error.to_string()))?;
+    let asked = serde_json::from_slice(&read.bytes);
+    let Object(asked): Object<Asked> = asked.map_err(|error| invalid(error.to_string()))?;
     let (which, until) = asked.checked(wall_time())?;
     let closed = app.access.revoke(tokens, &which, until);
     let closed = closed.map_err(|full| unavailable("TOO_MANY_REVOCATIONS", full.to_string()))?;

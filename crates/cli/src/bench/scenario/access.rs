@@ -1,8 +1,9 @@
 //! Streams under tokens beside anonymous ones: what each costs more in memory and at its connect, what asking again costs
 //! while they are open, and how many questions that is.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use watertight_access::Clock;
 use watertight_access::mint::{Content, SigningKey};
 
 use super::super::Bench;
@@ -104,11 +105,12 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
 
 /// The head of a subscription with a token of its own.
 fn request(index: usize) -> Outcome<Vec<u8>> {
+    let now = Clock::system().wall();
     let content = Content {
         subject: Some(format!("user-{index}")),
         subscribe: vec!["sessions/hold".to_owned()],
-        issued_at: Some(now()),
-        expires: now().checked_add(Duration::from_secs(7200)),
+        issued_at: Some(now),
+        expires: now.checked_add(Duration::from_secs(7200)),
         id: Some(format!("0123456789abcdef0123456789abcdef{index:04}")),
         ..Content::default()
     };
@@ -121,11 +123,6 @@ fn request(index: usize) -> Outcome<Vec<u8>> {
         "GET /sessions/hold/events HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n\r\n"
     );
     Ok(head.into_bytes())
-}
-
-#[expect(clippy::disallowed_methods, reason = "times of tokens are wall time")]
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 fn hold(

@@ -166,6 +166,8 @@ the configuration is refused, 1 problem:
 hub.toml:3:14: deployments.42: does not go with directory = \"redis\": nobody would ask the file
     leave the table out, or set directory = \"config\""
     );
-    // A service has figures beside its owner.
-    assert!(load_file(&file.replace("deployments", "services")).is_ok());
+    // A service has figures beside its owner; an owner alone would be ignored.
+    let service = file.replace("deployments", "services");
+    assert!(refusal(&service, &[], &[]).contains("services.42: does not go with"));
+    assert!(load_file(&service.replace("owner = \"ada\"", "host = true")).is_ok());
 }
