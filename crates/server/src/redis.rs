@@ -119,28 +119,30 @@ impl Redis {
     /// Sends a command and waits for its answer, for a limited time. Dropping the future gives up waiting; the command may
     /// have been carried out.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, CommandError> {
-        let mut connection = self.connection().await.map_err(CommandError::Unavailable)?;
-        match tokio::time::timeout(COMMAND_TIMEOUT, connection.req_packed_command(command)).await {
-            Err(_) => Err(CommandError::TimedOut),
-            Ok(Ok(Value::ServerError(error))) => Err(CommandError::Refused(error.code().to_owned())),
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if error.is_timeout() => Err(CommandError::TimedOut),
-            Ok(Err(error)) => Err(match error.code() {
-                Some(code) => CommandError::Refused(code.to_owned()),
-                None => CommandError::Unavailable(keeper::words(&error).into()),
-            }),
-        }
+        let answered = async {
+            let mut connection = self.connection().await.map_err(CommandError::Unavailable)?;
+            match connection.req_packed_command(command).await {
+                Ok(Value::ServerError(error)) => Err(CommandError::Refused(error.code().to_owned())),
+                Ok(value) => Ok(value),
+                Err(error) if error.is_timeout() => Err(CommandError::TimedOut),
+                Err(error) => Err(match error.code() {
+                    Some(code) => CommandError::Refused(code.to_owned()),
+                    None => CommandError::Unavailable(keeper::words(&error).into()),
+                }),
+            }
+        };
+        tokio::time::timeout(COMMAND_TIMEOUT, answered).await.unwrap_or(Err(CommandError::TimedOut))
     }
 
-    /// The connection, or why there is none. A hub that has just started waits for its first one: it is about to come.
+    /// The connection, or why there is none. The first one of a hub that has just started is waited for.
     async fn connection(&self) -> Result<MultiplexedConnection, Arc<str>> {
         let mut state = self.0.state.clone();
-        let settled = state.wait_for(|state| !matches!(state, State::Connecting));
-        let settled = tokio::time::timeout(COMMAND_TIMEOUT, settled).await;
-        match settled.ok().and_then(Result::ok).as_deref() {
-            Some(State::Up(connection)) => Ok(connection.clone()),
-            Some(State::Down(why)) => Err(Arc::clone(why)),
-            Some(State::Connecting) | None => Err("not connected yet".into()),
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting)).await;
+        match settled.as_deref() {
+            Ok(State::Up(connection)) => Ok(connection.clone()),
+            Ok(State::Down(why)) => Err(Arc::clone(why)),
+            // The keeper has ended before it connected.
+            Ok(State::Connecting) | Err(_) => Err("the hub is stopping".into()),
         }
     }
 }
