@@ -302,10 +302,17 @@ impl HubProcess {
         self.client.get(path)
     }
 
-    /// Its figures. The request that asks is one of its connections, requests and tasks.
+    /// Its figures. The request that asks is one of its connections, requests and tasks. While the hub has no
+    /// room for one more, as the connections of a moment ago are just going, it is asked again.
+    ///
+    /// # Panics
+    /// When it stays full.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::new(self.get("/stats").expect(200).json())
+        let full = |answer: &Response| matches!(answer.status, 429 | 503);
+        let had_room = |answer: &Response| !full(answer);
+        let answer = crate::eventually::wait_until("room to ask", PATIENCE, || self.get("/stats"), had_room);
+        Stats::new(answer.expect(200).json())
     }
 
     /// What is charged for the connection and request that ask for the figures, once nobody else is there.
