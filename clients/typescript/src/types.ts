@@ -16,7 +16,7 @@ export interface Gap {
   /** How many events are missing, if it is known. */
   missed: number | null;
   /**
-   * `expired`, `evicted`, `lagged`, `epoch` or `unknown_id` from the hub; `overflow` from an `events()` loop that
+   * `expired`, `evicted`, `lagged`, `epoch`, `unknown_id` or `source` from the hub; `overflow` from an `events()` loop that
    * could not keep up.
    */
   reason: string;

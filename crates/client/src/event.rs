@@ -88,7 +88,7 @@ pub struct Gap {
     pub to: Option<String>,
     /// How many events are missing, if the hub can tell.
     pub missed: Option<u64>,
-    /// `expired`, `evicted`, `lagged`, `epoch` or `unknown_id`.
+    /// `expired`, `evicted`, `lagged`, `epoch`, `unknown_id` or `source`.
     pub reason: String,
 }
 

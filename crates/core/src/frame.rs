@@ -17,9 +17,13 @@ struct Head {
     /// Gives the frame's bytes back to the budget when the last reader lets go; `None` for frames that live
     /// only for one write (gaps).
     permit: Option<Permit>,
-    /// When it was published, milliseconds since the Unix epoch. Wall time: for people, not for deadlines.
-    created_at_ms: u64,
+    /// When it was published, milliseconds since the Unix epoch. Wall time: for people, not for deadlines. Of a mark
+    /// ([`Frame::gap`]): [`MARK`], and one more than how many events are missing; without more, that is not known.
+    stamp: u64,
 }
+
+/// Set in the stamp of a frame that stands for missing events.
+const MARK: u64 = 1 << 63;
 
 /// What a frame keeps beside its bytes: the head, their count, and how many share it.
 pub(crate) const HEAD_BYTES: usize = size_of::<Head>() + 2 * size_of::<usize>();
@@ -52,14 +56,29 @@ impl Frame {
     /// the hub's own messages: for an event, see [`Frame::published`].
     #[must_use]
     pub fn new(chunk: &[u8], permit: Option<Permit>) -> Frame {
-        Frame(ThinArc::from_header_and_slice(Head { permit, created_at_ms: 0 }, chunk))
+        Frame(ThinArc::from_header_and_slice(Head { permit, stamp: 0 }, chunk))
     }
 
     /// The same for an event that is published at `created_at`, wall time since the Unix epoch.
     #[must_use]
     pub fn published(chunk: &[u8], permit: Option<Permit>, created_at: Duration) -> Frame {
-        let created_at_ms = u64::try_from(created_at.as_millis()).unwrap_or(u64::MAX);
-        Frame(ThinArc::from_header_and_slice(Head { permit, created_at_ms }, chunk))
+        let stamp = u64::try_from(created_at.as_millis()).unwrap_or(u64::MAX) & !MARK;
+        Frame(ThinArc::from_header_and_slice(Head { permit, stamp }, chunk))
+    }
+
+    /// A mark in the log: here so many events are missing that never came in; `None`: nobody knows how many. It has no
+    /// bytes; whoever reads it is told a gap.
+    #[must_use]
+    pub fn gap(missed: Option<u64>, permit: Option<Permit>) -> Frame {
+        let stamp = MARK | missed.map_or(0, |missed| missed.min(MARK - 2) + 1);
+        Frame(ThinArc::from_header_and_slice(Head { permit, stamp }, &[]))
+    }
+
+    /// Of a mark, how many events are missing, where that is known; `None`: it is an event.
+    #[must_use]
+    pub fn missed(&self) -> Option<Option<u64>> {
+        let stamp = self.0.header.header.stamp;
+        (stamp & MARK != 0).then(|| (stamp & !MARK).checked_sub(1))
     }
 
     /// Charges the frame with `permit` from here on. Only before it is shared; later the permit is given back at
@@ -75,7 +94,7 @@ impl Frame {
     /// When it was published, since the Unix epoch, in whole milliseconds; zero for the hub's own messages.
     #[must_use]
     pub fn created_at(&self) -> Duration {
-        Duration::from_millis(self.0.header.header.created_at_ms)
+        Duration::from_millis(self.0.header.header.stamp & !MARK)
     }
 
     /// Bytes it is charged.
@@ -147,6 +166,15 @@ mod tests {
         assert_eq!((frame.charged(), reader.charged(), budget.used()), (30, 30, 70));
         drop((frame, reader, permit));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_mark_says_how_many_events_are_missing_if_that_is_known() {
+        for missed in [None, Some(0), Some(1), Some(7), Some(1 << 60)] {
+            assert_eq!(Frame::gap(missed, None).missed(), Some(missed));
+        }
+        assert_eq!(Frame::gap(Some(u64::MAX), None).missed(), Some(Some(MARK - 2)), "as many as fit");
+        assert_eq!(Frame::published(CHUNK, None, Duration::MAX).missed(), None, "an event is no mark");
     }
 
     #[test]

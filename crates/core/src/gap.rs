@@ -17,12 +17,21 @@ pub enum GapReason {
     Epoch,
     /// The id was never given out.
     UnknownId,
+    /// What feeds the session may have missed something: it was cut off from where its events come from, or they
+    /// came faster than it could take them.
+    Source,
 }
 
 impl GapReason {
     /// All reasons.
-    pub const ALL: [GapReason; 5] =
-        [GapReason::Expired, GapReason::Evicted, GapReason::Lagged, GapReason::Epoch, GapReason::UnknownId];
+    pub const ALL: [GapReason; 6] = [
+        GapReason::Expired,
+        GapReason::Evicted,
+        GapReason::Lagged,
+        GapReason::Epoch,
+        GapReason::UnknownId,
+        GapReason::Source,
+    ];
 
     /// The reason's name in JSON.
     #[must_use]
@@ -33,6 +42,7 @@ impl GapReason {
             GapReason::Lagged => "lagged",
             GapReason::Epoch => "epoch",
             GapReason::UnknownId => "unknown_id",
+            GapReason::Source => "source",
         }
     }
 }
@@ -41,7 +51,7 @@ impl GapReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// First missing event; the subscriber's own id if the hub cannot tell (reason `epoch`); `None` if that id
-    /// was no id at all.
+    /// was no id at all. What a source missed never had an id here: the gap has one of its own (reason `source`).
     pub from: Option<Position>,
     /// Last missing event, or the position before what follows. Resuming from it repeats nothing.
     pub to: Position,
@@ -105,7 +115,9 @@ mod tests {
             (GapReason::Lagged, "lagged"),
             (GapReason::Epoch, "epoch"),
             (GapReason::UnknownId, "unknown_id"),
+            (GapReason::Source, "source"),
         ];
+        assert_eq!(reasons.map(|(reason, _)| reason), GapReason::ALL);
         for (reason, name) in reasons {
             for (from, missed) in [(None, None), (Some(position(1)), Some(u64::MAX >> 11))] {
                 let gap = Gap { from, to: position(9), missed, reason };

@@ -15,6 +15,7 @@
 //! | [`gap`] | [`Gap`]: what a subscriber missed, and why |
 //! | [`gate`] | [`PublishGate`]: nothing is published once the hub has looked for the last time |
 //! | [`session`] | [`Session`]: a named log and who reads it |
+//! | [`source`] | [`SourceState`]: what feeds a session by itself: when it runs, waits, is given up |
 //! | [`tombstones`] | [`Tombstones`]: that a session was forgotten after its end |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
@@ -41,6 +42,7 @@ pub mod mailbox;
 pub mod name;
 pub mod registry;
 pub mod session;
+pub mod source;
 pub mod sync;
 pub mod table;
 pub mod time;
@@ -63,6 +65,7 @@ pub use log::{Cursor, EventCount, Expiry, Log, LogLimits, LogState, Piece, Resum
 pub use name::{InvalidSessionName, SessionName};
 pub use registry::{Registry, RegistryError};
 pub use session::{Session, TaskSubscriber};
+pub use source::{Attached, SourceInfo, SourcePhase, SourcePolicy, SourceState, SourceView, StartSource};
 pub use table::Table;
 pub use time::Tick;
 pub use tombstones::Tombstones;

@@ -2,8 +2,7 @@
 //!
 //! Every stream has one [`Life`], whatever delivers it: a socket in a pump, a response body, a long-poll, a Rust
 //! stream. It alone decides. A delivery brings a clock and a way to write; it asks [`Life::due`] when the timer
-//! of [`Life::next`] fires, does what is due, and says what became of it (`wrote`, `stalled`, `has_room`,
-//! `failed`, `succeeded`). Whoever wants to end a stream says [`Life::close`] (now) or [`Life::finish`] (once it
+//! of [`Life::next`] fires, does what is due, and says what became of it (`wrote`, `stalled`, `has_room`). Whoever wants to end a stream says [`Life::close`] (now) or [`Life::finish`] (once it
 //! has read what there is).
 //!
 //! A stream is open, then closing (its closing event is being written), then ended. The first reason to close
@@ -79,10 +78,8 @@ pub struct ConnectionState {
     pub sent: u64,
     /// Bytes the peer sent after its request; they are read and thrown away.
     pub received: u32,
-    /// Errors of its source in all.
-    pub errors: u32,
-    /// Errors of its source in a row; a success sets it back.
-    pub errors_in_a_row: u8,
+    /// Errors that its source had had when it began.
+    pub source_errors_before: u64,
 }
 
 /// One stream's life. Time is an argument of every call; a call that comes late still gets what was due before it.
@@ -117,14 +114,7 @@ impl Life {
         Life {
             policy,
             phase: Phase::Open,
-            state: ConnectionState {
-                delivery,
-                started: now,
-                sent: 0,
-                received: 0,
-                errors: 0,
-                errors_in_a_row: 0,
-            },
+            state: ConnectionState { delivery, started: now, sent: 0, received: 0, source_errors_before: 0 },
             access,
             last_write: now,
             stalled_since: Tick::NEVER,
@@ -174,10 +164,20 @@ impl Life {
         self.access.as_ref().map_or(0, AccessLease::validations)
     }
 
-    /// Errors in all: of its source, and questions about its right that got no answer.
+    /// Errors in all: of its source since it began (`source_errors`: what that has had by now), and questions about its
+    /// right that got no answer.
     #[must_use]
-    pub fn errors(&self) -> u32 {
-        self.state.errors.saturating_add(self.access.as_ref().map_or(0, AccessLease::errors))
+    pub fn errors(&self, source_errors: u64) -> u32 {
+        let of_source = source_errors.saturating_sub(self.state.source_errors_before);
+        let of_source = u32::try_from(of_source).unwrap_or(u32::MAX);
+        of_source.saturating_add(self.access.as_ref().map_or(0, AccessLease::errors))
+    }
+
+    /// It begins with a source that has had so many errors.
+    #[must_use]
+    pub fn after_source_errors(mut self, errors: u64) -> Life {
+        self.state.source_errors_before = errors;
+        self
     }
 
     /// Whether something waits that its reader does not accept.
@@ -300,18 +300,6 @@ impl Life {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.state.received = self.state.received.saturating_add(bytes);
         self.state.received
-    }
-
-    /// Its source failed. Enough in a row close the stream: then `true`.
-    pub fn failed(&mut self, now: Tick) -> bool {
-        self.state.errors = self.state.errors.saturating_add(1);
-        self.state.errors_in_a_row = self.state.errors_in_a_row.saturating_add(1);
-        self.state.errors_in_a_row >= self.policy.breaker_errors && self.close(now, CloseReason::CircuitOpen)
-    }
-
-    /// Its source succeeded: errors in a row begin anew. Nothing else is a success.
-    pub fn succeeded(&mut self) {
-        self.state.errors_in_a_row = 0;
     }
 
     /// Closes the stream: its closing event is written next. `true` if this reason stands; `false` if it was

@@ -207,6 +207,13 @@ impl Log {
         freed
     }
 
+    /// If the last that was appended is a mark of missing events that is still there, how many those are, where that is
+    /// known.
+    #[must_use]
+    pub fn last_missed(&self) -> Option<Option<u64>> {
+        self.kept.back()?.frame.as_ref()?.missed()
+    }
+
     /// Whether `events` more, of `bytes` in all, can be appended without taking anything from a live reader
     /// that has read up to `sequence` (exclusive): neither pushed out nor put further back than it may lag.
     #[must_use]

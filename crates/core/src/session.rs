@@ -3,7 +3,7 @@
 //! The log has a lock of its own, held for arithmetic and reference counts only. Subscribers of two kinds read
 //! it: sockets, grouped per shard and walked by the shard's pump, and tasks, woken by it.
 
-use std::sync::Arc as StdArc;
+use std::sync::{Arc as StdArc, OnceLock};
 
 use atomic_waker::AtomicWaker;
 use slab::Slab;
@@ -13,6 +13,7 @@ use crate::ledger::Entry;
 use crate::limits::{READING_PATIENCE_MS, SESSION_OVERHEAD_BYTES};
 use crate::log::Log;
 use crate::name::SessionName;
+use crate::source::Attached;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::table::Table;
@@ -210,6 +211,8 @@ pub struct Session {
     paced: AtomicU32,
     views: Box<[ShardView]>,
     home: usize,
+    /// What feeds it by itself while it has subscribers, if anything does; for as long as the session is there.
+    attached: OnceLock<StdArc<dyn Attached>>,
     /// Counted as open until the last reference goes.
     _entry: Entry,
     /// Charged until the last reference goes.
@@ -238,6 +241,7 @@ impl Session {
             task_count: AtomicU32::new(0),
             paced: AtomicU32::new(0),
             views: (0..shards).map(|_| ShardView::new()).collect(),
+            attached: OnceLock::new(),
             _entry: entry,
             _permit: permit,
         })
@@ -301,7 +305,27 @@ impl Session {
     /// Counts a subscriber out.
     pub fn leave(&self, now: Tick) {
         self.touch(now);
-        self.subscribers.fetch_sub(1, Ordering::SeqCst);
+        let before = self.subscribers.fetch_sub(1, Ordering::SeqCst);
+        if before == 1
+            && let Some(attached) = self.attached()
+        {
+            attached.state().last_has_left(now);
+        }
+    }
+
+    /// What feeds it; `make` makes it, if nothing did so far.
+    pub fn attach(&self, make: impl FnOnce() -> StdArc<dyn Attached>) -> &StdArc<dyn Attached> {
+        self.attached.get_or_init(make)
+    }
+
+    /// Errors that its source has had, if it has one.
+    pub fn source_errors(&self) -> u64 {
+        self.attached().map_or(0, |attached| attached.state().errors())
+    }
+
+    /// What feeds it by itself, if anything does.
+    pub fn attached(&self) -> Option<&StdArc<dyn Attached>> {
+        self.attached.get()
     }
 
     /// Runs `with` on the tasks, which are there only as long as there are any.

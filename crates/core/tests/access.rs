@@ -31,7 +31,6 @@ fn life_under(access: &Arc<watertight_core::Access>) -> Life {
         closing_grace: Duration::from_secs(5),
         max_age: None,
         max_age_jitter_percent: 0,
-        breaker_errors: 3,
     };
     Life::begin(Tick::ZERO, Arc::new(policy), Delivery::Socket, Some(access.lease().unwrap()), 0)
 }
@@ -116,7 +115,7 @@ fn three_missing_answers_in_a_row_close_it_and_an_answer_sets_the_count_back() {
     assert_eq!(access.withdrawn(), None);
     assert!(access.hear(&no_answer(), &POLICY));
     assert_eq!(access.withdrawn(), Some(CloseReason::CircuitOpen));
-    assert_eq!((life.validations(), life.errors()), (6, 5));
+    assert_eq!((life.validations(), life.errors(0)), (6, 5));
     let fail_open = AccessPolicy { fail_open: true, ..POLICY };
     let kept = rights.of("eve", 2);
     assert!((0..300).all(|_| !kept.hear(&no_answer(), &fail_open)), "whoever says so keeps access meanwhile");

@@ -26,7 +26,6 @@ fn policy() -> Policy {
         closing_grace: secs(5),
         max_age: Some(secs(1800)),
         max_age_jitter_percent: 0,
-        breaker_errors: 3,
     }
 }
 
@@ -163,18 +162,9 @@ fn a_stream_that_another_delivery_takes_over_keeps_its_age() {
 }
 
 #[test]
-fn three_errors_in_a_row_open_the_breaker_and_only_a_success_sets_them_back() {
-    let mut life = socket();
-    assert!(!life.failed(at(1)) && !life.failed(at(2)));
-    life.succeeded();
-    assert!(!life.failed(at(3)));
-    life.wrote(at(4), false);
-    life.sent(7);
-    assert!(!life.failed(at(5)), "written heartbeats and events are no success of a check");
-    assert!(life.failed(at(6)));
-    assert_eq!(life.closing(), Some(CloseReason::CircuitOpen));
-    assert_eq!((life.state().errors, life.state().errors_in_a_row, life.state().sent), (5, 3, 7));
-    assert!(!life.failed(at(7)), "it is closing already");
+fn errors_of_a_source_count_from_the_streams_beginning_on() {
+    let life = socket().after_source_errors(4);
+    assert_eq!((life.errors(4), life.errors(7), life.errors(0)), (0, 3, 0));
 }
 
 #[test]

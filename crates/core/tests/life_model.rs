@@ -21,8 +21,6 @@ enum Said {
     Stalled,
     HasRoom,
     Skipped,
-    Failed,
-    Succeeded,
     Close(CloseReason),
     Finish(CloseReason, u64, u64),
     CaughtUp,
@@ -201,8 +199,6 @@ fn said() -> impl Strategy<Value = Said> {
         6 => Just(Said::Stalled),
         3 => Just(Said::HasRoom),
         2 => Just(Said::Skipped),
-        2 => Just(Said::Failed),
-        2 => Just(Said::Succeeded),
         1 => reasons().prop_map(Said::Close),
         1 => (reasons(), 0u64..60_000, 0u64..60_000)
             .prop_map(|(reason, close, more)| Said::Finish(reason, close, close + more)),
@@ -216,8 +212,8 @@ fn said() -> impl Strategy<Value = Said> {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    (1u64..30, 1u64..60, 1u64..90, 1u64..10, prop::option::of(1u64..200), 1u8..4).prop_map(
-        |(beat, write, read, grace, age, breaker_errors)| Policy {
+    (1u64..30, 1u64..60, 1u64..90, 1u64..10, prop::option::of(1u64..200)).prop_map(
+        |(beat, write, read, grace, age)| Policy {
             kind: "session",
             heartbeat: Duration::from_secs(beat),
             write_deadline: Duration::from_secs(write),
@@ -226,7 +222,6 @@ fn policies() -> impl Strategy<Value = Policy> {
             closing_grace: Duration::from_secs(grace),
             max_age: age.map(Duration::from_secs),
             max_age_jitter_percent: 0,
-            breaker_errors,
         },
     )
 }
@@ -249,7 +244,7 @@ proptest! {
         let deadline = policy.max_age.map_or(Tick::NEVER, |age| Tick::ZERO.after(age));
         let mut model =
             Model { policy, delivery, expires, deadline, history: Vec::new(), closing: None, ended: None };
-        let (mut now, mut errors_in_a_row) = (Tick::ZERO, 0u8);
+        let mut now = Tick::ZERO;
         for (pause, step) in steps {
             now = Tick(now.0 + pause);
             let before = life.ended();
@@ -258,15 +253,6 @@ proptest! {
                 Said::Stalled => life.stalled(now),
                 Said::HasRoom => life.has_room(),
                 Said::Skipped => life.skipped_heartbeat(now),
-                Said::Failed => {
-                    errors_in_a_row = errors_in_a_row.saturating_add(1);
-                    let opens = errors_in_a_row >= model.policy.breaker_errors;
-                    prop_assert_eq!(life.failed(now), opens && model.close(now, CloseReason::CircuitOpen));
-                }
-                Said::Succeeded => {
-                    errors_in_a_row = 0;
-                    life.succeeded();
-                }
                 Said::Close(reason) => prop_assert_eq!(life.close(now, reason), model.close(now, reason)),
                 Said::Finish(reason, close, cut) => {
                     life.finish(Finish { reason, close_at: plus(now, close), cut_off_at: plus(now, cut) });

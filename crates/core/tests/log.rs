@@ -396,3 +396,18 @@ fn what_is_let_go_is_told_to_the_byte() {
     assert_eq!(log.first(), 11, "numbers go on");
     assert_eq!(told(&log, Resume::Last(1)), [Told::Event(11)]);
 }
+
+#[test]
+fn a_mark_of_missing_events_is_read_in_its_order_as_a_gap_with_an_id_of_its_own() {
+    let mut log = log_of(2, limits(10, 10));
+    log.append(watertight_core::Frame::gap(Some(7), None), Tick::NEVER);
+    append(&mut log);
+    let position = log.position(3);
+    let mark = Gap { from: Some(position), to: position, missed: Some(7), reason: GapReason::Source };
+    let after = |sequence| Resume::After(log.position(sequence));
+    assert_eq!(told(&log, after(1)), [Told::Event(2), Told::Gap(mark), Told::Event(4)]);
+    assert_eq!(told(&log, after(3)), events(4..=4), "whoever was told it is not told again");
+    assert_eq!(log.last_missed(), None);
+    log.append(watertight_core::Frame::gap(None, None), Tick::NEVER);
+    assert_eq!(log.last_missed(), Some(None));
+}

@@ -155,6 +155,9 @@ impl From<SubscribeError> for Problem {
                 CloseReason::TokenRevoked | CloseReason::TokenExpired => Problem::invalid_token(),
                 _ => unavailable("OVERLOADED", detail),
             },
+            SubscribeError::SourceBroken { retry_after } => {
+                unavailable("CIRCUIT_OPEN", detail).retry_after(retry_after)
+            }
             SubscribeError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
             SubscribeError::Randomness(_) => internal(detail),
         }

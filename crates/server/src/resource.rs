@@ -92,6 +92,12 @@ impl Resource {
     pub fn service(id: ResourceId) -> Resource {
         Resource { kind: ResourceKind::Service, id }
     }
+
+    /// What it takes, bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Resource>() + self.id.as_str().len()
+    }
 }
 
 /// `deployments/42`: no two resources are written alike, because an id has no `/`.

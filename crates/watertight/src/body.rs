@@ -16,8 +16,9 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame as BodyFrame, SizeHint};
 use parking_lot::Mutex;
 use watertight_core::{Delivery, End, Frame, Piece};
-use watertight_wire::{Encoder, HEARTBEAT, unchunk};
+use watertight_wire::{Encoder, HEARTBEAT, SOURCE_BACK, WAITING, unchunk};
 
+use crate::source::SourceNews;
 use crate::subscription::{Step, Subscription};
 
 /// A subscription that waits for its delivery: the body, or the pump that takes the socket over. It is in the
@@ -116,12 +117,19 @@ impl Reading {
         let retry = self.subscription.hub().state.retry_hint();
         let (start, gap) = (self.subscription.start(), self.subscription.gaps().next());
         let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);
-        Bytes::copy_from_slice(unchunk(&opening))
+        if !self.subscription.source_waits() {
+            return Bytes::copy_from_slice(unchunk(&opening));
+        }
+        [unchunk(&opening), WAITING].concat().into()
     }
 
     fn bytes_of(&mut self, step: Step) -> Bytes {
         match step {
+            Step::Heartbeat if self.subscription.source_waits() => Bytes::from_static(WAITING),
             Step::Heartbeat => Bytes::from_static(HEARTBEAT),
+            Step::Source(SourceNews::Back) => Bytes::from_static(SOURCE_BACK),
+            // The closing event of a broken one follows.
+            Step::Source(SourceNews::Waiting | SourceNews::Broken) => Bytes::from_static(WAITING),
             Step::Piece(Piece::Event(_, frame)) => Bytes::from_owner(EventBytes(frame)),
             Step::Piece(Piece::Gap(gap)) => {
                 Bytes::copy_from_slice(unchunk(crate::wire::gap_block(&mut self.encoder, &gap)))

@@ -48,7 +48,7 @@ pub struct HubConfig {
     pub max_age: Option<Duration>,
     /// By how much the maximum age is shortened at random, percent.
     pub max_age_jitter_percent: u8,
-    /// Errors in a row that close a connection.
+    /// Errors in a row, of a source or of questions about a right, that close the streams it is for.
     pub breaker_errors: u8,
     /// How often a right in use is asked about again; `None`: never.
     pub revalidate_interval: Option<Duration>,
@@ -56,6 +56,8 @@ pub struct HubConfig {
     pub access_fail_open: bool,
     /// Streams that one user may have open; `None`: as many as there is room for.
     pub max_streams_per_user: Option<u32>,
+    /// How long a source goes on after its last subscriber has left.
+    pub source_linger: Duration,
     /// Base of the reconnect hint; each subscriber gets 50-150 % of it.
     pub retry: Duration,
     /// Pump threads; `None`: one per core.
@@ -90,6 +92,7 @@ impl Default for HubConfig {
             revalidate_interval: Some(Duration::from_secs(30)),
             access_fail_open: false,
             max_streams_per_user: None,
+            source_linger: Duration::from_secs(10),
             retry: Duration::from_secs(2),
             shards: None,
             send_buffer_bytes: Some(128 * KIB),
@@ -171,7 +174,6 @@ impl HubConfig {
             half_open: self.half_open_timeout,
             max_age: self.max_age,
             max_age_jitter_percent: self.max_age_jitter_percent,
-            breaker_errors: self.breaker_errors,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What can go wrong at the hub's boundary. One enum per call, with a stable code and whether a retry helps.
 
+use std::time::Duration;
+
 use watertight_core::{AccessError, Exhausted, InvalidSessionName, RegistryError};
 
 use crate::config::InvalidConfig;
@@ -98,6 +100,12 @@ pub enum SubscribeError {
     /// The hub refuses newcomers until memory is free again.
     #[error("the hub is above its memory threshold and takes no newcomers")]
     Overloaded,
+    /// What feeds the session has failed too often and is not tried for a while.
+    #[error("what feeds this session has failed too often; it is tried again in {} s", retry_after.as_secs().max(1))]
+    SourceBroken {
+        /// When it may be tried again.
+        retry_after: Duration,
+    },
     /// The hub is stopping.
     #[error("the hub is shutting down")]
     ShuttingDown,

@@ -6,12 +6,14 @@
 mod access;
 mod append;
 mod end;
+mod feed;
 mod keeper;
 mod lag;
 mod pace;
 mod positions;
 mod publish;
 mod room;
+mod sources;
 mod stats;
 mod subscribe;
 mod tasks;
@@ -34,6 +36,7 @@ pub use self::lag::RecentLag;
 pub use self::positions::Positions;
 pub use self::publish::Appended;
 pub(crate) use self::publish::id_of;
+use self::sources::Sources;
 pub use self::stats::{Counters, Stats};
 pub use self::subscribe::SubscribeOptions;
 use self::tasks::Tasks;
@@ -68,6 +71,8 @@ pub(crate) struct HubState {
     pub(crate) tasks: Tasks,
     /// Rights to streams.
     pub(crate) rights: Rights,
+    /// What feeds sessions at the moment.
+    pub(crate) sources: Sources,
     pub(crate) counters: Counters,
     /// Events in the logs of all sessions.
     pub(crate) events_held: Arc<EventCount>,
@@ -109,6 +114,7 @@ impl Drop for Threads {
         self.state.stopping.store(true, Ordering::SeqCst);
         self.state.publish_gate.close();
         self.state.rights.end();
+        self.state.sources.end();
         drop(self.keeper.get_mut().take());
         // Each thread is told to end, then waited for.
         self.shards.get_mut().clear();
@@ -144,6 +150,7 @@ impl Hub {
             registry: Registry::new(config.max_sessions),
             tombstones: Mutex::new(Tombstones::new(config.tombstone_ttl)),
             session_policy: Arc::new(config.session_policy()),
+            sources: Sources::default(),
             shards: shards.into_boxed_slice(),
             tasks: Tasks::new(clock.now()),
             counters: Counters::default(),
@@ -288,6 +295,7 @@ impl Hub {
         // Every accepted event is in its log, and announced, before any pump looks for the last time.
         self.state.publish_gate.close();
         std::future::poll_fn(|context| self.state.publish_gate.poll_left(context.waker())).await;
+        self.state.sources.end();
         let now = self.state.clock.now();
         let finish = Finish {
             reason: CloseReason::ShuttingDown,

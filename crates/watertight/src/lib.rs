@@ -21,6 +21,7 @@
 //! | [`hub`] | [`Hub`]: publish, subscribe, stats, cleanup, shutdown |
 //! | [`subscription`] | [`Subscription`]: the guard that holds a cursor, a `Stream` |
 //! | `shard` | the pumps: threads that own sockets |
+//! | [`source`] | what feeds a session while somebody watches it: [`Source`], [`Feed`] |
 //! | [`access`] | the right to streams: whose, until when, asked again while they are open |
 //! | [`body`] | a subscription as an HTTP body |
 //! | [`serve`] | the accept loop, with a time limit for each phase |
@@ -41,14 +42,15 @@ pub mod resume;
 #[cfg(feature = "axum")]
 pub mod serve;
 mod shard;
+pub mod source;
 mod stall;
 pub mod subscription;
 mod wire;
 
 pub use watertight_core::{
     Access, AccessError, AccessKey, Answer, Budget, CloseReason, Gap, GapReason, Ledger, NoAnswer,
-    PendingAnswer, Policy, Position, Question, Resume, Rung, Session, SessionEnd, SessionName, Tick,
-    Withdrawn,
+    PendingAnswer, Policy, Position, Question, Resume, Rung, Session, SessionEnd, SessionName, SourceInfo,
+    SourcePhase, Tick, Withdrawn,
 };
 
 pub use self::access::AccessOptions;
@@ -65,4 +67,5 @@ pub use self::hub::{
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};
 pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
+pub use self::source::{Feed, FeedError, Source, SourceError, SourceHandle};
 pub use self::subscription::Subscription;

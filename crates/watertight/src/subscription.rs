@@ -22,6 +22,7 @@ use self::record::Turn;
 use crate::event::{Message, Received};
 use crate::hub::{Hub, HubState};
 use crate::shard::ConnectionId;
+use crate::source::SourceNews;
 
 /// Membership in a session: counted in when made, counted out when dropped.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub(crate) fn report_end(id: ConnectionId, session: &Session, life: &Life, end: 
         duration_ms = now.since(state.started).as_millis() as u64,
         sent = state.sent,
         received = state.received,
-        errors = life.errors(),
+        errors = life.errors(session.source_errors()),
         validations = life.validations(),
         reason = end.name(),
         "connection closed"
@@ -91,6 +92,8 @@ pub struct Subscription {
     /// What was missed before the first event, and what a gap came before: told first.
     pending: VecDeque<Piece>,
     ended: bool,
+    /// The version of what its reader was told of its source.
+    told: u64,
     hub: Hub,
 }
 
@@ -112,6 +115,8 @@ pub(crate) enum Step {
     Piece(Piece),
     /// The line was silent: write a heartbeat.
     Heartbeat,
+    /// Something became of its source.
+    Source(SourceNews),
     /// The hub ends the stream; nothing follows.
     Closed(CloseReason),
 }
@@ -133,6 +138,7 @@ impl Subscription {
             start,
             pending: gaps.into_iter().map(Piece::Gap).collect(),
             ended: false,
+            told: 0,
             hub,
         }
     }
@@ -180,6 +186,14 @@ impl Subscription {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// Whether its source waits; its reader is told that from here on.
+    pub(crate) fn source_waits(&mut self) -> bool {
+        let attached = self.record.session().attached();
+        let view = attached.map(|attached| attached.state().view()).unwrap_or_default();
+        self.told = view.version;
+        view.is_waiting
     }
 
     /// Its life as a task.
@@ -240,6 +254,9 @@ impl Subscription {
             if let Some(reason) = self.record.caught_up(self.cursor.next, session_ended) {
                 return Poll::Ready(Step::Closed(reason));
             }
+            if let Some(news) = SourceNews::since(self.record.session(), &mut self.told) {
+                return Poll::Ready(Step::Source(news));
+            }
             return if self.record.take_heartbeat() { Poll::Ready(Step::Heartbeat) } else { Poll::Pending };
         };
         let next = self.position().sequence + 1;
@@ -265,8 +282,8 @@ impl Subscription {
             match ready!(self.poll_step(context)) {
                 Step::Piece(piece) => return Poll::Ready(Ok(piece)),
                 Step::Closed(reason) => return Poll::Ready(Err(reason)),
-                // Only deliveries with a peer need heartbeats.
-                Step::Heartbeat => {}
+                // Only deliveries with a peer need heartbeats and comments. A broken source closes.
+                Step::Heartbeat | Step::Source(_) => {}
             }
         }
     }

@@ -8,6 +8,18 @@
 /// What a hub says when it has nothing to say: an empty comment, and a blank line for readers that wait for one.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 
+/// A heartbeat that says more: what feeds the stream does not answer.
+pub const WAITING: &[u8] = b": waiting for source\n\n";
+
+/// What ends the time of [`WAITING`].
+pub const SOURCE_BACK: &[u8] = b": source is back\n\n";
+
+/// [`WAITING`] as an HTTP/1.1 chunk.
+pub const WAITING_CHUNK: &[u8] = b"16\r\n: waiting for source\n\n\r\n";
+
+/// [`SOURCE_BACK`] as an HTTP/1.1 chunk.
+pub const SOURCE_BACK_CHUNK: &[u8] = b"12\r\n: source is back\n\n\r\n";
+
 /// [`HEARTBEAT`] as an HTTP/1.1 chunk.
 pub const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
@@ -64,7 +76,12 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_its_own_chunk() {
-        assert_eq!(unchunk(HEARTBEAT_CHUNK), HEARTBEAT);
+        for (chunk, block) in
+            [(HEARTBEAT_CHUNK, HEARTBEAT), (WAITING_CHUNK, WAITING), (SOURCE_BACK_CHUNK, SOURCE_BACK)]
+        {
+            assert_eq!(unchunk(chunk), block);
+            assert!(chunk.starts_with(format!("{:x}\r\n", block.len()).as_bytes()));
+        }
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub mod limits;
 pub mod parse;
 
 pub use block::Block;
-pub use chunk::{HEARTBEAT, HEARTBEAT_CHUNK, LAST_CHUNK, unchunk};
+pub use chunk::{
+    HEARTBEAT, HEARTBEAT_CHUNK, LAST_CHUNK, SOURCE_BACK, SOURCE_BACK_CHUNK, WAITING, WAITING_CHUNK, unchunk,
+};
 pub use encode::{Draft, Encoder, encoded_len};
 pub use field::{EventId, EventType, Field, InvalidField, Problem};
 pub use limits::{MAX_EVENT_ID_BYTES, MAX_EVENT_TYPE_BYTES};

@@ -55,8 +55,6 @@ pub struct Policy {
     pub max_age: Option<Duration>,
     /// By how much the maximum age is shortened at random, percent: 20 means 80-100 %.
     pub max_age_jitter_percent: u8,
-    /// Errors in a row that close the stream.
-    pub breaker_errors: u8,
 }
 
 /// How long the closing event of a stream that has lost its right may wait for its reader, at most.

@@ -55,7 +55,15 @@ impl Log {
                     if events > 0 && bytes + cost(frame) > limit.bytes {
                         break;
                     }
-                    give(Piece::Event(at, frame.clone()));
+                    give(match frame.missed() {
+                        None => Piece::Event(at, frame.clone()),
+                        Some(missed) => Piece::Gap(Gap {
+                            from: Some(self.position(at)),
+                            to: self.position(at),
+                            missed,
+                            reason: GapReason::Source,
+                        }),
+                    });
                     events += 1;
                     bytes += cost(frame);
                     at += 1;

@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::join_all;
 use watertight::{Answer, CloseReason, NoAnswer, PendingAnswer, Question};
 use watertight_access::{Action, Credential, Outage, Refused, Verified, Why, Zeroizing};
 
@@ -34,8 +35,8 @@ pub(super) struct TokenQuestion {
 pub(super) struct More {
     /// An opaque token with its text, and what it must grant.
     pub(super) opaque: Option<Opaque>,
-    /// What must belong to the user.
-    pub(super) owned: Option<Resource>,
+    /// What must belong to the user, all of it.
+    pub(super) owned: Box<[Resource]>,
 }
 
 /// When a token was issued, to the second; kept in half of what the time itself takes.
@@ -76,8 +77,8 @@ impl Question for TokenQuestion {
             return settled(Answer::Denied(CloseReason::TokenRevoked));
         }
         let verifier = tokens.verifier.clone();
-        let owned = self.more.as_ref().and_then(|more| more.owned.clone());
-        let owned = user.cloned().zip(owned);
+        let owned = self.more.as_ref().map(|more| more.owned.clone()).unwrap_or_default();
+        let owned = user.cloned().map(|user| (user, owned));
         let Some(opaque) = self.more.as_ref().and_then(|more| more.opaque.as_ref()) else {
             let credential = self.credential;
             return Box::pin(async move {
@@ -121,20 +122,27 @@ impl TokenQuestion {
     }
 }
 
-/// Whether the resource still belongs to the user.
-async fn ownership(access: &Authorization, owned: Option<(Arc<str>, Resource)>) -> Result<Answer, NoAnswer> {
-    let Some((user, resource)) = owned else { return Ok(Answer::Granted) };
-    let asked = access.directory.ask_again(&user, &resource, Action::Subscribe, ANSWER_AGE_MAX);
-    match asked.await {
-        Ok(directory::Answer::Allowed) => Ok(Answer::Granted),
-        Ok(directory::Answer::Denied | directory::Answer::Unknown) => {
-            Ok(Answer::Denied(CloseReason::Forbidden))
+/// Whether what the stream is of still belongs to the user, all of it.
+async fn ownership(
+    access: &Authorization,
+    owned: Option<(Arc<str>, Box<[Resource]>)>,
+) -> Result<Answer, NoAnswer> {
+    let Some((user, resources)) = owned else { return Ok(Answer::Granted) };
+    let ask = |resource| access.directory.ask_again(&user, resource, Action::Subscribe, ANSWER_AGE_MAX);
+    for answer in join_all(resources.iter().map(ask)).await {
+        match answer {
+            Ok(directory::Answer::Allowed) => {}
+            Ok(directory::Answer::Denied | directory::Answer::Unknown) => {
+                return Ok(Answer::Denied(CloseReason::Forbidden));
+            }
+            Err(DirectoryError::Overloaded | DirectoryError::NoMemory) => {
+                let why = "the directory has too many questions of this hub";
+                return Err(NoAnswer::NotAsked(why.to_owned()));
+            }
+            Err(error) => return Err(NoAnswer::Failed(error.to_string())),
         }
-        Err(DirectoryError::Overloaded | DirectoryError::NoMemory) => {
-            Err(NoAnswer::NotAsked("the directory has too many questions of this hub".to_owned()))
-        }
-        Err(error) => Err(NoAnswer::Failed(error.to_string())),
     }
+    Ok(Answer::Granted)
 }
 
 fn answer_of(refused: Refused) -> Result<Answer, NoAnswer> {

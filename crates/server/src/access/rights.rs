@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::StatusCode;
 use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tick, Withdrawn};
 use watertight_access::{Action, Verified, Zeroizing};
@@ -17,16 +18,16 @@ use crate::problem::{Problem, unavailable};
 use crate::resource::Resource;
 
 impl Authorization {
-    /// The right to read `path`: that of the caller's token. With a `resource` it is asked whether that belongs to its
-    /// user, now and while the stream is open. `None`: the hub is open.
+    /// The right to read `path`: that of the caller's token. Of `resources` it is asked whether they belong to its user,
+    /// now and while the stream is open. `None`: the hub is open.
     ///
     /// # Errors
-    /// When the token does not grant it, the resource is somebody else's, or the user comes too often.
+    /// When the token does not grant it, a resource is somebody else's, or the user comes too often.
     pub(crate) async fn right_to_read(
         self: &Arc<Self>,
         caller: &Caller,
         path: &str,
-        resource: Option<&Resource>,
+        resources: &[Resource],
     ) -> Result<Option<Arc<Access>>, Problem> {
         let (Caller::Holder(holder), Some(tokens)) = (caller, &self.tokens) else { return Ok(None) };
         caller.expect(Action::Subscribe, path)?;
@@ -36,11 +37,8 @@ impl Authorization {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", detail).retry_after(wait)
             })?;
         }
-        let owned = match resource {
-            Some(resource) => self.owned(caller, resource, Action::Subscribe).await?,
-            None => None,
-        };
-        let key = key_of(holder, path, resource);
+        let owned = self.owned(caller, resources, Action::Subscribe).await?;
+        let key = key_of(holder, path, resources);
         let access = match self.hub.access(&key) {
             Some(access) => access,
             None => self.grant(tokens, holder, key, path, owned)?,
@@ -53,23 +51,29 @@ impl Authorization {
         Ok(Some(access))
     }
 
-    /// Asks whether a resource belongs to the caller. A token without a user is a program's: what it grants is all that
+    /// Asks whether resources belong to the caller. A token without a user is a program's: what it grants is all that
     /// counts. Answers with what is to be asked again.
     pub(crate) async fn owned(
         &self,
         caller: &Caller,
-        resource: &Resource,
+        resources: &[Resource],
         action: Action,
-    ) -> Result<Option<Resource>, Problem> {
-        let Some(user) = caller.user() else { return Ok(None) };
-        match self.directory.owns(user, resource, action).await {
-            Ok(directory::Answer::Allowed) => Ok(Some(resource.clone())),
-            Ok(directory::Answer::Denied) => Err(Problem::forbidden(format!("{resource} is not yours"))),
-            Ok(directory::Answer::Unknown) => {
-                Err(Problem::not_found("RESOURCE_NOT_FOUND", format!("there is no {resource}")))
+    ) -> Result<Box<[Resource]>, Problem> {
+        let Some(user) = caller.user() else { return Ok(Box::default()) };
+        let asked = resources.iter().map(|resource| self.directory.owns(user, resource, action));
+        for (answer, resource) in join_all(asked).await.into_iter().zip(resources) {
+            match answer {
+                Ok(directory::Answer::Allowed) => {}
+                Ok(directory::Answer::Denied) => {
+                    return Err(Problem::forbidden(format!("{resource} is not yours")));
+                }
+                Ok(directory::Answer::Unknown) => {
+                    return Err(Problem::not_found("RESOURCE_NOT_FOUND", format!("there is no {resource}")));
+                }
+                Err(error) => return Err(no_answer(&error)),
             }
-            Err(error) => Err(no_answer(&error)),
         }
+        Ok(resources.into())
     }
 
     fn grant(
@@ -78,7 +82,7 @@ impl Authorization {
         holder: &Holder,
         key: AccessKey,
         path: &str,
-        owned: Option<Resource>,
+        owned: Box<[Resource]>,
     ) -> Result<Arc<Access>, Problem> {
         let verified = &holder.verified;
         let opaque = holder.opaque.as_ref().map(|text| Opaque {
@@ -86,7 +90,8 @@ impl Authorization {
             text: Arc::clone(text),
             path: path.to_owned(),
         });
-        let has_more = opaque.is_some() || owned.is_some();
+        let has_more = opaque.is_some() || !owned.is_empty();
+        let owned_bytes: usize = owned.iter().map(Resource::bytes).sum();
         let question = TokenQuestion {
             access: Arc::downgrade(self),
             credential: verified.credential(),
@@ -96,7 +101,7 @@ impl Authorization {
             more: has_more.then(|| Box::new(More { opaque, owned })),
         };
         let opaque_bytes = |text: &Arc<Zeroizing<String>>| text.len() + path.len() + verified.heap_bytes();
-        let bytes = path.len() + holder.opaque.as_ref().map_or(0, opaque_bytes);
+        let bytes = path.len() + owned_bytes + holder.opaque.as_ref().map_or(0, opaque_bytes);
         let end = verified.stream_ends(wall_time(), tokens.verifier.rules().leeway);
         let mut options = AccessOptions::default()
             .key(key)
@@ -148,12 +153,15 @@ impl Authorization {
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
 /// What a right is shared by. Opaque tokens are asked about again with what they must grant, so each path has its own.
-fn key_of(holder: &Holder, path: &str, resource: Option<&Resource>) -> AccessKey {
-    let is_of_path = resource.is_some() || holder.opaque.is_some();
-    // The digest of the token has a fixed length: no two pairs are written alike.
+fn key_of(holder: &Holder, path: &str, resources: &[Resource]) -> AccessKey {
+    let is_of_path = !resources.is_empty() || holder.opaque.is_some();
+    // The digest of the token has a fixed length, and no name has a line end: no two are written alike.
     let mut text = holder.digest.to_vec();
     if is_of_path {
         text.extend_from_slice(path.as_bytes());
+        for resource in resources {
+            text.extend_from_slice(format!("\n{resource}").as_bytes());
+        }
     }
     let digest = sha256(&text);
     let mut key = [0; 16];

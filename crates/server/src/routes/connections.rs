@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
-use watertight::{ConnectionInfo, ConnectionScanPoint};
+use watertight::{ConnectionInfo, ConnectionScanPoint, SourceInfo, Tick};
 
 use super::query::{NoQuery, PathText, Query, invalid};
 use super::sessions::{PAGE_PARAMETERS, page_cursor, page_size, parse_cursor};
@@ -17,7 +17,8 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
     let (shard, slot) = parse_cursor(&query)?;
     let from = ConnectionScanPoint { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
     let (page, next) = app.hub.connections(from, page_size(&query)?).await;
-    let connections: Vec<Value> = page.iter().map(summary).collect();
+    let now = app.hub.clock().now();
+    let connections: Vec<Value> = page.iter().map(|connection| summary(connection, now)).collect();
     let next = next.map(|next| page_cursor(next.shard, next.slot as usize));
     let total = app.hub.stats().subscribers;
     Ok(Json(json!({ "connections": connections, "total": total, "next": next })))
@@ -43,7 +44,7 @@ pub(crate) async fn close(
     if app.hub.disconnect(id).await { Ok(StatusCode::NO_CONTENT) } else { Err(no_connection()) }
 }
 
-fn summary(connection: &ConnectionInfo) -> Value {
+fn summary(connection: &ConnectionInfo, now: Tick) -> Value {
     json!({
         "id": connection.id.to_string(),
         "kind": connection.kind,
@@ -57,5 +58,16 @@ fn summary(connection: &ConnectionInfo) -> Value {
         "stalled": connection.stalled,
         "errors": connection.errors,
         "validations": connection.validations,
+        "source": connection.source.as_ref().map(|source| source_summary(source, now)),
+    })
+}
+
+/// How a source is, for operators.
+pub(super) fn source_summary(source: &SourceInfo, now: Tick) -> Value {
+    json!({
+        "state": source.phase.name(),
+        "forSeconds": now.since(source.since).as_secs_f64(),
+        "errors": source.errors,
+        "lastError": source.why.as_deref(),
     })
 }

@@ -71,8 +71,9 @@ pub(crate) async fn read(
     let stream = Stream {
         session: path.clone(),
         path,
-        resource: Some(deployment),
+        resources: vec![deployment],
         policy: Some(Arc::clone(&app.logs_policy)),
+        source: None,
         resume,
     };
     let request = Request { caller, method, query, in_flight: in_flight.map(|it| it.0), headers };
@@ -100,7 +101,7 @@ pub(crate) async fn feed(
     let format = format_of(&headers, request_body.is_end_stream())?;
     let key = key_of(&headers)?.map(str::to_owned);
     let options = PublishOptions { reopen: reopen_of(&query)? };
-    app.access.owned(&caller, &deployment, Action::Publish).await?;
+    app.access.owned(&caller, std::slice::from_ref(&deployment), Action::Publish).await?;
     let limits = BodyLimits {
         max_bytes: app.config.max_body_bytes,
         code: "BODY_TOO_LARGE",

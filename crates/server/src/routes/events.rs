@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use watertight::body::stream_headers;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
-use watertight::{Policy, PublishError, PublishOptions, Resume, SubscribeOptions, Subscription, resume};
+use watertight::{
+    Policy, PublishError, PublishOptions, Resume, SourceHandle, SubscribeOptions, Subscription, resume,
+};
 use watertight_access::Action;
 
 use super::accept::wanted;
@@ -47,7 +49,7 @@ pub(crate) async fn read(
     caller.expect(Action::Subscribe, &path)?;
     query.expect_only(&READ_PARAMETERS)?;
     let resume = resume_of(&headers, &query)?.unwrap_or(Resume::Live);
-    let stream = Stream { path, session, resource: None, policy: None, resume };
+    let stream = Stream { path, session, resources: Vec::new(), policy: None, source: None, resume };
     let request = Request { caller, method, query, in_flight: in_flight.map(|it| it.0), headers };
     stream.answer(&app, request).await
 }
@@ -59,9 +61,11 @@ pub(super) struct Stream {
     /// The session it reads.
     pub(super) session: String,
     /// What must belong to its reader.
-    pub(super) resource: Option<Resource>,
+    pub(super) resources: Vec<Resource>,
     /// How it lives; `None`: as streams of sessions do.
     pub(super) policy: Option<Arc<Policy>>,
+    /// What feeds it while it is read.
+    pub(super) source: Option<SourceHandle>,
     pub(super) resume: Resume,
 }
 
@@ -85,8 +89,8 @@ impl Stream {
         }
         // A poll may wait for long: nothing of its head is held meanwhile.
         drop(headers);
-        if let Some(resource) = self.resource.as_ref().filter(|_| method == Method::HEAD) {
-            app.access.owned(&caller, resource, Action::Subscribe).await?;
+        if method == Method::HEAD {
+            app.access.owned(&caller, &self.resources, Action::Subscribe).await?;
         }
         match accepted {
             Accepted::Stream if method == Method::HEAD => {
@@ -111,9 +115,9 @@ impl Stream {
     }
 
     async fn subscribe(self, app: &App, caller: Caller) -> Result<Subscription, Problem> {
-        let Stream { path, session, resource, policy, resume } = self;
-        let access = app.access.right_to_read(&caller, &path, resource.as_ref()).await?;
-        Ok(app.hub.subscribe_with(&session, resume, SubscribeOptions { access, policy })?)
+        let Stream { path, session, resources, policy, source, resume } = self;
+        let access = app.access.right_to_read(&caller, &path, &resources).await?;
+        Ok(app.hub.subscribe_with(&session, resume, SubscribeOptions { access, policy, source })?)
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use watertight::{EndOptions, PublishError, Session};
 use watertight_core::registry::ScanPoint;
 
+use super::connections::source_summary;
 use super::events::Format;
 use super::query::{NoQuery, PathText, Query, invalid};
 use crate::problem::Problem;
@@ -155,5 +156,6 @@ fn summary(app: &App, session: &Arc<Session>) -> Value {
         "before": before.to_string(),
         "newest": newest.to_string(),
         "idleSeconds": idle.as_secs_f64(),
+        "source": session.attached().map(|attached| source_summary(&attached.state().info(), now)),
     })
 }

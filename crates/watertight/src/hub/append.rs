@@ -109,6 +109,32 @@ impl HubState {
         Ok((position, session))
     }
 
+    /// Appends a checked event to this very session; `Err` inside: how its log is, which takes none.
+    pub(super) fn append_to(
+        &self,
+        session: &Session,
+        event: &Event,
+        how: How,
+    ) -> Result<Result<Position, LogState>, PublishError> {
+        let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
+        let (expires, created_at) = (self.expiry(event), wall_clock());
+        loop {
+            let id_bytes = id_bytes(session);
+            let permit = self.charge(Owner::Frames, event_charge(event, id_bytes), Some(session))?;
+            let end = how.end.map(|keep| self.session_end(keep));
+            let appended = ENCODER.with_borrow_mut(|encoder| {
+                let draft = encoder.event(&event.event_type, &event.data);
+                let charged = (draft, permit, id_bytes);
+                append_draft(session, charged, (expires, created_at), (self.clock.now(), end))
+                    .map_err(|refused| refused.found)
+            });
+            // Open: others appended first, and its id is longer than it was charged for.
+            if appended != Err(LogState::Open) {
+                return Ok(appended);
+            }
+        }
+    }
+
     /// How large a checked batch of more than one event is, if its session can hold it. (A single event is held whatever
     /// its size.)
     pub(super) fn batch_size(&self, events: &[Event]) -> Result<BatchSize, BatchError> {
@@ -184,8 +210,13 @@ impl HubState {
 
     fn expiry(&self, event: &Event) -> Expiry {
         let after = |ttl| self.clock.now().after(ttl);
-        let by_default = || Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, after));
-        event.ttl.map_or_else(by_default, |ttl| Expiry::own(after(ttl)))
+        event.ttl.map_or_else(|| self.default_expiry(), |ttl| Expiry::own(after(ttl)))
+    }
+
+    /// When what says nothing of its own expires.
+    pub(super) fn default_expiry(&self) -> Expiry {
+        let after = |ttl| self.clock.now().after(ttl);
+        Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, after))
     }
 }
 

@@ -97,7 +97,7 @@ impl Hub {
 }
 
 impl EndedSession {
-    fn of(session: &Session) -> Option<EndedSession> {
+    pub(super) fn of(session: &Session) -> Option<EndedSession> {
         session.with_log(|log| {
             let end = *log.session_end()?;
             Some(EndedSession { last: last_of(log), end })
@@ -130,6 +130,7 @@ impl HubState {
             });
             if found == LogState::Open {
                 self.announce(&session);
+                self.stop_source(&session);
                 return Ok(session);
             }
             self.make_way(&session, found, false)?;
@@ -164,6 +165,7 @@ impl HubState {
         }
         let is_removed = self.registry.remove(session).is_some();
         self.announce(session);
+        self.stop_source(session);
         is_removed
     }
 

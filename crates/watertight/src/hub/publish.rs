@@ -147,7 +147,7 @@ impl Hub {
 }
 
 impl HubState {
-    fn check(&self, event: &Event) -> Result<(), PublishError> {
+    pub(super) fn check(&self, event: &Event) -> Result<(), PublishError> {
         if self.is_stopping() {
             return Err(PublishError::ShuttingDown);
         }

@@ -38,6 +38,10 @@ pub struct Counters {
     pub pump_restarts: AtomicU64,
     /// Keepers that panicked and were started again.
     pub keeper_restarts: AtomicU64,
+    /// Sources that were started.
+    pub sources_started: AtomicU64,
+    /// Errors of sources.
+    pub source_errors: AtomicU64,
 }
 
 impl Counters {

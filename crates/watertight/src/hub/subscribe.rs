@@ -7,6 +7,7 @@ use watertight_core::{Access, Delivery, Kind, Life, LogState, Owner, Policy, Res
 
 use super::{Hub, HubState};
 use crate::error::SubscribeError;
+use crate::source::{Source, SourceHandle};
 use crate::subscription::{Holdings, Membership, Subscription};
 
 /// What is known about a subscriber beside its position.
@@ -16,13 +17,22 @@ pub struct SubscribeOptions {
     pub access: Option<Arc<Access>>,
     /// A policy of its own, with what it streams; the hub's for session streams if not said.
     pub policy: Option<Arc<Policy>>,
+    /// What feeds the session while somebody watches it. The first that is given for a session stays its source.
+    pub source: Option<SourceHandle>,
 }
 
 impl SubscribeOptions {
     /// Under this right.
     #[must_use]
     pub fn under(access: Arc<Access>) -> SubscribeOptions {
-        SubscribeOptions { access: Some(access), policy: None }
+        SubscribeOptions { access: Some(access), ..SubscribeOptions::default() }
+    }
+
+    /// The same, with what feeds the session.
+    #[must_use]
+    pub fn fed_by(mut self, source: impl Source) -> SubscribeOptions {
+        self.source = Some(SourceHandle::new(source));
+        self
     }
 }
 
@@ -33,6 +43,9 @@ impl Hub {
     ///
     /// # Errors
     /// When the hub takes no newcomers, or the session cannot be had.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, if the session has a source: that runs there.
     pub fn subscribe(&self, session: &str, resume: Resume) -> Result<Subscription, SubscribeError> {
         self.subscribe_with(session, resume, SubscribeOptions::default())
     }
@@ -73,6 +86,9 @@ impl Hub {
                 self.state.forget(membership.session());
                 continue;
             };
+            if !is_forgotten {
+                self.state.start_source(membership.session(), options.source.as_ref())?;
+            }
             gaps.iter().for_each(|gap| self.state.counters.note_gap(gap.reason, 1));
             let holdings = Holdings {
                 _entry: self.state.ledger.open(Kind::Subscription).and(Kind::Timer),
@@ -80,7 +96,8 @@ impl Hub {
                 _permit: permit,
             };
             // It counts as a Rust stream until another delivery takes it over.
-            let life = Life::begin(now, policy, Delivery::Stream, lease, fastrand::u64(..));
+            let life = Life::begin(now, policy, Delivery::Stream, lease, fastrand::u64(..))
+                .after_source_errors(holdings.membership.session().source_errors());
             let subscription = Subscription::new(self.clone(), life, holdings, (cursor, start), gaps);
             // Checked again after the registration: a stop that has told all subscribers before it would not
             // tell this one.

@@ -37,8 +37,9 @@ impl Shard<'_> {
         if let Some(finish) = self.stopping.finish() {
             parts.life.finish(finish);
         }
-        let opening = self.opening(head, framing, &parts);
         let session = parts.holdings.membership.session().clone();
+        let source = session.attached().map(|attached| attached.state().view()).unwrap_or_default();
+        let opening = self.opening(head, framing, &parts, source.is_waiting);
         let (life, number) = (parts.life, parts.number);
         let conn = Conn::new(
             (socket, framing),
@@ -49,7 +50,11 @@ impl Shard<'_> {
             self.now,
         );
         let index = self.index();
-        let key = self.groups.of_session(&session, index);
+        let key = self.groups.of_session(&session, index, source.version);
+        if session.attached().is_some_and(|attached| attached.state().version() != source.version) {
+            // It changed meanwhile, and this group may not have been there to be told.
+            self.groups.queue_pass(key);
+        }
         session.view(index).joined(conn.cursor.next, conn.cursor.live);
         let slot = self.sockets.insert(conn);
         if let Some(group) = self.groups.get_mut(key)
@@ -66,13 +71,16 @@ impl Shard<'_> {
     }
 
     /// Head, opening block and the first gaps in one piece: one write opens the stream.
-    fn opening(&mut self, head: Vec<u8>, framing: Framing, parts: &Parts) -> Box<[u8]> {
+    fn opening(&mut self, head: Vec<u8>, framing: Framing, parts: &Parts, is_waiting: bool) -> Box<[u8]> {
         let mut bytes = head;
         let retry = self.hub.retry_hint();
         let opening = crate::wire::opening(&mut self.encoder, retry, parts.start, parts.gaps.first());
         bytes.extend_from_slice(framing.block(&opening));
         for gap in &parts.gaps {
             bytes.extend_from_slice(framing.block(crate::wire::gap_block(&mut self.encoder, gap)));
+        }
+        if is_waiting {
+            bytes.extend_from_slice(framing.heartbeat(true));
         }
         bytes.into()
     }

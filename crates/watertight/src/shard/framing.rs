@@ -2,7 +2,9 @@
 //! (HTTP/1.0).
 
 use watertight_core::Frame;
-use watertight_wire::{HEARTBEAT, HEARTBEAT_CHUNK, LAST_CHUNK, unchunk};
+use watertight_wire::{
+    HEARTBEAT, HEARTBEAT_CHUNK, LAST_CHUNK, SOURCE_BACK, SOURCE_BACK_CHUNK, WAITING, WAITING_CHUNK, unchunk,
+};
 
 /// How events stand in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +32,21 @@ impl Framing {
         }
     }
 
-    pub(super) fn heartbeat(self) -> &'static [u8] {
+    /// A heartbeat; one that says so, while what feeds the session does not answer.
+    pub(super) fn heartbeat(self, is_waiting: bool) -> &'static [u8] {
+        match (self, is_waiting) {
+            (Framing::Chunked, false) => HEARTBEAT_CHUNK,
+            (Framing::Plain, false) => HEARTBEAT,
+            (Framing::Chunked, true) => WAITING_CHUNK,
+            (Framing::Plain, true) => WAITING,
+        }
+    }
+
+    /// What feeds the session answers again.
+    pub(super) fn source_is_back(self) -> &'static [u8] {
         match self {
-            Framing::Chunked => HEARTBEAT_CHUNK,
-            Framing::Plain => HEARTBEAT,
+            Framing::Chunked => SOURCE_BACK_CHUNK,
+            Framing::Plain => SOURCE_BACK,
         }
     }
 

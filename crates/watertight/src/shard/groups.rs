@@ -6,6 +6,7 @@ use std::sync::Arc;
 use watertight_core::{Session, Table};
 
 use super::look::{Look, Slowest};
+use crate::source::SourceNews;
 
 /// The sockets of one session in this shard. Dropping it takes it out of the session.
 #[derive(Debug)]
@@ -24,12 +25,16 @@ pub(super) struct Group {
     pub(super) upto: u64,
     /// How far behind the members are that the pass in progress met.
     pub(super) slowest: Slowest,
+    /// The version of what members were last told of their source.
+    told: u64,
+    /// What the pass in progress tells them of it.
+    pub(super) telling: Option<SourceNews>,
     /// The walk that looks how far behind all members are.
     pub(super) look: Look,
 }
 
 impl Group {
-    fn new(session: Arc<Session>, shard: usize) -> Group {
+    fn new(session: Arc<Session>, shard: usize, told: u64) -> Group {
         let pumped = session.head();
         Group {
             session,
@@ -40,8 +45,15 @@ impl Group {
             at: 0,
             upto: 0,
             slowest: Slowest::NONE,
+            told,
+            telling: None,
             look: Look::default(),
         }
+    }
+
+    /// What a pass that begins is to tell members of their source.
+    pub(super) fn begin_telling(&mut self) {
+        self.telling = SourceNews::since(&self.session, &mut self.told);
     }
 
     /// Tells publishers, and whoever sheds history, how far behind the members are.
@@ -93,12 +105,12 @@ impl Groups {
     }
 
     /// The group of that session, made if there is none. It is announced to publishers before the log is read
-    /// for its first member, so no event falls between.
-    pub(super) fn of_session(&mut self, session: &Arc<Session>, shard: usize) -> u32 {
+    /// for its first member, so no event falls between. `told`: the version of what the first member knows of its source.
+    pub(super) fn of_session(&mut self, session: &Arc<Session>, shard: usize, told: u64) -> u32 {
         if let Some(key) = session.view(shard).group() {
             return key;
         }
-        let key = self.table.insert(Group::new(Arc::clone(session), shard));
+        let key = self.table.insert(Group::new(Arc::clone(session), shard, told));
         session.view(shard).set_group(Some(key));
         key
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use watertight_core::{CloseReason, Life, Session, Tick};
+use watertight_core::{CloseReason, Life, Session, SourceInfo, Tick};
 
 use super::Work;
 use crate::hub::Hub;
@@ -89,6 +89,8 @@ pub struct ConnectionInfo {
     pub errors: u32,
     /// How often access was asked again.
     pub validations: u32,
+    /// How the source of its session is, if that has one.
+    pub source: Option<SourceInfo>,
 }
 
 impl ConnectionInfo {
@@ -111,8 +113,9 @@ impl ConnectionInfo {
             received: state.received,
             lag,
             stalled: life.is_stalled(),
-            errors: life.errors(),
+            errors: life.errors(session.source_errors()),
             validations: life.validations(),
+            source: session.attached().map(|attached| attached.state().info()),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::conn::Wrote;
 use super::ending::end_of;
 use super::look::Slowest;
 use super::run::Shard;
+use crate::source::SourceNews;
 
 /// Sockets that one slice of a pass writes to.
 const SLICE: usize = 256;
@@ -50,14 +51,23 @@ impl Shard<'_> {
         if going_on.is_none() {
             group.upto = batch.upto();
             group.slowest = Slowest::NONE;
+            group.begin_telling();
             let readers = group.members.len() as u64;
             batch.gaps().iter().for_each(|reason| self.hub.counters.note_gap(*reason, readers));
         }
         let end = group.members.len().min(group.at + SLICE);
         let looked_at = end - group.at;
+        let (first, telling) = (group.at, group.telling);
         let mut delivered = 0;
-        for member in group.at..end {
+        for member in first..end {
+            // That the source is back comes before what it brings; all else after what it brought.
+            if telling == Some(SourceNews::Back) {
+                self.tell_member(key, member, SourceNews::Back);
+            }
             delivered += self.deliver(key, member, &mut batch);
+            if let Some(news) = telling.filter(|news| *news != SourceNews::Back) {
+                self.tell_member(key, member, news);
+            }
         }
         self.hub.counters.events_delivered.fetch_add(delivered, Ordering::Relaxed);
         batch.clear();
@@ -65,6 +75,13 @@ impl Shard<'_> {
         self.end_slice(key, end);
         self.end_failed();
         looked_at
+    }
+
+    fn tell_member(&mut self, key: u32, member: usize, news: SourceNews) {
+        let slot = self.groups.get_mut(key).and_then(|group| group.members.get(member)).copied();
+        if let Some(slot) = slot {
+            self.tell(slot, news);
+        }
     }
 
     /// Either goes on later or ends the pass.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use watertight_core::{Due, Tick, Wheel};
+use watertight_core::{CloseReason, Due, End, Tick, Wheel};
 
 use super::conn::{Rest, Wrote};
 use super::ending::end_of;
 use super::run::Shard;
 use super::sockets::{Moved, give_back};
+use crate::source::SourceNews;
 
 /// The timers of a shard's sockets.
 #[derive(Debug)]
@@ -117,27 +118,61 @@ impl Shard<'_> {
     /// Writes a heartbeat: it shows the peer that the connection is alive, and makes the kernel find out
     /// whether the peer is.
     fn beat(&mut self, slot: u32) {
+        let Some(conn) = self.sockets.get(slot) else { return };
+        let attached = conn.session().attached();
+        let is_waiting = attached.is_some_and(|attached| attached.state().view().is_waiting);
+        let heartbeat = conn.framing.heartbeat(is_waiting);
+        if let Err(end) = self.write_comment(slot, heartbeat) {
+            self.finish(slot, end);
+        }
+    }
+
+    /// Writes a comment of the hub's, unless other bytes are about to be written.
+    fn write_comment(&mut self, slot: u32, comment: &'static [u8]) -> Result<(), End> {
         let now = self.now;
-        let Some(conn) = self.sockets.get_mut(slot) else { return };
+        let Some(conn) = self.sockets.get_mut(slot) else { return Ok(()) };
         if conn.is_idle() {
-            let heartbeat = conn.framing.heartbeat();
-            match conn.write(heartbeat) {
-                Ok(Wrote::All) => conn.note_write(heartbeat.len(), false, now),
-                Ok(Wrote::Part(0)) => conn.note_write(0, true, now),
-                Ok(Wrote::Part(wrote)) => {
-                    conn.set_rest(Rest::Bytes(heartbeat.into(), wrote));
+            match conn.write(comment).map_err(|error| end_of(&error))? {
+                Wrote::All => conn.note_write(comment.len(), false, now),
+                Wrote::Part(0) => conn.note_write(0, true, now),
+                Wrote::Part(wrote) => {
+                    conn.set_rest(Rest::Bytes(comment.into(), wrote));
                     conn.note_write(wrote, true, now);
-                }
-                Err(error) => {
-                    self.finish(slot, end_of(&error));
-                    return;
                 }
             }
         } else {
-            // Other bytes are about to be written to it anyway.
             conn.with_life(|life| life.skipped_heartbeat(now));
             conn.last_write = now;
         }
         self.arm(slot);
+        Ok(())
+    }
+
+    /// Tells a socket what became of its source. Called during a walk over its group: what ends is ended after it.
+    pub(super) fn tell(&mut self, slot: u32, news: SourceNews) {
+        let now = self.now;
+        let Some(conn) = self.sockets.get_mut(slot) else { return };
+        let end = match news {
+            SourceNews::Waiting => {
+                let comment = conn.framing.heartbeat(true);
+                self.write_comment(slot, comment).err()
+            }
+            SourceNews::Back => {
+                let comment = conn.framing.source_is_back();
+                self.write_comment(slot, comment).err()
+            }
+            SourceNews::Broken => {
+                if !conn.with_life(|life| life.close(now, CloseReason::CircuitOpen)) {
+                    return;
+                }
+                let end = conn.life().ended();
+                if end.is_none() {
+                    self.arm(slot);
+                    self.sockets.make_ready(slot);
+                }
+                end
+            }
+        };
+        self.failed.extend(end.map(|end| (slot, end)));
     }
 }
