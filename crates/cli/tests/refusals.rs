@@ -215,12 +215,6 @@ fn paths_and_methods_that_lead_nowhere_say_so() {
 }
 
 #[test]
-fn routes_of_later_versions_answer_501() {
-    let hub = strict_hub();
-    hub.get("/services/metrics/stream").expect_problem(501, "NOT_IMPLEMENTED");
-}
-
-#[test]
 fn a_body_where_none_belongs_is_refused_and_the_connection_closed() {
     let hub = strict_hub();
     for (method, path) in [("GET", EVENTS), ("GET", "/stats"), ("DELETE", "/sessions/demo")] {

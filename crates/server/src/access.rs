@@ -30,7 +30,7 @@ use std::time::SystemTime;
 use watertight::Hub;
 use watertight_access::Verifier;
 
-pub(crate) use self::caller::{Admin, Caller};
+pub(crate) use self::caller::{Admin, Caller, sha256};
 pub(crate) use self::presented::QUERY_PARAMETER;
 use self::rates::Rates;
 use self::revoked::Revocations;

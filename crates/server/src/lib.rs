@@ -39,7 +39,8 @@ pub mod resource;
 pub mod router;
 mod routes;
 pub mod run;
-pub mod state;
+mod sources;
+mod state;
 mod tls;
 
 pub use self::access::AccessStartError;

@@ -23,6 +23,7 @@ use watertight_core::{Kind, Owner};
 
 use crate::access::Authorization;
 use crate::dropped_lines::DroppedLines;
+use crate::sources::metrics::Sampled;
 use crate::tls::Certificates;
 
 use self::process::ProcessCollector;
@@ -41,17 +42,18 @@ struct HubCollector {
     certificates: Option<Arc<Certificates>>,
     requests: Arc<Requests>,
     access: Arc<Authorization>,
+    sampled: Arc<Sampled>,
 }
 
 /// What is read beside the hub and its gate.
-type Sources = (DroppedLines, Option<Arc<Certificates>>, Arc<Requests>, Arc<Authorization>);
+type Sources = (DroppedLines, Option<Arc<Certificates>>, Arc<Requests>, Arc<Authorization>, Arc<Sampled>);
 
 impl Metrics {
-    /// The figures of this hub, this gate, the log, the certificate, the routes and the directory.
+    /// The figures of this hub, this gate, the log, the certificate, the routes, the directory and the samplers.
     pub(crate) fn new(
         hub: &Hub,
         gate: &Gate,
-        (dropped_lines, certificates, requests, access): Sources,
+        (dropped_lines, certificates, requests, access, sampled): Sources,
     ) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector));
@@ -62,6 +64,7 @@ impl Metrics {
             certificates,
             requests,
             access,
+            sampled,
         }));
         Metrics(registry)
     }
@@ -103,6 +106,9 @@ impl HubCollector {
             ("cleanups", "Cleanup passes", &counters.cleanups),
             ("pump_restarts", "Pumps that were started again", &counters.pump_restarts),
             ("keeper_restarts", "Times the keeper was started again", &counters.keeper_restarts),
+            ("sources_started", "Sources of streams that were started", &counters.sources_started),
+            ("source_errors", "Errors of sources", &counters.source_errors),
+            ("service_samples", "Samples of services that were begun", &self.sampled.samples),
         ];
         for (name, help, value) in rows {
             counter(encoder, name, help, value.load(Relaxed))?;

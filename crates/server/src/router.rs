@@ -10,7 +10,8 @@ use http::Method;
 use crate::access::Admin;
 use crate::middleware;
 use crate::routes::{
-    connections, deployments, events, fallback, health, landing, metrics, openapi, sessions, stats, tokens,
+    connections, deployments, events, fallback, health, landing, metrics, openapi, services, sessions, stats,
+    tokens,
 };
 use crate::state::App;
 
@@ -41,7 +42,7 @@ fn public_routes() -> Router<App> {
         .route("/page.css", get(landing::style))
         .route("/sessions/{session}/events", get(events::read).post(events::publish))
         .route("/openapi.json", get(openapi::document))
-        .route("/services/metrics/stream", get(fallback::not_implemented))
+        .route("/services/metrics/stream", get(services::read))
         .route("/deployments/{id}/logs/stream", get(deployments::read))
         .route("/deployments/{id}/logs", post(deployments::feed))
 }

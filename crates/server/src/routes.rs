@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod poll;
 pub(crate) mod query;
+pub(crate) mod services;
 pub(crate) mod sessions;
 pub(crate) mod stats;
 pub(crate) mod tokens;

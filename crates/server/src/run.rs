@@ -23,6 +23,7 @@ use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
 use crate::reload::{self, Reloadable};
 use crate::router::{admin_router, is_always_answered, public_router, router};
+use crate::sources::metrics::Sampled;
 use crate::state::App;
 use crate::tls::{self, Certificates, TlsError};
 
@@ -106,6 +107,7 @@ impl Reading {
 struct DeclaredTables {
     reading: Reading,
     directory: Directory,
+    sampled: Arc<Sampled>,
 }
 
 impl Reloadable for DeclaredTables {
@@ -119,6 +121,7 @@ impl Reloadable for DeclaredTables {
 
     fn reload(&self) -> Result<(), String> {
         let config = (self.reading.again)().map_err(|error| error.to_string())?;
+        self.sampled.services.declare(&config.declared);
         self.directory.declare(config.declared);
         Ok(())
     }
@@ -175,7 +178,8 @@ pub async fn run(
     #[cfg(feature = "testing")]
     keepers.spawn(panic_on_request(hub.clone())?);
     let keys = TokenKeys::of(&config, &access).map(|keys| Arc::new(keys) as Arc<dyn Reloadable>);
-    let tables = DeclaredTables { reading, directory: access.directory.clone() };
+    let sampled = Arc::clone(&app.sampled);
+    let tables = DeclaredTables { reading, directory: access.directory.clone(), sampled };
     let tables = (!tables.files().is_empty()).then(|| Arc::new(tables) as Arc<dyn Reloadable>);
     let certificate = certificates.map(|certificates| certificates as Arc<dyn Reloadable>);
     let entry = hub.ledger().open(Kind::Task);
@@ -392,6 +396,7 @@ fn hub_config(config: &Config, memory: Thresholds) -> HubConfig {
         max_age_jitter_percent: (config.max_age_jitter * 100.0).round() as u8,
         revalidate_interval: config.revalidate_interval,
         access_fail_open: config.access_fail == AccessFail::Open,
+        source_linger: config.source_linger,
         max_streams_per_user: config
             .max_connections_per_user
             .map(|max| u32::try_from(max).unwrap_or(u32::MAX)),

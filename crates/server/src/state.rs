@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use watertight::{Gate, Hub, Policy};
 
@@ -13,6 +13,8 @@ use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
+use crate::sources::metrics::Sampled;
+use crate::sources::services::Services;
 use crate::tls::Certificates;
 
 /// What all requests share. Cloning shares it, at the price of one count: each request clones it several times.
@@ -31,6 +33,10 @@ pub struct AppParts {
     pub(crate) access: Arc<Authorization>,
     /// How streams of logs live.
     pub(crate) logs_policy: Arc<Policy>,
+    /// How streams of metrics live.
+    pub(crate) metrics_policy: Arc<Policy>,
+    /// Services, and what is counted of their samples.
+    pub(crate) sampled: Arc<Sampled>,
     /// The service is about to stop: still serving, no longer ready.
     is_draining: AtomicBool,
 }
@@ -61,16 +67,23 @@ impl App {
     ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let requests = Arc::<Requests>::default();
-        let sources = (dropped_lines.clone(), certificates, Arc::clone(&requests), Arc::clone(&access));
+        let sampled =
+            Arc::new(Sampled { services: Services::new(&config.declared), samples: AtomicU64::new(0) });
+        let sources = (
+            dropped_lines.clone(),
+            certificates,
+            Arc::clone(&requests),
+            Arc::clone(&access),
+            Arc::clone(&sampled),
+        );
         let metrics = Metrics::new(&hub, &gate, sources);
         // Their age is exact: whoever watches a log knows when its stream ends.
-        let max_age = Some(config.logs_max_age);
-        let policy = Policy {
-            kind: "logs",
-            max_age,
-            max_age_jitter_percent: 0,
-            ..Policy::clone(hub.session_policy())
+        let policy = |kind, max_age| {
+            let of_sessions = Policy::clone(hub.session_policy());
+            Arc::new(Policy { kind, max_age: Some(max_age), max_age_jitter_percent: 0, ..of_sessions })
         };
+        let logs_policy = policy("logs", config.logs_max_age);
+        let metrics_policy = policy("metrics", config.metrics_max_age);
         let is_draining = AtomicBool::new(false);
         App(Arc::new(AppParts {
             hub,
@@ -81,7 +94,9 @@ impl App {
             requests,
             dropped_lines,
             access,
-            logs_policy: Arc::new(policy),
+            logs_policy,
+            metrics_policy,
+            sampled,
             is_draining,
         }))
     }

@@ -23,6 +23,7 @@ use super::directory::DirectoryKind;
 use super::header_names::HeaderNames;
 use super::hosts::{AllowedHosts, Hosts};
 use super::kind::{Bounds, Kind};
+use super::logs::{ChannelName, LogsSource};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE, SECOND};
 use super::secret::{OptionalSecret, Secret};
 use super::server_url::{RedisUrls, ServerUrl, WebUrl};
@@ -401,11 +402,34 @@ settings! {
     stats_public: bool as Switch = false;
 }
 
-"Deployments" {
+"Metrics and logs" {
+    /// How often services are sampled for `/services/metrics/stream` while somebody watches; `?interval=` asks for another
+    /// interval.
+    metrics_interval: Duration as Time = Duration::from_secs(5),
+        min SECOND => "sampling would be all that services do",
+        max HOUR => "nobody would watch for so long";
+
+    /// The greatest age of a stream of metrics; its client is then asked to reconnect.
+    metrics_max_age: Duration as Time = Duration::from_secs(1_800),
+        min 100 * MILLISECOND => "clients would do nothing but reconnect",
+        max 30 * DAY => "streams would never be asked whether they are of use";
+
     /// The greatest age of a stream of logs; its client is then asked to reconnect.
     logs_max_age: Duration as Time = Duration::from_secs(3_600),
         min 100 * MILLISECOND => "clients would do nothing but reconnect",
         max 30 * DAY => "streams would never be asked whether they are of use";
+
+    /// Where logs of deployments come from beside `POST /deployments/ID/logs`: from nowhere else, from a channel in Redis
+    /// that is subscribed to, or from a stream in Redis, which has history.
+    logs_source: LogsSource as OneOf<LogsSource> = LogsSource::Post;
+
+    /// The name of that channel or stream; `{id}` in it stands for the deployment.
+    logs_channel: Cow<'static, str> as ChannelName = Cow::Borrowed("deployment:{id}:logs");
+
+    /// How long what feeds a stream (a sampler, a subscription in Redis) goes on after the last reader has left.
+    source_linger: Duration as Time = Duration::from_secs(10),
+        min 10 * MILLISECOND => "every reconnect would start it anew",
+        max HOUR => "it would run for nobody";
 }
 
 "Directory" {

@@ -9,6 +9,7 @@ use super::cross_origin::AllowedOrigins;
 use super::directory::DirectoryKind;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::limits::{Config, SETTINGS};
+use super::logs::LogsSource;
 use super::setting::row_of;
 
 /// A rule between two settings.
@@ -176,6 +177,15 @@ pub(super) static RELATIONS: &[Relation] = &[
         keys: ["directory", "redis_url"],
         rule: Rule::Other {
             holds: |config| config.directory != DirectoryKind::Redis || !config.redis_url.is_empty(),
+            says: "does not go with",
+            advice: "set redis_url = \"redis://HOST:6379\"",
+        },
+        why: "Redis has to be found",
+    },
+    Relation {
+        keys: ["logs_source", "redis_url"],
+        rule: Rule::Other {
+            holds: |config| config.logs_source == LogsSource::Post || !config.redis_url.is_empty(),
             says: "does not go with",
             advice: "set redis_url = \"redis://HOST:6379\"",
         },

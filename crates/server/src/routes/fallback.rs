@@ -1,4 +1,4 @@
-//! Routes that this version does not answer yet, and everything unknown.
+//! Everything unknown.
 
 use std::convert::Infallible;
 
@@ -10,12 +10,6 @@ use http::{StatusCode, Uri};
 use tower::ServiceExt as _;
 
 use crate::problem::Problem;
-
-/// A route of the API that is not implemented in this version.
-pub(crate) async fn not_implemented() -> Problem {
-    let detail = "this version of the hub does not answer this call yet";
-    Problem::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", detail)
-}
 
 /// A path that leads nowhere as it is: with a slash at its end it means the same as without.
 pub(crate) async fn without_slash(routes: Router, mut request: Request) -> Result<Response, Infallible> {

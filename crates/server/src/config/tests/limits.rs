@@ -37,6 +37,8 @@ const WRONG_FORM: &[(&str, &str)] = &[
     ("access_fail", "ajar"),
     ("metrics_public", "perhaps"),
     ("stats_public", "perhaps"),
+    ("logs_source", "syslog"),
+    ("logs_channel", "logs"),
     ("directory", "ldap"),
     ("webhook_url", "app.example.com"),
     ("webhook_secret", ""),

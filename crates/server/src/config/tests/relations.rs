@@ -101,6 +101,11 @@ const BROKEN: &[(&str, &str)] = &[
          Redis has to be found",
     ),
     (
+        "logs_source = \"redis_stream\"",
+        "hub.toml:1:15: logs_source = \"redis_stream\": does not go with redis_url = [] (built-in default): \
+         Redis has to be found",
+    ),
+    (
         "memory_warning_threshold_mb = 1000\nmemory_critical_threshold_mb = 1000",
         "hub.toml:1:31: memory_warning_threshold_mb = 1000: must be below \
          memory_critical_threshold_mb = 1000 (hub.toml:2:32): \
