@@ -1,5 +1,7 @@
 //! What an answer becomes: families as JSON, whatever is beside them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use watertight_core::Budget;
@@ -73,7 +75,8 @@ fn an_empty_answer_is_no_error() {
 #[test]
 fn an_answer_without_any_metric_says_which_line_is_bad() {
     let budget = Budget::new(1 << 30, 1 << 30);
-    let bad = read(b"<!doctype html>\n<p>Hello\n", false, &[], &limits(), &budget, 7).expect_err("no metrics");
+    let bad =
+        read(b"<!doctype html>\n<p>Hello\n", false, &[], &limits(), &budget, 7).expect_err("no metrics");
     assert_eq!(bad.line, 1);
 }
 
@@ -117,8 +120,15 @@ fn parts_of_histograms_and_summaries_stand_under_their_family() {
          # TYPE h_count_total gauge\nh_count_total 7\nx_count 8\n",
     );
     let expected = [
-        "h:h_bucket=1", "h:h_bucket=2", "h:h_sum=3", "h:h_count=2", "s:s=4", "s:s_sum=5", "s:s_count=6",
-        "h_count_total:h_count_total=7", "x_count:x_count=8",
+        "h:h_bucket=1",
+        "h:h_bucket=2",
+        "h:h_sum=3",
+        "h:h_count=2",
+        "s:s=4",
+        "s:s_sum=5",
+        "s:s_count=6",
+        "h_count_total:h_count_total=7",
+        "x_count:x_count=8",
     ];
     assert_eq!(values(&sample), expected);
 }
@@ -131,8 +141,14 @@ fn openmetrics_is_read_with_its_types_suffixes_and_exemplars() {
          # TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 1\ng_gcount 1\ng_gsum 2\n# TYPE u unknown\nu 1\n# EOF\n",
     );
     let expected = [
-        "r:r_total=17", "r:r_created=1520430000.123", "b:b_info=1", "s:s=1", "g:g_bucket=1", "g:g_gcount=1",
-        "g:g_gsum=2", "u:u=1",
+        "r:r_total=17",
+        "r:r_created=1520430000.123",
+        "b:b_info=1",
+        "s:s=1",
+        "g:g_bucket=1",
+        "g:g_gcount=1",
+        "g:g_gsum=2",
+        "u:u=1",
     ];
     assert_eq!(values(&sample), expected);
     assert_eq!(sample["badLines"], 0);
@@ -168,7 +184,11 @@ fn names_choose_families_and_parts_of_them() {
     assert_eq!(chosen(&["none"]), [""; 0]);
     let openmetrics = b"# TYPE r counter\nr_total 1\n# EOF\n";
     for name in ["r", "r_total"] {
-        assert_eq!(values(&sample(openmetrics, true, &[name], &Limits::default())), ["r:r_total=1"], "{name}");
+        assert_eq!(
+            values(&sample(openmetrics, true, &[name], &Limits::default())),
+            ["r:r_total=1"],
+            "{name}"
+        );
     }
 }
 

@@ -1,9 +1,13 @@
 use super::*;
 
-fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64, Option<f64>), Bad> {
+/// Name, labels, value and timestamp.
+type Parts = (String, Vec<(String, String)>, f64, Option<f64>);
+
+fn sample(line: &str) -> Result<Parts, Bad> {
     match Line::parse(line.as_bytes(), Dialect::Text, 4)? {
         Line::Sample(raw) => {
-            let labels = raw.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            let labels =
+                raw.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             Ok((raw.name.to_string(), labels, raw.value, raw.timestamp))
         }
         other => panic!("{line:?} is {other:?}"),
