@@ -54,5 +54,7 @@ fn what_an_answer_holds_is_charged_whatever_it_is_made_of() {
     );
     check("families without samples", &lines(12_000, &|number| format!("# TYPE a{number} counter")));
     check("just beyond a doubling", &lines(3_585, &|number| format!("a{{n=\"{number}\"}} 1")));
+    check("the same again and again", &"a 1\n".repeat(100_000));
+    check("far more than is kept", &lines(50_000, &|number| format!("a{{n=\"{number}\"}} 1")));
     check("few", "up 1\n");
 }

@@ -81,7 +81,7 @@ async fn the_content_type_says_whether_it_is_openmetrics() {
 
 #[tokio::test]
 async fn gzip_is_read() {
-    let body = gzip(&b"up{l=\"v\"} 1\n".repeat(1));
+    let body = gzip(b"up{l=\"v\"} 1\n");
     let answer = vec![head("text/plain", "content-encoding: gzip\r\n", body.len()), body];
     let (around, exporter) = (Around::new(), Exporter::new(vec![Answer::Pieces(answer)]));
     let sample = json(&around.scraper(&exporter).sample().await);
@@ -355,4 +355,14 @@ fn what_cannot_be_a_target_is_refused_when_it_is_made() {
     assert!(new(Target::Cgroup("../../etc".into())).is_err());
     let nobody = watertight_figures::ProcessId { id: 0, started: None };
     assert!(new(Target::Process(nobody)).is_err());
+}
+
+#[test]
+fn samplers_and_samples_may_go_from_thread_to_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    let mut sampler = Around::new().sampler(Target::Host);
+    is_send(&sampler);
+    is_send(&sampler.sample());
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<watertight_figures::ServiceSample>();
 }
