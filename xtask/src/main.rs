@@ -29,8 +29,9 @@ cargo xtask COMMAND
 ";
 
 /// What is fuzzed: the folder, its dictionary, its targets.
-const FUZZED: [(&str, &str, &[&str]); 2] = [
+const FUZZED: [(&str, &str, &[&str]); 3] = [
     ("crates/wire/fuzz", "stream.dict", &["parse", "roundtrip"]),
+    ("crates/figures/fuzz", "exposition.dict", &["exposition"]),
     ("crates/access/fuzz", "token.dict", &["head", "claims", "grants", "patterns"]),
 ];
 

@@ -7,7 +7,7 @@ use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 12] = [
+const NEEDED: [(&str, &[&str], &str); 13] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("openssl", &["version"], "openssl"),
@@ -20,6 +20,7 @@ const NEEDED: [(&str, &[&str], &str); 12] = [
     ("haproxy", &["-v"], "haproxy"),
     ("apache2", &["-v"], "apache2"),
     ("redis-server", &["--version"], "redis-server"),
+    ("prometheus-node-exporter", &["--version"], "prometheus-node-exporter"),
 ];
 
 fn install(packages: &[&str]) -> Outcome {

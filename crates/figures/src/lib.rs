@@ -9,6 +9,19 @@
 //! A sample never fails as a whole and never takes longer than [`Limits::time_max`]: what cannot be known is `null` with
 //! a reason ([`Missing`]), and a service that cannot be sampled is a [`SampleError`] in the sample.
 //!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use watertight_core::Budget;
+//! # use watertight_figures::{Limits, Roots, Sampler, StartError, Surroundings, Target};
+//! # async fn example(clock: watertight_figures::Clock, budget: Arc<Budget>) -> Result<(), Box<dyn std::error::Error>> {
+//! let surroundings = Surroundings { roots: Roots::default(), clock, budget };
+//! let mut host = Sampler::new(Target::Host, Limits::default(), surroundings)?;
+//! let sample = host.sample().await;
+//! println!("{}", serde_json::to_string(&sample)?);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Layout
 //!
 //! | module | what it holds |
@@ -60,4 +73,4 @@ pub use sample::{
     BadLine, Body, Families, Family, FamilyType, Figures, Local, Sample, ServiceSample, Source, Whose,
 };
 pub use sampler::Sampler;
-pub use target::{ProcessId, Roots, ScrapeUrl, StartError, Surroundings, Target};
+pub use target::{Clock, ProcessId, Roots, ScrapeUrl, StartError, Surroundings, Target};

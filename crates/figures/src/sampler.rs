@@ -11,8 +11,9 @@ use crate::target::{StartError, Surroundings, Target, below_mount};
 /// Samples one target, and keeps what rates need between two samples: at most [`Limits::samples_max`] counters, charged
 /// to the budget.
 ///
-/// Dropping it closes the connection to its endpoint. A reading of the kernel's files that runs at that moment ends with
-/// the last of them.
+/// Dropping it closes the connection to its endpoint; one that is just being opened, a name that is being resolved, and
+/// a reading of the kernel's files end by themselves: the first within [`Limits::time_max`], the others with the answer
+/// of the machine's resolver or kernel, on one of the runtime's threads for blocking work.
 pub struct Sampler {
     source: Source,
     kind: Kind,
@@ -58,9 +59,9 @@ impl Sampler {
 
     /// Samples now, within [`Limits::time_max`].
     ///
-    /// Dropping the future gives back all that it took: the connection is closed, the budget's bytes are free. The next
-    /// sample is as if it had not been asked for, but for a reading of the kernel's files, which it waits for. Runs on
-    /// tokio, with time.
+    /// Dropping the future gives back all that it took: a request under way is closed with its connection, the budget's
+    /// bytes are free. The next sample is as if it had not been asked for; it waits for a reading of the kernel's files that
+    /// has not ended. Runs on tokio, with I/O and time.
     pub async fn sample(&mut self) -> ServiceSample {
         let outcome = match &mut self.kind {
             Kind::Local(local) => local.sample().await.map(|local| Body::Local(Box::new(local))),

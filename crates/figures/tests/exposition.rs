@@ -1,5 +1,7 @@
 //! What an answer becomes: families as JSON, whatever is beside them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use watertight_core::Budget;
@@ -208,6 +210,13 @@ fn json_never_grows_beyond_its_limit() {
     let bytes = sample["families"].to_string().len();
     assert!(bytes <= json_bytes_max && bytes > json_bytes_max / 2, "{bytes} bytes");
     assert_eq!(kept as u64 + truncated, 1_000);
+
+    let helps: String =
+        (0..20).map(|number| format!("a{number} 1\n# HELP a{number} {}\n", "x".repeat(2_000))).collect();
+    let sample = self::sample(helps.as_bytes(), false, &[], &limits);
+    let bytes = sample["families"].to_string().len();
+    assert!(bytes <= json_bytes_max, "{bytes} bytes");
+    assert_eq!(values(&sample).len() as u64 + sample["truncated"].as_u64().expect("a number"), 20);
 }
 
 #[test]

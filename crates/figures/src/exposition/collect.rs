@@ -189,19 +189,24 @@ impl<'a> Collector<'a> {
         if !self.chosen.may_include(family) {
             return Ok(Ok(()));
         }
-        self.hold(help.len())?;
-        let Some((_, declared)) = self.declared(family)? else { return Ok(Ok(())) };
-        if let Some(before) = &declared.help {
+        let known = self.declared.get(family);
+        if let Some(before) = known.and_then(|declared| declared.help.as_ref()) {
             return Ok(if **before == *help { Ok(()) } else { Err(Bad::Declared) });
         }
+        // One that comes behind samples is part of the JSON at once, if it fits.
+        let json = known.and_then(|declared| declared.index).map_or(0, |_| json_len(help));
+        if self.json_bytes + json > self.limits.json_bytes_max {
+            return Ok(Ok(()));
+        }
+        self.hold(help.len())?;
+        let Some((_, declared)) = self.declared(family)? else { return Ok(Ok(())) };
         let help: Arc<str> = Arc::from(help);
         declared.help = Some(help.clone());
-        if let Some(index) = declared.index {
-            self.json_bytes += json_len(&help);
-            if let Some(family) = self.found.families.get_mut(index) {
-                family.help = help;
-            }
+        let index = declared.index;
+        if let Some(family) = index.and_then(|index| self.found.families.get_mut(index)) {
+            family.help = help;
         }
+        self.json_bytes += json;
         Ok(Ok(()))
     }
 
@@ -240,29 +245,34 @@ impl<'a> Collector<'a> {
         if !self.chosen.includes(&family, &raw.name) {
             return Ok(Ok(()));
         }
-        let json = sample_json(&raw);
-        let labels: usize =
-            raw.labels.iter().map(|(name, value)| LABEL_BYTES + name.len() + value.len()).sum();
-        self.hold(SAMPLE_BYTES + raw.name.len() + labels)?;
-        let series = Arc::new(series_of(&raw));
+        let labels = raw.labels.iter().map(|(name, value)| LABEL_BYTES + name.len() + value.len());
+        let bytes = SAMPLE_BYTES + raw.name.len() + labels.sum::<usize>();
+        self.hold(bytes)?;
+        let kept = self.keep(&raw, &family)?;
+        if kept != Ok(true) {
+            self.held_bytes -= bytes;
+        }
+        Ok(kept.map(|_| ()))
+    }
+
+    /// Keeps a sample if it is new and there is room; whether it did.
+    fn keep(&mut self, raw: &RawSample<'_>, family: &str) -> Result<Result<bool, Bad>, Exhausted> {
+        let series = Arc::new(series_of(raw));
         if let Some(before) = self.series.get(&series).copied() {
-            return Ok(self.again(&raw, series, before));
+            return Ok(self.again(raw, series, before).map(|()| false));
         }
-        let Some(index) = self.room(&family, json)? else {
+        let index = self.room(family, sample_json(raw))?;
+        let Some((index, family)) =
+            index.and_then(|index| Some((index, self.found.families.get_mut(index)?)))
+        else {
             self.found.truncated += 1;
-            return Ok(Ok(()));
+            return Ok(Ok(false));
         };
-        if let Some(family) = self.found.families.get_mut(index) {
-            let whereabouts =
-                Whereabouts { family: index, sample: family.samples.len(), timestamp: raw.timestamp };
-            family.samples.push(Sample {
-                series: series.clone(),
-                value: finite(raw.value),
-                per_second: None,
-            });
-            self.series.insert(series, whereabouts);
-        }
-        Ok(Ok(()))
+        let sample = family.samples.len();
+        let whereabouts = Whereabouts { family: index, sample, timestamp: raw.timestamp };
+        family.samples.push(Sample { series: series.clone(), value: finite(raw.value), per_second: None });
+        self.series.insert(series, whereabouts);
+        Ok(Ok(true))
     }
 
     /// A series may come again with a later timestamp: the latest counts.

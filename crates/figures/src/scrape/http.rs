@@ -50,6 +50,8 @@ impl Http {
             .redirect(Policy::none())
             .no_proxy()
             .timeout(time_max)
+            // Of a request that is dropped meanwhile, too: the connection is opened to its end, for the next one.
+            .connect_timeout(time_max)
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(1)
             .resolve_to_addrs("localhost", &localhost)

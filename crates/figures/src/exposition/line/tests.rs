@@ -1,6 +1,9 @@
 use super::*;
 
-fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64, Option<f64>), Bad> {
+/// Name, labels, value and timestamp.
+type Parts = (String, Vec<(String, String)>, f64, Option<f64>);
+
+fn sample(line: &str) -> Result<Parts, Bad> {
     match Line::parse(line.as_bytes(), Dialect::Text, 4)? {
         Line::Sample(raw) => {
             let labels =
