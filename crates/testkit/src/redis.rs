@@ -115,6 +115,50 @@ impl Redis {
         self.try_commands(&[words]).expect("redis-server answers").remove(0)
     }
 
+    /// The same of a command that answers with an array: all its texts and numbers, one behind the other.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn all(&self, words: &[&str]) -> Vec<String> {
+        self.try_all(words).expect("redis-server answers")
+    }
+
+    fn try_all(&self, words: &[&str]) -> std::io::Result<Vec<String>> {
+        let socket = TcpStream::connect(self.address)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let mut reader = BufReader::new(socket.try_clone()?);
+        (&socket).write_all(&command_bytes(words))?;
+        let (mut left, mut texts) = (1, Vec::new());
+        while left > 0 {
+            left -= 1;
+            let text = answer(&mut reader)?;
+            match text.strip_prefix('*').and_then(|count| count.parse::<usize>().ok()) {
+                Some(count) => left += count,
+                None => texts.push(text),
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Carries out many commands at once, as fast as it can.
+    ///
+    /// # Panics
+    /// When it refuses one.
+    pub fn commands(&self, commands: &[Vec<String>]) {
+        let socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut reader = BufReader::new(socket.try_clone().unwrap());
+        for some in commands.chunks(1_000) {
+            let bytes =
+                |words: &Vec<String>| command_bytes(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            (&socket).write_all(&some.iter().flat_map(bytes).collect::<Vec<_>>()).unwrap();
+            for words in some {
+                let said = answer(&mut reader).unwrap();
+                assert!(!said.starts_with('-'), "{words:?}: {said}");
+            }
+        }
+    }
+
     /// The same after signing in.
     ///
     /// # Panics
@@ -130,11 +174,7 @@ impl Redis {
         let mut reader = BufReader::new(socket.try_clone()?);
         let mut answers = Vec::new();
         for words in commands {
-            let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-            for word in *words {
-                bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
-            }
-            socket.write_all(&bytes)?;
+            socket.write_all(&command_bytes(words))?;
             answers.push(answer(&mut reader)?);
         }
         Ok(answers)
@@ -162,6 +202,14 @@ impl Redis {
         self.program = Some(program);
         true
     }
+}
+
+fn command_bytes(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+    }
+    bytes
 }
 
 fn answer(reader: &mut impl BufRead) -> std::io::Result<String> {
