@@ -55,6 +55,19 @@ impl Redis {
         panic!("redis-server found no port in {TRIES} tries");
     }
 
+    /// Starts one that has what this one has, and waits until it does.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn replica_of(master: &Redis) -> Redis {
+        let port = master.address.port().to_string();
+        let arguments = ["--replicaof", &format!("127.0.0.1 {port}"), "--repl-diskless-sync-delay", "0"];
+        let replica = Redis::start_with(&arguments);
+        eventually!(replica.command(&["INFO", "replication"]), |info| info.contains("master_link_status:up"));
+        replica
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -69,6 +69,15 @@ pub(super) enum Link {
     Reading { interrupted: bool },
 }
 
+/// Why a message is not taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// Its reader has to take something first.
+    Full,
+    /// The hub has no memory for it.
+    NoMemory,
+}
+
 /// One thing out of a ring.
 #[derive(Debug)]
 pub(super) enum Taken<M> {
@@ -148,19 +157,19 @@ impl<M> Ring<M> {
     }
 
     /// Adds a message of `bytes`, if there is room for it: it can be read again later.
-    pub(super) fn push_if_room(&self, message: M, bytes: usize) -> bool {
+    pub(super) fn push_if_room(&self, message: M, bytes: usize) -> Result<(), NotTaken> {
         let cost = bytes + size_of::<Held<M>>();
         let mut state = self.state.lock();
         // One that is larger than the ring passes when it is alone.
-        let has_room = state.is_empty() || state.has_room(cost, &self.limits);
-        let Some(Ok(permit)) = has_room.then(|| self.budget.try_charge(Owner::Sources, cost)) else {
+        if !state.is_empty() && !state.has_room(cost, &self.limits) {
             self.is_blocked.store(true, Ordering::Relaxed);
-            return false;
-        };
+            return Err(NotTaken::Full);
+        }
+        let permit = self.budget.try_charge(Owner::Sources, cost).map_err(|_| NotTaken::NoMemory)?;
         state.push(message, permit);
         drop(state);
         self.ready.notify_one();
-        true
+        Ok(())
     }
 
     /// Whether there is room again after something was not taken up; says it once.

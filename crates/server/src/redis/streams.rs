@@ -155,3 +155,9 @@ impl fmt::Debug for Streams {
         f.debug_tuple("Streams").field(&self.0.table).finish()
     }
 }
+
+/// What tests of positions need.
+#[cfg(test)]
+pub(super) mod testing {
+    pub(in super::super) use super::position::{Position, StreamInfo, Verdict};
+}

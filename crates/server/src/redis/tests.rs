@@ -4,6 +4,8 @@ use super::target::{Target, Topology};
 use super::*;
 
 mod channels;
+mod positions;
+mod streams;
 mod support;
 
 fn target(urls: &[&str]) -> Result<Target, RedisStartError> {

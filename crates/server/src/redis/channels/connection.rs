@@ -91,9 +91,7 @@ impl Subscriber {
     async fn connection(&mut self) -> Result<(), Arc<str>> {
         let shared = Arc::clone(&self.shared);
         // For the message that is being read.
-        let keep_bytes = shared.keep_bytes;
-        let charged = shared.budget.try_charge(Owner::Sources, keep_bytes);
-        let _permit = charged.map_err(|_| Arc::<str>::from("the hub has no memory for a connection"))?;
+        let _permit = shared.budget.charge(Owner::Sources, shared.keep_bytes);
         let server = shared.servers.find(&Which::Main, &shared).await?;
         let (reader, writer, _) = connect(&server, &shared, CONNECT_TIMEOUT).await?;
         self.said.connected(&shared);

@@ -4,33 +4,33 @@ use super::entry_id::EntryId;
 
 /// What Redis knows about a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StreamInfo {
+pub(in super::super) struct StreamInfo {
     /// Entries that are there.
-    pub(super) length: u64,
+    pub(in super::super) length: u64,
     /// The first that is there.
-    pub(super) first: EntryId,
+    pub(in super::super) first: EntryId,
     /// The last that was ever added, whether it is there or not.
-    pub(super) last: EntryId,
+    pub(in super::super) last: EntryId,
     /// How many were ever added; unknown before Redis 7.
-    pub(super) added: Option<u64>,
+    pub(in super::super) added: Option<u64>,
     /// The highest of those that were deleted one by one.
-    pub(super) deleted: EntryId,
+    pub(in super::super) deleted: EntryId,
 }
 
 /// Where a feed stands: what it has been given, or will not be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
+pub(in super::super) struct Position {
     /// All up to this one are behind it.
-    pub(super) after: EntryId,
+    pub(in super::super) after: EntryId,
     /// How many entries the stream had up to there, if that is known.
-    pub(super) count: Option<u64>,
+    pub(in super::super) count: Option<u64>,
     /// The stream was found deleted since.
     is_gone: bool,
 }
 
 /// What a look at the stream says about a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in super::super) enum Verdict {
     /// What follows its position is there.
     Whole,
     /// So many went before they were read, if that is known. The position is behind them now.
@@ -41,37 +41,38 @@ pub(super) enum Verdict {
 
 impl Position {
     /// Before everything, in a stream that is not there.
-    pub(super) const START: Position = Position { after: EntryId::START, count: Some(0), is_gone: false };
+    pub(in super::super) const START: Position =
+        Position { after: EntryId::START, count: Some(0), is_gone: false };
 
     /// After an entry of which nothing else is known.
-    pub(super) fn after(id: EntryId) -> Position {
+    pub(in super::super) fn after(id: EntryId) -> Position {
         Position { after: id, count: None, is_gone: false }
     }
 
     /// At the end of a stream.
-    pub(super) fn end(info: &StreamInfo) -> Position {
+    pub(in super::super) fn end(info: &StreamInfo) -> Position {
         Position { after: info.last, count: info.added, is_gone: false }
     }
 
     /// Before the last `count` entries, of which `first` is the first.
-    pub(super) fn before(first: EntryId, count: u64, info: &StreamInfo) -> Position {
+    pub(in super::super) fn before(first: EntryId, count: u64, info: &StreamInfo) -> Position {
         let is_exact = info.deleted < first;
         let before = info.added.filter(|_| is_exact).and_then(|added| added.checked_sub(count));
         Position { after: first.previous(), count: before, is_gone: false }
     }
 
     /// The stream is not there.
-    pub(super) fn gone(&mut self) {
+    pub(in super::super) fn gone(&mut self) {
         self.is_gone = *self != Position::START;
     }
 
     /// Where to wait from: of a stream that is gone, any entry is news.
-    pub(super) fn waits_after(&self) -> EntryId {
+    pub(in super::super) fn waits_after(&self) -> EntryId {
         if self.is_gone { EntryId::START } else { self.after }
     }
 
     /// Compares with the stream as it is, before what it has is given.
-    pub(super) fn look(&mut self, info: &StreamInfo) -> Verdict {
+    pub(in super::super) fn look(&mut self, info: &StreamInfo) -> Verdict {
         let has_fewer = self.count.zip(info.added).is_some_and(|(count, added)| added < count);
         if self.is_gone || info.last < self.after || (has_fewer && info.first > self.after) {
             *self = Position::START;
@@ -103,13 +104,13 @@ impl Position {
     }
 
     /// It was given the next entry.
-    pub(super) fn given(&mut self, id: EntryId) {
+    pub(in super::super) fn given(&mut self, id: EntryId) {
         self.after = id;
         self.count = self.count.map(|count| count + 1);
     }
 
     /// All that this look showed was given.
-    pub(super) fn settled(&mut self, info: &StreamInfo) {
+    pub(in super::super) fn settled(&mut self, info: &StreamInfo) {
         if self.after == info.last {
             // Exact again, whatever was deleted one by one.
             self.count = info.added;

@@ -86,8 +86,7 @@ impl Reader {
     async fn connection(&mut self) -> Result<(), Arc<str>> {
         let shared = Arc::clone(&self.shared);
         // For the entry that is being read.
-        let charged = shared.budget.try_charge(Owner::Sources, shared.keep_bytes);
-        let _permit = charged.map_err(|_| Arc::<str>::from("the hub has no memory for a connection"))?;
+        let _permit = shared.budget.charge(Owner::Sources, shared.keep_bytes);
         let server = shared.servers.find(&self.server, &shared).await?;
         let (mut reader, mut writer, _) = connect(&server, &shared, CONNECT_TIMEOUT).await?;
         let mut role_asked: Option<Instant> = None;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use watertight_core::{Owner, Permit};
 
 use super::super::backoff::Backoff;
-use super::super::ring::{Link, Notice, Ring, RingLimits};
+use super::super::ring::{Link, NotTaken, Notice, Ring, RingLimits};
 use super::super::servers::Which;
 use super::super::{CHANNEL_BYTES_MAX, CONNECTING, FEEDS_MAX, Shared, SubscribeError};
 use super::entry_id::EntryId;
@@ -31,6 +31,8 @@ const LAST_MAX: usize = 10_000;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How many quiet streams are looked at in one round.
 const LOOKS_AT_ONCE: usize = 64;
+/// How long a feed is not read for which the hub had no memory.
+const NO_MEMORY_PAUSE: Duration = Duration::from_millis(250);
 /// How soon and how rarely a stream that Redis refuses is asked for again.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -72,6 +74,8 @@ struct Feed {
     stand: Stand,
     /// What it was told last.
     told: Option<Link>,
+    /// There was no memory for it: it is read again after that.
+    paused_until: Option<Instant>,
     /// It takes part in the answer that is being read.
     takes_part: bool,
     _permit: Permit,
@@ -131,8 +135,15 @@ impl Table {
             StreamStart::Tail => Stand::BeforeLast(0),
             StreamStart::After(id) => Stand::At(Position::after(id)),
         };
-        let mut feed =
-            Feed { id, ring: Arc::clone(&ring), stand, told: None, takes_part: false, _permit: permit };
+        let mut feed = Feed {
+            id,
+            ring: Arc::clone(&ring),
+            stand,
+            told: None,
+            paused_until: None,
+            takes_part: false,
+            _permit: permit,
+        };
         feed.tell(Link::Waiting(Arc::clone(&stream.why)));
         stream.feeds.push(feed);
         stream.is_ready = true;
@@ -261,7 +272,7 @@ impl Table {
                 Some((_, again)) => *again <= now,
                 None => stream.is_ready,
             };
-            let work = is_due.then(|| stream.work())??;
+            let work = is_due.then(|| stream.work(now))??;
             stream.is_ready = false;
             Some(Job { key: Arc::clone(key), work })
         });
@@ -279,7 +290,7 @@ impl Table {
                 looks += 1;
                 stream.is_ready = true;
             }
-            let with_room = stream.feeds.iter().filter(|feed| feed.ring.has_half());
+            let with_room = stream.feeds.iter().filter(|feed| feed.has_room(now));
             let after = with_room.filter_map(|feed| match &feed.stand {
                 Stand::At(position) => Some(position.waits_after()),
                 Stand::BeforeLast(_) => None,
@@ -356,11 +367,14 @@ impl Table {
             if entry.id <= position.after {
                 continue;
             }
-            if feed.ring.push_if_room(entry.clone(), bytes) {
-                position.given(entry.id);
-            } else {
+            match feed.ring.push_if_room(entry.clone(), bytes) {
+                Ok(()) => position.given(entry.id),
                 // It is read again from here when there is room.
-                feed.takes_part = false;
+                Err(NotTaken::Full) => feed.takes_part = false,
+                Err(NotTaken::NoMemory) => {
+                    feed.takes_part = false;
+                    feed.paused_until = Some(Instant::now() + NO_MEMORY_PAUSE);
+                }
             }
         }
     }
@@ -369,13 +383,14 @@ impl Table {
     pub(super) fn end(&self, key: &str, info: Option<&StreamInfo>, count: u64) {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(key) else { return };
-        let has_more = count >= READ_COUNT;
+        let (now, has_more) = (Instant::now(), count >= READ_COUNT);
         for feed in &mut stream.feeds {
             let took_part = std::mem::take(&mut feed.takes_part);
+            let feed_has_room = feed.has_room(now);
             match (&mut feed.stand, info) {
                 (Stand::At(position), Some(info)) if took_part => position.settled(info),
                 // It began anew, or came meanwhile, and has what follows still before it.
-                (Stand::At(position), Some(info)) if feed.ring.has_half() && position.after < info.last => {
+                (Stand::At(position), Some(info)) if feed_has_room && position.after < info.last => {
                     stream.is_ready = true;
                 }
                 (Stand::BeforeLast(_), _) => stream.is_ready = true,
@@ -399,13 +414,13 @@ impl Stream {
     }
 
     /// The next thing to ask, if any of its feeds needs it.
-    fn work(&self) -> Option<Work> {
+    fn work(&self, now: Instant) -> Option<Work> {
         let find = self.feeds.iter().find_map(|feed| match feed.stand {
             Stand::BeforeLast(count) => Some(Work::FindLast(count)),
             Stand::At(_) => None,
         });
         find.or_else(|| {
-            let with_room = self.feeds.iter().filter(|feed| feed.ring.has_half());
+            let with_room = self.feeds.iter().filter(|feed| feed.has_room(now));
             let after = with_room.filter_map(|feed| match &feed.stand {
                 Stand::At(position) => Some(position.after),
                 Stand::BeforeLast(_) => None,
@@ -428,6 +443,11 @@ impl Stream {
 }
 
 impl Feed {
+    /// Whether it may be read for it.
+    fn has_room(&self, now: Instant) -> bool {
+        self.paused_until.is_none_or(|until| until <= now) && self.ring.has_half()
+    }
+
     /// Tells it how its connection stands, if that is news.
     fn tell(&mut self, link: Link) {
         if self.told.as_ref() != Some(&link) {

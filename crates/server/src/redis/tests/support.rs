@@ -41,6 +41,17 @@ impl Fixture {
         feed
     }
 
+    pub(super) fn open_stream(&self, key: &str, from: StreamStart) -> StreamFeed {
+        self.redis.streams().open(key, from).unwrap()
+    }
+
+    /// One that is being read.
+    pub(super) async fn reading(&self, key: &str, from: StreamStart) -> StreamFeed {
+        let mut feed = self.open_stream(key, from);
+        read_until(&mut feed, |item| *item == StreamItem::Reading).await;
+        feed
+    }
+
     pub(super) fn held(&self) -> u64 {
         self.ledger.live(Kind::RedisSubscription)
     }
@@ -56,6 +67,41 @@ impl Fixture {
         eventually("every byte comes back", || budget.used() == 0).await;
         assert_eq!(budget.used_by(Owner::Sources), 0);
     }
+}
+
+/// The next item of a stream, which must come.
+pub(super) async fn read(feed: &mut StreamFeed) -> StreamItem {
+    timeout(PATIENCE, feed.next()).await.expect("something comes")
+}
+
+/// Takes items of a stream until this holds of one; returns those before it.
+pub(super) async fn read_until(
+    feed: &mut StreamFeed,
+    holds: impl Fn(&StreamItem) -> bool,
+) -> Vec<StreamItem> {
+    let mut before = Vec::new();
+    loop {
+        let item = timeout(PATIENCE, feed.next()).await;
+        let Ok(item) = item else { panic!("it does not come; before: {before:?}") };
+        if holds(&item) {
+            return before;
+        }
+        before.push(item);
+    }
+}
+
+/// The next entry, as its id and the values of its fields; nothing else may come before it.
+pub(super) async fn entry(feed: &mut StreamFeed) -> String {
+    match read(feed).await {
+        StreamItem::Entry(entry) => shown(&entry),
+        other => panic!("{other:?} instead of an entry"),
+    }
+}
+
+/// An entry as `ID value value`.
+pub(super) fn shown(entry: &StreamEntry) -> String {
+    let values = entry.fields.iter().map(|(_, value)| String::from_utf8_lossy(&value.bytes).into_owned());
+    std::iter::once(entry.id.to_string()).chain(values).collect::<Vec<_>>().join(" ")
 }
 
 /// The next item, which must come.
