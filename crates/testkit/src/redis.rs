@@ -1,4 +1,8 @@
-//! A Redis server of a test's own: started on a free port of loopback, killed, paused, started again on the same port.
+//! A Redis server of a test's own: started on a free port of loopback, killed, paused, started again on the same port; with a
+//! replica and a sentinel, or as a cluster.
+
+mod cluster;
+mod sentinel;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,6 +12,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+pub use self::cluster::{RedisCluster, SlotMove};
+pub use self::sentinel::Sentinel;
 use crate::program::Program;
 use crate::{PATIENCE, eventually};
 
@@ -128,29 +134,20 @@ impl Redis {
         self.try_commands(&[words]).expect("redis-server answers").remove(0)
     }
 
+    /// The same, or why it does not answer: it may be down, or drop all who are there.
+    ///
+    /// # Errors
+    /// When the connection is refused or breaks.
+    pub fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
+        Ok(self.try_commands(&[words])?.remove(0))
+    }
+
     /// The same of a command that answers with an array: all its texts and numbers, one behind the other.
     ///
     /// # Panics
     /// When it does not answer.
     pub fn all(&self, words: &[&str]) -> Vec<String> {
-        self.try_all(words).expect("redis-server answers")
-    }
-
-    fn try_all(&self, words: &[&str]) -> std::io::Result<Vec<String>> {
-        let socket = TcpStream::connect(self.address)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let mut reader = BufReader::new(socket.try_clone()?);
-        (&socket).write_all(&command_bytes(words))?;
-        let (mut left, mut texts) = (1, Vec::new());
-        while left > 0 {
-            left -= 1;
-            let text = answer(&mut reader)?;
-            match text.strip_prefix('*').and_then(|count| count.parse::<usize>().ok()) {
-                Some(count) => left += count,
-                None => texts.push(text),
-            }
-        }
-        Ok(texts)
+        all_of(self.address, words).expect("redis-server answers")
     }
 
     /// Carries out many commands at once, as fast as it can.
@@ -215,6 +212,28 @@ impl Redis {
         self.program = Some(program);
         true
     }
+}
+
+fn try_command(address: SocketAddr, words: &[&str]) -> std::io::Result<String> {
+    Ok(all_of(address, words)?.into_iter().next().unwrap_or_default())
+}
+
+/// Carries out a command and gives all texts and numbers of its answer.
+fn all_of(address: SocketAddr, words: &[&str]) -> std::io::Result<Vec<String>> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut reader = BufReader::new(socket.try_clone()?);
+    (&socket).write_all(&command_bytes(words))?;
+    let (mut left, mut texts) = (1, Vec::new());
+    while left > 0 {
+        left -= 1;
+        let text = answer(&mut reader)?;
+        match text.strip_prefix('*').and_then(|count| count.parse::<usize>().ok()) {
+            Some(count) => left += count,
+            None => texts.push(text),
+        }
+    }
+    Ok(texts)
 }
 
 fn command_bytes(words: &[&str]) -> Vec<u8> {

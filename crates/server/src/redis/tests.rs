@@ -4,7 +4,9 @@ use super::target::{Target, Topology};
 use super::*;
 
 mod channels;
+mod cluster;
 mod positions;
+mod sentinel;
 mod streams;
 mod support;
 
