@@ -25,12 +25,21 @@ pub enum Owner {
     Caches,
     /// Rights under which streams are open.
     Access,
+    /// What sources hold between where events come from and the sessions.
+    Sources,
 }
 
 impl Owner {
     /// All owners, in the order in which they are shown.
-    pub const ALL: [Owner; 6] =
-        [Owner::Frames, Owner::Subscribers, Owner::Sessions, Owner::Requests, Owner::Caches, Owner::Access];
+    pub const ALL: [Owner; 7] = [
+        Owner::Frames,
+        Owner::Subscribers,
+        Owner::Sessions,
+        Owner::Requests,
+        Owner::Caches,
+        Owner::Access,
+        Owner::Sources,
+    ];
 
     /// The owner's name in JSON.
     #[must_use]
@@ -42,6 +51,7 @@ impl Owner {
             Owner::Requests => "requests",
             Owner::Caches => "caches",
             Owner::Access => "access",
+            Owner::Sources => "sources",
         }
     }
 }

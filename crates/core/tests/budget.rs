@@ -240,7 +240,7 @@ fn leak_class_a_many_threads_never_charge_beyond_the_critical_threshold_together
 #[test]
 fn names_in_json_are_stable() {
     let owners = Owner::ALL.map(Owner::name);
-    assert_eq!(owners, ["frames", "subscribers", "sessions", "requests", "caches", "access"]);
+    assert_eq!(owners, ["frames", "subscribers", "sessions", "requests", "caches", "access", "sources"]);
     let rungs = [
         (Rung::Normal, "normal"),
         (Rung::Warning, "warning"),

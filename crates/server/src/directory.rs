@@ -102,7 +102,8 @@ impl Directory {
         let (backend, timeout) = match config.directory {
             DirectoryKind::Config => return Ok(Directory::of_file(hub, config)),
             DirectoryKind::Redis => {
-                let redis = Redis::open(&config.redis_url, hub.ledger())?;
+                let redis =
+                    Redis::open(&config.redis_url, hub.ledger(), hub.budget(), config.max_event_bytes)?;
                 (Backend::Redis(OfRedis::new(redis)), ANSWER_TIMEOUT)
             }
             DirectoryKind::Webhook => {

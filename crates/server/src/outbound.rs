@@ -53,20 +53,27 @@ impl RemoteServer {
         default_port: u16,
         is_tls: bool,
     ) -> Result<RemoteServer, OutboundError> {
-        let url = url.expose();
-        let host = match url.host() {
-            Some(Host::Ipv6(address)) => address.to_string(),
-            // A host of a scheme that the URL standard does not know is never taken for an address.
-            Some(host) => host.to_string(),
-            None => String::new(),
-        };
+        let host = host_of(url);
         let tls = is_tls
-            .then(|| {
-                let name = ServerName::try_from(host.clone()).map_err(|_| OutboundError::Name)?;
-                Ok((TlsConnector::from(trust_of_this_machine()?), name))
-            })
+            .then(|| Ok((TlsConnector::from(trust_of_this_machine()?), name_of(&host)?)))
             .transpose()?;
-        Ok(RemoteServer { host, port: url.port().unwrap_or(default_port), tls })
+        Ok(RemoteServer { host, port: url.expose().port().unwrap_or(default_port), tls })
+    }
+
+    /// The server of another URL, with TLS if this one has it.
+    pub(crate) fn beside(&self, url: &ServerUrl, default_port: u16) -> Result<RemoteServer, OutboundError> {
+        self.at(&host_of(url), url.expose().port().unwrap_or(default_port))
+    }
+
+    /// Another server of which this one says where it is, with TLS if this one has it.
+    pub(crate) fn at(&self, host: &str, port: u16) -> Result<RemoteServer, OutboundError> {
+        let tls = self.tls.as_ref().map(|(connector, _)| Ok((connector.clone(), name_of(host)?)));
+        Ok(RemoteServer { host: host.to_owned(), port, tls: tls.transpose()? })
+    }
+
+    /// Its name or address.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Connects. Has no time limit of its own; dropping the future closes the socket.
@@ -78,6 +85,19 @@ impl RemoteServer {
             Some((connector, name)) => Ok(Box::new(connector.connect(name.clone(), stream).await?)),
         }
     }
+}
+
+fn host_of(url: &ServerUrl) -> String {
+    match url.expose().host() {
+        Some(Host::Ipv6(address)) => address.to_string(),
+        // A host of a scheme that the URL standard does not know is never taken for an address.
+        Some(host) => host.to_string(),
+        None => String::new(),
+    }
+}
+
+fn name_of(host: &str) -> Result<ServerName<'static>, OutboundError> {
+    ServerName::try_from(host.to_owned()).map_err(|_| OutboundError::Name)
 }
 
 fn trust_of_this_machine() -> Result<Arc<ClientConfig>, OutboundError> {

@@ -218,10 +218,14 @@ async fn what_is_no_redis_is_an_error_and_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sentinels_and_clusters_are_refused_at_start_and_say_so() {
+async fn urls_that_can_never_work_are_refused_at_start_and_say_why() {
     for (url, says) in [
-        ("'redis+sentinel://127.0.0.1:1/main'", "redis_url: redis+sentinel:// is not implemented yet"),
-        ("['redis://127.0.0.1:1', 'redis://127.0.0.1:2']", "redis_url: several servers (a cluster) are not"),
+        (
+            "'redis+sentinel://127.0.0.1:1'",
+            "redis_url: the path of redis+sentinel:// is the name of the master",
+        ),
+        ("['redis://127.0.0.1:1/1', 'redis://127.0.0.1:2/1']", "redis_url: a cluster has no database but 0"),
+        ("['redis://:a@127.0.0.1:1', 'redis://:b@127.0.0.1:2']", "redis_url: the URLs have different users"),
     ] {
         let error = Fixture::try_open(&format!("directory = 'redis'\nredis_url = {url}\n")).err();
         let error = error.map(|error| error.to_string()).unwrap_or_default();

@@ -33,7 +33,7 @@
 //! | [`network`] | [`Network`]: two hosts whose link can be cut |
 //! | [`program`] | [`Program`]: another program, its output, its end |
 //! | [`token_server`] | [`TokenServer`]: a server that accepts tokens which are valid at the moment |
-//! | [`redis`] | [`Redis`]: a `redis-server`, killed, paused and started again |
+//! | [`redis`] | [`Redis`]: a `redis-server`, killed, paused and started again; [`Sentinel`], [`RedisCluster`] |
 //! | [`webhook`] | [`WebhookServer`]: an application that is asked, with answers down to the byte |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
 //! | [`soak`] | the model checker: random load, compared with a model |
@@ -86,7 +86,7 @@ pub use program::Program;
 pub use proxy::{Cut, FaultProxy, Mode};
 pub use random::seeded;
 pub use raw::{ConnectOptions, RawConnection};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster, Sentinel};
 pub use rustix::process::Signal;
 pub use sse::{ClosingEvent, End, Gap, SseEvent, SseItem, SseReader};
 pub use stats::{Counts, Ledger, Stats};

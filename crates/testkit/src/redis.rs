@@ -1,4 +1,8 @@
-//! A Redis server of a test's own: started on a free port of loopback, killed, paused, started again on the same port.
+//! A Redis server of a test's own: started on a free port of loopback, killed, paused, started again on the same port; with a
+//! replica and a sentinel, or as a cluster.
+
+mod cluster;
+mod sentinel;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,6 +12,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+pub use self::cluster::{RedisCluster, SlotMove};
+pub use self::sentinel::Sentinel;
 use crate::program::Program;
 use crate::{PATIENCE, eventually};
 
@@ -53,6 +59,19 @@ impl Redis {
             }
         }
         panic!("redis-server found no port in {TRIES} tries");
+    }
+
+    /// Starts one that has what this one has, and waits until it does.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn replica_of(master: &Redis) -> Redis {
+        let port = master.address.port().to_string();
+        let arguments = ["--replicaof", &format!("127.0.0.1 {port}"), "--repl-diskless-sync-delay", "0"];
+        let replica = Redis::start_with(&arguments);
+        eventually!(replica.command(&["INFO", "replication"]), |info| info.contains("master_link_status:up"));
+        replica
     }
 
     /// Where it listens.
@@ -115,6 +134,41 @@ impl Redis {
         self.try_commands(&[words]).expect("redis-server answers").remove(0)
     }
 
+    /// The same, or why it does not answer: it may be down, or drop all who are there.
+    ///
+    /// # Errors
+    /// When the connection is refused or breaks.
+    pub fn try_command(&self, words: &[&str]) -> std::io::Result<String> {
+        Ok(self.try_commands(&[words])?.remove(0))
+    }
+
+    /// The same of a command that answers with an array: all its texts and numbers, one behind the other.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn all(&self, words: &[&str]) -> Vec<String> {
+        all_of(self.address, words).expect("redis-server answers")
+    }
+
+    /// Carries out many commands at once, as fast as it can.
+    ///
+    /// # Panics
+    /// When it refuses one.
+    pub fn commands(&self, commands: &[Vec<String>]) {
+        let socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut reader = BufReader::new(socket.try_clone().unwrap());
+        for some in commands.chunks(1_000) {
+            let bytes =
+                |words: &Vec<String>| command_bytes(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            (&socket).write_all(&some.iter().flat_map(bytes).collect::<Vec<_>>()).unwrap();
+            for words in some {
+                let said = answer(&mut reader).unwrap();
+                assert!(!said.starts_with('-'), "{words:?}: {said}");
+            }
+        }
+    }
+
     /// The same after signing in.
     ///
     /// # Panics
@@ -130,11 +184,7 @@ impl Redis {
         let mut reader = BufReader::new(socket.try_clone()?);
         let mut answers = Vec::new();
         for words in commands {
-            let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-            for word in *words {
-                bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
-            }
-            socket.write_all(&bytes)?;
+            socket.write_all(&command_bytes(words))?;
             answers.push(answer(&mut reader)?);
         }
         Ok(answers)
@@ -162,6 +212,36 @@ impl Redis {
         self.program = Some(program);
         true
     }
+}
+
+fn try_command(address: SocketAddr, words: &[&str]) -> std::io::Result<String> {
+    Ok(all_of(address, words)?.into_iter().next().unwrap_or_default())
+}
+
+/// Carries out a command and gives all texts and numbers of its answer.
+fn all_of(address: SocketAddr, words: &[&str]) -> std::io::Result<Vec<String>> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut reader = BufReader::new(socket.try_clone()?);
+    (&socket).write_all(&command_bytes(words))?;
+    let (mut left, mut texts) = (1, Vec::new());
+    while left > 0 {
+        left -= 1;
+        let text = answer(&mut reader)?;
+        match text.strip_prefix('*').and_then(|count| count.parse::<usize>().ok()) {
+            Some(count) => left += count,
+            None => texts.push(text),
+        }
+    }
+    Ok(texts)
+}
+
+fn command_bytes(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+    }
+    bytes
 }
 
 fn answer(reader: &mut impl BufRead) -> std::io::Result<String> {
