@@ -46,7 +46,7 @@ pub mod subscription;
 mod wire;
 
 pub use watertight_core::{
-    Access, AccessError, AccessKey, Answer, Budget, CloseReason, Gap, GapReason, Ledger, NoAnswer,
+    Access, AccessError, AccessKey, Answer, Budget, CloseReason, Epoch, Gap, GapReason, Ledger, NoAnswer,
     PendingAnswer, Policy, Position, Question, Resume, Rung, Session, SessionEnd, SessionName, Tick,
     Withdrawn,
 };
