@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_line_is_the_agreed_json() {
-        let line = Record { text: b"a \"b\"\\\x1b[1m\0\xff", bytes: 13, ..LINE };
+        let line = Record { text: b"a \"b\"\\\x1b[1m\0\xff", bytes: 12, ..LINE };
         let expected = serde_json::json!({
             "line": 17, "stream": "stderr", "at": 1_764_185_513.007, "text": "a \"b\"\\\u{1b}[1m\0\u{fffd}"
         });
