@@ -63,6 +63,13 @@ impl Run {
         self.spools.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
+    /// Whether its spool is there and has this text somewhere.
+    pub(crate) fn spool_says(&self, text: &str) -> bool {
+        let has =
+            |file| std::fs::read(file).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
+        self.spool_files().into_iter().any(has)
+    }
+
     /// The one file there.
     pub(crate) fn spool(&self) -> std::path::PathBuf {
         let files = self.spool_files();
