@@ -8,6 +8,7 @@ mod exit;
 mod log;
 mod memory;
 mod publish;
+mod run;
 mod serve;
 mod tail;
 mod token;
@@ -36,6 +37,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a session's events as they come; resumes by itself
     Tail(tail::TailArgs),
+    /// Run a command, and stream its output as a deployment's log
+    Run(Box<run::RunArgs>),
     /// Make a token, or say what one holds and why the hub would refuse it
     Token(Box<token::TokenArgs>),
     /// Check a configuration and print what holds, and why
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Publish(args) => exit::on_runtime(publish::run(args)),
         Command::Tail(args) => exit::on_runtime(tail::run(args)),
+        Command::Run(args) => exit::on_runtime(run::run(*args)),
         Command::Token(args) => token::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(args),

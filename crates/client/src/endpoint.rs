@@ -60,6 +60,24 @@ impl Endpoint {
         let path = format!("{}/sessions/{session}/events", self.base.path());
         Ok(with_query(path, query))
     }
+
+    /// The path of a deployment's log, for whoever feeds it, with those parameters that have a value.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for an id that no path can carry.
+    pub(crate) fn logs_path(
+        &self,
+        deployment: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<String, Error> {
+        if matches!(deployment, "" | "." | "..") {
+            let reason = "it must be something else than \"\", \".\" and \"..\"";
+            return Err(Error::InvalidOption { what: "the deployment's id", reason });
+        }
+        let deployment = utf8_percent_encode(deployment, UNRESERVED);
+        let path = format!("{}/deployments/{deployment}/logs", self.base.path());
+        Ok(with_query(path, query))
+    }
 }
 
 /// Appends those parameters that have a value.

@@ -27,7 +27,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`Publisher`] (`publisher`) | one request after the other, retried safely |
+//! | [`Publisher`] (`publisher`) | one request after the other, retried safely; `feed`: lines of a deployment's log |
 //! | [`Subscriber`] (`subscriber`) | `options`: what it can be told; `phase`: where it is; `machine`: how it moves on |
 //! | `plan` | what every attempt asks for, and which origin may hear what |
 //! | `attempt` | one attempt: token, request, redirects, what the answer means |
@@ -50,6 +50,7 @@ mod endpoint;
 mod error;
 mod event;
 mod fallback;
+mod feed;
 pub mod limits;
 mod plan;
 mod poll;
@@ -64,6 +65,7 @@ pub use clock::{Clock, Sleep};
 pub use credentials::TokenRequest;
 pub use error::{Error, Problem};
 pub use event::{Event, Gap, Item, NewEvent, Status};
+pub use feed::{Feed, LogLines};
 pub use plan::Replay;
 pub use publisher::Publisher;
 pub use subscriber::Subscriber;

@@ -19,6 +19,7 @@ use crate::credentials::{Token, TokenRequest};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::NewEvent;
+use crate::feed::{Feed, LogLines};
 use crate::limits::{
     ANSWER_BODY_BYTES, GIVE_UP_AFTER, PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX, REQUEST_TIMEOUT, TOKEN_TIMEOUT,
 };
@@ -162,6 +163,24 @@ impl Publisher {
         self.send_one(self.endpoint.events_path(session, &query)?, TEXT, text).await
     }
 
+    /// Makes ready what goes to a deployment's log as one request: all of its lines, next to each other, or none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for an id that no path can carry.
+    pub fn feed(&mut self, deployment: &str, lines: &LogLines) -> Result<Feed, Error> {
+        let path = self.endpoint.logs_path(deployment, &lines.query())?;
+        Ok(Feed { path, lines: lines.ndjson.clone(), key: self.keys.next_key() })
+    }
+
+    /// Sends it until the hub has taken or refused it, and returns the ids of the lines and of the end, if it is one.
+    /// However often the same [`Feed`] is sent, also after an error or a dropped future, the hub takes it once.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`]; `EPOCH_CHANGED` if it was meant for another life of the log.
+    pub async fn send_feed(&mut self, feed: &Feed) -> Result<Vec<String>, Error> {
+        self.send_keyed(&feed.path, NDJSON, &feed.key, feed.lines.clone()).await
+    }
+
     async fn send_one(
         &mut self,
         path: String,
@@ -175,7 +194,6 @@ impl Publisher {
         }
     }
 
-    /// Sends until the hub has taken it or refused it.
     async fn send(
         &mut self,
         path: String,
@@ -183,6 +201,17 @@ impl Publisher {
         body: Bytes,
     ) -> Result<Vec<String>, Error> {
         let key = self.keys.next_key();
+        self.send_keyed(&path, content_type, &key, body).await
+    }
+
+    /// Sends until the hub has taken it or refused it.
+    async fn send_keyed(
+        &mut self,
+        path: &str,
+        content_type: &'static str,
+        key: &HeaderValue,
+        body: Bytes,
+    ) -> Result<Vec<String>, Error> {
         let started = Instant::now();
         let mut backoff = Backoff::new(PUBLISH_RETRY_BASE, PUBLISH_RETRY_MAX);
         let (mut refresh, mut refreshed) = (false, false);
@@ -192,7 +221,7 @@ impl Publisher {
                 let asking = self.token.get(std::mem::take(&mut refresh));
                 let asking = within(TOKEN_TIMEOUT, "a token", asking);
                 let token = asking.await??;
-                let request = self.request(&path, content_type, &key, token, body.clone())?;
+                let request = self.request(path, content_type, key, token, body.clone())?;
                 self.attempt(request).await
             };
             let failure = match attempt.await {

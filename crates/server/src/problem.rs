@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use watertight::{AccessError, CloseReason, PublishError, SubscribeError};
+use watertight::{AccessError, CloseReason, Epoch, PublishError, SubscribeError};
 
 /// A refusal. `code` is stable; `detail` is for people and may change.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Problem {
     index: Option<usize>,
     /// How to authenticate (RFC 6750, section 3).
     challenge: Option<&'static str>,
+    /// The life of the log that there is now, where that matters; `None` in it: there is no log.
+    epoch: Option<Option<Epoch>>,
 }
 
 impl Problem {
@@ -25,7 +27,15 @@ impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         let may_retry = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         let retry_after = may_retry.then(jittered_seconds);
-        Problem { status, code, detail: detail.into(), retry_after, index: None, challenge: None }
+        Problem {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after,
+            index: None,
+            challenge: None,
+            epoch: None,
+        }
     }
 
     /// A request that is wrong in itself (400).
@@ -83,6 +93,12 @@ impl Problem {
         self
     }
 
+    /// The publish was meant for another life of a log than there is now (409).
+    #[must_use]
+    pub fn epoch_changed(current: Option<Epoch>) -> Problem {
+        Problem::from(PublishError::EpochChanged { current })
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -106,6 +122,9 @@ impl IntoResponse for Problem {
         });
         if let Some(index) = self.index {
             body["index"] = index.into();
+        }
+        if let Some(epoch) = self.epoch {
+            body["epoch"] = epoch.map(|epoch| epoch.to_string()).into();
         }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
@@ -132,6 +151,10 @@ impl From<PublishError> for Problem {
             PublishError::Sessions(_) => unavailable("TOO_MANY_SESSIONS", detail),
             PublishError::Memory(_) => unavailable("OVERLOADED", detail),
             PublishError::SessionEnded => Problem::new(StatusCode::CONFLICT, "SESSION_ENDED", detail),
+            PublishError::EpochChanged { current } => {
+                let problem = Problem::new(StatusCode::CONFLICT, "EPOCH_CHANGED", detail);
+                Problem { epoch: Some(current), ..problem }
+            }
             PublishError::ShuttingDown => unavailable("SHUTTING_DOWN", detail),
             PublishError::Randomness(_) => internal(detail),
         }

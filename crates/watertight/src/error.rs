@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use watertight_core::{AccessError, Exhausted, InvalidSessionName, RegistryError};
+use watertight_core::{AccessError, Epoch, Exhausted, InvalidSessionName, RegistryError};
 
 use crate::config::InvalidConfig;
 
@@ -58,6 +58,12 @@ pub enum PublishError {
     /// The session was ended: it takes no events, unless the publish is to begin it anew.
     #[error("the session has ended and takes no events; a publish with reopen=true begins it anew")]
     SessionEnded,
+    /// The publish was meant for another life of the session's log.
+    #[error("the session's log is not the one that was written to: it began anew since")]
+    EpochChanged {
+        /// The life that there is now; `None`: there is no such session.
+        current: Option<Epoch>,
+    },
     /// The hub is stopping.
     #[error("the hub is shutting down")]
     ShuttingDown,

@@ -48,7 +48,7 @@ pub mod subscription;
 mod wire;
 
 pub use watertight_core::{
-    Access, AccessError, AccessKey, Answer, Budget, CloseReason, Gap, GapReason, Ledger, NoAnswer,
+    Access, AccessError, AccessKey, Answer, Budget, CloseReason, Epoch, Gap, GapReason, Ledger, NoAnswer,
     PendingAnswer, Policy, Position, Question, Resume, Rung, Session, SessionEnd, SessionName, SourceInfo,
     SourcePhase, Tick, Withdrawn,
 };

@@ -90,7 +90,7 @@ async fn an_ended_session_takes_no_event_until_a_publish_reopens_it_and_then_has
         assert_eq!((refused.index, refused.error), (None, PublishError::SessionEnded));
         assert_eq!(hub.publish_now("s", &events[0]), Err(PublishError::SessionEnded));
     }
-    let reopen = PublishOptions { reopen: true };
+    let reopen = PublishOptions { reopen: true, ..PublishOptions::default() };
     for events in [&batch[..1], &batch] {
         let before = hub.session("s").unwrap().with_log(|log| log.epoch());
         let reader = hub.subscribe("s", Resume::All).unwrap();

@@ -13,7 +13,7 @@ use serde_json::json;
 use watertight::clock::wall_clock;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
-use watertight::{EndOptions, Event, Position, PublishError, PublishOptions, Resume};
+use watertight::{EndOptions, Epoch, Event, Position, PublishError, PublishOptions, Resume};
 use watertight_access::Action;
 
 use super::append::{accepted_ids, append_once, key_of};
@@ -28,7 +28,7 @@ use crate::resource::{Resource, ResourceId};
 use crate::state::App;
 
 /// What a feeder may say.
-const FEED_PARAMETERS: [&str; 3] = ["reopen", "end", "exit_code"];
+const FEED_PARAMETERS: [&str; 4] = ["reopen", "end", "exit_code", "epoch"];
 
 /// A deployment's log: what tokens call it, and its session's name.
 fn path_of(deployment: &Resource) -> String {
@@ -100,7 +100,13 @@ pub(crate) async fn feed(
     let end = End::of(&query)?;
     let format = format_of(&headers, request_body.is_end_stream())?;
     let key = key_of(&headers)?.map(str::to_owned);
-    let options = PublishOptions { reopen: reopen_of(&query)? };
+    let options = PublishOptions { reopen: reopen_of(&query)?, epoch: epoch_of(&query)? };
+    if options.reopen && options.epoch.is_some() {
+        return Err(invalid(
+            "epoch",
+            "sent without reopen: it means one life of the log, and reopen another",
+        ));
+    }
     app.access.owned(&caller, std::slice::from_ref(&deployment), Action::Publish).await?;
     let limits = BodyLimits {
         max_bytes: app.config.max_body_bytes,
@@ -123,6 +129,7 @@ pub(crate) async fn feed(
         (key, app.keys.fingerprint(&request))
     });
     drop((read, headers));
+    expect_epoch(&app, name.as_str(), options.epoch)?;
     let mut ids = Vec::new();
     // A second try of one that ended the log finds it ended: then there is nothing to append, if it was without lines.
     if !(events.posted.events().is_empty() && end.is_some() && !options.reopen) {
@@ -132,7 +139,7 @@ pub(crate) async fn feed(
     }
     if let Some(end) = end {
         caller.expect_still(&app)?;
-        ids.push(end.put(&app, name.as_str())?);
+        ids.push(end.put(&app, name.as_str(), options.epoch)?);
     }
     app.requests.published(app.hub.clock().elapsed().saturating_sub(begun));
     Ok(accepted_ids(ids))
@@ -151,6 +158,21 @@ fn format_of(headers: &HeaderMap, is_empty: bool) -> Result<Format, Problem> {
         )),
         format => Ok(format),
     }
+}
+
+/// The life of the log that lines are meant for: the part of an id before the dash.
+fn epoch_of(query: &Query) -> Result<Option<Epoch>, Problem> {
+    let Some(text) = query.text("epoch")? else { return Ok(None) };
+    let first: Result<Position, _> = format!("{text}-0").parse();
+    first.map(|first| Some(first.epoch)).map_err(|_| invalid("epoch", "an id's part before the dash"))
+}
+
+/// Refuses what is meant for another life of the log, without making one. What happens to the log after that is seen
+/// under its lock.
+fn expect_epoch(app: &App, session: &str, epoch: Option<Epoch>) -> Result<(), Problem> {
+    let Some(epoch) = epoch else { return Ok(()) };
+    let current = app.hub.session(session).map(|session| session.with_log(|log| log.epoch()));
+    if current == Some(epoch) { Ok(()) } else { Err(Problem::epoch_changed(current)) }
 }
 
 fn event_type(name: &str) -> Result<EventType, Problem> {
@@ -175,11 +197,11 @@ impl End {
     }
 
     /// Ends the log. Of one that has ended, the first end stands.
-    fn put(self, app: &App, session: &str) -> Result<Position, Problem> {
+    fn put(self, app: &App, session: &str, epoch: Option<Epoch>) -> Result<Position, Problem> {
         let ended_at = wall_clock().as_millis() as f64 / 1e3;
         let data = json!({ "exitCode": self.exit_code, "endedAt": ended_at }).to_string();
         let event = Event::of_type(event_type("end")?, data);
         let options = EndOptions { event: Some(event), keep: None };
-        Ok(app.hub.end_session(session, &options)?.last)
+        Ok(app.hub.end_session_of(session, epoch, &options)?.last)
     }
 }

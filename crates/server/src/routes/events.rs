@@ -201,7 +201,7 @@ pub(crate) async fn publish(
     }
     let key = key_of(&headers)?.map(str::to_owned);
     let event_type = posted::event_type(query.text("type")?)?;
-    let options = PublishOptions { reopen: reopen_of(&query)? };
+    let options = PublishOptions { reopen: reopen_of(&query)?, ..PublishOptions::default() };
     let limits = body_limits(&app, &format);
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
     let events = parse(&app, &read.bytes, format, &query, event_type)?;

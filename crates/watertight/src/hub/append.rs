@@ -58,8 +58,19 @@ pub(super) struct BatchSize {
 pub(super) struct How {
     /// A session that has ended begins anew.
     pub(super) reopen: bool,
+    /// Only into this life of the log.
+    pub(super) epoch: Option<Epoch>,
     /// It is the session's last event; the history is kept for so long after it.
     pub(super) end: Option<Duration>,
+}
+
+impl How {
+    fn expect(self, found: Epoch) -> Result<(), PublishError> {
+        match self.epoch {
+            Some(epoch) if epoch != found => Err(PublishError::EpochChanged { current: Some(found) }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// An encoded event that was not appended.
@@ -68,6 +79,8 @@ struct Refused<'a> {
     permit: Permit,
     /// Open: others appended first, and its id is longer than it was charged for.
     found: LogState,
+    /// The life of the log that took none.
+    epoch: Epoch,
 }
 
 impl HubState {
@@ -89,9 +102,11 @@ impl HubState {
             loop {
                 let end = how.end.map(|keep| self.session_end(keep));
                 let charged = (draft, permit, id_bytes);
-                match append_draft(&session, charged, (expires, created_at), (self.clock.now(), end)) {
+                let expected = (how.epoch, end);
+                match append_draft(&session, charged, (expires, created_at), (self.clock.now(), expected)) {
                     Ok(position) => return Ok::<_, PublishError>((position, session)),
                     Err(refused) => {
+                        how.expect(refused.epoch)?;
                         (draft, permit) = (refused.draft, refused.permit);
                         self.make_way(&session, refused.found, how.reopen)?;
                     }
@@ -125,7 +140,7 @@ impl HubState {
             let appended = ENCODER.with_borrow_mut(|encoder| {
                 let draft = encoder.event(&event.event_type, &event.data);
                 let charged = (draft, permit, id_bytes);
-                append_draft(session, charged, (expires, created_at), (self.clock.now(), end))
+                append_draft(session, charged, (expires, created_at), (self.clock.now(), (None, end)))
                     .map_err(|refused| refused.found)
             });
             // Open: others appended first, and its id is longer than it was charged for.
@@ -159,7 +174,7 @@ impl HubState {
         session: &Arc<Session>,
         events: &[Event],
         size: BatchSize,
-        begun: Tick,
+        (how, begun): (How, Tick),
     ) -> Result<Attempt, BatchError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         let mut permit =
@@ -172,22 +187,23 @@ impl HubState {
             let expected = session.with_log(|log| log.position(log.next()));
             let ahead = if under_the_lock { Vec::new() } else { encode(events, expected, created_at) };
             let attempt = session.with_log(|log| {
+                how.expect(expected.epoch)?;
                 let found = log.state(now);
                 if found != LogState::Open {
-                    return Some(Attempt::Closed(found));
+                    return Ok(Some(Attempt::Closed(found)));
                 }
                 if !is_patience_over && !has_room(session, log, now, (size.events, size.bytes)) {
-                    return Some(Attempt::NoRoom);
+                    return Ok(Some(Attempt::NoRoom));
                 }
                 let first = log.position(log.next());
                 let frames = match first == expected {
                     _ if under_the_lock => encode(events, first, created_at),
                     true => ahead,
-                    false => return None,
+                    false => return Ok(None),
                 };
                 self.append_frames(log, frames, events, &mut permit);
-                Some(Attempt::Appended(Positions::new(first, events.len())))
-            });
+                Ok::<_, PublishError>(Some(Attempt::Appended(Positions::new(first, events.len()))))
+            })?;
             match attempt {
                 Some(attempt) => break attempt,
                 None => tried += 1,
@@ -241,14 +257,15 @@ fn append_draft<'a>(
     session: &Session,
     (draft, permit, id_bytes): (Draft<'a>, Permit, usize),
     (expires, created_at): (Expiry, Duration),
-    (now, end): (Tick, Option<SessionEnd>),
+    (now, (epoch, end)): (Tick, (Option<Epoch>, Option<SessionEnd>)),
 ) -> Result<Position, Refused<'a>> {
     session.with_log(|log| {
         let position = log.position(log.next());
         let text = position.text();
         let found = log.state(now);
-        if found != LogState::Open || text.as_str().len() != id_bytes {
-            return Err(Refused { draft, permit, found });
+        let is_its = epoch.is_none_or(|epoch| epoch == position.epoch);
+        if found != LogState::Open || !is_its || text.as_str().len() != id_bytes {
+            return Err(Refused { draft, permit, found, epoch: position.epoch });
         }
         log.append(Frame::published(draft.finish(id_of(&text)), Some(permit), created_at), expires);
         if let Some(end) = end {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
-use watertight_core::{Kind, Log, LogState, Owner, Position, Resume, Session, SessionEnd, SessionName};
+use watertight_core::{
+    Epoch, Kind, Log, LogState, Owner, Position, Resume, Session, SessionEnd, SessionName,
+};
 
 use super::{Hub, HubState};
 use crate::clock::wall_clock;
@@ -38,6 +40,8 @@ pub struct EndedSession {
 pub struct PublishOptions {
     /// If the session has ended, it begins anew: what it held is forgotten, and its ids have another epoch.
     pub reopen: bool,
+    /// Only into this life of its log. Otherwise [`PublishError::EpochChanged`], and nothing is appended.
+    pub epoch: Option<Epoch>,
 }
 
 impl Hub {
@@ -49,6 +53,19 @@ impl Hub {
     /// # Errors
     /// When the event is refused, or there is no room for the session; then it has not ended.
     pub fn end_session(&self, name: &str, options: &EndOptions) -> Result<EndedSession, PublishError> {
+        self.end_session_of(name, None, options)
+    }
+
+    /// The same, only for this life of its log.
+    ///
+    /// # Errors
+    /// As [`Hub::end_session`], or [`PublishError::EpochChanged`].
+    pub fn end_session_of(
+        &self,
+        name: &str,
+        epoch: Option<Epoch>,
+        options: &EndOptions,
+    ) -> Result<EndedSession, PublishError> {
         let name = self.name(name)?;
         let keep = options.keep.unwrap_or(self.state.config.session_ttl);
         if let Some(event) = &options.event {
@@ -57,10 +74,10 @@ impl Hub {
         loop {
             let ended = match &options.event {
                 Some(event) => {
-                    let how = super::append::How { reopen: false, end: Some(keep) };
+                    let how = super::append::How { reopen: false, epoch, end: Some(keep) };
                     self.state.append_one(&name, event, how).map(|(_, session)| session)
                 }
-                None => self.state.end(&name, keep),
+                None => self.state.end(&name, epoch, keep),
             };
             let session = match ended {
                 Ok(session) => Some(session),
@@ -116,18 +133,27 @@ impl HubState {
     }
 
     /// Ends a session without a last event.
-    fn end(&self, name: &SessionName, keep: Duration) -> Result<Arc<Session>, PublishError> {
+    fn end(
+        &self,
+        name: &SessionName,
+        epoch: Option<Epoch>,
+        keep: Duration,
+    ) -> Result<Arc<Session>, PublishError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         loop {
             let session = self.session_with_room(name, false)?;
             let end = self.session_end(keep);
             let found = session.with_log(|log| {
                 let found = log.state(end.at);
+                let is_its = epoch.is_none_or(|epoch| epoch == log.epoch());
+                if !is_its {
+                    return Err(PublishError::EpochChanged { current: Some(log.epoch()) });
+                }
                 if found == LogState::Open {
                     log.end(end);
                 }
-                found
-            });
+                Ok(found)
+            })?;
             if found == LogState::Open {
                 self.announce(&session);
                 self.stop_source(&session);

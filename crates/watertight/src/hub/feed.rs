@@ -27,7 +27,7 @@ impl HubState {
         let size = self.batch_size(events).map_err(refused)?;
         loop {
             self.wait_for_room(session, begun, (size.events, size.bytes)).await;
-            match self.append_whole(session, events, size, begun).map_err(refused)? {
+            match self.append_whole(session, events, size, (How::default(), begun)).map_err(refused)? {
                 Attempt::Appended(positions) => {
                     session.touch(self.clock.now());
                     self.pace(session, begun).await;
@@ -72,7 +72,7 @@ impl HubState {
         match last {
             Some(event) => {
                 self.check(event)?;
-                let ended = self.append_to(session, event, How { reopen: false, end: Some(keep) })?;
+                let ended = self.append_to(session, event, How { end: Some(keep), ..How::default() })?;
                 // Of one that has ended, the first end stands.
                 if ended.is_ok() {
                     self.counters.events_published.fetch_add(1, Ordering::Relaxed);

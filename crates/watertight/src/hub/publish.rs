@@ -89,7 +89,7 @@ impl Hub {
         events: &[Event],
         options: PublishOptions,
     ) -> Result<Appended, BatchError> {
-        let how = How { reopen: options.reopen, end: None };
+        let how = How { reopen: options.reopen, epoch: options.epoch, end: None };
         let state = &self.state;
         let begun = state.clock.now();
         let name = self.name(session).map_err(PublishError::from)?;
@@ -112,7 +112,7 @@ impl Hub {
         loop {
             let session = state.session_with_room(&name, false).map_err(PublishError::from)?;
             state.wait_for_room(&session, begun, (size.events, size.bytes)).await;
-            match state.append_whole(&session, events, size, begun)? {
+            match state.append_whole(&session, events, size, (how, begun))? {
                 Attempt::Appended(positions) => {
                     return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
                 }
