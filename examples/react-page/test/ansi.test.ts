@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import { nameOf } from "../src/panels/controls.ts";
 import { markMatches, parseAnsi, plainText, type Span } from "../src/panels/log/ansi.ts";
+import { paintOf, rgbOf } from "../src/panels/log/colours.ts";
 import { patternOf } from "../src/panels/log/search.ts";
-import { cssOf, type Style } from "../src/panels/log/sgr.ts";
+import type { Style } from "../src/panels/log/sgr.ts";
 
 const LIMITS = { charsMax: 1_000, spansMax: 100 };
 const spans = (text: string, limits = LIMITS): readonly Span[] => parseAnsi(text, limits).spans;
@@ -42,18 +44,31 @@ test.each<[parameters: string, style: Style]>([
   expect(styleAfter(parameters)).toEqual(style);
 });
 
-test("256 colours are those of xterm, the first 16 the theme's", () => {
-  expect([0, 15, 16, 21, 196, 231, 232, 255].map(cssOf)).toEqual([
-    "var(--ansi-0)",
-    "var(--ansi-15)",
-    "rgb(0 0 0)",
-    "rgb(0 0 255)",
-    "rgb(255 0 0)",
-    "rgb(255 255 255)",
-    "rgb(8 8 8)",
-    "rgb(238 238 238)",
+test("256 colours are those of xterm", () => {
+  expect([16, 21, 196, 231, 232, 255].map(rgbOf)).toEqual([
+    [0, 0, 0],
+    [0, 0, 255],
+    [255, 0, 0],
+    [255, 255, 255],
+    [8, 8, 8],
+    [238, 238, 238],
   ]);
-  expect(cssOf([1, 2, 3])).toBe("rgb(1 2 3)");
+  expect(rgbOf([1, 2, 3])).toEqual([1, 2, 3]);
+});
+
+test("on the page's ground the first 16 are the theme's; on a ground of its own text has the colours that were meant", () => {
+  expect(paintOf({})).toBeUndefined();
+  expect(paintOf({ text: 1 })).toEqual({ onPage: "var(--ansi-1)" });
+  expect(paintOf({ text: 196 })).toEqual({ onPage: "rgb(255 0 0)" });
+  expect(paintOf({ text: 15, ground: 17 })).toEqual({ text: "rgb(255 255 255)", ground: "rgb(0 0 95)" });
+  expect(paintOf({ text: 15, ground: 17, inverse: true })).toEqual({ text: "rgb(0 0 95)", ground: "rgb(255 255 255)" });
+  expect(paintOf({ inverse: true })).toEqual({ text: "var(--log-ground)", ground: "var(--log-ink)" });
+  expect(paintOf({ ground: 3 })).toEqual({ text: "rgb(0 0 0)", ground: "rgb(205 205 0)" });
+});
+
+test("text that is to hide on its ground is seen", () => {
+  expect(paintOf({ text: 0, ground: 0 })?.text).toBe("rgb(255 255 255)");
+  expect(paintOf({ text: [250, 250, 255], ground: 15 })?.text).toBe("rgb(0 0 0)");
 });
 
 test("every control character but the tab is shown, and none is left", () => {
@@ -67,6 +82,10 @@ test("every control character but the tab is shown, and none is left", () => {
   expect(text).toContain("\t");
   expect(text).toContain("␡");
   expect(text).toContain("‹U+009B›");
+});
+
+test("a sign tells what it stands for, also where the machine has no picture of it", () => {
+  expect(["\x00", "\x1b", "\x7f", "\x9b"].map((character) => nameOf(plainText(character)))).toEqual(["U+0000", "U+001B", "U+007F", "U+009B"]);
 });
 
 test("what turns the direction of the text is shown, not done", () => {

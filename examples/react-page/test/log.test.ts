@@ -214,6 +214,15 @@ test("finds lines by what is seen of them, goes round at the ends, and keeps up"
   expect([search.count, search.after(0), search.isBehind]).toEqual([0, undefined, false]);
 });
 
+test("searching leaves nothing behind in the pattern that marks what was found", () => {
+  const { text, store } = start();
+  const search = new Search(store);
+  text("an error");
+  search.set("error");
+  search.advance();
+  expect(search.pattern?.lastIndex).toBe(0);
+});
+
 test("what was searched for is words, not an expression", () => {
   const { text, store } = start();
   const search = new Search(store);

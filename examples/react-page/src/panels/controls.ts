@@ -14,6 +14,13 @@ export function picture(character: string): string {
   return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
 }
 
+/** The character that a sign stands for, by its code. */
+export function nameOf(sign: string): string {
+  const code = sign.charCodeAt(0);
+  if (sign.length > 1) return sign.slice(1, -1);
+  return `U+${(code === 0x2421 ? 0x7f : code - 0x2400).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
 /** A text with signs for its control characters. */
 export function showControls(text: string): string {
   return text.replace(CONTROLS, picture);

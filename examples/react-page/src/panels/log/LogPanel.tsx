@@ -1,4 +1,4 @@
-import { useDeferredValue, useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
+import { useId, useRef, useState, type KeyboardEvent } from "react";
 import { bottomOf, ROW_HEIGHT } from "./geometry.ts";
 import { commandOf, type Command } from "./keys.ts";
 import { LogList } from "./LogList.tsx";
@@ -34,18 +34,22 @@ function Panel({ url, title, limits }: Required<LogPanelProps>) {
   const current = picked === null || picked >= store.next ? null : Math.max(picked, store.first);
   const row = current === null ? undefined : store.get(current);
 
-  const searched = useDeferredValue(words);
-  useEffect(() => {
-    search.set(searched);
-    changed();
-  }, [search, searched, changed]);
-
   /** Where one looks: at the row that was picked, or else at what is seen. */
   const here = current ?? (viewport.isFollowing ? store.next : store.first + Math.ceil(viewport.box.top / ROW_HEIGHT) - 1);
   const go = (n: number | undefined): void => {
     if (n === undefined || n < store.first || n >= store.next) return;
     setPicked(n);
     viewport.show(n);
+  };
+  const find = (way: "after" | "before"): void => {
+    // Who asks for the next one before all are found gets it all the same.
+    search.advance(Infinity);
+    go(search[way](here));
+  };
+  const onWords = (next: string): void => {
+    setWords(next);
+    search.set(next);
+    changed();
   };
   const nextGap = (): void => go(store.gaps.find((n) => n > here) ?? store.gaps[0]);
   const togglePause = (): void => {
@@ -63,8 +67,8 @@ function Panel({ url, title, limits }: Required<LogPanelProps>) {
     first: () => go(store.first),
     last: () => go(store.next - 1),
     search: () => searchBox.current?.select(),
-    nextMatch: () => go(search.after(here)),
-    previousMatch: () => go(search.before(here)),
+    nextMatch: () => find("after"),
+    previousMatch: () => find("before"),
     nextGap,
     pause: togglePause,
     follow,
@@ -89,10 +93,10 @@ function Panel({ url, title, limits }: Required<LogPanelProps>) {
       <LogTools
         searchBox={searchBox}
         words={words}
-        onWords={setWords}
+        onWords={onWords}
         found={search.count}
         place={current === null ? 0 : search.placeOf(current)}
-        isSearching={search.isBehind || words !== searched}
+        isSearching={search.isBehind}
         gaps={store.gaps.length}
         waiting={store.waiting}
         isFollowing={viewport.isFollowing}

@@ -1,7 +1,8 @@
 import { memo, type CSSProperties } from "react";
+import { nameOf } from "../controls.ts";
 import { markMatches, parseAnsi, type Span } from "./ansi.ts";
+import { paintOf, type Paint } from "./colours.ts";
 import type { Row } from "./rows.ts";
-import { cssOf, type Colour, type Style } from "./sgr.ts";
 import { count, sayRow, sayTime } from "./words.ts";
 
 /** What of a line is drawn in the list: more would make drawing slow. The rest is a key away. */
@@ -82,6 +83,7 @@ export function LineText({ line, pattern, isWhole = false }: LineTextProps) {
 }
 
 function Piece({ span: { text, style, isControl, isMatch } }: { span: Span }) {
+  const paint = paintOf(style);
   const classes = [
     style.bold && "ansi-bold",
     style.dim && "ansi-dim",
@@ -89,30 +91,18 @@ function Piece({ span: { text, style, isControl, isMatch } }: { span: Span }) {
     style.underline && "ansi-underline",
     style.strike && "ansi-strike",
     isControl && "log-control",
+    paint?.onPage && !isMatch && "ansi-colour",
   ].filter(Boolean);
-  const colours = coloursOf(style);
-  if (isMatch) {
-    return <mark className={classes.join(" ")}>{text}</mark>;
-  }
-  if (!classes.length && !colours) return text;
+  // What was found has the colours of what was found.
+  if (isMatch) return <mark className={classes.join(" ")}>{text}</mark>;
+  if (!classes.length && !paint) return text;
   return (
-    <span className={[...classes, ...(colours ? ["ansi-colour"] : [])].join(" ")} style={colours}>
+    <span className={classes.join(" ")} style={paint && styleOf(paint)} title={isControl && nameOf(text)}>
       {text}
     </span>
   );
 }
 
-/** Colours as custom properties: the style sheet makes them readable on the theme's ground, where the line has none. */
-function coloursOf({ text, ground, inverse }: Style): CSSProperties | undefined {
-  if (text === undefined && ground === undefined && !inverse) return undefined;
-  const [front, back] = [css(text), css(ground)];
-  const [ink, paper] = inverse ? [back ?? "var(--log-ground)", front ?? "var(--log-ink)"] : [front, back];
-  // Text in the colour of its ground would not be seen: it has that of the theme.
-  if (ink === paper) return { "--ansi-text": ink } as CSSProperties;
-  if (!paper) return { "--ansi-text": ink } as CSSProperties;
-  return { color: ink ?? "var(--log-ink)", backgroundColor: paper };
-}
-
-function css(colour: Colour | undefined): string | undefined {
-  return colour === undefined ? undefined : cssOf(colour);
+function styleOf({ onPage, text, ground }: Paint): CSSProperties {
+  return onPage ? ({ "--ansi-text": onPage } as CSSProperties) : { color: text, backgroundColor: ground };
 }

@@ -28,14 +28,13 @@ export function LogTools(props: LogToolsProps) {
     <div className="log-tools" role="toolbar" aria-label="Log">
       <LogSearch {...props} />
       <Tool name="log-follow" isOn={isFollowing} does={does.follow}>
-        Follow{!isFollowing && below > 0 && <Count n={below} />}
+        Follow <Count n={isFollowing ? 0 : below} />
       </Tool>
       <Tool name="log-pause" isOn={waiting !== null} does={does.pause}>
-        {waiting === null ? "Pause" : "Resume"}
-        {waiting !== null && <Count n={waiting} />}
+        {waiting === null ? "Pause" : "Resume"} <Count n={waiting ?? 0} />
       </Tool>
       <Tool name="log-gap" does={gaps ? does.nextGap : undefined}>
-        Next gap{gaps > 0 && <Count n={gaps} />}
+        Next gap <Count n={gaps} />
       </Tool>
       <Tool name="log-times" isOn={props.hasTimes} does={props.onTimes}>
         Times
@@ -100,5 +99,5 @@ function Tool({ name, label, isOn, does, children }: ToolProps) {
 }
 
 function Count({ n }: { n: number }) {
-  return <span className="log-count number"> {n.toLocaleString()}</span>;
+  return <span className="log-count number">{n > 0 && n.toLocaleString()}</span>;
 }

@@ -8,6 +8,8 @@ const ROWS_AT_ONCE = 20_000;
 export class Search {
   readonly #store: LogStore;
   #pattern: RegExp | null = null;
+  /** The same without `g`: one that is global remembers where it was. */
+  #finder = /^/;
   /** The rows that have it, in order. */
   #found: number[] = [];
   /** All rows before this one were searched. */
@@ -37,6 +39,7 @@ export class Search {
 
   set(words: string): void {
     this.#pattern = patternOf(words);
+    if (this.#pattern) this.#finder = new RegExp(this.#pattern, "iu");
     this.#found = [];
     this.#replaced.clear();
     this.#searched = this.#store.first;
@@ -72,9 +75,7 @@ export class Search {
 
   #has(n: number): boolean {
     const row = this.#store.get(n);
-    if (row?.kind !== "line" || !this.#pattern) return false;
-    this.#pattern.lastIndex = 0;
-    return this.#pattern.test(plainText(row.line.text));
+    return row?.kind === "line" && this.#finder.test(plainText(row.line.text));
   }
 
   /** A row that was searched has another text now. */

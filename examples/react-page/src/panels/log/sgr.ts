@@ -80,13 +80,3 @@ function readColour([kind, ...values]: number[], isOne: boolean): [colour: Colou
 function isByte(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 255;
 }
-
-/** A colour in CSS: the first 16 are the theme's. */
-export function cssOf(colour: Colour): string {
-  if (typeof colour !== "number") return `rgb(${colour.join(" ")})`;
-  if (colour < 16) return `var(--ansi-${colour})`;
-  if (colour >= 232) return cssOf([8, 8, 8].map((base) => base + (colour - 232) * 10) as [number, number, number]);
-  const level = (step: number): number => (step ? 55 + step * 40 : 0);
-  const cube = colour - 16;
-  return cssOf([level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6)]);
-}
