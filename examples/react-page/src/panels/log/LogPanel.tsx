@@ -14,6 +14,8 @@ export interface LogPanelProps {
   /** A stream of `log` and `end`: `/deployments/ID/logs/stream` of a hub. Another one begins an empty panel. */
   url: string;
   title: string;
+  /** How many of the lines that the hub keeps come first. Default: all. */
+  tail?: number;
   limits?: LogLimits;
 }
 
@@ -22,9 +24,9 @@ export function LogPanel({ limits = LOG_LIMITS, ...props }: LogPanelProps) {
   return <Panel key={props.url} limits={limits} {...props} />;
 }
 
-function Panel({ url, title, limits }: Required<LogPanelProps>) {
+function Panel({ url, title, tail, limits }: LogPanelProps & { limits: LogLimits }) {
   const id = useId();
-  const { store, search, source, sse, changed } = useLog(url, limits);
+  const { store, search, source, sse, changed } = useLog(url, limits, tail);
   const viewport = useViewport(store);
   const [picked, setPicked] = useState<number | null>(null);
   const [hasTimes, setTimes] = useState(false);

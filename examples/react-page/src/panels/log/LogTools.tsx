@@ -25,7 +25,7 @@ interface LogToolsProps {
 export function LogTools(props: LogToolsProps) {
   const { waiting, isFollowing, below, gaps, does } = props;
   return (
-    <div className="log-tools" role="toolbar" aria-label="Log">
+    <div className="log-tools" role="group" aria-label="Log">
       <LogSearch {...props} />
       <Tool name="log-follow" isOn={isFollowing} does={does.follow}>
         Follow <Count n={isFollowing ? 0 : below} />

@@ -15,33 +15,32 @@ export interface Log {
 }
 
 /** Follows a stream of `log`, `gap` and `end`, and renders once a frame at most, however many lines come. */
-export function useLog(url: string, limits: LogLimits): Log {
+export function useLog(url: string, limits: LogLimits, tail: number | undefined): Log {
   const key = useId();
-  const [model] = useState(() => createModel(limits));
-  const { store, search, frames } = model;
-  const [source, setSource] = useState(SOURCE_UNKNOWN);
+  const [{ store, search, source, frames }] = useState(() => createModel(limits));
   const sse = useSSEEvent(
     "*",
     (_, event) => {
       store.take(event);
+      source.set(SOURCE_UNKNOWN);
       frames.request();
-      setSource(SOURCE_UNKNOWN);
     },
     {
       url,
-      // All lines that are kept. A provider around us may mean something else with it.
-      replay: "all",
+      // Said in any case: a provider around us may mean something else with it.
+      replay: tail ?? "all",
       enablePollingFallback: true,
-      onComment: (comment) => setSource((state) => afterComment(state, comment)),
+      onComment: (comment) => source.set(afterComment(source.get(), comment)),
       // Who joins a connection gets what comes from then on; a log begins with its first line, so it has one of its own.
       key,
       linger: 0,
     },
   );
   const { connectionState } = sse;
-  useEffect(() => setSource(SOURCE_UNKNOWN), [connectionState]);
+  // Another connection: the hub says anew what it waits for.
+  useEffect(() => source.set(SOURCE_UNKNOWN), [source, connectionState]);
   useSyncExternalStore(frames.subscribe, frames.version);
-  return { store, search, source, sse, changed: frames.request };
+  return { store, search, source: source.get(), sse, changed: frames.request };
 }
 
 function createModel(limits: LogLimits) {
@@ -51,7 +50,16 @@ function createModel(limits: LogLimits) {
     search.advance();
     return search.isBehind;
   });
-  return { store, search, frames };
+  let state = SOURCE_UNKNOWN;
+  const source = {
+    get: () => state,
+    set(next: SourceState): void {
+      if (next === state) return;
+      state = next;
+      frames.request();
+    },
+  };
+  return { store, search, source, frames };
 }
 
 /** Tells its listener once a frame that something has changed. @param prepare does what is due before; whether more is */
