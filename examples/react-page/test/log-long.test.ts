@@ -46,34 +46,53 @@ test("takes 100,000 lines, and the page stays small", async () => {
   expect(await it.page.locator(".log-row").last().innerText()).toContain(`crate-${LINES}`);
 });
 
-test("scrolls from top to bottom, each frame with its lines, in bounded time", async () => {
-  const { frames, empty, most, longest, ended } = await it.page.evaluate(async () => {
+test("scrolls from top to bottom, and every frame has its lines", async () => {
+  const { frames, empty, most, ended } = await it.page.evaluate(async () => {
     const list = document.querySelector(".log-list") as HTMLElement;
     const frame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
     list.scrollTop = 0;
     await frame();
-    let [frames, empty, most, longest] = [0, 0, 0, 0];
+    let [frames, empty, most] = [0, 0, 0];
     const step = list.scrollHeight / 200;
-    for (let last = await frame(); list.scrollTop + list.clientHeight < list.scrollHeight - 1; frames++) {
+    for (; list.scrollTop + list.clientHeight < list.scrollHeight - 1; frames++) {
       list.scrollTop += step;
       // The scroll event comes with the next frame, before our callback: what is there then is what is painted.
-      const now = await frame();
-      longest = Math.max(longest, now - last);
-      last = now;
+      await frame();
       const { top, left, height } = list.getBoundingClientRect();
       const isRow = (y: number): boolean => !!document.elementFromPoint(left + 60, y)?.closest(".log-row");
       if (![top + 15, top + height / 2, top + height - 15].every(isRow)) empty++;
       most = Math.max(most, document.querySelectorAll("*").length);
     }
-    return { frames, empty, most, longest, ended: list.querySelector(".log-rows")?.lastElementChild?.textContent };
+    return { frames, empty, most, ended: list.querySelector(".log-rows")?.lastElementChild?.textContent };
   });
   expect(frames).toBeGreaterThanOrEqual(190);
   expect(empty).toBe(0);
   expect(most).toBeLessThan(ELEMENTS_MAX);
   expect(ended).toContain(`crate-${LINES}`);
-  console.log(`${frames} frames, the longest ${longest.toFixed(0)} ms, at most ${most} elements`);
-  // Far from what it takes (a frame of 16 ms), near enough to find that all lines are drawn: machines that test have few cores.
-  expect(longest).toBeLessThan(500);
+});
+
+test.each([
+  ["with a wheel", 300],
+  ["in jumps", 10_000],
+])("scrolls %s, a frame in bounded time", async (_, step) => {
+  const [median = Infinity, late = Infinity] = await it.page.evaluate(async (step) => {
+    const list = document.querySelector(".log-list") as HTMLElement;
+    const frame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
+    list.scrollTop = 0;
+    const times: number[] = [];
+    for (let last = await frame(); times.length < 200; ) {
+      list.scrollTop += step;
+      const now = await frame();
+      times.push(now - last);
+      last = now;
+    }
+    times.sort((a, b) => a - b);
+    return [times[100], times[190]];
+  }, step);
+  console.log(`${step} px a frame: half of the frames within ${median.toFixed(1)} ms, 95 % within ${late.toFixed(1)} ms`);
+  // It takes one frame of 16.7 ms. The limit is far from that, because machines that test have few cores, and still
+  // finds a list that draws all of its lines.
+  expect(median).toBeLessThan(100);
 });
 
 test("keeps the line under one's eyes where it is while the oldest go, and says how many went", async () => {
