@@ -1,68 +1,35 @@
-import { useState, type ReactNode } from "react";
-import { SSEErrorBoundary, SSEProvider } from "watertight/react";
-import { createJournal, type Journal } from "./journal/journal.ts";
-import { Connection } from "./parts/Connection.tsx";
-import { ConnectionBar } from "./parts/ConnectionBar.tsx";
-import { Figures } from "./parts/Figures.tsx";
-import { Log } from "./parts/Log.tsx";
-import { Network } from "./parts/Network.tsx";
-import { RatePlot } from "./parts/RatePlot.tsx";
-import { SecondReader } from "./parts/SecondReader.tsx";
-import { session, useSSE, useSSEState } from "./sse.ts";
+import { Activity, useState } from "react";
+import { useView, VIEWS, type View } from "./views/useView.ts";
+import { Agents } from "./views/Agents.tsx";
+import { Logs } from "./views/Logs.tsx";
+import { Metrics } from "./views/Metrics.tsx";
 
-/** The page. */
+const SHOWN: Readonly<Record<View, () => React.ReactNode>> = { agents: Agents, metrics: Metrics, logs: Logs };
+const NAMES: Readonly<Record<View, string>> = { agents: "Agents", metrics: "Metrics", logs: "Logs" };
+
+/** The page: three views, each with connections of its own. */
 export function App() {
-  const [enabled, setEnabled] = useState(true);
+  const view = useView();
+  const [visited, setVisited] = useState<ReadonlySet<View>>(new Set([view]));
+  if (!visited.has(view)) setVisited(new Set([...visited, view]));
   return (
-    // One switch for all hooks below: with `enabled` off, everybody gives the share of the connection back.
-    <SSEProvider baseUrl="/hub" sessionId={session} replay={1} enabled={enabled}>
-      <Live enabled={enabled} onEnabled={setEnabled} />
-    </SSEProvider>
-  );
-}
-
-/** What came is kept above the boundary: it is still there after an error that ended the connection. */
-function Live({ enabled, onEnabled }: { enabled: boolean; onEnabled: (enabled: boolean) => void }) {
-  const [{ empty, reduce }] = useState(createJournal);
-  const journal = useSSEState("*", reduce, empty);
-  const { lastEventId } = useSSE();
-  const what = { journal, lastEventId };
-  return (
-    <SSEErrorBoundary
-      fallback={({ error, reset }) => (
-        <Page {...what} bar={<ConnectionBar state="error" error={error} failures={0} onConnect={reset} />} />
-      )}
-    >
-      <Page {...what} bar={<Connection enabled={enabled} onEnabled={onEnabled} />} reader={<SecondReader />} />
-    </SSEErrorBoundary>
-  );
-}
-
-interface PageProps {
-  journal: Journal;
-  lastEventId: string;
-  bar: ReactNode;
-  reader?: ReactNode;
-}
-
-/** The parts in their places. Only `bar` and `reader` have to do with the connection. */
-function Page({ journal, lastEventId, bar, reader }: PageProps) {
-  return (
-    <main className="page">
-      <header className="head">
-        <h1>Agent network</h1>
-        <p>
-          Live from a Watertight hub, session <code>{session}</code>
-        </p>
-      </header>
-      {bar}
-      <Figures tally={journal.tally} lastEventId={lastEventId} />
-      <Network latest={journal.latest} />
-      <div className="side">
-        <RatePlot rate={journal.rate} />
-        {reader}
-      </div>
-      <Log rows={journal.rows} />
-    </main>
+    <>
+      <nav className="views" aria-label="Views">
+        {VIEWS.map((name) => (
+          <a key={name} href={`#${name}`} aria-current={name === view ? "page" : undefined} data-testid={`view-${name}`}>
+            {NAMES[name]}
+          </a>
+        ))}
+      </nav>
+      {VIEWS.filter((name) => visited.has(name)).map((name) => {
+        const Shown = SHOWN[name];
+        return (
+          // Hidden, it keeps what it has and gives its connection back; shown again, it gets what it missed.
+          <Activity key={name} mode={name === view ? "visible" : "hidden"}>
+            <Shown />
+          </Activity>
+        );
+      })}
+    </>
   );
 }

@@ -8,14 +8,14 @@ const REASONS: Record<string, string> = {
   unknown_id: "the hub does not know where this page left off",
 };
 
-/** A gap in a sentence. */
-export function sayGap({ missed, reason }: Gap): string {
+/** A gap in a sentence. `what` is missing: an event, a line. */
+export function sayGap({ missed, reason }: Gap, event = "event"): string {
   const what =
     missed === null
-      ? "An unknown number of events is missing"
+      ? `An unknown number of ${event}s is missing`
       : missed === 1
-        ? "1 event is missing"
-        : `${missed} events are missing`;
+        ? `1 ${event} is missing`
+        : `${missed} ${event}s are missing`;
   const why = REASONS[reason];
   return `${what} (${reason})${why ? `: ${why}` : ""}`;
 }

@@ -1,15 +1,7 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { session } from "../sse.ts";
 
-/** The time, once a second. */
-export function useSeconds(): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
-}
+export { useSeconds } from "../panels/useSeconds.ts";
 
 const narrow = matchMedia("(max-width: 560px)");
 
