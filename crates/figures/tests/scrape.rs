@@ -10,7 +10,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json as object};
-use support::{Answer, Around, Exporter, eventually, head, json, ok, poll_times, prometheus, text};
+use support::{Answer, Around, Exporter, PATIENCE, eventually, head, json, ok, poll_times, prometheus, text};
 use watertight_figures::{Sampler, ScrapeUrl, Target};
 
 const TWO: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ fn chunked(headers: &str, pieces: &[&[u8]]) -> Answer {
 async fn code_of(around: &Around, answer: Answer) -> (String, String) {
     let exporter = Exporter::new(vec![answer]);
     let mut sampler = around.sampler(prometheus(&exporter.url().replace("//", "//ada:secret@")));
-    let sample = sampler.sample().await;
+    let sample = tokio::time::timeout(2 * PATIENCE, sampler.sample()).await.expect("an end");
     let text = format!("{sample:?} {sampler:?}");
     assert!(!text.contains("secret") && !text.contains("ada"), "{text}");
     assert!(!text.contains(&exporter.address().to_string()), "{text}");
