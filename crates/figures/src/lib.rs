@@ -43,10 +43,10 @@
 //!
 //! - `prometheus-parse` 0.2.5 and `prometheus-scrape` 0.1.1 (its ancestor) match lines with regular expressions: names are
 //!   `\w+` (no `:`, nothing quoted), a `}` or a `,` in a label's value breaks the labels, escapes stay as they are, what
-//!   does not match is dropped without a word, and all is held in maps without a limit. The latter panics where a label has
-//!   no `=`.
+//!   does not match is dropped without a word, and all is held in maps without a limit. The latter panics where a
+//!   histogram's label has no `=`.
 //! - `openmetrics-parser` 0.5.1 has quoted names and exemplars, by a grammar of the whole text: one bad line, a blank at a
-//!   line's end, a tab between two values, no line feed at the end or `{}` with a blank refuses all of it. It is LGPL, which
+//!   line's end, a tab between two values or no line feed at the end refuses all of it. It is LGPL, which
 //!   `deny.toml` excludes.
 //! - `prom2jsonrs` 0.1.0 panics on a line or a type that it does not know.
 //! - `prometheus-parser` 0.4 parses queries.

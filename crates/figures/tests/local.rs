@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use serde_json::{Value, json as object};
 use support::{Around, PATIENCE, Tree, eventually, json, poll_times};
 use watertight_figures::{ProcessId, Sampler, Surroundings, Target};
@@ -75,20 +75,27 @@ async fn the_real_machine_has_all_figures_from_the_second_sample_on() {
 }
 
 #[tokio::test]
-async fn a_real_process_that_works_takes_a_core() {
+async fn a_real_process_that_works_shows_it() {
+    #[expect(clippy::disallowed_methods, reason = "work is measured in real time")]
+    let start = Instant::now();
     let mut sampler = real(process(std::process::id()));
     let first = sample(&mut sampler).await;
     assert!(number(&first, "memoryBytes") > 1e6 && number(&first, "threads") >= 1.0, "{first}");
     let open = fs::read_dir("/proc/self/fd").expect("proc").count();
     assert!((number(&first, "fds") - f64::from(u32::try_from(open).expect("few"))).abs() < 20.0, "{first}");
-    // The kernel counts in steps of 10 ms.
-    #[expect(clippy::disallowed_methods, reason = "work is measured in real time")]
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(200) {
+    // However many others use the machine: until this process has had so much of it.
+    let used = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Duration::try_from(time).expect("a duration")
+    };
+    let before = used();
+    while used() - before < Duration::from_millis(100) {
         std::hint::spin_loop();
     }
     let second = sample(&mut sampler).await;
-    assert!(number(&second, "cpuCores") > 0.05, "{second}");
+    // The kernel counts in steps of 10 ms.
+    let seconds = number(&second, "cpuCores") * start.elapsed().as_secs_f64();
+    assert!(seconds > 0.075, "{seconds} s in {second}");
     assert!(number(&second, "writeBytesPerSecond") >= 0.0, "{second}");
 }
 
@@ -352,10 +359,36 @@ async fn files_that_are_not_what_they_should_be_are_told() {
     assert!(figures.values().all(Value::is_null), "{found}");
 }
 
-/// A file that nobody writes to: who opens it waits.
-fn hang(tree: &Tree, path: &str) {
-    fs::remove_file(tree.path(path)).expect("a file");
-    mknodat(CWD, tree.path(path), FileType::Fifo, Mode::RWXU, 0).expect("a FIFO");
+/// A file whose reader waits until this is dropped; who opens it then finds a file with this text.
+struct Hanging<'a> {
+    tree: &'a Tree,
+    path: &'static str,
+    text: &'static str,
+}
+
+impl<'a> Hanging<'a> {
+    fn new(tree: &'a Tree, path: &'static str, text: &'static str) -> Hanging<'a> {
+        fs::remove_file(tree.path(path)).expect("a file");
+        mknodat(CWD, tree.path(path), FileType::Fifo, Mode::RWXU, 0).expect("a FIFO");
+        Hanging { tree, path, text }
+    }
+
+    /// Whether somebody waits.
+    fn is_read(&self) -> bool {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        open(self.tree.path(self.path), flags, Mode::empty()).is_ok()
+    }
+}
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        let path = self.tree.path(self.path);
+        let waiting = open(&path, OFlags::RDWR, Mode::empty()).expect("a FIFO");
+        self.tree.write("new", self.text);
+        fs::rename(self.tree.path("new"), path).expect("a file");
+        // The end of what is read.
+        drop(waiting);
+    }
 }
 
 #[test]
@@ -372,22 +405,19 @@ fn a_file_that_hangs_costs_one_thread_and_no_more_than_the_time() {
     let tree = Tree::machine();
     let mut around = tree.around();
     around.limits.time_max = Duration::from_millis(20);
+    let mut sampler = around.sampler(Target::Host);
+    let hanging = Hanging::new(&tree, "proc/vmstat", "pgpgin 1\npgpgout 1\n");
+    let mut samples = Vec::new();
+    for _ in 0..5 {
+        samples.push(runtime.block_on(sample(&mut sampler)));
+    }
+    drop(hanging);
+    let detail = "the kernel did not answer within 0.02 s";
+    let expected = object!({"source": "host", "error": {"code": "TIMEOUT", "detail": detail}});
+    assert_eq!(samples, vec![expected; 5]);
+    assert_eq!(threads.load(Ordering::SeqCst), 1);
     runtime.block_on(async {
-        let mut sampler = around.sampler(Target::Host);
-        hang(&tree, "proc/vmstat");
-        for _ in 0..5 {
-            let expected = object!({"code": "TIMEOUT", "detail": "the kernel did not answer within 0.02 s"});
-            assert_eq!(sample(&mut sampler).await["error"], expected);
-        }
-        assert_eq!(threads.load(Ordering::SeqCst), 1);
-        // The file answers: the thread goes on.
-        let fifo = tree.path("proc/vmstat");
-        tree.write("proc/new", "pgpgin 1\npgpgout 1\n");
-        let waiting = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("a FIFO");
-        fs::rename(tree.path("proc/new"), &fifo).expect("a file");
-        drop(waiting);
-        let deadline = PATIENCE.as_millis() / 20;
-        for _ in 0..deadline {
+        for _ in 0..PATIENCE.as_millis() / 20 {
             if sample(&mut sampler).await["error"] == Value::Null {
                 return;
             }
@@ -421,17 +451,12 @@ async fn a_reading_that_was_left_is_never_taken_for_a_new_one() {
     let around = tree.around();
     let mut sampler = around.sampler(Target::Host);
     sample(&mut sampler).await;
+    // It has read the time of the CPUs when it waits.
+    let hanging = Hanging::new(&tree, "proc/vmstat", "pgpgin 1000\npgpgout 2000\n");
     assert!(poll_times(sampler.sample(), 1).await.is_none());
-    // The one that was left has read by now, or reads what follows; both are old.
-    eventually("time for it", {
-        let mut looks = 0;
-        move || {
-            looks += 1;
-            looks > 10
-        }
-    })
-    .await;
+    eventually("it waits", || hanging.is_read()).await;
     around.clock.advance(TWO);
     tree.cpu(1_000 + 2 * rustix::param::clock_ticks_per_second());
+    drop(hanging);
     assert_eq!(number(&sample(&mut sampler).await, "cpuCores"), 1.0);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json as object};
-use support::{Answer, Around, Exporter, eventually, head, json, ok, poll_times, prometheus, text};
+use support::{Answer, Around, Exporter, PATIENCE, eventually, head, json, ok, poll_times, prometheus, text};
 use watertight_figures::{Sampler, ScrapeUrl, Target};
 
 const TWO: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ fn chunked(headers: &str, pieces: &[&[u8]]) -> Answer {
 async fn code_of(around: &Around, answer: Answer) -> (String, String) {
     let exporter = Exporter::new(vec![answer]);
     let mut sampler = around.sampler(prometheus(&exporter.url().replace("//", "//ada:secret@")));
-    let sample = sampler.sample().await;
+    let sample = tokio::time::timeout(2 * PATIENCE, sampler.sample()).await.expect("an end");
     let text = format!("{sample:?} {sampler:?}");
     assert!(!text.contains("secret") && !text.contains("ada"), "{text}");
     assert!(!text.contains(&exporter.address().to_string()), "{text}");
@@ -77,6 +77,33 @@ async fn the_content_type_says_whether_it_is_openmetrics() {
     assert_eq!(json(&sampler.sample().await)["badLines"], 0);
     // Its end is missing.
     assert_eq!(json(&sampler.sample().await)["badLines"], 1);
+}
+
+/// Each row: what it is, the answer, the samples that are read, and the lines that are bad.
+#[tokio::test]
+async fn all_that_is_valid_is_read_whatever_stands_beside_it() {
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    const TEXT: &str = "text/plain; version=0.0.4";
+    let around = Around::new();
+    for (what, content_type, answer, samples, bad_lines) in [
+        ("blanks at line ends", TEXT, "a 1 \nb 2\t \r\nc 3\n", 3, 0),
+        ("no final line feed", TEXT, "a 1\nb 2", 2, 0),
+        ("a trailing comma in labels", TEXT, "a{l=\"v\",} 1\n", 1, 0),
+        ("a name in quotation marks", TEXT, "{\"metric.name\",l=\"v\"} 1\n", 1, 0),
+        ("exemplars", TEXT, "a 1 # {trace_id=\"x\"} 0.5 1520879607.789\nb 2\n", 2, 0),
+        ("tabs", TEXT, "a\t1\nb{l\t=\t\"v\"}\t2\t3\n", 2, 0),
+        ("an empty answer", TEXT, "", 0, 0),
+        ("OpenMetrics", OPENMETRICS, "# TYPE a counter\na_total 1 # {t=\"x\"} 1\na_created 2\n# EOF\n", 2, 0),
+        ("a duplicate family", TEXT, "# TYPE a gauge\na{n=\"1\"} 1\n# TYPE a gauge\na{n=\"2\"} 2\n", 2, 0),
+        ("bad lines", TEXT, "a 1\nb\n\u{0}\nc{ 1\n# TYPE d nothing\ne 5\n", 2, 4),
+    ] {
+        let exporter = Exporter::new(vec![ok(content_type, answer.as_bytes())]);
+        let sample = json(&around.scraper(&exporter).sample().await);
+        let families = sample["families"].as_array().expect(what).iter();
+        let count: usize = families.map(|family| family["samples"].as_array().expect(what).len()).sum();
+        assert_eq!((count, &sample["badLines"]), (samples, &object!(bad_lines)), "{what}: {sample}");
+        assert_eq!(sample.get("firstBadLine").is_some(), bad_lines > 0, "{what}: {sample}");
+    }
 }
 
 #[tokio::test]

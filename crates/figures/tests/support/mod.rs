@@ -301,7 +301,8 @@ impl Tree {
 
     /// CPU time of the machine that was not idle, in ticks.
     pub(crate) fn cpu(&self, ticks: u64) {
-        let busy = format!("cpu  {ticks} 0 0 99999 77 0 0 0 0 0\n");
+        let (idle, waiting) = (5 * ticks, 3 * ticks);
+        let busy = format!("cpu  {ticks} 0 0 {idle} {waiting} 0 0 0 {ticks} 0\n");
         self.write("proc/stat", &format!("{busy}cpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\nintr 1 2 3\nctxt 5\n"));
     }
 
