@@ -23,6 +23,7 @@ use watertight_core::{Kind, Owner};
 
 use crate::access::Authorization;
 use crate::dropped_lines::DroppedLines;
+use crate::sources::logs::Counts as LogCounts;
 use crate::sources::metrics::Sampled;
 use crate::tls::Certificates;
 
@@ -43,17 +44,25 @@ struct HubCollector {
     requests: Arc<Requests>,
     access: Arc<Authorization>,
     sampled: Arc<Sampled>,
+    logs: Arc<LogCounts>,
 }
 
 /// What is read beside the hub and its gate.
-type Sources = (DroppedLines, Option<Arc<Certificates>>, Arc<Requests>, Arc<Authorization>, Arc<Sampled>);
+type Sources = (
+    DroppedLines,
+    Option<Arc<Certificates>>,
+    Arc<Requests>,
+    Arc<Authorization>,
+    Arc<Sampled>,
+    Arc<LogCounts>,
+);
 
 impl Metrics {
     /// The figures of this hub, this gate, the log, the certificate, the routes, the directory and the samplers.
     pub(crate) fn new(
         hub: &Hub,
         gate: &Gate,
-        (dropped_lines, certificates, requests, access, sampled): Sources,
+        (dropped_lines, certificates, requests, access, sampled, logs): Sources,
     ) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector));
@@ -65,6 +74,7 @@ impl Metrics {
             requests,
             access,
             sampled,
+            logs,
         }));
         Metrics(registry)
     }
@@ -112,6 +122,9 @@ impl HubCollector {
         ];
         for (name, help, value) in rows {
             counter(encoder, name, help, value.load(Relaxed))?;
+        }
+        for (name, help, value) in self.logs.all() {
+            counter(encoder, name, help, value)?;
         }
         counter(encoder, "connections_refused", "Connections that found no room", self.gate.refused())?;
         let dropped = self.dropped_lines.count();

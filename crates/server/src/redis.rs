@@ -16,9 +16,6 @@
 //! | `ring` | what waits for one reader, bounded |
 //! | `backoff` | how long to wait before the next try |
 
-// To be removed with the first source that reads from Redis.
-#![allow(dead_code, unused_imports, reason = "channels and streams have no user in the hub yet")]
-
 mod backoff;
 mod channels;
 mod commands;
@@ -37,6 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use redis::{Cmd, Value};
+use watertight::Hub;
 use watertight_core::{Budget, Exhausted, Ledger};
 
 pub(crate) use self::channels::{ChannelFeed, Channels, FeedItem};
@@ -44,9 +42,11 @@ pub(crate) use self::commands::CommandError;
 use self::commands::Commands;
 pub(crate) use self::payload::Payload;
 use self::servers::Servers;
-pub(crate) use self::streams::{EntryId, StreamEntry, StreamFeed, StreamItem, StreamStart, Streams};
+#[cfg(test)]
+pub(crate) use self::streams::StreamFeed;
+pub(crate) use self::streams::{EntryId, StreamEntry, StreamItem, StreamStart, Streams};
 use self::target::Target;
-use crate::config::ServerUrl;
+use crate::config::{Config, DirectoryKind, LogsSource, ServerUrl};
 use crate::outbound::OutboundError;
 
 /// How many feeds of channels there may be at once, and how many of streams.
@@ -118,6 +118,16 @@ pub(crate) enum SubscribeError {
 }
 
 impl Redis {
+    /// The one that the configuration names, if anything needs it.
+    ///
+    /// # Errors
+    /// As [`Redis::open`].
+    pub(crate) fn of(hub: &Hub, config: &Config) -> Result<Option<Redis>, RedisStartError> {
+        let is_needed = config.directory == DirectoryKind::Redis || config.logs_source != LogsSource::Post;
+        let open = || Redis::open(&config.redis_url, hub.ledger(), hub.budget(), config.max_event_bytes);
+        is_needed.then(open).transpose()
+    }
+
     /// Connects in the background; it does not have to be there yet. Of a message or an entry `keep_bytes` are kept.
     ///
     /// # Errors

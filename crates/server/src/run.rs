@@ -21,8 +21,10 @@ use crate::cors::Cors;
 use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
+use crate::redis::Redis;
 use crate::reload::{self, Reloadable};
 use crate::router::{admin_router, is_always_answered, public_router, router};
+use crate::sources::logs::LogsFromRedis;
 use crate::sources::metrics::Sampled;
 use crate::state::App;
 use crate::tls::{self, Certificates, TlsError};
@@ -158,7 +160,12 @@ pub async fn run(
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
-    let access = Authorization::open(&hub, &config, Directory::open(&hub, &config)?)?;
+    let redis = Redis::of(&hub, &config).map_err(DirectoryStartError::from)?;
+    let access = {
+        let directory = Directory::with_redis(&hub, &config, redis.as_ref())?;
+        Authorization::open(&hub, &config, directory)?
+    };
+    let logs = redis.map(|redis| LogsFromRedis::new(redis, &config));
     let public = Listener::open(config.listen, "--listen")?;
     let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
@@ -168,7 +175,7 @@ pub async fn run(
         Arc::clone(&config),
         gate.clone(),
         dropped_lines,
-        (certificates.clone(), Arc::clone(&access)),
+        (certificates.clone(), Arc::clone(&access), logs.flatten()),
     );
     if let Some(certificates) = &certificates {
         tls::warn_if_expired(certificates.expires());

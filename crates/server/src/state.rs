@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
+use crate::sources::logs::LogsFromRedis;
 use crate::sources::metrics::Sampled;
 use crate::sources::services::Services;
 use crate::tls::Certificates;
@@ -37,9 +38,14 @@ pub struct AppParts {
     pub(crate) metrics_policy: Arc<Policy>,
     /// Services, and what is counted of their samples.
     pub(crate) sampled: Arc<Sampled>,
+    /// Where logs of deployments come from beside what is posted.
+    pub(crate) logs: Option<LogsFromRedis>,
     /// The service is about to stop: still serving, no longer ready.
     is_draining: AtomicBool,
 }
+
+/// What a hub has that is not open to everybody, or reads from elsewhere.
+type Parts = (Option<Arc<Certificates>>, Arc<Authorization>, Option<LogsFromRedis>);
 
 impl Deref for App {
     type Target = AppParts;
@@ -54,7 +60,7 @@ impl App {
     #[must_use]
     pub fn new(hub: Hub, config: Arc<Config>, gate: Gate, dropped_lines: DroppedLines) -> App {
         let access = Arc::new(Authorization::anybody(&hub, Directory::of_file(&hub, &config)));
-        App::with_certificates(hub, config, gate, dropped_lines, (None, access))
+        App::with_certificates(hub, config, gate, dropped_lines, (None, access, None))
     }
 
     /// The same, for a hub that speaks TLS, whose figures tell how long its certificate lasts, and with tokens.
@@ -63,18 +69,20 @@ impl App {
         config: Arc<Config>,
         gate: Gate,
         dropped_lines: DroppedLines,
-        (certificates, access): (Option<Arc<Certificates>>, Arc<Authorization>),
+        (certificates, access, logs): Parts,
     ) -> App {
         let keys = IdempotencyKeys::new(&hub, config.max_idempotency_keys, config.idempotency_ttl);
         let requests = Arc::<Requests>::default();
         let sampled =
             Arc::new(Sampled { services: Services::new(&config.declared), samples: AtomicU64::new(0) });
+        let log_counts = logs.as_ref().map(|logs| Arc::clone(&logs.counts)).unwrap_or_default();
         let sources = (
             dropped_lines.clone(),
             certificates,
             Arc::clone(&requests),
             Arc::clone(&access),
             Arc::clone(&sampled),
+            log_counts,
         );
         let metrics = Metrics::new(&hub, &gate, sources);
         // Their age is exact: whoever watches a log knows when its stream ends.
@@ -97,6 +105,7 @@ impl App {
             logs_policy,
             metrics_policy,
             sampled,
+            logs,
             is_draining,
         }))
     }

@@ -67,5 +67,5 @@ pub use self::hub::{
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};
 pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
-pub use self::source::{Feed, FeedError, Source, SourceError, SourceHandle};
+pub use self::source::{Fed, Feed, FeedError, Source, SourceError, SourceHandle};
 pub use self::subscription::Subscription;

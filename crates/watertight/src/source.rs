@@ -35,7 +35,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use watertight_core::{Attached, Permit, Position, Session, SourceState};
+use watertight_core::{Attached, Permit, Position, Session, SourceState, Tick};
 
 use crate::error::PublishError;
 use crate::event::Event;
@@ -161,9 +161,20 @@ impl Feed {
     /// # Errors
     /// As [`Feed::publish`].
     pub async fn publish_batch(&self, events: &[Event]) -> Result<Positions, FeedError> {
-        let positions = self.hub.feed(&self.session, events).await?;
+        let fed = self.append_batch(events).await?;
+        Ok(fed.paced().await)
+    }
+
+    /// Appends events, all or none, as [`Feed::publish_batch`] does, but does not wait for readers afterwards: for that see
+    /// [`Fed::paced`]. It returns in the very moment in which the events are in the log, so that a source which notes there
+    /// how far it has come is never dropped between the two.
+    ///
+    /// # Errors
+    /// As [`Feed::publish`].
+    pub async fn append_batch(&self, events: &[Event]) -> Result<Fed<'_>, FeedError> {
+        let (positions, begun) = self.hub.feed(&self.session, events).await?;
         self.succeeded();
-        Ok(positions)
+        Ok(Fed { feed: self, positions, begun })
     }
 
     /// Says that events may be missing here, or that so many are: readers get a gap of the reason `source`.
@@ -198,6 +209,29 @@ impl Feed {
             tracing::info!(session = self.session(), "a source is back");
             self.hub.announce(&self.session);
         }
+    }
+}
+
+/// Events that are in their log, whose source has not yet waited for readers.
+#[derive(Debug)]
+#[must_use = "a source that does not wait for readers outruns them"]
+pub struct Fed<'a> {
+    feed: &'a Feed,
+    positions: Positions,
+    begun: Tick,
+}
+
+impl Fed<'_> {
+    /// Where they stand.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        self.positions
+    }
+
+    /// Waits until readers are near enough. Dropping the future gives up the waiting, not the events.
+    pub async fn paced(self) -> Positions {
+        self.feed.hub.pace(&self.feed.session, self.begun).await;
+        self.positions
     }
 }
 

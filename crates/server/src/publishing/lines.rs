@@ -8,18 +8,25 @@ use watertight::event::EventType;
 use super::events::{self, Posted, too_many};
 use crate::problem::Problem;
 
-/// A line as text. One that is too long is cut, with how long it was at its end: the same mark as `watertight publish`
-/// makes. Cut before it is decoded, so that nothing is held of what goes.
+/// A line as text.
 fn text(line: &[u8], max_bytes: usize) -> String {
+    text_of(line, line.len(), max_bytes).0
+}
+
+/// A line of `whole_bytes`, of which these bytes are there, as text. One that is too long is cut, with how long it was at
+/// its end: the same mark as `watertight publish` makes; then `true`. Cut before it is decoded, so that nothing is held of
+/// what goes.
+pub(crate) fn text_of(line: &[u8], whole_bytes: usize, max_bytes: usize) -> (String, bool) {
     let decoded = |line| String::from_utf8_lossy(line);
-    let whole = (line.len() <= max_bytes).then(|| decoded(line)).filter(|text| text.len() <= max_bytes);
+    let is_there = line.len() <= max_bytes && whole_bytes <= line.len();
+    let whole = is_there.then(|| decoded(line)).filter(|text| text.len() <= max_bytes);
     if let Some(text) = whole {
-        return text.into_owned();
+        return (text.into_owned(), false);
     }
-    let mark = format!("… [cut: {} bytes]", line.len());
+    let mark = format!("… [cut: {whole_bytes} bytes]");
     let room = max_bytes.saturating_sub(mark.len());
     let text = decoded(&line[..line.len().min(room + LONGEST_CHARACTER)]);
-    format!("{}{mark}", &text[..text.floor_char_boundary(room)])
+    (format!("{}{mark}", &text[..text.floor_char_boundary(room)]), true)
 }
 
 /// A character of UTF-8 has at most so many bytes.

@@ -9,8 +9,6 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Method};
 use http_body::Body as _;
-use serde_json::json;
-use watertight::clock::wall_clock;
 use watertight::event::EventType;
 use watertight::serve::InFlight;
 use watertight::{EndOptions, Epoch, Event, Position, PublishError, PublishOptions, Resume};
@@ -25,6 +23,7 @@ use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::Parsed;
 use crate::publishing::lines;
 use crate::resource::{Resource, ResourceId};
+use crate::sources::logs::{self, LogsFromRedis};
 use crate::state::App;
 
 /// What a feeder may say.
@@ -59,6 +58,18 @@ pub(crate) async fn read(
     known.push("tail");
     query.expect_only(&known)?;
     let tail = query.parse::<u64>("tail", "a number of lines")?;
+    let source = match &app.logs {
+        Some(logs) if method == Method::GET => {
+            // Whose the log is comes first: a stranger starts nothing.
+            app.access.owned(&caller, std::slice::from_ref(&deployment), Action::Subscribe).await?;
+            begin_anew(&app, logs, &path, &deployment.id).await;
+            if tail.is_some() {
+                logs.read_history(&app.hub, &path, &deployment.id).await;
+            }
+            Some(logs.source(&deployment.id))
+        }
+        _ => None,
+    };
     let resume = match (resume_of(&headers, &query)?, tail) {
         (Some(resume), _) => resume,
         (None, Some(lines)) => {
@@ -73,11 +84,19 @@ pub(crate) async fn read(
         path,
         resources: vec![deployment],
         policy: Some(Arc::clone(&app.logs_policy)),
-        source: None,
+        source,
         resume,
     };
     let request = Request { caller, method, query, in_flight: in_flight.map(|it| it.0), headers };
     stream.answer(&app, request).await
+}
+
+/// A log that has ended here begins anew if Redis says that its deployment goes on: the same id was deployed again.
+async fn begin_anew(app: &App, logs: &LogsFromRedis, session: &str, id: &ResourceId) {
+    let Some(ended) = app.hub.session_end(session) else { return };
+    if logs.is_anew(id).await && app.hub.session_end(session) == Some(ended) {
+        app.hub.forget_session(session);
+    }
 }
 
 /// `POST /deployments/{id}/logs`: lines of text, or JSON, one a line. With `end` the log is over behind them.
@@ -198,8 +217,7 @@ impl End {
 
     /// Ends the log. Of one that has ended, the first end stands.
     fn put(self, app: &App, session: &str, epoch: Option<Epoch>) -> Result<Position, Problem> {
-        let ended_at = wall_clock().as_millis() as f64 / 1e3;
-        let data = json!({ "exitCode": self.exit_code, "endedAt": ended_at }).to_string();
+        let data = logs::End { exit_code: self.exit_code, ended_at: None }.data();
         let event = Event::of_type(event_type("end")?, data);
         let options = EndOptions { event: Some(event), keep: None };
         Ok(app.hub.end_session_of(session, epoch, &options)?.last)

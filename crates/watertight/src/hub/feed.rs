@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use watertight_core::{Frame, LogState, Owner, Session, frame_charge};
+use watertight_core::{Frame, LogState, Owner, Session, Tick, frame_charge};
 
 use super::append::{Attempt, How};
 use super::sources::ends_with_unknown_gap;
@@ -13,12 +13,13 @@ use crate::event::Event;
 use crate::source::FeedError;
 
 impl HubState {
-    /// Appends events, all or none, and waits for readers.
+    /// Appends events, all or none, once they fit behind what readers have not read. Returns in the very moment in which
+    /// they are in the log, with when it began.
     pub(crate) async fn feed(
         &self,
         session: &Arc<Session>,
         events: &[Event],
-    ) -> Result<Positions, FeedError> {
+    ) -> Result<(Positions, Tick), FeedError> {
         let refused = |error: BatchError| FeedError::Refused(error.error);
         let begun = self.clock.now();
         for event in events {
@@ -30,8 +31,7 @@ impl HubState {
             match self.append_whole(session, events, size, (How::default(), begun)).map_err(refused)? {
                 Attempt::Appended(positions) => {
                     session.touch(self.clock.now());
-                    self.pace(session, begun).await;
-                    return Ok(positions);
+                    return Ok((positions, begun));
                 }
                 Attempt::Closed(_) => return Err(FeedError::Ended),
                 // Others were faster, and readers need more time again.
