@@ -36,9 +36,11 @@ export function useLog(url: string, limits: LogLimits, tail: number | undefined)
       linger: 0,
     },
   );
-  const { connectionState } = sse;
-  // Another connection: the hub says anew what it waits for.
-  useEffect(() => source.set(SOURCE_UNKNOWN), [source, connectionState]);
+  const { isConnected } = sse;
+  // The next connection says anew what it waits for: with its first bytes, so it is forgotten when this one ends.
+  useEffect(() => {
+    if (!isConnected) source.set(SOURCE_UNKNOWN);
+  }, [source, isConnected]);
   useSyncExternalStore(frames.subscribe, frames.version);
   return { store, search, source: source.get(), sse, changed: frames.request };
 }
