@@ -4,7 +4,7 @@ import { bottomOf, reveal, ROW_HEIGHT, rowsIn, wantsToFollow } from "../src/pane
 import { commandOf } from "../src/panels/log/keys.ts";
 import { readEnd, readLine } from "../src/panels/log/record.ts";
 import { Search } from "../src/panels/log/search.ts";
-import { afterComment, SOURCE_UNKNOWN } from "../src/panels/log/source.ts";
+import { afterComment, SOURCE_UNKNOWN } from "../src/panels/source.ts";
 import { LOG_LIMITS, LogStore, type LogLimits } from "../src/panels/log/store.ts";
 import { sayEnd, sayRow } from "../src/panels/log/words.ts";
 

@@ -141,6 +141,17 @@ test("while the connection is away the page says so, and the plot has a gap ther
   expect(await it.part("metrics-age").getAttribute("data-late")).toBe("false");
 });
 
+test("says that what samples does not answer, until a sample comes", async () => {
+  hub.comment(PATH, "waiting for source");
+  await expect.poll(() => it.part("metrics-source").allInnerTexts()).toEqual(["waiting for source"]);
+  sample(host({ cpuPercent: 10 }));
+  await expect.poll(() => it.part("metrics-source").count()).toBe(0);
+  hub.greet("waiting for source");
+  hub.drop();
+  await expect.poll(() => hub.asked.length).toBeGreaterThan(1);
+  await expect.poll(() => it.part("metrics-source").count()).toBe(1);
+});
+
 test("a sample that is overdue is told by its age, though the clocks differ", async () => {
   clock += 1;
   hub.send(PATH, "metrics", { sampledAt: clock, interval: 0.5, services: [host({ cpuPercent: 10 })] });

@@ -1,5 +1,5 @@
 import type { UseSSEReturn } from "watertight/react";
-import type { SourceState } from "./source.ts";
+import type { SourceState } from "../source.ts";
 import type { LogStore } from "./store.ts";
 import { count, sayEnd, sayState } from "./words.ts";
 

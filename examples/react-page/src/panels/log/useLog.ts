@@ -1,7 +1,7 @@
 import { useEffect, useId, useState, useSyncExternalStore } from "react";
 import { useSSEEvent, type UseSSEReturn } from "watertight/react";
 import { Search } from "./search.ts";
-import { afterComment, SOURCE_UNKNOWN, type SourceState } from "./source.ts";
+import { afterComment, SOURCE_UNKNOWN, type SourceState } from "../source.ts";
 import { LogStore, type LogLimits } from "./store.ts";
 
 /** A log that is watched, and everything that can be done with it. */
