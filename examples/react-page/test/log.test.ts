@@ -181,6 +181,26 @@ test("a pause is bounded: what it could not keep is counted, and said where it i
   expect(store.get(2)).toEqual({ kind: "skipped", lines: 4, gaps: 1 });
 });
 
+test("a progress line waits once, however often it changes, and takes no other line's room", () => {
+  const { line, rows, store } = start({ waitingMax: 3 });
+  store.pause();
+  line(1);
+  for (let n = 0; n < 100; n++) line(2, `${n} %`, { partial: true });
+  line(3);
+  line(2, "done");
+  store.resume();
+  expect(rows()).toEqual(["line 1", "done", "line 3"]);
+});
+
+test("a progress line whose feed gives no times goes on after a new epoch, too", () => {
+  const { gap, rows, store } = start();
+  gap("epoch");
+  for (const text of ["10 %", "20 %", "done"]) {
+    store.take(event("log", { line: 1, text, ...(text !== "done" && { partial: true }) }));
+  }
+  expect(rows()).toEqual(["gap", "done"]);
+});
+
 test("a pause is bounded by its text, too", () => {
   const { line, store } = start({ charsMax: 5_000 });
   store.pause();

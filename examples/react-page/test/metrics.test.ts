@@ -165,6 +165,12 @@ test("families: those that were chosen, filtered by name and label", () => {
   expect(rowsOf(read?.families ?? [], undefined, "").rows[1]?.sample.value).toEqual({ value: null, reason: "not_a_number" });
 });
 
+test("two families of one name are two", () => {
+  const family = { name: "m", type: "gauge", samples: [{ name: "m", labels: {}, value: 1 }] };
+  const [read] = sample(1, { id: "p", source: "prometheus", families: [family, family] }).services;
+  expect(new Set(rowsOf(read?.families ?? [], undefined, "").rows.map((row) => row.key)).size).toBe(2);
+});
+
 test("scales are round, and steady", () => {
   expect(topOf([null, 12.5], 100)).toBe(100);
   expect(topOf([101], 100)).toBe(200);
