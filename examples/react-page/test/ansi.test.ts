@@ -85,7 +85,12 @@ test("every control character but the tab is shown, and none is left", () => {
 });
 
 test("a sign tells what it stands for, also where the machine has no picture of it", () => {
-  expect(["\x00", "\x1b", "\x7f", "\x9b"].map((character) => nameOf(plainText(character)))).toEqual(["U+0000", "U+001B", "U+007F", "U+009B"]);
+  expect(["\x00", "\x1b", "\x7f", "\x9b"].map((character) => nameOf(plainText(character)))).toEqual([
+    "U+0000",
+    "U+001B",
+    "U+007F",
+    "U+009B",
+  ]);
 });
 
 test("what turns the direction of the text is shown, not done", () => {

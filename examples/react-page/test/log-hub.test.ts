@@ -40,18 +40,28 @@ afterAll(async () => {
 });
 
 const state = (name: string): Promise<void> => expect.poll(() => it.part("log-state").getAttribute("data-state")).toBe(name);
-const drawn = (): Promise<string[]> => it.page.locator(".log-row").evaluateAll((rows) => rows.map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? ""));
-const range = (from: number, to: number, run = ""): string[] => Array.from({ length: to - from + 1 }, (_, index) => `${run}line ${from + index}`);
+const drawn = (): Promise<string[]> =>
+  it.page
+    .locator(".log-row")
+    .evaluateAll((rows) => rows.map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? ""));
+const range = (from: number, to: number, run = ""): string[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => `${run}line ${from + index}`);
 
 /** Posts lines with their numbers; `run` says which run they are of. */
 async function post(from: number, to: number, { run = "", query = "" } = {}): Promise<void> {
   const at = 1_764_185_513 + run.length * 1_000;
-  const body = range(from, to, run).map((text, index) => JSON.stringify({ line: from + index, stream: "stdout", at: at + from + index, text }));
+  const body = range(from, to, run).map((text, index) =>
+    JSON.stringify({ line: from + index, stream: "stdout", at: at + from + index, text }),
+  );
   await feed(body.join("\n"), "application/x-ndjson", query);
 }
 
 async function feed(body: string, type: string, query = ""): Promise<void> {
-  const answer = await fetch(`${hub.url}/deployments/${deployment}/logs${query}`, { method: "POST", headers: { "content-type": type }, body });
+  const answer = await fetch(`${hub.url}/deployments/${deployment}/logs${query}`, {
+    method: "POST",
+    headers: { "content-type": type },
+    body,
+  });
   expect([answer.status, answer.status === 202 ? "" : await answer.text()]).toEqual([202, ""]);
 }
 
@@ -89,7 +99,14 @@ test("a hub that is killed loses nothing of a log that is sent again, and nothin
   await state("reconnecting");
   await expect.poll(hub.pid).not.toBe(pid);
   // What `watertight run` does with its spool.
-  await expect.poll(() => fetch(`${hub.url}/stats`).then((answer) => answer.ok, () => false)).toBe(true);
+  await expect
+    .poll(() =>
+      fetch(`${hub.url}/stats`).then(
+        (answer) => answer.ok,
+        () => false,
+      ),
+    )
+    .toBe(true);
   await post(1, 60);
   await expect.poll(async () => (await drawn()).at(-1)).toBe("line 60");
   expect(await it.part("log-counts").innerText()).toBe("60 lines, 50 sent again, shown once");
@@ -99,7 +116,8 @@ test("a hub that is killed loses nothing of a log that is sent again, and nothin
 });
 
 test("where no stream gets through, long-polls bring the lines and the end", async () => {
-  const block = (route: Route): Promise<void> => (route.request().headers()["accept"] === "text/event-stream" ? route.abort() : route.continue());
+  const block = (route: Route): Promise<void> =>
+    route.request().headers()["accept"] === "text/event-stream" ? route.abort() : route.continue();
   await it.page.route("**/hub/deployments/**", block);
   deployment++;
   await it.part("deployment").fill(`${deployment}`);

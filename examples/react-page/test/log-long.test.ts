@@ -31,10 +31,18 @@ afterAll(async () => {
 
 const send = (from: number, to: number): void => {
   for (let n = from; n <= to; n++) {
-    hub.send(PATH, "log", { line: n, stream: "stdout", at: n, text: `\x1b[32m   Compiling\x1b[0m crate-${n} v1.0.${n} \x1b[1mof many\x1b[0m` });
+    hub.send(PATH, "log", {
+      line: n,
+      stream: "stdout",
+      at: n,
+      text: `\x1b[32m   Compiling\x1b[0m crate-${n} v1.0.${n} \x1b[1mof many\x1b[0m`,
+    });
   }
 };
-const range = async (): Promise<number[]> => [Number(await it.part("log-list").getAttribute("data-first")), Number(await it.part("log-list").getAttribute("data-next"))];
+const range = async (): Promise<number[]> => [
+  Number(await it.part("log-list").getAttribute("data-first")),
+  Number(await it.part("log-list").getAttribute("data-next")),
+];
 const elements = (): Promise<number> => it.page.evaluate(() => document.querySelectorAll("*").length);
 
 test("takes 100,000 lines, and the page stays small", async () => {
@@ -80,7 +88,7 @@ test.each([
     const frame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
     list.scrollTop = 0;
     const times: number[] = [];
-    for (let last = await frame(); times.length < 200; ) {
+    for (let last = await frame(); times.length < 200;) {
       list.scrollTop += step;
       const now = await frame();
       times.push(now - last);

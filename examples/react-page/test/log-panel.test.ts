@@ -40,7 +40,10 @@ const lines = (from: number, to: number): void => {
 };
 const state = (name: string): Promise<void> => expect.poll(() => it.part("log-state").getAttribute("data-state")).toBe(name);
 /** The texts of the rows that are drawn. */
-const drawn = (): Promise<string[]> => it.page.locator(".log-row").evaluateAll((rows) => rows.map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? ""));
+const drawn = (): Promise<string[]> =>
+  it.page
+    .locator(".log-row")
+    .evaluateAll((rows) => rows.map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? ""));
 /** The rows that are seen, by where they are on the page. */
 const seen = (): Promise<string[]> =>
   it.page.evaluate(() => {
@@ -49,7 +52,9 @@ const seen = (): Promise<string[]> =>
       const { top, bottom } = row.getBoundingClientRect();
       return !!box && top >= box.top - 1 && bottom <= box.bottom + 1;
     };
-    return [...document.querySelectorAll(".log-row")].filter(isSeen).map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? "");
+    return [...document.querySelectorAll(".log-row")]
+      .filter(isSeen)
+      .map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? "");
   });
 const pressed = (name: string): Promise<string | null> => it.part(name).getAttribute("aria-pressed");
 const current = (): Promise<string> => it.page.locator('.log-row[aria-selected="true"] .log-text').innerText();
@@ -138,7 +143,9 @@ test("hostile text is text", async () => {
   expect(shown.slice(5)).toEqual([texts[5], texts[0], "<b>bold</b>"]);
   expect(await it.page.locator(".log-list img, .log-list script, .log-list b").count()).toBe(0);
   // Every row has the same height, whatever is piled on its letters.
-  expect(await it.page.locator(".log-row").evaluateAll((rows) => new Set(rows.map((row) => row.getBoundingClientRect().height)).size)).toBe(1);
+  expect(
+    await it.page.locator(".log-row").evaluateAll((rows) => new Set(rows.map((row) => row.getBoundingClientRect().height)).size),
+  ).toBe(1);
   expect([dialogs, await it.page.title()]).toEqual([0, "Agent network"]);
 });
 
@@ -148,7 +155,10 @@ test("colours are those of the line, and can be read in both themes", async () =
     it.page.locator(".log-text span", { hasText: text }).evaluate((element, name) => getComputedStyle(element)[name], name);
   await expect.poll(() => style("loud", "fontWeight")).toBe("700");
   expect(await style("loud", "textDecorationLine")).toBe("underline");
-  expect([await style("on blue", "color"), await style("on blue", "backgroundColor")]).toEqual(["rgb(255, 255, 255)", "rgb(0, 0, 95)"]);
+  expect([await style("on blue", "color"), await style("on blue", "backgroundColor")]).toEqual([
+    "rgb(255, 255, 255)",
+    "rgb(0, 0, 95)",
+  ]);
   /** Its lightness: of `oklch(L C H)`. */
   const lightness = async (text: string): Promise<number> => Number(/^oklch\(([\d.]+)/.exec(await style(text, "color"))?.[1]);
   expect(await lightness("white")).toBeLessThan(0.6);
@@ -207,7 +217,8 @@ test("can be read with the keyboard, line by line", async () => {
   await it.page.keyboard.press("p");
   await it.page.keyboard.press("f");
   await shows("line 100");
-  for (const name of ["Follow", "Pause", "Next gap", "Times"]) expect(await it.page.getByRole("button", { name }).count()).toBe(1);
+  for (const name of ["Follow", "Pause", "Next gap", "Times"])
+    expect(await it.page.getByRole("button", { name }).count()).toBe(1);
   expect(await it.page.getByRole("searchbox", { name: "Search the log" }).count()).toBe(1);
 });
 
@@ -250,11 +261,22 @@ test("goes on where it was, and lines that are sent again after a new epoch are 
 });
 
 test("says that the source is away, and that it is back", async () => {
+  const said = (): Promise<string[]> => it.part("log-source").allInnerTexts();
   hub.comment(PATH, "waiting for source");
-  await expect.poll(() => it.part("log-source").count()).toBe(1);
+  await expect.poll(said).toEqual(["waiting for source"]);
+  hub.comment(PATH, "source is back");
+  await expect.poll(said).toEqual([]);
+  // With the first bytes of a stream; a heartbeat says nothing of it, a line says that it is there.
+  hub.greet("waiting for source");
+  hub.drop();
+  await expect.poll(() => hub.asked.length).toBeGreaterThan(1);
+  await expect.poll(said).toEqual(["waiting for source"]);
+  await state("open");
   hub.comment(PATH, "");
+  hub.comment(PATH, "waiting for source: still");
+  await expect.poll(said).toEqual(["waiting for source: still"]);
   line(1);
-  await expect.poll(() => it.part("log-source").count()).toBe(0);
+  await expect.poll(said).toEqual([]);
 });
 
 test("shows the end, with exit code and time, and keeps it over a reconnect", async () => {

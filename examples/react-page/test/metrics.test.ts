@@ -16,13 +16,19 @@ const service = (id: string, cpuPercent: number | null, missing: object = {}) =>
 });
 const sample = (sampledAt: number, ...services: object[]): Sample => readSample({ sampledAt, interval: 5, services }) as Sample;
 const fold = (...samples: Sample[]): History => samples.reduce(addSample, NO_HISTORY);
-const cpu = (history: History, id: string) => history.tracks.find((track) => track.service.id === id)?.points.map((point) => point.cpu);
+const cpu = (history: History, id: string) =>
+  history.tracks.find((track) => track.service.id === id)?.points.map((point) => point.cpu);
 
 test("reads figures, and why one is not known", () => {
   const read = sample(7.5, service("api", null, { cpuPercent: "first_sample" }));
   expect(read.services[0]?.figures.get("cpuPercent")).toEqual({ value: null, reason: "first_sample" });
   expect(read.services[0]?.figures.get("memoryBytes")).toEqual({ value: 1_000 });
-  expect(sayFigures({ figures: read.services[0]?.figures ?? new Map() })[0]).toEqual({ name: "cpuPercent", label: "CPU", text: "–", reason: "a rate needs a second sample" });
+  expect(sayFigures({ figures: read.services[0]?.figures ?? new Map() })[0]).toEqual({
+    name: "cpuPercent",
+    label: "CPU",
+    text: "–",
+    reason: "a rate needs a second sample",
+  });
 });
 
 test.each([null, "text", 7, [], {}, { sampledAt: "1", services: [] }, { sampledAt: 1 }, { sampledAt: 1, services: {} }])(
@@ -34,7 +40,13 @@ test.each([null, "text", 7, [], {}, { sampledAt: "1", services: [] }, { sampledA
 );
 
 test("reads what it can of a service that is not as it should be, and none of it is a number that it is not", () => {
-  const odd = { id: "a\u202eb\x00", source: 3, error: { code: 1 }, figures: { cpuPercent: "12", memoryBytes: {}, __proto__: 1 }, families: [null, { samples: [{}] }] };
+  const odd = {
+    id: "a\u202eb\x00",
+    source: 3,
+    error: { code: 1 },
+    figures: { cpuPercent: "12", memoryBytes: {}, __proto__: 1 },
+    families: [null, { samples: [{}] }],
+  };
   const [read] = sample(1, odd, null as never, { id: 5 }).services;
   expect(read).toMatchObject({ id: "a‹U+202E›b␀", source: "", error: { code: "ERROR", detail: "" } });
   expect([...(read?.figures.values() ?? [])].every(({ value }) => value === null)).toBe(true);
@@ -51,10 +63,18 @@ test("is bounded, and says how many more there were", () => {
 });
 
 test("what is not known is a hole, not 0", () => {
-  const history = fold(sample(0, service("a", 10)), sample(5, service("a", null)), sample(10, service("a", 0)), sample(15, service("a", 20)));
+  const history = fold(
+    sample(0, service("a", 10)),
+    sample(5, service("a", null)),
+    sample(10, service("a", 0)),
+    sample(15, service("a", 20)),
+  );
   expect(cpu(history, "a")).toEqual([10, null, 0, 20]);
   const points = history.tracks[0]?.points ?? [];
-  expect(linesOf(points, (point) => point.cpu, { from: 0, to: 15, top: 100 })).toEqual(["M0.0 108.0 h0", "M400.0 120.0 L600.0 96.0"]);
+  expect(linesOf(points, (point) => point.cpu, { from: 0, to: 15, top: 100 })).toEqual([
+    "M0.0 108.0 h0",
+    "M400.0 120.0 L600.0 96.0",
+  ]);
 });
 
 test("where the connection was away there is a hole, and a band over it", () => {
@@ -79,7 +99,11 @@ test("the same sample twice is one moment", () => {
 
 test("a service that fails or is gone has a hole, the others go on, and one that is gone for long is forgotten", () => {
   const failed = { id: "b", source: "process", error: { code: "NO_SUCH_PROCESS", detail: "no process has the id 4711" } };
-  let history = fold(sample(0, service("a", 1), service("b", 2)), sample(5, service("a", 1), failed), sample(10, service("a", 1)));
+  let history = fold(
+    sample(0, service("a", 1), service("b", 2)),
+    sample(5, service("a", 1), failed),
+    sample(10, service("a", 1)),
+  );
   expect(cpu(history, "a")).toEqual([1, 1, 1]);
   expect(cpu(history, "b")).toEqual([2, null, null]);
   expect(history.tracks.map(({ service: { id }, isThere }) => [id, isThere])).toEqual([
@@ -123,14 +147,28 @@ test("families: those that were chosen, filtered by name and label", () => {
   const family = (name: string, code: string) => ({
     name,
     type: "counter",
-    samples: [{ name, labels: { code }, value: 17, perSecond: 0.2 }, { name, labels: { code: "x" }, value: null, missing: "not_a_number" }],
+    samples: [
+      { name, labels: { code }, value: 17, perSecond: 0.2 },
+      { name, labels: { code: "x" }, value: null, missing: "not_a_number" },
+    ],
   });
-  const [read] = sample(1, { id: "p", source: "prometheus", families: [family("requests", "200"), family("errors", "500")] }).services;
-  const names = (chosen: string[] | undefined, words: string) => rowsOf(read?.families ?? [], chosen, words).rows.map((row) => row.sample.name + sayLabels(row.sample));
+  const [read] = sample(1, {
+    id: "p",
+    source: "prometheus",
+    families: [family("requests", "200"), family("errors", "500")],
+  }).services;
+  const names = (chosen: string[] | undefined, words: string) =>
+    rowsOf(read?.families ?? [], chosen, words).rows.map((row) => row.sample.name + sayLabels(row.sample));
   expect(names(undefined, "")).toHaveLength(4);
   expect(names(["errors"], "")).toEqual(['errors{code="500"}', 'errors{code="x"}']);
   expect(names(undefined, "200")).toEqual(['requests{code="200"}']);
   expect(rowsOf(read?.families ?? [], undefined, "").rows[1]?.sample.value).toEqual({ value: null, reason: "not_a_number" });
+});
+
+test("two families of one name are two", () => {
+  const family = { name: "m", type: "gauge", samples: [{ name: "m", labels: {}, value: 1 }] };
+  const [read] = sample(1, { id: "p", source: "prometheus", families: [family, family] }).services;
+  expect(new Set(rowsOf(read?.families ?? [], undefined, "").rows.map((row) => row.key)).size).toBe(2);
 });
 
 test("scales are round, and steady", () => {
@@ -142,7 +180,13 @@ test("scales are round, and steady", () => {
 });
 
 test("says figures as one reads them, and whose they are", () => {
-  expect([0, 1_023, 1_536, 512 * 1024 ** 2, 3 * 1024 ** 4].map(sayBytes)).toEqual(["0 B", "1,023 B", "1.5 KiB", "512 MiB", "3 TiB"]);
+  expect([0, 1_023, 1_536, 512 * 1024 ** 2, 3 * 1024 ** 4].map(sayBytes)).toEqual([
+    "0 B",
+    "1,023 B",
+    "1.5 KiB",
+    "512 MiB",
+    "3 TiB",
+  ]);
   expect(sayPercent(12.54)).toBe("12.5 %");
   expect([0.4, 59, 119, 600].map(sayAge)).toEqual(["0 s", "59 s", "119 s", "10 min"]);
   expect(sayOf({ source: "host", of: "cgroup" })).toBe("host · figures and limits of its cgroup (container)");

@@ -5,6 +5,7 @@ const REASONS: Record<string, string> = {
   evicted: "the hub could not keep that many",
   lagged: "this page read too slowly",
   epoch: "the hub began anew and remembers nothing from before",
+  source: "what the hub feeds from was away",
   unknown_id: "the hub does not know where this page left off",
 };
 

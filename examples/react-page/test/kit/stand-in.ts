@@ -12,6 +12,8 @@ export interface StandIn {
   /** An event to all streams whose path ends like this. It has an id, and is kept for those who resume. */
   send(path: string, type: string, data: unknown): void;
   comment(path: string, text: string): void;
+  /** A comment with which each stream begins from now on. */
+  greet(text: string): void;
   /** Breaks all streams off. `refuse` until the next `accept`. */
   drop(options?: { refuse?: boolean }): void;
   accept(): void;
@@ -33,6 +35,7 @@ export async function startStandIn(): Promise<StandIn> {
   let epochs = 1;
   let n = 0;
   let refuses = false;
+  let greeting = "";
   const epoch = (): string => `epoch${String(epochs).padStart(7, "0")}`;
 
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
@@ -44,7 +47,7 @@ export async function startStandIn(): Promise<StandIn> {
     response.writeHead(200, { "content-type": "text/event-stream", "heartbeat-interval": "15", "cache-control": "no-store" });
     const [was, at = "0"] = (after ?? "").split("-");
     const isKnown = was === epoch();
-    response.write(`: watertight\nretry: 100\nid: ${isKnown ? after : `${epoch()}-0`}\n\n`);
+    response.write(`: watertight\nretry: 100\nid: ${isKnown ? after : `${epoch()}-0`}\n\n${greeting}`);
     if (after && !isKnown) {
       const gap = { from: after, to: `${epoch()}-0`, missed: null, reason: "epoch" };
       response.write(`id: ${epoch()}-0\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`);
@@ -76,7 +79,10 @@ export async function startStandIn(): Promise<StandIn> {
       kept.push({ path, n, block });
       write(path, block);
     },
-    comment: (path, text) => write(path, `: ${text}\n`),
+    comment: (path, text) => write(path, `: ${text}\n\n`),
+    greet(text) {
+      greeting = `: ${text}\n\n`;
+    },
     drop,
     accept() {
       refuses = false;

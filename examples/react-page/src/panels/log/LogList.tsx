@@ -59,4 +59,3 @@ export function LogList({ id, label, store, viewport, current, pattern, hasTimes
     </div>
   );
 }
-

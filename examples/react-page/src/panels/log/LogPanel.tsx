@@ -120,12 +120,16 @@ function Panel({ url, title, tail, limits }: LogPanelProps & { limits: LogLimits
       />
       {isWhole && (
         <div className="log-whole" role="region" aria-label="The whole line" tabIndex={0} data-testid="log-whole">
-          {row?.kind === "line" ? <LineText line={row.line} pattern={search.pattern} isWhole /> : <p className="hint">Pick a line to read all of it.</p>}
+          {row?.kind === "line" ? (
+            <LineText line={row.line} pattern={search.pattern} isWhole />
+          ) : (
+            <p className="hint">Pick a line to read all of it.</p>
+          )}
         </div>
       )}
       <p className="hint log-keys">
-        In the log: <kbd>j</kbd> <kbd>k</kbd> line, <kbd>g</kbd> <kbd>G</kbd> ends, <kbd>/</kbd> search, <kbd>n</kbd> <kbd>N</kbd> found,{" "}
-        <kbd>]</kbd> gap, <kbd>p</kbd> pause, <kbd>f</kbd> follow, <kbd>Enter</kbd> whole line
+        In the log: <kbd>j</kbd> <kbd>k</kbd> line, <kbd>g</kbd> <kbd>G</kbd> ends, <kbd>/</kbd> search, <kbd>n</kbd> <kbd>N</kbd>{" "}
+        found, <kbd>]</kbd> gap, <kbd>p</kbd> pause, <kbd>f</kbd> follow, <kbd>Enter</kbd> whole line
       </p>
     </section>
   );

@@ -1,5 +1,5 @@
 import type { UseSSEReturn } from "watertight/react";
-import type { SourceState } from "./source.ts";
+import type { SourceState } from "../source.ts";
 import type { LogStore } from "./store.ts";
 import { count, sayEnd, sayState } from "./words.ts";
 
@@ -22,7 +22,13 @@ export function LogStatus({ store, sse, source }: LogStatusProps) {
   return (
     <>
       {/* Announced when it changes; the counts beside it are not. */}
-      <p className="log-state" role="status" data-testid="log-state" data-state={connectionState} data-reason={closeReason ?? undefined}>
+      <p
+        className="log-state"
+        role="status"
+        data-testid="log-state"
+        data-state={connectionState}
+        data-reason={closeReason ?? undefined}
+      >
         <span className="dot" aria-hidden="true" />
         <span>{sayState(connectionState, !!end)}</span>
         {connectionError && <span className="log-reason">{connectionError.message}</span>}

@@ -79,7 +79,7 @@ export function markMatches(spans: readonly Span[], pattern: RegExp): readonly S
   let next = 0;
   for (const span of spans) {
     const end = start + span.text.length;
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       while ((found[next]?.[1] ?? Infinity) <= at) next++;
       const [from, to] = found[next] ?? [end, end];
       const isMatch = at >= from;

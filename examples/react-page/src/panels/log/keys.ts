@@ -1,16 +1,6 @@
 /** What can be done from the keyboard. */
 export type Command =
-  | "down"
-  | "up"
-  | "first"
-  | "last"
-  | "search"
-  | "nextMatch"
-  | "previousMatch"
-  | "nextGap"
-  | "pause"
-  | "follow"
-  | "whole";
+  "down" | "up" | "first" | "last" | "search" | "nextMatch" | "previousMatch" | "nextGap" | "pause" | "follow" | "whole";
 
 const KEYS: Readonly<Record<string, Command>> = {
   j: "down",
@@ -31,6 +21,11 @@ const KEYS: Readonly<Record<string, Command>> = {
 };
 
 /** The command of a key, unless it is the browser's. */
-export function commandOf({ key, ctrlKey, metaKey, altKey }: Record<"ctrlKey" | "metaKey" | "altKey", boolean> & { key: string }): Command | undefined {
+export function commandOf({
+  key,
+  ctrlKey,
+  metaKey,
+  altKey,
+}: Record<"ctrlKey" | "metaKey" | "altKey", boolean> & { key: string }): Command | undefined {
   return ctrlKey || metaKey || altKey || !Object.hasOwn(KEYS, key) ? undefined : KEYS[key];
 }

@@ -28,7 +28,9 @@ export interface LogEnd {
  */
 export function readLine({ data, text }: Pick<SSEEvent, "data" | "text">): LogLine {
   if (!isRecord(data)) return { text };
-  const words = [data["text"], ...("line" in data ? [] : [data["message"], data["msg"]])].find((word) => typeof word === "string");
+  const words = [data["text"], ...("line" in data ? [] : [data["message"], data["msg"]])].find(
+    (word) => typeof word === "string",
+  );
   if (typeof words !== "string") return { text };
   const { line, stream, at, partial, cut } = data;
   return {

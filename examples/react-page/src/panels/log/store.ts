@@ -85,7 +85,7 @@ export class LogStore {
     const waiting = this.#waiting;
     this.#waiting = null;
     if (!waiting) return;
-    if (waiting.hasSkippedEpoch) this.#epoch = { row: -1, again: 0 };
+    if (waiting.hasSkippedEpoch) this.#epoch = { row: this.#rows.next, again: 0 };
     for (const row of waiting.take()) this.#add(row);
   }
 
@@ -102,7 +102,7 @@ export class LogStore {
     const row = at === undefined ? undefined : this.#rows.get(at);
     const kept = row?.kind === "line" ? row.line : undefined;
     // In one and the same epoch the number says enough.
-    if (at !== undefined && kept?.partial && !this.#epoch) return this.#replace(at, line);
+    if (at !== undefined && kept?.partial && at > (this.#epoch?.row ?? -1)) return this.#replace(at, line);
     const verdict = this.#numbers.judge(line, kept);
     if (verdict === "known" || verdict === "forgotten") {
       if (this.#epoch) this.#epoch.again++;

@@ -1,7 +1,7 @@
 import { useEffect, useId, useState, useSyncExternalStore } from "react";
 import { useSSEEvent, type UseSSEReturn } from "watertight/react";
 import { Search } from "./search.ts";
-import { afterComment, SOURCE_UNKNOWN, type SourceState } from "./source.ts";
+import { afterComment, SOURCE_UNKNOWN, type SourceState } from "../source.ts";
 import { LogStore, type LogLimits } from "./store.ts";
 
 /** A log that is watched, and everything that can be done with it. */
@@ -36,9 +36,11 @@ export function useLog(url: string, limits: LogLimits, tail: number | undefined)
       linger: 0,
     },
   );
-  const { connectionState } = sse;
-  // Another connection: the hub says anew what it waits for.
-  useEffect(() => source.set(SOURCE_UNKNOWN), [source, connectionState]);
+  const { isConnected } = sse;
+  // The next connection says anew what it waits for: with its first bytes, so it is forgotten when this one ends.
+  useEffect(() => {
+    if (!isConnected) source.set(SOURCE_UNKNOWN);
+  }, [source, isConnected]);
   useSyncExternalStore(frames.subscribe, frames.version);
   return { store, search, source: source.get(), sse, changed: frames.request };
 }

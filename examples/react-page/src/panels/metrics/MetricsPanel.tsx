@@ -1,5 +1,6 @@
 import { useId } from "react";
 import type { ConnectionState, UseSSEReturn } from "watertight/react";
+import type { SourceState } from "../source.ts";
 import type { History } from "./history.ts";
 import { ServiceCard } from "./ServiceCard.tsx";
 import { useMetrics } from "./useMetrics.ts";
@@ -17,12 +18,12 @@ export interface MetricsPanelProps {
 /** The services of a hub: their figures, and the last ten minutes of CPU and memory. */
 export function MetricsPanel({ url, title, families }: MetricsPanelProps) {
   const id = useId();
-  const { history, sse, age, isLate, from, to } = useMetrics(url);
+  const { history, sse, source, age, isLate, from, to } = useMetrics(url);
   return (
     <section className="metrics-panel" aria-labelledby={id} data-testid="metrics-panel">
       <header className="card metrics-head">
         <h2 id={id}>{title}</h2>
-        <State sse={sse} />
+        <State sse={sse} source={source} />
         <p className="hint number" data-testid="metrics-age" data-late={isLate}>
           {age === null ? "No sample yet" : `Last sample ${sayAge(age)} ago, every ${history.last?.interval} s`}
         </p>
@@ -53,7 +54,7 @@ const STATES: Readonly<Record<ConnectionState, string>> = {
   error: "Failed",
 };
 
-function State({ sse }: { sse: UseSSEReturn }) {
+function State({ sse, source }: { sse: UseSSEReturn; source: SourceState }) {
   const { connectionState, connectionError } = sse;
   const isOver = connectionState === "closed" || connectionState === "error" || connectionState === "idle";
   return (
@@ -62,6 +63,11 @@ function State({ sse }: { sse: UseSSEReturn }) {
         <span className="dot" aria-hidden="true" />
         <span>{STATES[connectionState]}</span>
         {connectionError && <span className="metrics-reason">{connectionError.message}</span>}
+        {source.isWaiting && (
+          <strong className="metrics-reason" data-testid="metrics-source">
+            {source.words}
+          </strong>
+        )}
       </p>
       {isOver && (
         <button type="button" data-testid="metrics-connect" onClick={sse.connect}>

@@ -50,7 +50,10 @@ export const ServiceCard = memo(function ServiceCard({ track, aways, openSince, 
             label="CPU"
             now={sayFigure(isThere ? figures.get("cpuPercent") : undefined, sayPercent).text}
             pick={(point) => point.cpu}
-            top={topOf(track.points.map((point) => point.cpu), 100)}
+            top={topOf(
+              track.points.map((point) => point.cpu),
+              100,
+            )}
             say={sayPercent}
           />
           <Plot

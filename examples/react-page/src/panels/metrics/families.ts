@@ -18,7 +18,8 @@ export function rowsOf(
   const shown = families.filter(({ name }) => !chosen || chosen.includes(name));
   const wanted = words.trim().toLowerCase();
   const all = shown
-    .flatMap((family) => family.samples.map((sample, index) => ({ key: `${family.name} ${index}`, family, sample })))
+    // By place: two families may have one name.
+    .flatMap((family, place) => family.samples.map((sample, index) => ({ key: `${place} ${index}`, family, sample })))
     .filter(({ sample }) => `${sample.name}${sayLabels(sample)}`.toLowerCase().includes(wanted));
   const unread = wanted ? 0 : shown.reduce((sum, { more }) => sum + more, 0);
   return { rows: all.slice(0, ROWS_MAX), more: Math.max(all.length - ROWS_MAX, 0) + unread };

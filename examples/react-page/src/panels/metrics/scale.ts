@@ -50,5 +50,5 @@ function x(at: number, { from, to }: Scale): string {
 }
 
 function y(value: number, { top }: Scale): string {
-  return (HEIGHT - (Math.min(Math.max(value / top, 0), 1) * HEIGHT)).toFixed(1);
+  return (HEIGHT - Math.min(Math.max(value / top, 0), 1) * HEIGHT).toFixed(1);
 }

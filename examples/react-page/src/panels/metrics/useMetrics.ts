@@ -1,5 +1,6 @@
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useSSE, useSSEState, type UseSSEReturn } from "watertight/react";
+import { afterComment, SOURCE_UNKNOWN, type SourceState } from "../source.ts";
 import { useSeconds } from "../useSeconds.ts";
 import { addLag, ageOf, type Lags } from "./age.ts";
 import { addSample, goAway, LATE_AFTER, NO_HISTORY, SPAN, type History } from "./history.ts";
@@ -9,6 +10,7 @@ import { readSample } from "./sample.ts";
 export interface Metrics {
   readonly history: History;
   readonly sse: UseSSEReturn;
+  readonly source: SourceState;
   /** Of the last sample, seconds; `null` before the first. */
   readonly age: number | null;
   /** Nothing came for longer than it should take. */
@@ -29,14 +31,17 @@ const STEP = 5;
 
 /** Follows a stream of `event: metrics`. */
 export function useMetrics(url: string): Metrics {
+  const [source, setSource] = useState(SOURCE_UNKNOWN);
+  const onComment = (comment: string): void => setSource((state) => afterComment(state, comment));
   // Without a linger: who comes back after a moment gets the first sample at once, as everybody who comes.
-  const options = { url, linger: 0 };
+  const options = { url, linger: 0, onComment };
   const wasAway = useRef(false);
   const { history, lags } = useSSEState<State>(
     "*",
     (state, data, { type }) => {
       if (type === "gap") return { ...state, history: goAway(state.history) };
       if (type !== "metrics") return state;
+      setSource(SOURCE_UNKNOWN);
       const before = wasAway.current ? goAway(state.history) : state.history;
       wasAway.current = false;
       return take({ ...state, history: before }, data);
@@ -47,7 +52,9 @@ export function useMetrics(url: string): Metrics {
   const sse = useSSE(options);
   const { isConnected } = sse;
   useEffect(() => {
-    if (!isConnected) wasAway.current = true;
+    if (isConnected) return;
+    wasAway.current = true;
+    setSource(SOURCE_UNKNOWN);
   }, [isConnected]);
 
   const now = useSeconds();
@@ -57,7 +64,7 @@ export function useMetrics(url: string): Metrics {
   const isOverdue = !!last && age !== null && age > LATE_AFTER * last.interval;
   const isLate = isOverdue || (!!last && !isConnected);
   const to = (last?.sampledAt ?? 0) + (isLate ? Math.floor((age ?? 0) / STEP) * STEP : 0);
-  return { history, sse, age, isLate, from: to - SPAN, to };
+  return { history, sse, source, age, isLate, from: to - SPAN, to };
 }
 
 function take({ history, lags }: State, data: unknown): State {

@@ -1,4 +1,4 @@
-/** What the hub says of the source of a log, in comments: `: waiting for source`. */
+/** What the hub says of what feeds a stream, in comments: `: waiting for source`. */
 export interface SourceState {
   readonly isWaiting: boolean;
   /** The hub's words, for instance with the reason. */
