@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use serde_json::Value;
 use watertight_testkit::crowd::Seen;
 use watertight_testkit::proxy::Cut;
 use watertight_testkit::sse::SseItem;
 use watertight_testkit::{
-    ConnectOptions, Crowd, FaultProxy, HubBuilder, HubProcess, PATIENCE, Redis, SseReader, eventually,
+    ConnectOptions, Crowd, FaultProxy, HubBuilder, HubProcess, PATIENCE, Redis, SseReader, Stats, eventually,
 };
 use watertight_wire::Item;
 
@@ -47,7 +48,13 @@ fn source(hub: &HubProcess) -> Value {
 
 /// Reads on to a comment with this text.
 fn expect_comment(stream: &mut SseReader, text: &str) {
-    while stream.next_item() != SseItem::Comment(text.to_owned()) {}
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match stream.next_item() {
+            SseItem::Comment(comment) if comment.trim() == text => return,
+            item => assert!(Instant::now() < deadline, "no comment {text:?} came; last: {item:?}"),
+        }
+    }
 }
 
 #[test]
@@ -153,7 +160,8 @@ fn a_hub_that_starts_without_redis_serves_viewers_and_recovers() {
     let mut redis = Redis::start();
     for kind in ["redis_pubsub", "redis_stream"] {
         redis.stop();
-        let hub = hub(kind, &redis.url()).start();
+        // Its connection to Redis comes after its start, and stays.
+        let hub = hub(kind, &redis.url()).unbalanced().start();
         let mut viewer = watch(&hub);
         expect_comment(&mut viewer, "waiting for source");
         redis.restart();
@@ -164,6 +172,10 @@ fn a_hub_that_starts_without_redis_serves_viewers_and_recovers() {
             add(&redis, "here");
         }
         assert_eq!(viewer.next_data(1), ["here"]);
+        drop(viewer);
+        let live =
+            |stats: &Stats| ["source", "redisSubscription", "subscription"].map(|kind| stats.live(kind));
+        eventually!(hub.stats(), |stats| live(stats) == [0, 0, 0]);
     }
 }
 
