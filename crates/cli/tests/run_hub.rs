@@ -207,25 +207,25 @@ fn beyond_its_bound_the_oldest_lines_go_and_a_marked_line_says_how_many() {
     run.program.input("\n");
     assert_eq!(run.code(), Some(0));
     let (records, end) = log(&hub);
-    // What was under way when the room was needed may still come, before the mark.
-    let mark = records.iter().position(|record| record.get("missing").is_some()).unwrap();
-    let missing = records[mark]["missing"].as_u64().unwrap();
-    let behind: Vec<u64> =
-        records[mark + 1..].iter().map(|record| record["line"].as_u64().unwrap()).collect();
-    assert_eq!(missing + records.len() as u64 - 1, 100_001, "every line is there or counted");
-    assert_eq!(behind, (mark as u64 + missing + 1..=100_001).collect::<Vec<_>>());
-    assert!(behind.len() > 500, "as many as the spool holds: {}", behind.len());
+    // Several marks, if some were lost while a batch with a mark was under way.
+    let (mut expected, mut total) = (1, 0);
+    for record in &records {
+        if let Some(missing) = record["missing"].as_u64() {
+            (expected, total) = (expected + missing, total + missing);
+            assert!(record["text"].as_str().unwrap().contains(&format!("{missing} lines")), "{record}");
+            assert_eq!(record["stream"], "watertight");
+        } else {
+            assert_eq!(record["line"], expected, "every line is there, or counted where it is missing");
+            expected += 1;
+        }
+    }
+    assert_eq!((expected, end), (100_002, json!(0)));
+    assert!(records.len() > 500 && total > 90_000, "as many as the spool holds are there: {}", records.len());
     assert!(
-        records[mark]["text"].as_str().unwrap().contains(&format!("{missing} lines")),
-        "{}",
-        records[mark]
-    );
-    assert!(
-        run.program.errors().contains(&format!("{missing} lines were dropped")),
+        run.program.errors().contains(&format!("{total} lines were dropped")),
         "{}",
         run.program.errors()
     );
-    assert_eq!((&records[mark]["stream"], end), (&json!("watertight"), json!(0)));
 }
 
 #[test]
