@@ -214,7 +214,7 @@ fn an_interrupt_of_the_terminal_is_not_passed_on_a_second_time() {
     let file = output.reopen().unwrap();
     // In a session of its own the terminal does not reach it: what it gets is passed on.
     let work = "exec setsid sh -c 'trap \"echo interrupt\" INT; trap \"echo term; kill \\$!; exit 6\" TERM; \
-                sleep 1000 & echo ready; while :; do wait; done'";
+                sleep 100 & echo ready; while :; do wait; done'";
     let mut terminal = Terminal::start_with(&hub.url(""), work, |command| command.stdout(file));
     let printed = || std::fs::read_to_string(output.path()).unwrap();
     eventually!(printed(), |text| text == "ready\n");
