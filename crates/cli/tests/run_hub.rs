@@ -54,6 +54,24 @@ fn resend(file: &Path, flags: &[&str]) -> Program {
     Program::spawn(command)
 }
 
+/// Follows the lines of a log up to the last one, each there in its order or counted by a mark where it is missing. Returns
+/// how many are missing.
+fn missing_up_to(last: u64, records: &[Value]) -> u64 {
+    let (mut expected, mut total) = (1, 0);
+    for record in records {
+        if let Some(missing) = record["missing"].as_u64() {
+            (expected, total) = (expected + missing, total + missing);
+            assert!(record["text"].as_str().unwrap().contains(&format!("{missing} line")), "{record}");
+            assert_eq!(record["stream"], "watertight");
+        } else {
+            assert_eq!(record["line"], expected, "every line is there, or counted where it is missing");
+            expected += 1;
+        }
+    }
+    assert_eq!(expected, last + 1);
+    total
+}
+
 #[test]
 fn a_hub_killed_in_the_middle_and_started_again_has_every_line_once() {
     let first = builder().unbalanced().start();
@@ -211,25 +229,32 @@ fn beyond_its_bound_the_oldest_lines_go_and_a_marked_line_says_how_many() {
     run.program.input("\n");
     assert_eq!(run.code(), Some(0));
     let (records, end) = log(&hub);
-    // Several marks, if some were lost while a batch with a mark was under way.
-    let (mut expected, mut total) = (1, 0);
-    for record in &records {
-        if let Some(missing) = record["missing"].as_u64() {
-            (expected, total) = (expected + missing, total + missing);
-            assert!(record["text"].as_str().unwrap().contains(&format!("{missing} lines")), "{record}");
-            assert_eq!(record["stream"], "watertight");
-        } else {
-            assert_eq!(record["line"], expected, "every line is there, or counted where it is missing");
-            expected += 1;
-        }
-    }
-    assert_eq!((expected, end), (100_002, json!(0)));
+    assert_eq!(end, 0);
+    let total = missing_up_to(100_001, &records);
     assert!(records.len() > 500 && total > 90_000, "as many as the spool holds are there: {}", records.len());
     assert!(
         run.program.errors().contains(&format!("{total} lines were dropped")),
         "{}",
         run.program.errors()
     );
+}
+
+#[test]
+fn what_the_spool_has_no_room_for_is_marked_in_the_log_of_a_restarted_hub_also_if_it_was_sent_before() {
+    let first = builder().unbalanced().start();
+    let work = "for i in 1 2 3 4 5 6 7 8 9 10; do seq $i 10 4000; read x; done; echo end";
+    let mut run = script(&first.url(""), &["--spool-max", "64KiB"], work);
+    for round in 1..10 {
+        eventually!(first.stats().number("metrics.eventsPublished") == 400 * round);
+        run.program.input("\n");
+    }
+    eventually!(first.stats().number("metrics.eventsPublished") == 4000);
+    let second = hub_at(kill(first));
+    run.program.input("\n");
+    assert_eq!(run.code(), Some(0));
+    let total = missing_up_to(4001, &log(&second).0);
+    assert!(total > 2000, "the file holds less than half of them: {total}");
+    assert!(run.program.errors().contains("no room for"), "{}", run.program.errors());
 }
 
 #[test]

@@ -262,13 +262,15 @@ impl Spool {
         self.taken = self.state.sent;
     }
 
-    /// The hub has lost the log: everything that is still here is to be sent again.
-    pub(super) fn again(&mut self) {
+    /// The hub has lost the log: everything that is still here is to be sent again. Returns how many lines are not here any
+    /// more.
+    pub(super) fn again(&mut self) -> u64 {
         self.state.sent = self.state.first;
         self.taken = self.state.first;
         self.state.lost = self.state.gone;
         self.state.epoch = None;
         self.save();
+        self.state.gone
     }
 
     /// Whole lines that the hub has not taken.
