@@ -168,6 +168,7 @@ fn errors_that_go_elsewhere_stay_apart_from_the_terminal() {
             command.stderr(file)
         });
     assert_eq!(terminal.wait().code(), Some(0));
+    eventually!(!terminal.screen().is_empty());
     assert_eq!(
         (terminal.screen(), std::fs::read_to_string(errors.path()).unwrap()),
         ("out\r\n".into(), "err\n".into())
