@@ -145,7 +145,7 @@ fn signals_go_to_the_command_and_what_it_says_then_is_in_the_log() {
 #[test]
 fn a_signal_reaches_what_the_command_has_started_and_nothing_is_left() {
     let hub = hub();
-    let mut run = script(&hub.url(""), &[], "sleep 1000 & echo $!; wait");
+    let mut run = script(&hub.url(""), &[], "sleep 100 & echo $!; wait");
     eventually!(run.program.text().ends_with('\n'));
     let pid = run.program.text();
     run.program.signal(Signal::TERM);
@@ -174,11 +174,12 @@ fn a_command_that_handles_a_signal_is_waited_for() {
 fn signals_that_were_switched_off_stay_so() {
     let hub = hub();
     let url = hub.url("");
+    let dir = hub.dir().display();
     let work = format!(
-        "trap '' HUP; exec {WATERTIGHT} run --hub {url} --deployment 1 -- sh -c 'grep SigIgn /proc/self/status; read x; echo done'"
+        "trap '' HUP; exec {WATERTIGHT} run --hub {url} --deployment 1 --spool-dir {dir} -- sh -c 'grep SigIgn /proc/self/status; read x; echo done'"
     );
     let mut program = Program::start("setsid", ["sh", "-c", &work]);
-    eventually!(program.text().contains("SigIgn"));
+    eventually!(program.text().ends_with('\n'));
     let mask = program.text().trim().rsplit('\t').next().map(|mask| u64::from_str_radix(mask, 16).unwrap());
     assert_eq!(mask.unwrap() & 1, 1, "the command ignores SIGHUP as well");
     program.signal(Signal::HUP);
@@ -218,7 +219,7 @@ fn a_reader_who_has_enough_ends_the_command_as_without_us() {
     let hub = hub();
     let spools = tempfile::tempdir().unwrap();
     let pipe = format!(
-        "setsid {WATERTIGHT} run --hub {} --deployment 1 --spool-dir {} -- yes | head -1; echo ${{PIPESTATUS[0]}}",
+        "setsid {WATERTIGHT} run --hub {} --deployment 1 --spool-dir {} -- sh -c 'ulimit -t 10; exec yes' | head -1; echo ${{PIPESTATUS[0]}}",
         hub.url(""),
         spools.path().display()
     );
@@ -230,7 +231,7 @@ fn a_reader_who_has_enough_ends_the_command_as_without_us() {
 #[test]
 fn what_a_command_leaves_running_does_not_keep_us() {
     let hub = hub();
-    let mut run = script(&hub.url(""), &[], "sleep 1000 & echo $!");
+    let mut run = script(&hub.url(""), &[], "sleep 100 & echo $!");
     assert_eq!(run.code(), Some(0));
     let pid = run.program.text();
     assert_eq!(texts(&log(&hub).0, "stdout"), [pid.trim()]);

@@ -1,6 +1,7 @@
 //! `watertight run` and hubs that are slow, gone, empty, strict: the command is not kept, and no line is lost in silence.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tokens have wall times")]
 
 mod running;
 mod tokens;
@@ -53,6 +54,24 @@ fn resend(file: &Path, flags: &[&str]) -> Program {
     Program::spawn(command)
 }
 
+/// Follows the lines of a log up to the last one, each there in its order or counted by a mark where it is missing. Returns
+/// how many are missing.
+fn missing_up_to(last: u64, records: &[Value]) -> u64 {
+    let (mut expected, mut total) = (1, 0);
+    for record in records {
+        if let Some(missing) = record["missing"].as_u64() {
+            (expected, total) = (expected + missing, total + missing);
+            assert!(record["text"].as_str().unwrap().contains(&format!("{missing} line")), "{record}");
+            assert_eq!(record["stream"], "watertight");
+        } else {
+            assert_eq!(record["line"], expected, "every line is there, or counted where it is missing");
+            expected += 1;
+        }
+    }
+    assert_eq!(expected, last + 1);
+    total
+}
+
 #[test]
 fn a_hub_killed_in_the_middle_and_started_again_has_every_line_once() {
     let first = builder().unbalanced().start();
@@ -61,8 +80,7 @@ fn a_hub_killed_in_the_middle_and_started_again_has_every_line_once() {
         script(&first.url(""), &[], "seq 1000; read x; seq 1001 2000; read x; seq 2001 3000; exit 5");
     assert_eq!(next(&mut viewer_before)["line"], 1);
     eventually!(run.program.text().ends_with("\n1000\n"));
-    // It has an answer from this hub, and knows the log's epoch.
-    eventually!(run.spool_says("\"epoch\":\""));
+    eventually!(run.is_sent());
     let address = kill(first);
     // The rest of the second part comes while there is no hub.
     run.program.input("\n");
@@ -98,7 +116,7 @@ fn a_hub_that_is_restarted_again_and_again_has_every_line_once_at_last() {
 fn a_restart_while_the_command_is_silent_is_noticed_without_a_new_line() {
     let first = builder().unbalanced().start();
     let mut run = script(&first.url(""), &[], "seq 10; read x");
-    eventually!(first.stats().number("metrics.eventsPublished") == 10);
+    eventually!(run.program.text().ends_with("10\n") && run.is_sent());
     let second = hub_at(kill(first));
     let mut viewer = viewer(&second);
     // Asked every 15 s; the time that a test waits is enough.
@@ -136,9 +154,13 @@ fn without_a_hub_the_exit_code_is_the_commands_and_what_is_left_can_be_sent_late
     assert!(said.contains(&format!("watertight run --resend {}", file.display())), "{said}");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "only its user may read it");
 
-    let mut in_vain = resend(&file, &["--drain-timeout", "0.5"]);
+    let mut in_vain = resend(&file, &["--drain-timeout", "3"]);
     assert_eq!(in_vain.wait(PATIENCE).code(), Some(1));
-    assert!(in_vain.errors().contains("1001 lines"), "{}", in_vain.errors());
+    for told in
+        ["waiting for the hub: 1001 lines are left", "1001 lines and the end of the log were not sent"]
+    {
+        assert!(in_vain.errors().contains(told), "{}", in_vain.errors());
+    }
     let hub = hub_at(address);
     assert!(resend(&file, &[]).wait(PATIENCE).success());
     assert!(!file.exists());
@@ -157,7 +179,7 @@ fn what_is_resent_goes_on_where_the_log_had_come_to_or_begins_anew() {
         let proxy = FaultProxy::start(hub.address());
         let mut run =
             script(&proxy.url(""), &["--drain-timeout", "0.5"], "seq 100; read x; seq 101 200; exit 2");
-        eventually!(hub.stats().number("metrics.eventsPublished") == 100);
+        eventually!(run.program.text().ends_with("\n100\n") && run.is_sent());
         proxy.set(Mode::Refuse);
         proxy.cut(Cut::Rst);
         run.program.input("\n");
@@ -206,25 +228,32 @@ fn beyond_its_bound_the_oldest_lines_go_and_a_marked_line_says_how_many() {
     run.program.input("\n");
     assert_eq!(run.code(), Some(0));
     let (records, end) = log(&hub);
-    // What was under way when the room was needed may still come, before the mark.
-    let mark = records.iter().position(|record| record.get("missing").is_some()).unwrap();
-    let missing = records[mark]["missing"].as_u64().unwrap();
-    let behind: Vec<u64> =
-        records[mark + 1..].iter().map(|record| record["line"].as_u64().unwrap()).collect();
-    assert_eq!(missing + records.len() as u64 - 1, 100_001, "every line is there or counted");
-    assert_eq!(behind, (mark as u64 + missing + 1..=100_001).collect::<Vec<_>>());
-    assert!(behind.len() > 500, "as many as the spool holds: {}", behind.len());
+    assert_eq!(end, 0);
+    let total = missing_up_to(100_001, &records);
+    assert!(records.len() > 500 && total > 90_000, "as many as the spool holds are there: {}", records.len());
     assert!(
-        records[mark]["text"].as_str().unwrap().contains(&format!("{missing} lines")),
-        "{}",
-        records[mark]
-    );
-    assert!(
-        run.program.errors().contains(&format!("{missing} lines were dropped")),
+        run.program.errors().contains(&format!("{total} lines were dropped")),
         "{}",
         run.program.errors()
     );
-    assert_eq!((&records[mark]["stream"], end), (&json!("watertight"), json!(0)));
+}
+
+#[test]
+fn what_the_spool_has_no_room_for_is_marked_in_the_log_of_a_restarted_hub_also_if_it_was_sent_before() {
+    let first = builder().unbalanced().start();
+    let work = "for i in 1 2 3 4 5 6 7 8 9 10; do seq $i 10 4000; read x; done; echo end";
+    let mut run = script(&first.url(""), &["--spool-max", "64KiB"], work);
+    for round in 1..10 {
+        eventually!(first.stats().number("metrics.eventsPublished") == 400 * round);
+        run.program.input("\n");
+    }
+    eventually!(first.stats().number("metrics.eventsPublished") == 4000 && run.is_sent());
+    let second = hub_at(kill(first));
+    run.program.input("\n");
+    assert_eq!(run.code(), Some(0));
+    let total = missing_up_to(4001, &log(&second).0);
+    assert!(total > 2000, "the file holds less than half of them: {total}");
+    assert!(run.program.errors().contains("no room for"), "{}", run.program.errors());
 }
 
 #[test]
@@ -340,7 +369,7 @@ fn a_token_file_is_read_again_when_the_hub_refuses_its_token() {
 #[test]
 fn an_end_that_is_waited_for_can_be_given_up_with_a_signal() {
     let mut run = script(&url(nobody()), &["--drain-timeout", "600"], "echo 1; exit 3");
-    eventually!(run.spool_says("\"exitCode\":3"));
+    eventually!(run.spool_state()["end"]["exitCode"] == 3);
     run.program.signal(Signal::INT);
     assert_eq!(run.program.wait(PATIENCE).code(), Some(3));
     assert!(run.program.errors().contains("1 line and the end"), "{}", run.program.errors());

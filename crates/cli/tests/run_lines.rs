@@ -6,6 +6,7 @@ mod running;
 
 use running::{builder, hub, log, next, rest, run, script, texts, viewer};
 use serde_json::{Value, json};
+use watertight_testkit::timed;
 
 /// The log of a script's output.
 fn logged(flags: &[&str], work: &str) -> Vec<Value> {
@@ -68,9 +69,8 @@ fn of_a_progress_bar_the_last_state_is_shown_at_most_once_a_second() {
     // Some three seconds, five states in each tenth of one.
     let work = "i=0; while [ $i -lt 150 ]; do i=$((i+1)); printf '\\r%d of 150' $i; [ $((i%5)) = 0 ] && sleep 0.1; done; \
                 printf '\\rdone      \\n'; echo after";
-    let begun = std::time::Instant::now();
-    let records = logged(&[], work);
-    let seconds = begun.elapsed().as_secs() as usize;
+    let (records, took) = timed(|| logged(&[], work));
+    let seconds = took.as_secs() as usize;
     let partial: Vec<_> = records.iter().filter(|record| record["partial"] == true).collect();
     assert!((1..=seconds).contains(&partial.len()), "{} in {seconds} s", partial.len());
     assert!(

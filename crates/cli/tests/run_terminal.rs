@@ -168,6 +168,7 @@ fn errors_that_go_elsewhere_stay_apart_from_the_terminal() {
             command.stderr(file)
         });
     assert_eq!(terminal.wait().code(), Some(0));
+    eventually!(!terminal.screen().is_empty());
     assert_eq!(
         (terminal.screen(), std::fs::read_to_string(errors.path()).unwrap()),
         ("out\r\n".into(), "err\n".into())
@@ -205,4 +206,23 @@ fn an_interrupt_of_the_terminal_reaches_a_command_without_one_once() {
     terminal.keys("\r");
     assert_eq!(terminal.wait().code(), Some(0));
     assert_eq!(texts(&log(&hub).0, "stdout"), ["interrupt 1", "end 1"]);
+}
+
+#[test]
+fn an_interrupt_of_the_terminal_is_not_passed_on_a_second_time() {
+    let hub = hub();
+    let output = tempfile::NamedTempFile::new().unwrap();
+    let file = output.reopen().unwrap();
+    // In a session of its own the terminal does not reach it: what it gets is passed on.
+    let work = "exec setsid sh -c 'trap \"echo interrupt\" INT; trap \"echo term; kill \\$!; exit 6\" TERM; \
+                sleep 100 & echo ready; while :; do wait; done'";
+    let mut terminal = Terminal::start_with(&hub.url(""), work, |command| command.stdout(file));
+    let printed = || std::fs::read_to_string(output.path()).unwrap();
+    eventually!(printed(), |text| text == "ready\n");
+    terminal.keys("\x03");
+    // The key's signal comes after the terminal has shown the key, and before this one.
+    eventually!(terminal.screen().contains("^C"));
+    terminal.signal(Signal::TERM);
+    assert_eq!(terminal.wait().code(), Some(6));
+    assert_eq!(printed(), "ready\nterm\n");
 }

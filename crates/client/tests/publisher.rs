@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Script, value};
-use watertight_client::{Error, NewEvent, Publisher};
+use watertight_client::{Error, LogLines, NewEvent, Publisher};
 
 const OK_ONE: &str = r#"{"id":"7-1"}"#;
 
@@ -150,4 +150,40 @@ async fn an_answer_that_never_comes_is_tried_again_in_time() {
     let event = NewEvent::json(&"x").unwrap();
     let ((), answer) = tokio::join!(server, publisher.publish("demo", &event));
     assert_eq!(answer.unwrap(), "7-1");
+}
+
+#[tokio::test]
+async fn what_is_fed_to_a_log_keeps_its_key_however_often_it_is_sent() {
+    let script = Script::listen().await;
+    let mut publisher = publisher(&script);
+    let server = async {
+        let mut keys = Vec::new();
+        let expected = [
+            ("401 Who", "post /deployments/a%2fb/logs?reopen=true http/1.1", "{\"line\":1}\n"),
+            ("202 Accepted", "post /deployments/a%2fb/logs?reopen=true http/1.1", "{\"line\":1}\n"),
+            ("409 Conflict", "post /deployments/a%2fb/logs?epoch=e&end=true&exit_code=-1 http/1.1", ""),
+        ];
+        for (status, line, lines) in expected {
+            let mut peer = script.accept().await;
+            let (head, body) = peer.request().await;
+            assert!(head.starts_with(line), "{head}");
+            assert_eq!(value(&head, "content-type"), Some("application/x-ndjson"));
+            assert_eq!(body, lines);
+            keys.push(value(&head, "idempotency-key").unwrap().to_owned());
+            let answer =
+                if status.starts_with("202") { r#"{"ids":["e-1"]}"# } else { r#"{"code":"EPOCH_CHANGED"}"# };
+            peer.answer(status, "connection: close\r\n", answer).await;
+        }
+        assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
+    };
+    let client = async {
+        let lines = LogLines::ndjson("{\"line\":1}\n".into()).with_reopen();
+        let feed = publisher.feed("a/b", &lines).unwrap();
+        assert!(publisher.send_feed(&feed).await.is_err());
+        assert_eq!(publisher.send_feed(&feed).await.unwrap(), ["e-1"]);
+        let feed = publisher.feed("a/b", &LogLines::default().with_epoch("e").with_end(Some(-1))).unwrap();
+        assert_eq!(publisher.send_feed(&feed).await.unwrap_err().code(), Some("EPOCH_CHANGED"));
+        assert!(matches!(publisher.feed("..", &lines), Err(Error::InvalidOption { .. })));
+    };
+    tokio::join!(server, client);
 }

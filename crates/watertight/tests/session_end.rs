@@ -106,6 +106,36 @@ async fn an_ended_session_takes_no_event_until_a_publish_reopens_it_and_then_has
 }
 
 #[tokio::test]
+async fn what_is_meant_for_another_life_of_a_log_is_neither_published_nor_ends_it() {
+    let hub = hub();
+    let old = publish(&hub, "old").await.epoch;
+    assert!(hub.forget_session("s"));
+    let current = publish(&hub, "new").await.epoch;
+    let changed = PublishError::EpochChanged { current: Some(current) };
+    let batch = [Event::new("1"), Event::new("2")];
+    let of = |epoch| PublishOptions { epoch: Some(epoch), ..PublishOptions::default() };
+    let ends = [EndOptions::default(), EndOptions { event: Some(Event::new("last")), keep: None }];
+    for events in [&batch[..1], &batch] {
+        let refused = hub.append_batch_with("s", events, of(old)).await.unwrap_err();
+        assert_eq!((refused.index, &refused.error), (None, &changed));
+    }
+    for end in &ends {
+        assert_eq!(hub.end_session_of("s", Some(old), end), Err(changed.clone()));
+    }
+    for events in [&batch[..1], &batch] {
+        hub.append_batch_with("s", events, of(current)).await.unwrap().paced().await;
+    }
+    let ended = hub.end_session_of("s", Some(current), &ends[1]).unwrap();
+    assert_eq!((ended.last.epoch, ended.last.sequence), (current, 5));
+    assert_eq!(hub.end_session_of("s", Some(current), &ends[0]).unwrap(), ended, "the first end stands");
+    for end in &ends {
+        assert_eq!(hub.end_session_of("s", Some(old), end), Err(changed.clone()));
+    }
+    let refused = hub.append_batch_with("s", &batch, of(current)).await.unwrap_err();
+    assert_eq!(refused.error, PublishError::SessionEnded);
+}
+
+#[tokio::test]
 async fn the_first_end_stands_and_ending_again_publishes_nothing() {
     let hub = hub();
     publish(&hub, "one").await;

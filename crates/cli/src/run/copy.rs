@@ -135,8 +135,9 @@ fn copy_output(
             Err(error) => return Err(error.into()),
         };
         rest_bytes += if is_stopped { bytes.len() } else { 0 };
-        let echoed = echo.map_or(Ok(true), |echo| write_all(echo, bytes, ends.abandon));
+        // First, so that viewers do not wait for whoever reads our output, or stops the terminal.
         collect(bytes);
+        let echoed = echo.map_or(Ok(true), |echo| write_all(echo, bytes, ends.abandon));
         match echoed {
             Ok(true) => {}
             Ok(false) => return Ok(()),

@@ -11,8 +11,11 @@ use super::messages::Messages;
 use super::sender::{Sender, Stopped};
 use super::signals::Signals;
 
-/// The hub is waited for so long without a word, and then so long between two of them.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// The hub is waited for so long without a word, ...
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+
+/// ... and then so long between two of them.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 type Running = Pin<Box<dyn Future<Output = Result<(), Stopped>>>>;
 
@@ -52,7 +55,7 @@ impl Sending {
     pub(super) async fn drain(mut self, limit: Duration, signals: &mut Signals, shared: Shared) -> bool {
         let begun = Instant::now();
         let deadline = begun.checked_add(limit);
-        let mut progress = begun + PROGRESS_INTERVAL;
+        let mut progress = begun + PROGRESS_AFTER;
         while self.running.is_some() {
             let stop_at = deadline.map_or(progress, |deadline| deadline.min(progress));
             tokio::select! {

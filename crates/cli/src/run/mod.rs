@@ -79,8 +79,11 @@ pub(crate) async fn run(args: RunArgs) -> ExitCode {
     };
     let mut sending = Sending::new(sender, shared.clone(), messages.clone());
     if args.resend.is_some() {
-        let is_sent = sending.drain(args.drain_timeout, &mut signals, shared).await;
-        return if is_sent { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        if !sending.drain(args.drain_timeout, &mut signals, shared).await {
+            return ExitCode::FAILURE;
+        }
+        messages.say("everything is sent, and the file removed");
+        return ExitCode::SUCCESS;
     }
     let code = match command::start(&args.command, !args.no_echo, &messages) {
         Ok(started) => follow(started, &args, &shared, &mut sending, &mut signals, &messages).await,

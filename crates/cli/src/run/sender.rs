@@ -222,8 +222,12 @@ impl Sender {
         if error.code() != Some("EPOCH_CHANGED") {
             return Err(Stopped::Refused(error));
         }
-        self.shared.lock().spool.again();
-        self.messages.say("the hub has lost the log; all lines that are still there are sent again");
+        match self.shared.lock().spool.again() {
+            0 => self.messages.say("the hub has lost the log; all lines are sent again"),
+            gone => self.messages.warn(format_args!(
+                "the hub has lost the log; all lines are sent again but for the oldest, which the spool has no room for: {gone}"
+            )),
+        }
         Ok(())
     }
 

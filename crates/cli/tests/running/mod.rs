@@ -70,6 +70,19 @@ impl Run {
         self.spool_files().into_iter().any(has)
     }
 
+    /// What its spool says of itself; null while there is none.
+    pub(crate) fn spool_state(&self) -> Value {
+        let text = self.spool_files().first().map(|file| std::fs::read(file).unwrap()).unwrap_or_default();
+        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        serde_json::from_slice(line).unwrap_or_default()
+    }
+
+    /// Whether everything that it has kept so far was taken by the hub, and the answer has come.
+    pub(crate) fn is_sent(&self) -> bool {
+        let state = self.spool_state();
+        state["epoch"].is_string() && state["sent"] == state["next"]
+    }
+
     /// The one file there.
     pub(crate) fn spool(&self) -> std::path::PathBuf {
         let files = self.spool_files();

@@ -85,7 +85,9 @@ impl Hub {
                 Err(error) => return Err(error),
             };
             // It may have been forgotten, or begun anew, meanwhile.
-            if let Some(ended) = session.and_then(|session| EndedSession::of(&session)) {
+            let ended = session.and_then(|session| EndedSession::of(&session));
+            let is_its = |ended: &EndedSession| epoch.is_none_or(|epoch| epoch == ended.last.epoch);
+            if let Some(ended) = ended.filter(is_its) {
                 return Ok(ended);
             }
         }
