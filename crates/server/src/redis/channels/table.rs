@@ -28,6 +28,9 @@ const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 
 pub(super) type FeedId = u64;
 
+/// A new feed: its channel, its number in it and what waits for it.
+pub(super) type Joined = (Arc<str>, FeedId, Arc<Ring<Payload>>);
+
 /// The channels. The feeds and the subscriber share it.
 pub(super) struct Table {
     shared: Arc<Shared>,
@@ -102,7 +105,7 @@ impl Table {
     }
 
     /// A feed more.
-    pub(super) fn join(&self, name: &str) -> Result<(Arc<str>, FeedId, Arc<Ring<Payload>>), SubscribeError> {
+    pub(super) fn join(&self, name: &str) -> Result<Joined, SubscribeError> {
         if name.is_empty() || name.len() > CHANNEL_BYTES_MAX {
             return Err(SubscribeError::Name);
         }
@@ -128,7 +131,9 @@ impl Table {
             _ => None,
         };
         let was_reading = matches!(link, Some(Link::Reading { .. }));
-        link.map(|link| ring.tell(Notice::link(link)));
+        if let Some(link) = link {
+            ring.tell(Notice::link(link));
+        }
         channel.feeds.push(Feed { id, ring: Arc::clone(&ring), was_reading, _permit: permit });
         state.unsettle(&name);
         drop(state);

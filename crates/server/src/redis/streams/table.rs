@@ -38,6 +38,12 @@ const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 
 pub(super) type FeedId = u64;
 
+/// A new feed: its stream, its number in it and what waits for it.
+pub(super) type Joined = (Arc<str>, FeedId, Arc<Ring<StreamEntry>>);
+
+/// A stream, and the entry after which something new is waited for.
+pub(super) type Wait = (Arc<str>, EntryId);
+
 /// The streams. The feeds, the dispatcher and the readers share it.
 pub(super) struct Table {
     shared: Arc<Shared>,
@@ -110,11 +116,7 @@ impl Table {
     }
 
     /// A feed more.
-    pub(super) fn join(
-        &self,
-        key: &str,
-        from: StreamStart,
-    ) -> Result<(Arc<str>, FeedId, Arc<Ring<StreamEntry>>), SubscribeError> {
+    pub(super) fn join(&self, key: &str, from: StreamStart) -> Result<Joined, SubscribeError> {
         if key.is_empty() || key.len() > CHANNEL_BYTES_MAX {
             return Err(SubscribeError::Name);
         }
@@ -191,7 +193,7 @@ impl Table {
     /// This server has it. Its reader's wake-up call, if it has none yet and needs to be started.
     pub(super) fn assign(&self, key: &Arc<str>, server: &Which) -> Option<Arc<Notify>> {
         let mut state = self.state.lock();
-        let Some(stream) = state.streams.get_mut(key) else { return None };
+        let stream = state.streams.get_mut(key)?;
         stream.server = Some(server.clone());
         stream.is_ready = true;
         if let Some(reader) = state.readers.get(server) {
@@ -280,7 +282,7 @@ impl Table {
     }
 
     /// After which entries of which streams something new is waited for.
-    pub(super) fn waits(&self, server: &Which) -> Vec<(Arc<str>, EntryId)> {
+    pub(super) fn waits(&self, server: &Which) -> Vec<Wait> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let of_it = state.streams.iter_mut().filter(|(_, stream)| stream.server.as_ref() == Some(server));
@@ -354,7 +356,9 @@ impl Table {
             // Whoever stands before it did not ask for this: entries in between would be left out.
             feed.takes_part = position.after >= after;
             feed.tell(Link::Reading { interrupted: false });
-            notice.map(|notice| feed.ring.tell(notice));
+            if let Some(notice) = notice {
+                feed.ring.tell(notice);
+            }
         }
     }
 

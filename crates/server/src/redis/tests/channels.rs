@@ -1,6 +1,8 @@
 //! Channels, against real servers that are killed, paused, flooded, cut off and forbid things.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use watertight_core::Kind;
 use watertight_testkit::{Cut, FaultProxy, Mode, Redis as Server};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use watertight_testkit::{PATIENCE, Redis as Server, Sentinel};
 
 use super::support::{Fixture, eventually, message, numsub, read, read_until, until};
@@ -9,7 +11,7 @@ use super::*;
 
 /// Sends a command until it is carried out.
 async fn done(fixture: &Fixture, words: &[&str]) {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
     loop {

@@ -1,8 +1,8 @@
 //! A hub's connections to real servers, and the assertion that everything came back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use watertight_core::{Kind, Owner};
 use watertight_testkit::PATIENCE;
 
