@@ -48,7 +48,7 @@ use self::of_redis::OfRedis;
 use self::question::Question;
 use self::webhook::Webhook;
 use crate::config::{Config, Declared, DirectoryKind};
-use crate::redis::Redis;
+use crate::redis::{Redis, RedisStartError};
 use crate::resource::{Action, Resource};
 
 /// How many questions are put to a directory at once. As many as an application answers without being flooded.
@@ -99,12 +99,24 @@ impl Directory {
     /// # Errors
     /// When what the configuration says can never work.
     pub fn open(hub: &Hub, config: &Arc<Config>) -> Result<Directory, DirectoryStartError> {
+        let redis = match config.directory {
+            DirectoryKind::Redis => Some(Redis::of_config(hub, config)?),
+            DirectoryKind::Config | DirectoryKind::Webhook => None,
+        };
+        Directory::open_with(hub, config, redis.as_ref())
+    }
+
+    /// The same with the Redis that the hub has, if it has one.
+    pub(crate) fn open_with(
+        hub: &Hub,
+        config: &Arc<Config>,
+        redis: Option<&Redis>,
+    ) -> Result<Directory, DirectoryStartError> {
         let (backend, timeout) = match config.directory {
             DirectoryKind::Config => return Ok(Directory::of_file(hub, config)),
             DirectoryKind::Redis => {
-                let redis =
-                    Redis::open(&config.redis_url, hub.ledger(), hub.budget(), config.max_event_bytes)?;
-                (Backend::Redis(OfRedis::new(redis)), ANSWER_TIMEOUT)
+                let redis = redis.ok_or(RedisStartError::NoUrl)?;
+                (Backend::Redis(OfRedis::new(redis.clone())), ANSWER_TIMEOUT)
             }
             DirectoryKind::Webhook => {
                 let webhook = Webhook::open(hub, config)?;

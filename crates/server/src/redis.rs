@@ -37,6 +37,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use redis::{Cmd, Value};
+use watertight::Hub;
 use watertight_core::{Budget, Exhausted, Ledger};
 
 pub(crate) use self::channels::{ChannelFeed, Channels, FeedItem};
@@ -46,7 +47,7 @@ pub(crate) use self::payload::Payload;
 use self::servers::Servers;
 pub(crate) use self::streams::{EntryId, StreamEntry, StreamFeed, StreamItem, StreamStart, Streams};
 use self::target::Target;
-use crate::config::ServerUrl;
+use crate::config::{Config, ServerUrl};
 use crate::outbound::OutboundError;
 
 /// How many feeds of channels there may be at once, and how many of streams.
@@ -135,6 +136,14 @@ impl Redis {
         let channels = Channels::new(&shared);
         let streams = Streams::new(&shared);
         Ok(Redis(Arc::new(RedisHandle { commands, channels, streams })))
+    }
+
+    /// The Redis of the configuration.
+    ///
+    /// # Errors
+    /// When there is none, or the URLs can never be used.
+    pub(crate) fn of_config(hub: &Hub, config: &Config) -> Result<Redis, RedisStartError> {
+        Redis::open(&config.redis_url, hub.ledger(), hub.budget(), config.max_event_bytes)
     }
 
     /// Sends a command and waits for its answer, for a limited time. In a cluster it goes to the server that has its first

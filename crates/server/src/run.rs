@@ -21,6 +21,7 @@ use crate::cors::Cors;
 use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
+use crate::redis::Redis;
 use crate::reload::{self, Reloadable};
 use crate::router::{admin_router, is_always_answered, public_router, router};
 use crate::state::App;
@@ -155,7 +156,10 @@ pub async fn run(
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
-    let access = Authorization::open(&hub, &config, Directory::open(&hub, &config)?)?;
+    let redis = (!config.redis_url.is_empty()).then(|| Redis::of_config(&hub, &config));
+    let redis = redis.transpose().map_err(DirectoryStartError::from)?;
+    let directory = Directory::open_with(&hub, &config, redis.as_ref())?;
+    let (access, listener) = Authorization::open(&hub, &config, directory, redis.as_ref())?;
     let public = Listener::open(config.listen, "--listen")?;
     let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
@@ -183,6 +187,13 @@ pub async fn run(
         let _entry = entry;
         reload::keep_fresh(certificate.into_iter().chain(keys).chain(tables).collect(), hangup).await;
     });
+    if let Some(listener) = listener {
+        let (entry, access) = (hub.ledger().open(Kind::Task), Arc::clone(&access));
+        keepers.spawn(async move {
+            let _entry = entry;
+            listener.run(access).await;
+        });
+    }
     if let Some(tokens) = &access.tokens {
         let (entry, verifier) = (hub.ledger().open(Kind::Task), tokens.verifier.clone());
         keepers.spawn(async move {
