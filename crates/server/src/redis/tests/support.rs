@@ -69,6 +69,14 @@ impl Fixture {
     }
 }
 
+/// What feeds share, of a hub that never connects.
+pub(super) fn shared() -> Arc<Shared> {
+    let url = ServerUrl::new("redis://127.0.0.1:1", &["redis"]).unwrap();
+    let servers = Servers::new(Target::of(&[url]).unwrap());
+    let (ledger, budget) = (Ledger::new(), Budget::new(1 << 20, 2 << 20));
+    Arc::new(Shared { servers, ledger, budget, keep_bytes: KEEP_BYTES })
+}
+
 /// The next item of a stream, which must come.
 pub(super) async fn read(feed: &mut StreamFeed) -> StreamItem {
     timeout(PATIENCE, feed.next()).await.expect("something comes")
