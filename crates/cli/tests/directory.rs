@@ -117,8 +117,9 @@ fn a_directory_that_can_never_work_ends_the_start_with_64_and_what_would_do() {
             .flag("--webhook-url", "http://127.0.0.1:1/owns")
     };
     for (builder, says) in [
-        (with_redis("redis+sentinel://127.0.0.1:26379/main"), "redis+sentinel:// is not implemented yet"),
-        (with_redis("redis://127.0.0.1:1,redis://127.0.0.1:2"), "several servers (a cluster)"),
+        (with_redis("redis+sentinel://127.0.0.1:26379"), "is the name of the master, such as /mymaster"),
+        (with_redis("redis://127.0.0.1:1/2,redis://127.0.0.1:2/2"), "a cluster has no database but 0"),
+        (with_redis("redis://:hunter2@127.0.0.1:1,redis://:other@127.0.0.1:2"), "different users, passwords"),
         (with_redis("redis://:hunter2@127.0.0.1:1/x"), "the path is no number of a database"),
         (webhook(), "set webhook_secret_file, or webhook_secret"),
         (webhook().flag("--webhook-secret-file", short.display()), "webhook_secret: shorter than 16 bytes"),

@@ -13,9 +13,11 @@
 //! | `rights` | the right under which a stream is open |
 //! | `question` | how it is asked again while the stream is open |
 //! | `revoked` | tokens that were revoked |
+//! | `control` | revocations and closings that hubs tell each other through Redis |
 //! | `rates` | how often a user may come |
 
 pub(crate) mod caller;
+pub(crate) mod control;
 mod presented;
 mod question;
 mod rates;
@@ -31,6 +33,7 @@ use watertight::Hub;
 use watertight_access::Verifier;
 
 pub(crate) use self::caller::{Admin, Caller, sha256};
+use self::control::{Control, Told};
 pub(crate) use self::presented::QUERY_PARAMETER;
 use self::rates::Rates;
 use self::revoked::Revocations;
@@ -38,12 +41,15 @@ pub use self::setup::AccessStartError;
 pub(crate) use self::setup::TokenKeys;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::redis::Redis;
 
 /// What decides what each caller is allowed.
 pub(crate) struct Authorization {
     /// `None`: the hub is open.
     pub(crate) tokens: Option<Tokens>,
     pub(crate) directory: Directory,
+    /// Other hubs, with tokens and Redis.
+    control: Option<Control>,
     hub: Hub,
 }
 
@@ -87,7 +93,8 @@ impl std::fmt::Debug for Authorization {
 }
 
 impl Authorization {
-    /// What the configuration describes. Reads keys, but asks nobody.
+    /// What the configuration describes. Reads keys, but asks nobody. With Redis there is a listener to run: it carries out
+    /// what other hubs tell.
     ///
     /// # Errors
     /// When a key or an address is of no use.
@@ -95,7 +102,8 @@ impl Authorization {
         hub: &Hub,
         config: &Arc<Config>,
         directory: Directory,
-    ) -> Result<Arc<Authorization>, AccessStartError> {
+        redis: Option<&Redis>,
+    ) -> Result<(Arc<Authorization>, Option<control::Listener>), AccessStartError> {
         let tokens = setup::verifier(hub, config)?.map(|verifier| Tokens {
             verifier,
             revoked: Revocations::new(hub, config.max_revocations),
@@ -105,12 +113,22 @@ impl Authorization {
             in_query: config.token_in_query,
             counts: Counts::default(),
         });
-        Ok(Arc::new(Authorization { tokens, directory, hub: hub.clone() }))
+        // Without tokens nobody has a name, and nothing can be revoked.
+        let redis = redis.filter(|_| tokens.is_some());
+        let (control, listener) = redis.map(|redis| Control::new(hub, redis)).unzip();
+        Ok((Arc::new(Authorization { tokens, directory, control, hub: hub.clone() }), listener))
     }
 
     /// That of an open hub.
     pub(crate) fn anybody(hub: &Hub, directory: Directory) -> Authorization {
-        Authorization { tokens: None, directory, hub: hub.clone() }
+        Authorization { tokens: None, directory, control: None, hub: hub.clone() }
+    }
+
+    /// Has the other hubs do what this one has done. They do it as soon as Redis can be reached.
+    pub(crate) fn tell_others(&self, what: impl FnOnce() -> Told) {
+        if let Some(control) = &self.control {
+            control.tell(what());
+        }
     }
 
     /// Whether tokens may come in the query.

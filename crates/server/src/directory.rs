@@ -99,12 +99,15 @@ impl Directory {
     /// # Errors
     /// When what the configuration says can never work.
     pub fn open(hub: &Hub, config: &Arc<Config>) -> Result<Directory, DirectoryStartError> {
-        let redis = Redis::of(hub, config)?;
-        Directory::with_redis(hub, config, redis.as_ref())
+        let redis = match config.directory {
+            DirectoryKind::Redis => Some(Redis::of_config(hub, config)?),
+            DirectoryKind::Config | DirectoryKind::Webhook => None,
+        };
+        Directory::open_with(hub, config, redis.as_ref())
     }
 
-    /// The same, over a connection to Redis that others use, too.
-    pub(crate) fn with_redis(
+    /// The same with the Redis that the hub has, if it has one.
+    pub(crate) fn open_with(
         hub: &Hub,
         config: &Arc<Config>,
         redis: Option<&Redis>,

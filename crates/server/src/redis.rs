@@ -46,7 +46,7 @@ use self::servers::Servers;
 pub(crate) use self::streams::StreamFeed;
 pub(crate) use self::streams::{EntryId, StreamEntry, StreamItem, StreamStart, Streams};
 use self::target::Target;
-use crate::config::{Config, DirectoryKind, LogsSource, ServerUrl};
+use crate::config::{Config, ServerUrl};
 use crate::outbound::OutboundError;
 
 /// How many feeds of channels there may be at once, and how many of streams.
@@ -118,16 +118,6 @@ pub(crate) enum SubscribeError {
 }
 
 impl Redis {
-    /// The one that the configuration names, if anything needs it.
-    ///
-    /// # Errors
-    /// As [`Redis::open`].
-    pub(crate) fn of(hub: &Hub, config: &Config) -> Result<Option<Redis>, RedisStartError> {
-        let is_needed = config.directory == DirectoryKind::Redis || config.logs_source != LogsSource::Post;
-        let open = || Redis::open(&config.redis_url, hub.ledger(), hub.budget(), config.max_event_bytes);
-        is_needed.then(open).transpose()
-    }
-
     /// Connects in the background; it does not have to be there yet. Of a message or an entry `keep_bytes` are kept.
     ///
     /// # Errors
@@ -145,6 +135,14 @@ impl Redis {
         let channels = Channels::new(&shared);
         let streams = Streams::new(&shared);
         Ok(Redis(Arc::new(RedisHandle { commands, channels, streams })))
+    }
+
+    /// The Redis of the configuration.
+    ///
+    /// # Errors
+    /// When there is none, or the URLs can never be used.
+    pub(crate) fn of_config(hub: &Hub, config: &Config) -> Result<Redis, RedisStartError> {
+        Redis::open(&config.redis_url, hub.ledger(), hub.budget(), config.max_event_bytes)
     }
 
     /// Sends a command and waits for its answer, for a limited time. In a cluster it goes to the server that has its first

@@ -160,12 +160,11 @@ pub async fn run(
     }
     let per_address = config.max_connections_per_address.unwrap_or_else(|| max_connections);
     let gate = Gate::new(Arc::clone(hub.ledger()), max_connections, per_address);
-    let redis = Redis::of(&hub, &config).map_err(DirectoryStartError::from)?;
-    let access = {
-        let directory = Directory::with_redis(&hub, &config, redis.as_ref())?;
-        Authorization::open(&hub, &config, directory)?
-    };
-    let logs = redis.map(|redis| LogsFromRedis::new(redis, &config));
+    let redis = (!config.redis_url.is_empty()).then(|| Redis::of_config(&hub, &config));
+    let redis = redis.transpose().map_err(DirectoryStartError::from)?;
+    let directory = Directory::open_with(&hub, &config, redis.as_ref())?;
+    let (access, listener) = Authorization::open(&hub, &config, directory, redis.as_ref())?;
+    let logs = redis.and_then(|redis| LogsFromRedis::new(redis, &config));
     let public = Listener::open(config.listen, "--listen")?;
     let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
     let stop = Stop::new()?;
@@ -175,7 +174,7 @@ pub async fn run(
         Arc::clone(&config),
         gate.clone(),
         dropped_lines,
-        (certificates.clone(), Arc::clone(&access), logs.flatten()),
+        (certificates.clone(), Arc::clone(&access), logs),
     );
     if let Some(certificates) = &certificates {
         tls::warn_if_expired(certificates.expires());
@@ -194,6 +193,13 @@ pub async fn run(
         let _entry = entry;
         reload::keep_fresh(certificate.into_iter().chain(keys).chain(tables).collect(), hangup).await;
     });
+    if let Some(listener) = listener {
+        let (entry, access) = (hub.ledger().open(Kind::Task), Arc::clone(&access));
+        keepers.spawn(async move {
+            let _entry = entry;
+            listener.run(access).await;
+        });
+    }
     if let Some(tokens) = &access.tokens {
         let (entry, verifier) = (hub.ledger().open(Kind::Task), tokens.verifier.clone());
         keepers.spawn(async move {

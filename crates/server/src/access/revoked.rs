@@ -50,6 +50,17 @@ impl IdDigest {
         let [digest @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = sha256(id.as_bytes());
         IdDigest(digest)
     }
+
+    /// As other hubs are told.
+    pub(crate) fn to_hex(self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+
+    pub(crate) fn from_hex(text: &str) -> Option<IdDigest> {
+        let is_hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = is_hex.then(|| u128::from_str_radix(text, 16).ok())??;
+        Some(IdDigest(number.to_be_bytes()))
+    }
 }
 
 #[derive(Debug)]

@@ -131,7 +131,7 @@ impl Kind for WebUrl {
 pub(super) enum RedisUrls {}
 
 impl RedisUrls {
-    const SCHEMES: [&'static str; 3] = ["redis", "rediss", "redis+sentinel"];
+    const SCHEMES: [&'static str; 4] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
 
     fn one(text: &str) -> Result<ServerUrl, &'static str> {
         let url = ServerUrl::new(text, &Self::SCHEMES)?;
@@ -148,8 +148,9 @@ impl Kind for RedisUrls {
     const FORM: Form = Form {
         value_name: "URL,...",
         noun: "a list of URLs",
-        advice: "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], the same with rediss:// for TLS, several such of a \
-                 cluster, or redis+sentinel://HOST[:PORT]/MASTER of each sentinel; %40 for @ in a password",
+        advice: "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], several such of a cluster, or \
+                 redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT]/MASTER[/DATABASE] of each sentinel; the same with rediss \
+                 for TLS; %40 for @ in a password",
         unit: None,
         words: "",
     };

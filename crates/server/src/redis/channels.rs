@@ -120,3 +120,9 @@ impl fmt::Debug for Channels {
         f.debug_tuple("Channels").field(&self.0.table).finish()
     }
 }
+
+/// What tests of the table need.
+#[cfg(test)]
+pub(super) mod testing {
+    pub(in super::super) use super::table::{Request, Table};
+}

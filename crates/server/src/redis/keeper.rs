@@ -168,7 +168,9 @@ async fn attend(
                     return REPLICA.to_owned();
                 }
             }
-            up.take().map(|up| up());
+            if let Some(up) = up.take() {
+                up();
+            }
         }
     };
     tokio::select! {

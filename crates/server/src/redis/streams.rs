@@ -160,4 +160,5 @@ impl fmt::Debug for Streams {
 #[cfg(test)]
 pub(super) mod testing {
     pub(in super::super) use super::position::{Position, StreamInfo, Verdict};
+    pub(in super::super) use super::table::{Table, Work};
 }

@@ -9,6 +9,7 @@ mod positions;
 mod sentinel;
 mod streams;
 mod support;
+mod tables;
 
 fn target(urls: &[&str]) -> Result<Target, RedisStartError> {
     let schemes = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];

@@ -8,6 +8,7 @@ use watertight::{ConnectionInfo, ConnectionScanPoint, SourceInfo, Tick};
 
 use super::query::{NoQuery, PathText, Query, invalid};
 use super::sessions::{PAGE_PARAMETERS, page_cursor, page_size, parse_cursor};
+use crate::access::control::Told;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -30,6 +31,7 @@ pub(crate) async fn close_of_user(State(app): State<App>, query: Query) -> Resul
     let user =
         query.text("user")?.ok_or_else(|| invalid("user", "the user whose streams are to be closed"))?;
     let closed = app.access.disconnect_user(user);
+    app.access.tell_others(|| Told::Disconnect { user: user.into() });
     Ok(Json(json!({ "closed": closed.streams })))
 }
 

@@ -12,6 +12,7 @@ use watertight_access::limits::{SUBJECT_BYTES_MAX, TOKEN_ID_BYTES_MAX};
 
 use super::events::Format;
 use super::query::NoQuery;
+use crate::access::control::Told;
 use crate::access::revoked::{IdDigest, Which};
 use crate::access::wall_time;
 use crate::problem::{Problem, unavailable};
@@ -64,6 +65,7 @@ pub(crate) async fn revoke(
     let (which, until) = asked.checked(wall_time())?;
     let closed = app.access.revoke(tokens, &which, until);
     let closed = closed.map_err(|full| unavailable("TOO_MANY_REVOCATIONS", full.to_string()))?;
+    app.access.tell_others(|| Told::revoke(&which, until));
     tracing::info!(closed = closed.streams, by = which.name(), "tokens were revoked");
     Ok(Json(json!({ "closed": closed.streams })))
 }

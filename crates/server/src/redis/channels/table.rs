@@ -26,14 +26,17 @@ const FEED_BYTES: usize = 512;
 /// How soon and how rarely a channel that Redis refuses is asked for again.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-pub(super) type FeedId = u64;
+pub(in super::super) type FeedId = u64;
+
+/// A new feed: its channel, its number in it and what waits for it.
+pub(in super::super) type Joined = (Arc<str>, FeedId, Arc<Ring<Payload>>);
 
 /// The channels. The feeds and the subscriber share it.
-pub(super) struct Table {
+pub(in super::super) struct Table {
     shared: Arc<Shared>,
     state: Mutex<State>,
     /// There is something to be sent, or a first feed.
-    pub(super) changed: Notify,
+    pub(in super::super) changed: Notify,
 }
 
 struct State {
@@ -58,6 +61,8 @@ struct Feed {
     ring: Arc<Ring<Payload>>,
     /// It has been told that it is subscribed.
     was_reading: bool,
+    /// Why nothing comes, as it was told last.
+    told: Option<Arc<str>>,
     _permit: Permit,
 }
 
@@ -84,13 +89,13 @@ enum Held {
 
 /// What is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Request {
+pub(in super::super) enum Request {
     Subscribe(Arc<str>),
     Unsubscribe(Arc<str>),
 }
 
 impl Table {
-    pub(super) fn new(shared: &Arc<Shared>) -> Arc<Table> {
+    pub(in super::super) fn new(shared: &Arc<Shared>) -> Arc<Table> {
         let state = State {
             channels: HashMap::new(),
             unsettled: VecDeque::new(),
@@ -102,7 +107,7 @@ impl Table {
     }
 
     /// A feed more.
-    pub(super) fn join(&self, name: &str) -> Result<(Arc<str>, FeedId, Arc<Ring<Payload>>), SubscribeError> {
+    pub(in super::super) fn join(&self, name: &str) -> Result<Joined, SubscribeError> {
         if name.is_empty() || name.len() > CHANNEL_BYTES_MAX {
             return Err(SubscribeError::Name);
         }
@@ -128,8 +133,14 @@ impl Table {
             _ => None,
         };
         let was_reading = matches!(link, Some(Link::Reading { .. }));
-        link.map(|link| ring.tell(Notice::link(link)));
-        channel.feeds.push(Feed { id, ring: Arc::clone(&ring), was_reading, _permit: permit });
+        let told = match &link {
+            Some(Link::Waiting(why)) => Some(Arc::clone(why)),
+            _ => None,
+        };
+        if let Some(link) = link {
+            ring.tell(Notice::link(link));
+        }
+        channel.feeds.push(Feed { id, ring: Arc::clone(&ring), was_reading, told, _permit: permit });
         state.unsettle(&name);
         drop(state);
         self.changed.notify_one();
@@ -137,7 +148,7 @@ impl Table {
     }
 
     /// A feed less.
-    pub(super) fn leave(&self, name: &Arc<str>, id: FeedId) {
+    pub(in super::super) fn leave(&self, name: &Arc<str>, id: FeedId) {
         let mut state = self.state.lock();
         state.feeds -= 1;
         if let Some(channel) = state.channels.get_mut(name) {
@@ -153,17 +164,17 @@ impl Table {
     }
 
     /// Whether anybody wants a channel, or one is still held.
-    pub(super) fn is_wanted(&self) -> bool {
+    pub(in super::super) fn is_wanted(&self) -> bool {
         !self.state.lock().channels.is_empty()
     }
 
     /// What is to be sent next, if anything. It counts as sent.
-    pub(super) fn next_request(&self) -> Option<Request> {
+    pub(in super::super) fn next_request(&self) -> Option<Request> {
         self.state.lock().settle_one(&self.shared)
     }
 
     /// There is a connection, on which nothing is subscribed.
-    pub(super) fn connected(&self) {
+    pub(in super::super) fn connected(&self) {
         let mut state = self.state.lock();
         state.down = None;
         let names: Vec<Arc<str>> = state.channels.keys().cloned().collect();
@@ -171,15 +182,14 @@ impl Table {
     }
 
     /// The connection is lost, or was not made.
-    pub(super) fn lost(&self, why: &Arc<str>) {
+    pub(in super::super) fn lost(&self, why: &Arc<str>) {
         let mut state = self.state.lock();
         for channel in state.channels.values_mut() {
             // Those that were refused keep their turn: a reconnect is no reason to ask at once.
             if !matches!(channel.held, Held::Refused { .. }) {
                 channel.held = Held::No;
             }
-            let link = Link::Waiting(Arc::clone(why));
-            channel.feeds.iter().for_each(|feed| feed.ring.tell(Notice::link(link.clone())));
+            channel.feeds.iter_mut().for_each(|feed| feed.wait(why));
         }
         state.channels.retain(|_, channel| !channel.feeds.is_empty());
         state.unsettled.clear();
@@ -192,7 +202,7 @@ impl Table {
     }
 
     /// Redis says that it is subscribed.
-    pub(super) fn subscribed(&self, name: &str) {
+    pub(in super::super) fn subscribed(&self, name: &str) {
         self.answered(name, |channel| {
             channel.held = match std::mem::take(&mut channel.held) {
                 Held::Subscribing(entry) | Held::AskingAgain { _entry: entry, .. } => Held::Yes(entry),
@@ -200,18 +210,19 @@ impl Table {
             };
             for feed in &mut channel.feeds {
                 let interrupted = std::mem::replace(&mut feed.was_reading, true);
+                feed.told = None;
                 feed.ring.tell(Notice::link(Link::Reading { interrupted }));
             }
         });
     }
 
     /// Redis says that it is no longer subscribed.
-    pub(super) fn unsubscribed(&self, name: &str) {
+    pub(in super::super) fn unsubscribed(&self, name: &str) {
         self.answered(name, |channel| channel.held = Held::No);
     }
 
     /// Redis refuses to subscribe.
-    pub(super) fn refused(&self, name: &str, why: &Arc<str>) {
+    pub(in super::super) fn refused(&self, name: &str, why: &Arc<str>) {
         self.answered(name, |channel| {
             let mut backoff = match std::mem::take(&mut channel.held) {
                 Held::AskingAgain { backoff, .. } => backoff,
@@ -219,8 +230,7 @@ impl Table {
             };
             let again = Instant::now() + backoff.next_at_least_half();
             channel.held = Held::Refused { why: Arc::clone(why), backoff, again };
-            let link = Link::Waiting(Arc::clone(why));
-            channel.feeds.iter().for_each(|feed| feed.ring.tell(Notice::link(link.clone())));
+            channel.feeds.iter_mut().for_each(|feed| feed.wait(why));
         });
     }
 
@@ -235,7 +245,7 @@ impl Table {
     }
 
     /// A message came.
-    pub(super) fn message(&self, name: &str, message: &Payload) {
+    pub(in super::super) fn message(&self, name: &str, message: &Payload) {
         let state = self.state.lock();
         let feeds = state.channels.get(name).map_or(&[][..], |channel| &channel.feeds);
         for feed in feeds {
@@ -244,7 +254,7 @@ impl Table {
     }
 
     /// When the next channel that was refused is to be asked for again; those whose time has come are taken up.
-    pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
+    pub(in super::super) fn next_turn(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock();
         let mut next: Option<Instant> = None;
         let mut due = Vec::new();
@@ -257,6 +267,16 @@ impl Table {
         }
         due.iter().for_each(|name| state.unsettle(name));
         next
+    }
+}
+
+impl Feed {
+    /// Tells it why nothing comes, if that is news.
+    fn wait(&mut self, why: &Arc<str>) {
+        if self.told.as_ref() != Some(why) {
+            self.ring.tell(Notice::link(Link::Waiting(Arc::clone(why))));
+            self.told = Some(Arc::clone(why));
+        }
     }
 }
 

@@ -20,8 +20,7 @@ use super::super::signed_in::{ask, code_of, connect, shown};
 use super::super::wire::{Reply, WireError, WireReader, WireWriter};
 use super::super::{CHANNEL_BYTES_MAX, Shared};
 use super::answers::{self, Refused};
-use super::entry_id::EntryId;
-use super::table::{Job, READ_COUNT, Table, Work};
+use super::table::{Job, READ_COUNT, Table, Wait, Work};
 
 /// How long a connection without any stream is kept for the next one.
 const LINGER: Duration = Duration::from_secs(2);
@@ -211,11 +210,11 @@ impl Reader {
     /// Waits for something new in any of these streams, not for long.
     async fn wait(
         &self,
-        waits: &[(Arc<str>, EntryId)],
+        waits: &[Wait],
         reader: &mut WireReader,
         writer: &mut WireWriter,
     ) -> Result<(), Arc<str>> {
-        let mut groups: BTreeMap<(u16, usize), Vec<&(Arc<str>, EntryId)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u16, usize), Vec<&Wait>> = BTreeMap::new();
         for (n, wait) in waits.iter().enumerate() {
             let is_cluster = self.shared.servers.is_cluster();
             let slot = if is_cluster { slot_of(wait.0.as_bytes()) } else { 0 };

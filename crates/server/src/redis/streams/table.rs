@@ -36,14 +36,20 @@ const NO_MEMORY_PAUSE: Duration = Duration::from_millis(250);
 /// How soon and how rarely a stream that Redis refuses is asked for again.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-pub(super) type FeedId = u64;
+pub(in super::super) type FeedId = u64;
+
+/// A new feed: its stream, its number in it and what waits for it.
+pub(in super::super) type Joined = (Arc<str>, FeedId, Arc<Ring<StreamEntry>>);
+
+/// A stream, and the entry after which something new is waited for.
+pub(in super::super) type Wait = (Arc<str>, EntryId);
 
 /// The streams. The feeds, the dispatcher and the readers share it.
-pub(super) struct Table {
+pub(in super::super) struct Table {
     shared: Arc<Shared>,
     state: Mutex<State>,
     /// A stream has no server yet.
-    pub(super) changed: Notify,
+    pub(in super::super) changed: Notify,
 }
 
 #[derive(Default)]
@@ -90,13 +96,13 @@ enum Stand {
 
 /// What is to be asked about one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Job {
-    pub(super) key: Arc<str>,
-    pub(super) work: Work,
+pub(in super::super) struct Job {
+    pub(in super::super) key: Arc<str>,
+    pub(in super::super) work: Work,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
+pub(in super::super) enum Work {
     /// Where the last so many entries begin.
     FindLast(usize),
     /// What comes after this.
@@ -104,17 +110,13 @@ pub(super) enum Work {
 }
 
 impl Table {
-    pub(super) fn new(shared: &Arc<Shared>) -> Arc<Table> {
+    pub(in super::super) fn new(shared: &Arc<Shared>) -> Arc<Table> {
         let (shared, state) = (Arc::clone(shared), Mutex::default());
         Arc::new(Table { shared, state, changed: Notify::new() })
     }
 
     /// A feed more.
-    pub(super) fn join(
-        &self,
-        key: &str,
-        from: StreamStart,
-    ) -> Result<(Arc<str>, FeedId, Arc<Ring<StreamEntry>>), SubscribeError> {
+    pub(in super::super) fn join(&self, key: &str, from: StreamStart) -> Result<Joined, SubscribeError> {
         if key.is_empty() || key.len() > CHANNEL_BYTES_MAX {
             return Err(SubscribeError::Name);
         }
@@ -155,7 +157,7 @@ impl Table {
     }
 
     /// A feed less.
-    pub(super) fn leave(&self, key: &Arc<str>, id: FeedId) {
+    pub(in super::super) fn leave(&self, key: &Arc<str>, id: FeedId) {
         let mut state = self.state.lock();
         state.feeds -= 1;
         let Some(stream) = state.streams.get_mut(key) else { return };
@@ -173,7 +175,7 @@ impl Table {
     }
 
     /// A feed took what waited for it.
-    pub(super) fn has_room(&self, key: &Arc<str>) {
+    pub(in super::super) fn has_room(&self, key: &Arc<str>) {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(key) else { return };
         stream.is_ready = true;
@@ -182,16 +184,16 @@ impl Table {
     }
 
     /// A stream of which it is not known who has it.
-    pub(super) fn without_server(&self) -> Option<Arc<str>> {
+    pub(in super::super) fn without_server(&self) -> Option<Arc<str>> {
         let state = self.state.lock();
         let mut streams = state.streams.iter();
         streams.find(|(_, stream)| stream.server.is_none()).map(|(key, _)| Arc::clone(key))
     }
 
     /// This server has it. Its reader's wake-up call, if it has none yet and needs to be started.
-    pub(super) fn assign(&self, key: &Arc<str>, server: &Which) -> Option<Arc<Notify>> {
+    pub(in super::super) fn assign(&self, key: &Arc<str>, server: &Which) -> Option<Arc<Notify>> {
         let mut state = self.state.lock();
-        let Some(stream) = state.streams.get_mut(key) else { return None };
+        let stream = state.streams.get_mut(key)?;
         stream.server = Some(server.clone());
         stream.is_ready = true;
         if let Some(reader) = state.readers.get(server) {
@@ -204,7 +206,7 @@ impl Table {
     }
 
     /// The stream is at another server.
-    pub(super) fn unassign(&self, key: &Arc<str>) {
+    pub(in super::super) fn unassign(&self, key: &Arc<str>) {
         if let Some(stream) = self.state.lock().streams.get_mut(key) {
             stream.server = None;
         }
@@ -212,7 +214,7 @@ impl Table {
     }
 
     /// A reader ends, unless there is something to be read by it.
-    pub(super) fn may_end(&self, server: &Which) -> bool {
+    pub(in super::super) fn may_end(&self, server: &Which) -> bool {
         let mut state = self.state.lock();
         let is_wanted = state.streams.values().any(|stream| stream.server.as_ref() == Some(server));
         if !is_wanted {
@@ -222,14 +224,14 @@ impl Table {
     }
 
     /// The streams of a server.
-    pub(super) fn of(&self, server: &Which) -> Vec<Arc<str>> {
+    pub(in super::super) fn of(&self, server: &Which) -> Vec<Arc<str>> {
         let state = self.state.lock();
         let of_it = state.streams.iter().filter(|(_, stream)| stream.server.as_ref() == Some(server));
         of_it.map(|(key, _)| Arc::clone(key)).collect()
     }
 
     /// There is no connection to the server of these.
-    pub(super) fn lost(&self, server: &Which, why: &Arc<str>) {
+    pub(in super::super) fn lost(&self, server: &Which, why: &Arc<str>) {
         let mut state = self.state.lock();
         for stream in state.streams.values_mut().filter(|stream| stream.server.as_ref() == Some(server)) {
             stream.wait(why);
@@ -238,7 +240,7 @@ impl Table {
     }
 
     /// Nothing can be said about the server of this one.
-    pub(super) fn no_server(&self, why: &Arc<str>) {
+    pub(in super::super) fn no_server(&self, why: &Arc<str>) {
         let mut state = self.state.lock();
         state
             .streams
@@ -248,7 +250,7 @@ impl Table {
     }
 
     /// Redis refuses this one.
-    pub(super) fn refused(&self, key: &str, why: &Arc<str>) -> bool {
+    pub(in super::super) fn refused(&self, key: &str, why: &Arc<str>) -> bool {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(key) else { return false };
         let is_news = stream.why != *why;
@@ -263,7 +265,7 @@ impl Table {
     }
 
     /// What is to be asked now, at most so much. It counts as asked.
-    pub(super) fn jobs(&self, server: &Which, most: usize) -> Vec<Job> {
+    pub(in super::super) fn jobs(&self, server: &Which, most: usize) -> Vec<Job> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let of_it = state.streams.iter_mut().filter(|(_, stream)| stream.server.as_ref() == Some(server));
@@ -280,7 +282,7 @@ impl Table {
     }
 
     /// After which entries of which streams something new is waited for.
-    pub(super) fn waits(&self, server: &Which) -> Vec<(Arc<str>, EntryId)> {
+    pub(in super::super) fn waits(&self, server: &Which) -> Vec<Wait> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let of_it = state.streams.iter_mut().filter(|(_, stream)| stream.server.as_ref() == Some(server));
@@ -301,14 +303,14 @@ impl Table {
     }
 
     /// There is something new in it.
-    pub(super) fn ready(&self, key: &str) {
+    pub(in super::super) fn ready(&self, key: &str) {
         if let Some(stream) = self.state.lock().streams.get_mut(key) {
             stream.is_ready = true;
         }
     }
 
     /// Where its last entries begin: how many were found, and the first of them.
-    pub(super) fn found_last(
+    pub(in super::super) fn found_last(
         &self,
         key: &str,
         asked: usize,
@@ -335,7 +337,7 @@ impl Table {
     }
 
     /// What is known about a stream whose entries after `after` follow. `None`: it is not there.
-    pub(super) fn begin(&self, key: &str, after: EntryId, info: Option<&StreamInfo>) {
+    pub(in super::super) fn begin(&self, key: &str, after: EntryId, info: Option<&StreamInfo>) {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(key) else { return };
         stream.works();
@@ -354,12 +356,14 @@ impl Table {
             // Whoever stands before it did not ask for this: entries in between would be left out.
             feed.takes_part = position.after >= after;
             feed.tell(Link::Reading { interrupted: false });
-            notice.map(|notice| feed.ring.tell(notice));
+            if let Some(notice) = notice {
+                feed.ring.tell(notice);
+            }
         }
     }
 
     /// One of the entries.
-    pub(super) fn entry(&self, key: &str, entry: &StreamEntry, bytes: usize) {
+    pub(in super::super) fn entry(&self, key: &str, entry: &StreamEntry, bytes: usize) {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(key) else { return };
         for feed in stream.feeds.iter_mut().filter(|feed| feed.takes_part) {
@@ -380,7 +384,7 @@ impl Table {
     }
 
     /// That were all of this answer: so many.
-    pub(super) fn end(&self, key: &str, info: Option<&StreamInfo>, count: u64) {
+    pub(in super::super) fn end(&self, key: &str, info: Option<&StreamInfo>, count: u64) {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(key) else { return };
         let (now, has_more) = (Instant::now(), count >= READ_COUNT);

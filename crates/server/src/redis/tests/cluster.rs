@@ -138,7 +138,8 @@ async fn a_stream_that_moves_to_another_server_is_followed_and_every_entry_comes
     let mut feed = fixture.reading("s", StreamStart::Tail).await;
     let mut other = fixture.reading("{other}", StreamStart::Tail).await;
     let mut next = 1;
-    for _ in 0..3 {
+    let first = cluster.of_key("s");
+    for _ in 0..2 {
         for _ in 0..5 {
             cluster.command("s", &["XADD", "s", &format!("{next}-0"), "f", "x"]);
             next += 1;
@@ -149,6 +150,7 @@ async fn a_stream_that_moves_to_another_server_is_followed_and_every_entry_comes
         cluster.end_move(&slot);
         assert_eq!(cluster.of_key("s"), to);
     }
+    assert_ne!(cluster.of_key("s"), first);
     cluster.command("s", &["XADD", "s", &format!("{next}-0"), "f", "x"]);
     for n in 1..=next {
         let is_it = |item: &StreamItem| matches!(item, StreamItem::Entry(_));

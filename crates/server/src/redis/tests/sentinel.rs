@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use watertight_testkit::{PATIENCE, Redis as Server, Sentinel};
 
 use super::support::{Fixture, eventually, message, numsub, read, read_until, until};
@@ -9,7 +11,7 @@ use super::*;
 
 /// Sends a command until it is carried out.
 async fn done(fixture: &Fixture, words: &[&str]) {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
     loop {
@@ -134,5 +136,55 @@ async fn a_named_replica_is_read_and_says_why_it_does_not_write() {
     replica.command(&["REPLICAOF", "NO", "ONE"]);
     assert!(fixture.redis.command(&set).await.is_ok());
     drop((stream, channel));
+    fixture.finish().await;
+}
+
+/// A sentinel that says what the test wants, as one that is slow to see that the master was demoted by hand.
+struct Saying {
+    address: std::net::SocketAddr,
+    master: Arc<std::sync::Mutex<std::net::SocketAddr>>,
+}
+
+impl Saying {
+    fn start(master: std::net::SocketAddr) -> Saying {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let saying = Saying { address, master: Arc::new(std::sync::Mutex::new(master)) };
+        let master = Arc::clone(&saying.master);
+        // It ends with the process.
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (mut socket, mut asked) = (socket.unwrap(), [0; 1024]);
+                if std::io::Read::read(&mut socket, &mut asked).is_ok() {
+                    let now = *master.lock().unwrap();
+                    let (ip, port) = (now.ip().to_string(), now.port().to_string());
+                    let said = format!("*2\r\n${}\r\n{ip}\r\n${}\r\n{port}\r\n", ip.len(), port.len());
+                    let _ = std::io::Write::write_all(&mut socket, said.as_bytes());
+                }
+            }
+        });
+        saying
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_demoted_is_left_although_it_keeps_its_connections() {
+    let (first, second) = (Server::start(), Server::start());
+    let sentinel = Saying::start(first.address());
+    let fixture = Fixture::open(&[&format!("redis+sentinel://{}/main", sentinel.address)]);
+    let mut channel = fixture.subscribed("a").await;
+    let mut stream = fixture.reading("s", StreamStart::Tail).await;
+    all_at(&fixture, &first, &mut channel, &mut stream, "one").await;
+    *sentinel.master.lock().unwrap() = second.address();
+    let port = second.address().port().to_string();
+    first.command(&["REPLICAOF", "127.0.0.1", &port]);
+    until(&mut channel, |item| *item == FeedItem::Subscribed { interrupted: true }).await;
+    all_at(&fixture, &second, &mut channel, &mut stream, "two").await;
+    eventually("nothing is left at the old one", || {
+        let names = first.command(&["CLIENT", "LIST"]);
+        !names.contains("name=watertight") && !names.contains("lib-name=watertight")
+    })
+    .await;
+    drop((channel, stream));
     fixture.finish().await;
 }

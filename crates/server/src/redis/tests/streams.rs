@@ -1,8 +1,8 @@
 //! Streams, against real servers: every entry once, and a number for those that are gone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use watertight_core::Kind;
 use watertight_testkit::{Cut, FaultProxy, Mode, Redis as Server};
 

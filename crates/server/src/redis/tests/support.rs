@@ -1,8 +1,8 @@
 //! A hub's connections to real servers, and the assertion that everything came back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use watertight_core::{Kind, Owner};
 use watertight_testkit::PATIENCE;
 
@@ -67,6 +67,14 @@ impl Fixture {
         eventually("every byte comes back", || budget.used() == 0).await;
         assert_eq!(budget.used_by(Owner::Sources), 0);
     }
+}
+
+/// What feeds share, of a hub that never connects.
+pub(super) fn shared() -> Arc<Shared> {
+    let url = ServerUrl::new("redis://127.0.0.1:1", &["redis"]).unwrap();
+    let servers = Servers::new(Target::of(&[url]).unwrap());
+    let (ledger, budget) = (Ledger::new(), Budget::new(1 << 20, 2 << 20));
+    Arc::new(Shared { servers, ledger, budget, keep_bytes: KEEP_BYTES })
 }
 
 /// The next item of a stream, which must come.
