@@ -32,6 +32,8 @@ def before_call(_context, case, _kwargs):
         unusable = {"type", "ttl"}
     if where == ("POST", "logs") and str(query.get("end")).lower() != "true":
         unusable = {"exit_code"}
+    if where == ("POST", "logs") and "epoch" in query:
+        unusable.add("reopen")
     if where == ("POST", "end") and isinstance(case.body, dict) and "keep" in case.body:
         unusable = {"keep"}
     for name in unusable & query.keys():
