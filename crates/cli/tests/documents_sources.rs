@@ -27,7 +27,8 @@ fn from_nothing_to_a_live_build_log_and_its_end_for_those_who_come_late() {
         "\"text\":\"compiling\"}\n",
         "\"stream\":\"stderr\"",
         "\"text\":\"warning: unused\"}\n",
-        "event: end\ndata: {\"exitCode\":3,\"endedAt\":",
+        "event: end\ndata: {\"endedAt\":",
+        "\"exitCode\":3}\n",
         "\"code\":\"SESSION_ENDED\"",
     ] {
         reader.sees(text);
@@ -97,7 +98,8 @@ fn logs_come_from_redis_and_the_user_needs_just_the_rights_that_are_written() {
         } else {
             "redis-cli XADD deployment:42:logs '*' event end exit_code 0"
         });
-        reader.sees("event: end\ndata: {\"exitCode\":0,");
+        reader.sees("event: end\ndata: {\"endedAt\":");
+        reader.sees("\"exitCode\":0}\n");
         assert!(!reader.log().contains("NOPERM"), "{}", reader.log());
         reader.finish();
     }
