@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use watertight_testkit::crowd::Seen;
-use watertight_testkit::proxy::Cut;
+use watertight_testkit::proxy::{Cut, Mode};
 use watertight_testkit::sse::SseItem;
 use watertight_testkit::{
     ConnectOptions, Crowd, FaultProxy, HubBuilder, HubProcess, PATIENCE, Redis, SseReader, Stats, eventually,
@@ -282,7 +282,7 @@ fn odd_entries_and_long_lines_are_told_not_fatal() {
     assert!(lines[3].len() <= 1024);
     assert_eq!(lines[4], "\u{1b}[31mred\u{1b}[0m \0 tail");
     let metrics = hub.get("/metrics").expect(200);
-    assert!(metrics.text().contains("watertight_log_lines_cut_total 1\n"), "{metrics:?}");
+    assert!(metrics.text().contains("watertight_redis_log_lines_cut_total 1\n"), "{metrics:?}");
 }
 
 #[test]
@@ -298,4 +298,36 @@ fn a_channel_that_the_user_may_not_read_is_told_with_the_acl_that_is_missing_and
     eventually!(subscribers(&redis) == "1");
     publish(&redis, "allowed");
     assert_eq!(viewer.next_data(1), ["allowed"]);
+}
+
+#[test]
+fn threat_29_hubs_that_are_cut_off_from_redis_have_every_line_once_and_in_order_when_it_heals() {
+    let redis = Redis::start();
+    let proxies = [FaultProxy::start(redis.address()), FaultProxy::start(redis.address())];
+    let hubs =
+        proxies.each_ref().map(|proxy| hub("redis_stream", &format!("redis://{}", proxy.address())).start());
+    add(&redis, "0");
+    let mut viewers: Vec<_> = hubs.iter().flat_map(|hub| (0..5).map(|_| watch(hub))).collect();
+    for viewer in &mut viewers {
+        assert_eq!(viewer.next_data(1), ["0"]);
+    }
+    // One is cut off without a word, the other is not; then the other way round.
+    for (round, cut_off) in [0, 1].into_iter().enumerate() {
+        proxies[cut_off].set(Mode::BlackHole);
+        for line in 1..=20 {
+            add(&redis, &format!("{}", round * 20 + line));
+        }
+        let (near, far) = viewers.split_at_mut(5);
+        let served = if cut_off == 0 { far } else { near };
+        let lines = |round: usize| (1..=20).map(|line| (round * 20 + line).to_string()).collect::<Vec<_>>();
+        for viewer in served.iter_mut() {
+            assert_eq!(viewer.next_data(20), lines(round), "whoever is not cut off waits for nobody");
+        }
+        proxies[cut_off].cut(Cut::Rst);
+        proxies[cut_off].set(Mode::Pass);
+        let healed = if cut_off == 0 { &mut viewers[..5] } else { &mut viewers[5..] };
+        for viewer in healed {
+            assert_eq!(viewer.next_data(20), lines(round), "each once, in order");
+        }
+    }
 }

@@ -65,10 +65,14 @@ impl Counts {
     pub(crate) fn all(&self) -> [(&'static str, &'static str, u64); 3] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [
-            ("log_lines", "Lines of logs that came from Redis", read(&self.lines)),
-            ("log_lines_cut", "Lines of logs from Redis that were too long and were cut", read(&self.cut)),
+            ("redis_log_lines", "Lines of logs that came from Redis", read(&self.lines)),
             (
-                "log_lines_dropped",
+                "redis_log_lines_cut",
+                "Lines of logs from Redis that were too long and were cut",
+                read(&self.cut),
+            ),
+            (
+                "redis_log_lines_dropped",
                 "Lines of logs from Redis that came faster than they could be taken",
                 read(&self.dropped),
             ),

@@ -1,6 +1,5 @@
 //! What is asked of Redis and who gets the answer, without a server: each order of events by hand.
 
-
 use watertight_core::Kind;
 
 use super::super::channels::testing::{Request, Table as Channels};
