@@ -125,8 +125,14 @@ fn a_hub_that_starts_later_refuses_what_was_revoked_before_and_closes_nothing() 
     redis.command(&["XADD", KEY, "*", "message", &told.to_string()]);
     redis.command(&["XADD", KEY, "*", "message", "no JSON"]);
     redis.command(&["XADD", KEY, "*", "other", "field"]);
-    let later = hub(&redis.url());
+    // Its stream is open before it reads any of this.
+    let proxy = FaultProxy::start(redis.address());
+    proxy.set(Mode::Refuse);
+    let url = format!("redis://{}", proxy.address());
+    let later = protected().env("WATERTIGHT_REDIS_URL", url).unbalanced().start();
     let mut stream = watch(&later, &closed);
+    assert!(!is_refused(&later, &revoked));
+    proxy.set(Mode::Pass);
     eventually!(is_refused(&later, &revoked));
     eventually!(later.log(), |log| log.contains("an entry of another hub is not understood"));
     // Whatever stands there, what comes after it is carried out.
