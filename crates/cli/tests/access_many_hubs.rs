@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 use tokens::{admin, ask, bearer, of, post, protected};
-use watertight_testkit::{Cut, FaultProxy, HubProcess, Mode, Redis, SseReader, eventually};
+use watertight_testkit::{Certificate, Cut, FaultProxy, HubProcess, Mode, Redis, SseReader, eventually};
 
 const KEY: &str = "watertight:control";
 
@@ -125,13 +125,54 @@ fn a_hub_that_starts_later_refuses_what_was_revoked_before_and_closes_nothing() 
     redis.command(&["XADD", KEY, "*", "message", &told.to_string()]);
     redis.command(&["XADD", KEY, "*", "message", "no JSON"]);
     redis.command(&["XADD", KEY, "*", "other", "field"]);
-    let later = hub(&redis.url());
+    // Its stream is open before it reads any of this.
+    let proxy = FaultProxy::start(redis.address());
+    proxy.set(Mode::Refuse);
+    let url = format!("redis://{}", proxy.address());
+    let later = protected().env("WATERTIGHT_REDIS_URL", url).unbalanced().start();
     let mut stream = watch(&later, &closed);
+    assert!(!is_refused(&later, &revoked));
+    proxy.set(Mode::Pass);
     eventually!(is_refused(&later, &revoked));
     eventually!(later.log(), |log| log.contains("an entry of another hub is not understood"));
     // Whatever stands there, what comes after it is carried out.
     revoke(&first, &json!({ "sub": "grace" }));
     stream.expect_closing_event("TOKEN_REVOKED");
+}
+
+#[test]
+fn hubs_tell_each_other_over_tls_with_a_user_who_has_the_documented_rights() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Certificate::write_into(dir.path());
+    let [cert, key] = [&files.certificate, &files.key].map(|path| path.to_str().unwrap());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let tls =
+        ["--tls-port", &free, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert];
+    let redis = Redis::start_with(&[&tls[..], &["--tls-auth-clients", "no"]].concat());
+    let documented = "~watertight:control +xadd +expire +xread +xrevrange +xinfo|stream +multi +exec";
+    let rights: Vec<&str> = documented.split(' ').collect();
+    redis.command(&[&["ACL", "SETUSER", "hub", "on", ">p@w"], &rights[..]].concat());
+    let url = format!("rediss://hub:p%40w@localhost:{free}");
+    let hub = || {
+        let builder = protected().env("WATERTIGHT_REDIS_URL", &url).env("SSL_CERT_FILE", cert);
+        let hub = builder.unbalanced().start();
+        eventually!(hub.log(), |log| log.contains("connected to Redis") && log.contains("streams"));
+        hub
+    };
+    let (one, other) = (hub(), hub());
+    let token = of("ada").id("t1").text();
+    let mut stream = watch(&other, &token);
+    revoke(&one, &json!({ "jti": "t1" }));
+    stream.expect_closing_event("TOKEN_REVOKED");
+    assert!(!one.log().contains("NOPERM") && !other.log().contains("NOPERM"), "{}", other.log());
+    let docs = include_str!("../../../docs/access.md");
+    assert!(
+        docs.contains(
+            &documented
+                .replace("~watertight:control", "'~watertight:control'")
+                .replace("+xinfo|stream", "'+xinfo|stream'")
+        )
+    );
 }
 
 #[test]

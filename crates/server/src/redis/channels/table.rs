@@ -73,7 +73,9 @@ enum Held {
     No,
     Subscribing(Entry),
     Yes(Entry),
-    Unsubscribing(Entry),
+    Unsubscribing {
+        _entry: Entry,
+    },
     /// Redis does not give it; it is asked for again later.
     Refused {
         why: Arc<str>,
@@ -306,7 +308,7 @@ impl State {
                     return Some(Request::Subscribe(name));
                 }
                 (Held::Yes(entry), false) => {
-                    channel.held = Held::Unsubscribing(entry);
+                    channel.held = Held::Unsubscribing { _entry: entry };
                     return Some(Request::Unsubscribe(name));
                 }
                 (Held::No | Held::Refused { .. }, false) => {
