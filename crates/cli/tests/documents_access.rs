@@ -12,7 +12,7 @@ use std::process::Command;
 use documents::{Reader, blocks, section};
 use serde_json::Value;
 use tempfile::TempDir;
-use watertight_testkit::{HubProcess, PATIENCE, Program, RawConnection, Signal, eventually};
+use watertight_testkit::{HubProcess, PATIENCE, Program, RawConnection, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 

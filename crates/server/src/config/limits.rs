@@ -4,6 +4,8 @@
 //! [`super::relations`].
 //!
 //! Reasons are fragments that read after "too small," and "too large,".
+//!
+//! Long because it is one table.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
