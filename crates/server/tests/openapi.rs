@@ -28,15 +28,17 @@ use watertight_server::{App, DroppedLines, router};
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
 /// Words in capitals in the source that are no problem codes.
-const NO_CODES: [&str; 15] = [
+const NO_CODES: [&str; 18] = [
     "SIGTERM",
     "SIGINT",
     "CARGO_PKG_VERSION",
     // What Redis answers, and is asked.
     "CLUSTERDOWN",
+    "EXPIRE",
     "HGET",
     "LOADING",
     "MASTERDOWN",
+    "MAXLEN",
     "MOVED",
     "NOAUTH",
     "NOPERM",
@@ -45,6 +47,7 @@ const NO_CODES: [&str; 15] = [
     "WRONGPASS",
     "WRONGTYPE",
     "SELECT",
+    "XADD",
 ];
 
 fn root() -> PathBuf {
