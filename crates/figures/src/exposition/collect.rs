@@ -165,7 +165,7 @@ impl<'a> Collector<'a> {
     fn hold(&mut self, bytes: usize) -> Result<(), Exhausted> {
         self.held_bytes += bytes;
         while self.held_bytes > self.found.charged.len() * CHARGE_STEP {
-            let permit: Permit = self.budget.try_charge(Owner::Caches, CHARGE_STEP)?;
+            let permit: Permit = self.budget.try_charge(Owner::Sources, CHARGE_STEP)?;
             self.found.charged.push(permit);
         }
         Ok(())

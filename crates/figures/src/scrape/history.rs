@@ -34,7 +34,7 @@ impl History {
             let bytes = family.samples.iter().filter(|sample| counts(family, &sample.series.name));
             bytes.map(|sample| bytes_of(&sample.series)).sum::<usize>()
         };
-        let charged = budget.try_charge(Owner::Caches, found.families.iter().map(counting).sum())?;
+        let charged = budget.try_charge(Owner::Sources, found.families.iter().map(counting).sum())?;
         let elapsed = at.saturating_sub(self.at);
         let mut counters = HashMap::new();
         for family in &mut found.families {

@@ -88,7 +88,7 @@ impl HubState {
             (Some(attached), _) => attached,
             (None, None) => return Ok(()),
             (None, Some(source)) => {
-                let permit = self.charge(Owner::Sessions, SOURCE_BYTES, None)?;
+                let permit = self.charge(Owner::Sources, SOURCE_BYTES, None)?;
                 let state = SourceState::new(self.clock.now());
                 let feeder = Feeder { state, source: source.clone(), _permit: permit };
                 session.attach(|| Arc::new(feeder))

@@ -355,10 +355,11 @@ impl Table {
             };
             // Whoever stands before it did not ask for this: entries in between would be left out.
             feed.takes_part = position.after >= after;
-            feed.tell(Link::Reading { interrupted: false });
+            // What is missing comes first, so that the order is always the same.
             if let Some(notice) = notice {
                 feed.ring.tell(notice);
             }
+            feed.tell(Link::Reading { interrupted: false });
         }
     }
 
