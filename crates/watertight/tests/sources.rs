@@ -242,7 +242,7 @@ async fn three_errors_in_a_row_close_all_readers_and_keep_newcomers_out_for_a_wh
     let refused = hub.subscribe_with("s", Resume::Live, source.options()).unwrap_err();
     let SubscribeError::SourceBroken { retry_after } = refused else { panic!("{refused:?}") };
     assert!(retry_after > Duration::from_secs(20), "{retry_after:?}");
-    assert_eq!(hub.live(Kind::Source), 0);
+    eventually_async("it has stopped", || hub.live(Kind::Source) == 0).await;
     hub.advance(retry_after);
     let again = watch(hub, &source);
     eventually_async("it is tried again", || source.running() == 1).await;
@@ -340,4 +340,46 @@ fn leak_class_d_a_runtime_that_ends_takes_the_source_along_and_another_starts_it
     drop((stream, other));
     hub.advance(Duration::from_secs(10));
     eventually("it has stopped", || source.running() == 0);
+}
+
+/// Counts how often it runs at once.
+#[derive(Clone, Default)]
+struct Alone {
+    running: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Source for Alone {
+    async fn run(&self, feed: Feed) -> Result<(), SourceError> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        let _one = One(Arc::clone(&self.running));
+        self.most.fetch_max(running, Ordering::SeqCst);
+        feed.publish(Event::new("x")).await?;
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn viewers_that_come_just_as_a_source_stops_never_have_two_of_it() {
+    let config = HubConfig { source_linger: Duration::from_millis(10), ..HubConfig::default() };
+    let hub = TestHub::with_clock(config, watertight::Clock::monotonic());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let source = Alone::default();
+    let _hub_stays = runtime.enter();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let _runtime = runtime.enter();
+                for round in 0..300 {
+                    let options = SubscribeOptions::default().fed_by(source.clone());
+                    let stream = hub.subscribe_with("s", Resume::Live, options).unwrap();
+                    std::thread::sleep(Duration::from_micros(50 * (round % 7)));
+                    drop(stream);
+                    std::thread::sleep(Duration::from_micros(9_000 + 331 * (round % 9)));
+                }
+            });
+        }
+    });
+    eventually("it has stopped", || source.running.load(Ordering::SeqCst) == 0);
+    assert_eq!(source.most.load(Ordering::SeqCst), 1);
 }

@@ -41,7 +41,8 @@ pub(crate) struct Sources(Mutex<Running>);
 #[derive(Debug, Default)]
 struct Running {
     next: u64,
-    tasks: HashMap<u64, AbortHandle>,
+    /// `None`: it is just being started.
+    tasks: HashMap<u64, Option<AbortHandle>>,
     /// The hub stops: none is started any more.
     ended: bool,
 }
@@ -55,7 +56,34 @@ impl Sources {
             std::mem::take(&mut running.tasks)
         };
         // Outside of the lock: a task that ends takes it.
-        tasks.into_values().for_each(|task| task.abort());
+        tasks.into_values().flatten().for_each(|task| task.abort());
+    }
+
+    /// A number for a task that is about to be started; `None`: the hub stops.
+    fn begin(&self) -> Option<u64> {
+        let mut running = self.0.lock();
+        if running.ended {
+            return None;
+        }
+        running.next += 1;
+        let number = running.next;
+        running.tasks.insert(number, None);
+        Some(number)
+    }
+
+    /// It was started; it may be over already, or the hub may have stopped meanwhile.
+    fn began(&self, number: u64, task: AbortHandle) {
+        let mut running = self.0.lock();
+        if running.ended {
+            drop(running);
+            task.abort();
+        } else if let Some(begun) = running.tasks.get_mut(&number) {
+            *begun = Some(task);
+        }
+    }
+
+    fn over(&self, number: u64) {
+        self.0.lock().tasks.remove(&number);
     }
 }
 
@@ -65,14 +93,19 @@ struct Run {
     session: Arc<Session>,
     feeder: Arc<Feeder>,
     number: u64,
+    /// Its state says so already: somebody else may have started the source since.
+    is_over: bool,
     /// Counted as a source and as a task.
     _entry: Entry,
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.hub.sources.0.lock().tasks.remove(&self.number);
-        self.feeder.state.stop(self.hub.clock.now(), || false);
+        self.hub.sources.over(self.number);
+        if !self.is_over {
+            // Its task was aborted, or its runtime ended.
+            self.feeder.state.stop(self.hub.clock.now(), || false);
+        }
     }
 }
 
@@ -118,24 +151,22 @@ impl HubState {
     ) {
         let attached: Arc<dyn Any + Send + Sync> = Arc::<dyn Attached>::clone(attached);
         let Ok(feeder) = attached.downcast::<Feeder>() else { return };
-        let mut running = self.sources.0.lock();
-        running.next += 1;
-        let number = running.next;
+        let Some(number) = self.sources.begin() else {
+            feeder.state.stop(self.clock.now(), || false);
+            return;
+        };
         let run = Run {
             hub: Arc::clone(self),
             session: Arc::clone(session),
             feeder,
             number,
+            is_over: false,
             _entry: self.ledger.open(Kind::Source).and(Kind::Task),
         };
-        if running.ended {
-            drop(running);
-            return drop(run);
-        }
         self.counters.sources_started.fetch_add(1, Ordering::Relaxed);
-        // Under the lock: a task that ends at once finds itself in the table.
-        let task = runtime.spawn(async move { run.until_unwatched().await });
-        running.tasks.insert(number, task.abort_handle());
+        // Not under the table's lock: a runtime that shuts down drops the task at once, which takes it.
+        let task = runtime.spawn(run.until_unwatched());
+        self.sources.began(number, task.abort_handle());
     }
 
     /// A session has ended or was forgotten: its source is to stop.
@@ -164,7 +195,14 @@ enum Outcome {
 
 impl Run {
     /// Runs the source until nobody watches it, it has come to its end, or its breaker opens.
-    async fn until_unwatched(self) {
+    async fn until_unwatched(mut self) {
+        self.watch().await;
+        // In the very moment in which its state was changed.
+        self.is_over = true;
+    }
+
+    /// The same; the state says what has become of it.
+    async fn watch(&self) {
         let (hub, state) = (&self.hub, &self.feeder.state);
         loop {
             let outcome = tokio::select! {
