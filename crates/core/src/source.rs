@@ -70,7 +70,10 @@ impl SourcePhase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartSource {
     /// The caller is to run it.
-    Start,
+    Start {
+        /// The number of this run, for [`SourceState::stop`].
+        run: u64,
+    },
     /// Somebody runs it already, or it has come to its end.
     Nothing,
     /// Its breaker is open until then.
@@ -109,6 +112,8 @@ pub struct SourceInfo {
 #[derive(Debug)]
 struct Inside {
     phase: SourcePhase,
+    /// How often it was started.
+    runs: u64,
     since: Tick,
     errors: u64,
     errors_in_a_row: u32,
@@ -130,8 +135,14 @@ impl SourceState {
     /// One that nobody watches.
     #[must_use]
     pub fn new(now: Tick) -> SourceState {
-        let inside =
-            Inside { phase: SourcePhase::Stopped, since: now, errors: 0, errors_in_a_row: 0, why: None };
+        let inside = Inside {
+            phase: SourcePhase::Stopped,
+            runs: 0,
+            since: now,
+            errors: 0,
+            errors_in_a_row: 0,
+            why: None,
+        };
         SourceState {
             version: AtomicU64::new(0),
             inside: Mutex::new(inside),
@@ -210,14 +221,18 @@ impl SourceState {
             }
         }
         inside.turn(SourcePhase::Running, now, None);
-        StartSource::Start
+        inside.runs += 1;
+        StartSource::Start { run: inside.runs }
     }
 
     /// Whoever ran it has stopped, unless `still_wanted` says that somebody came meanwhile. `true`: it has stopped.
     /// Looked at under the lock that [`SourceState::start`] takes: either the newcomer is seen here, or it starts
-    /// the source anew.
-    pub fn stop(&self, now: Tick, still_wanted: impl FnOnce() -> bool) -> bool {
+    /// the source anew. A run that has stopped already stops no later one.
+    pub fn stop(&self, now: Tick, run: u64, still_wanted: impl FnOnce() -> bool) -> bool {
         let mut inside = self.inside.lock();
+        if inside.runs != run {
+            return true;
+        }
         if still_wanted() {
             return false;
         }
@@ -308,7 +323,7 @@ mod tests {
 
     fn started() -> SourceState {
         let state = SourceState::new(Tick::ZERO);
-        assert_eq!(state.start(Tick::ZERO), StartSource::Start);
+        assert_eq!(state.start(Tick::ZERO), StartSource::Start { run: 1 });
         state
     }
 
@@ -318,9 +333,11 @@ mod tests {
         assert_eq!(state.start(Tick(1)), StartSource::Nothing);
         state.waits(Tick(2), "no answer");
         assert_eq!(state.start(Tick(2)), StartSource::Nothing);
-        assert!(!state.stop(Tick(3), || true), "somebody came meanwhile");
-        assert!(state.stop(Tick(3), || false));
-        assert_eq!(state.start(Tick(4)), StartSource::Start);
+        assert!(!state.stop(Tick(3), 1, || true), "somebody came meanwhile");
+        assert!(state.stop(Tick(3), 1, || false));
+        assert_eq!(state.start(Tick(4)), StartSource::Start { run: 2 });
+        assert!(state.stop(Tick(4), 1, || false), "the first run is over");
+        assert_eq!(state.start(Tick(4)), StartSource::Nothing, "and has not stopped the second");
         state.finish(Tick(5));
         assert_eq!(state.start(Tick(6)), StartSource::Nothing, "it has come to its end");
     }
@@ -348,8 +365,8 @@ mod tests {
         }
         let until = Tick(30_003);
         assert_eq!(state.start(Tick(30_002)), StartSource::Broken { until });
-        assert!(state.stop(Tick(30_002), || false), "nobody runs it");
-        assert_eq!(state.start(until), StartSource::Start);
+        assert!(state.stop(Tick(30_002), 1, || false), "nobody runs it");
+        assert_eq!(state.start(until), StartSource::Start { run: 2 });
         assert!(!state.view().is_broken);
         assert_eq!(state.failed(until, "y", &POLICY, 0), None);
     }

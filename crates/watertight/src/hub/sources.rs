@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tracing::{error, warn};
 use watertight_core::source::SourcePolicy;
 use watertight_core::{
-    Attached, CloseReason, Entry, Kind, Log, Owner, Session, SourceState, StartSource, Tick,
+    Attached, CloseReason, Entry, Kind, Log, Owner, Session, SourcePhase, SourceState, StartSource, Tick,
 };
 
 use super::HubState;
@@ -93,8 +93,8 @@ struct Run {
     session: Arc<Session>,
     feeder: Arc<Feeder>,
     number: u64,
-    /// Its state says so already: somebody else may have started the source since.
-    is_over: bool,
+    /// Its number among the runs of this source.
+    run: u64,
     /// Counted as a source and as a task.
     _entry: Entry,
 }
@@ -102,10 +102,8 @@ struct Run {
 impl Drop for Run {
     fn drop(&mut self) {
         self.hub.sources.over(self.number);
-        if !self.is_over {
-            // Its task was aborted, or its runtime ended.
-            self.feeder.state.stop(self.hub.clock.now(), || false);
-        }
+        // Its task may have been aborted, or its runtime have ended.
+        self.feeder.state.stop(self.hub.clock.now(), self.run, || false);
     }
 }
 
@@ -136,10 +134,21 @@ impl HubState {
             StartSource::Broken { until } => {
                 Err(SubscribeError::SourceBroken { retry_after: until.since(self.clock.now()) })
             }
-            StartSource::Start => {
-                self.spawn_source(&runtime, session, attached);
+            StartSource::Start { run } => {
+                self.spawn_source(&runtime, session, attached, run);
                 Ok(())
             }
+        }
+    }
+
+    /// Refuses a session whose source has been given up.
+    pub(super) fn expect_source(&self, session: &Session) -> Result<(), SubscribeError> {
+        let phase = session.attached().map(|attached| attached.state().info().phase);
+        match phase {
+            Some(SourcePhase::Broken { until }) => {
+                Err(SubscribeError::SourceBroken { retry_after: until.since(self.clock.now()) })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -148,24 +157,25 @@ impl HubState {
         runtime: &tokio::runtime::Handle,
         session: &Arc<Session>,
         attached: &Arc<dyn Attached>,
+        run: u64,
     ) {
         let attached: Arc<dyn Any + Send + Sync> = Arc::<dyn Attached>::clone(attached);
         let Ok(feeder) = attached.downcast::<Feeder>() else { return };
         let Some(number) = self.sources.begin() else {
-            feeder.state.stop(self.clock.now(), || false);
+            feeder.state.stop(self.clock.now(), run, || false);
             return;
         };
-        let run = Run {
+        let running = Run {
             hub: Arc::clone(self),
             session: Arc::clone(session),
             feeder,
             number,
-            is_over: false,
+            run,
             _entry: self.ledger.open(Kind::Source).and(Kind::Task),
         };
         self.counters.sources_started.fetch_add(1, Ordering::Relaxed);
         // Not under the table's lock: a runtime that shuts down drops the task at once, which takes it.
-        let task = runtime.spawn(run.until_unwatched());
+        let task = runtime.spawn(running.until_unwatched());
         self.sources.began(number, task.abort_handle());
     }
 
@@ -195,14 +205,7 @@ enum Outcome {
 
 impl Run {
     /// Runs the source until nobody watches it, it has come to its end, or its breaker opens.
-    async fn until_unwatched(mut self) {
-        self.watch().await;
-        // In the very moment in which its state was changed.
-        self.is_over = true;
-    }
-
-    /// The same; the state says what has become of it.
-    async fn watch(&self) {
+    async fn until_unwatched(self) {
         let (hub, state) = (&self.hub, &self.feeder.state);
         loop {
             let outcome = tokio::select! {
@@ -220,7 +223,7 @@ impl Run {
                 }
                 Outcome::Unwatched => {
                     // Whoever came meanwhile is either seen here or starts it anew.
-                    if state.stop(now, || self.session.subscribers() > 0) {
+                    if state.stop(now, self.run, || self.session.subscribers() > 0) {
                         return;
                     }
                 }

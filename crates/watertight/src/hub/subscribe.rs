@@ -104,6 +104,8 @@ impl Hub {
             if self.state.is_stopping() {
                 return Err(SubscribeError::ShuttingDown);
             }
+            // And a source that was given up.
+            self.state.expect_source(subscription.session())?;
             // And a right that was withdrawn meanwhile.
             subscription.look_at_access();
             return Ok(subscription);

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use tracing::debug;
-use watertight_core::{Delivery, Due};
+use watertight_core::{CloseReason, Delivery, Due};
 
 use super::conn::Conn;
 use super::framing::Framing;
@@ -68,6 +68,10 @@ impl Shard<'_> {
         }
         self.arm(slot);
         self.sockets.make_ready(slot);
+        if source.is_broken {
+            // Its source was given up while it was handed over: the walk that told all others may be over.
+            self.begin_close(slot, CloseReason::CircuitOpen);
+        }
     }
 
     /// Head, opening block and the first gaps in one piece: one write opens the stream.
