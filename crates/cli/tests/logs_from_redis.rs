@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::Value;
 use watertight_testkit::crowd::Seen;
@@ -325,5 +327,72 @@ fn threat_29_hubs_that_are_cut_off_from_redis_have_every_line_once_and_in_order_
         for viewer in healed {
             assert_eq!(viewer.next_data(20), lines(round), "each once, in order");
         }
+    }
+}
+
+/// Adds lines from 1 on, one every 10 ms, across the time in which Redis is away: each is in the stream once.
+fn feed(redis: &Mutex<Redis>, kind: &str, lines: Range<u32>) {
+    for line in lines {
+        let (id, text) = (format!("{line}-1"), line.to_string());
+        let words: &[&str] = match kind {
+            "redis_stream" => &["XADD", CHANNEL, &id, "line", &text],
+            _ => &["PUBLISH", CHANNEL, &text],
+        };
+        // Refused: it is there already, and only the answer was lost.
+        while redis.lock().unwrap().try_command(words).is_err() {
+            std::thread::sleep(PAUSE);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[test]
+fn redis_killed_under_a_hundred_viewers_with_a_line_every_10_ms_loses_none_of_them_and_nothing_in_silence() {
+    for kind in ["redis_stream", "redis_pubsub"] {
+        // What was answered is on disk.
+        let redis = Mutex::new(Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]));
+        let hub = hub(kind, &redis.lock().unwrap().url()).start();
+        let mut crowd = Crowd::open(hub.address(), 100, |_| (ConnectOptions::default(), STREAM.to_owned()));
+        if kind == "redis_pubsub" {
+            eventually!(subscribers(&redis.lock().unwrap()) == "1");
+        }
+        let (mut last, mut gaps, mut told) = ([0; 100], [0; 100], [false; 100]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                feed(&redis, kind, 1..100);
+                redis.lock().unwrap().stop();
+                // Everyone is told before it comes back.
+                eventually!(source(&hub)["state"] == "waiting");
+                std::thread::sleep(100 * PAUSE);
+                redis.lock().unwrap().restart();
+                if kind == "redis_pubsub" {
+                    eventually!(subscribers(&redis.lock().unwrap()) == "1");
+                }
+                feed(&redis, kind, 100..200);
+            });
+            let mut ready = 0;
+            crowd.read_until(3 * PATIENCE, |index, seen| {
+                match seen {
+                    Seen::Item(Item::Event { event_type: "log", data, .. }) => {
+                        let line: u32 = data.parse().unwrap();
+                        assert_eq!(line, last[index] + 1, "each line once, in order ({kind})");
+                        last[index] = line;
+                        ready += usize::from(line == 199);
+                    }
+                    Seen::Item(Item::Event { event_type: "gap", .. }) => gaps[index] += 1,
+                    Seen::Item(Item::Comment(text)) => told[index] |= text.trim() == "waiting for source",
+                    Seen::Item(Item::Event { event_type, data, .. }) => panic!("{event_type}: {data}"),
+                    Seen::End(end) => panic!("viewer {index} was disconnected: {end:?}"),
+                    _ => {}
+                }
+                if ready == 100 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        });
+        assert!(told.iter().all(|told| *told), "{kind}: everyone is told");
+        let expected = if kind == "redis_stream" { 0 } else { 1 };
+        assert!(gaps.iter().all(|gaps| *gaps == expected), "{kind}: {gaps:?}");
+        assert_eq!(hub.stats().number("totalSubscribers"), 100);
     }
 }
