@@ -21,9 +21,11 @@ const METRICS: &str = "/services/metrics/stream";
 /// Starting a browser takes a while on a busy machine.
 const BROWSER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Stands in the page beside its own script, under the same policy: says what the page shows, and has it believe that
-/// its tab is hidden.
+/// Stands in the page beside its own script, under the same policy: says what the page shows, has it believe that its tab
+/// is hidden, and makes its pauses shorter.
 const REPORT: &str = r#"
+const pause = setTimeout;
+window.setTimeout = (action, milliseconds) => pause(action, milliseconds / 10);
 const violations = [];
 let visibility = "visible";
 document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
@@ -71,6 +73,8 @@ struct Shared {
     metrics: Mutex<Metrics>,
     /// Requests for metrics.
     asked: AtomicUsize,
+    /// Requests for the hub's figures: one every two seconds.
+    refreshed: AtomicUsize,
     is_hidden: AtomicBool,
     stop: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -86,6 +90,7 @@ impl Front {
             seen: Mutex::default(),
             metrics: Mutex::new(Metrics::Hub),
             asked: AtomicUsize::new(0),
+            refreshed: AtomicUsize::new(0),
             is_hidden: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -192,6 +197,10 @@ impl Shared {
                     }
                 }
             }
+            "/stats" => {
+                self.refreshed.fetch_add(1, Ordering::SeqCst);
+                pass_on(self.hub, peer, &head, &body)
+            }
             _ => pass_on(self.hub, peer, &head, &body),
         }
     }
@@ -240,12 +249,15 @@ fn pass_on(hub: SocketAddr, peer: TcpStream, head: &str, body: &[u8]) -> io::Res
 
 #[test]
 fn the_page_shows_the_hosts_own_figures_live_and_comes_back_by_itself() {
-    let hub = HubProcess::builder(WATERTIGHT).flag("--metrics-interval", "1").start();
+    let hub = HubProcess::builder(WATERTIGHT);
+    let hub =
+        hub.flag("--metrics-interval", "1").flag("--retry", "0.2").flag("--source-linger", "100ms").start();
     let front = Front::of(&hub);
     let browser = front.browser(&hub);
     eventually!(front.figure("CPU").ends_with(" %"), BROWSER_PATIENCE);
     let percent: f64 = front.figure("CPU").trim_end_matches(" %").parse().unwrap();
-    assert!((0.0..=100.0).contains(&percent), "{percent}");
+    // The kernel counts in ticks: of a busy machine it may be a little more than all.
+    assert!((0.0..110.0).contains(&percent), "{percent}");
     let [memory, limit] = ["memory", "memory limit"].map(|name| {
         front.figure(name).strip_suffix(" MB").and_then(|text| text.parse::<u64>().ok()).expect("megabytes")
     });
@@ -315,9 +327,10 @@ fn whoever_may_not_see_metrics_sees_nothing_and_asks_no_further() {
         let browser = front.browser(&hub);
         // The stream, and then why there is none.
         eventually!(front.asked() == before + 2, BROWSER_PATIENCE);
-        // The page goes on: the figures of the hub are asked for every two seconds.
-        *front.shared.seen.lock().unwrap() = Value::Null;
-        eventually!(front.seen() != Value::Null, BROWSER_PATIENCE);
+        // Another attempt would come within 0.75 s.
+        let refreshed = || front.shared.refreshed.load(Ordering::SeqCst);
+        let later = refreshed() + 2;
+        eventually!(refreshed() == later, BROWSER_PATIENCE);
         assert_eq!((&front.seen()["hidden"], front.asked()), (&Value::Bool(true), before + 2));
         drop(browser);
     }
@@ -325,7 +338,7 @@ fn whoever_may_not_see_metrics_sees_nothing_and_asks_no_further() {
 
 #[test]
 fn a_refusal_that_may_pass_is_asked_again() {
-    let hub = HubProcess::start(WATERTIGHT);
+    let hub = HubProcess::builder(WATERTIGHT).flag("--source-linger", "100ms").start();
     let front = Front::of(&hub);
     front.set(Metrics::Refused(503));
     let browser = front.browser(&hub);
