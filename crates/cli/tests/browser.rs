@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod chromium;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chromium::chromium;
 use serde_json::Value;
-use watertight_testkit::{Cut, FaultProxy, HubProcess, Mode, Program, eventually};
+use watertight_testkit::{Cut, FaultProxy, HubProcess, Mode, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -125,31 +128,6 @@ fn answer(mut peer: TcpStream, hub: &str, seen: &Mutex<Value>) -> std::io::Resul
         peer,
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
     )
-}
-
-fn chromium(url: &str, profile: &std::path::Path) -> Program {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths)
-        .flat_map(|dir| names.map(|name| dir.join(name)))
-        .find(|path| path.exists())
-        .expect("this test needs a browser: install `chromium` (Debian, Ubuntu: apt-get install chromium)");
-    let profile = format!("--user-data-dir={}", profile.display());
-    let flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        "--remote-debugging-port=0",
-        &profile,
-        url,
-    ];
-    Program::start(found, flags)
 }
 
 #[test]

@@ -22,6 +22,7 @@
 //! | [`subscription`] | [`Subscription`]: the guard that holds a cursor, a `Stream` |
 //! | `shard` | the pumps: threads that own sockets |
 //! | [`source`] | what feeds a session while somebody watches it: [`Source`], [`Feed`] |
+//! | `testing` | for tests, with the feature of that name: holds a [`Source`] to what it promises |
 //! | [`access`] | the right to streams: whose, until when, asked again while they are open |
 //! | [`body`] | a subscription as an HTTP body |
 //! | [`serve`] | the accept loop, with a time limit for each phase |
@@ -45,6 +46,8 @@ mod shard;
 pub mod source;
 mod stall;
 pub mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 pub use watertight_core::{

@@ -1,4 +1,4 @@
-//! `GET /`: a page that says what this is, watches a session live and shows the hub's figures.
+//! `GET /`: a page that says what this is, watches a session live and shows figures of the hub and of its services.
 //!
 //! One file each, no inline script, text nodes only: nothing that a publisher sends can become markup.
 
@@ -56,7 +56,7 @@ mod tests {
         for address in ["href=\"page.css\"", "src=\"page.js\"", "href=\"stats\""] {
             assert!(PAGE.contains(address), "{address}");
         }
-        for address in ["`sessions/", "fetch(\"stats\")"] {
+        for address in ["`sessions/", "fetch(\"stats\")", "METRICS = \"services/metrics/stream\""] {
             assert!(SCRIPT.contains(address), "{address}");
         }
     }

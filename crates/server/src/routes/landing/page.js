@@ -1,7 +1,10 @@
-// The landing page: figures every two seconds, one session live. Text nodes only. All addresses are relative: behind a
-// proxy the page may be below a path.
+// The landing page: figures every two seconds, one session live, the services' metrics live. Text nodes only. All addresses
+// are relative: behind a proxy the page may be below a path.
 const $ = (id) => document.getElementById(id);
 const ROWS_MAX = 200;
+const METRICS = "services/metrics/stream";
+const SERVICES_MAX = 20;
+const AGAIN_MS = 5000;
 let source = null;
 
 function row(text, kind) {
@@ -83,6 +86,99 @@ async function refresh() {
   }
 }
 
+function element(tag, text) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}
+
+// A figure that is null says why: it may need a second sample, or not be told at all.
+function said({ figures, missing }, name, say) {
+  const value = figures[name];
+  if (typeof value === "number") return say(value);
+  return missing?.[name] === "not_available" || missing?.[name] === "no_permission" ? "not known" : "not known yet";
+}
+
+const percent = (value) => `${value.toFixed(1)} %`;
+const megabytes = (value) => `${(value / 2 ** 20).toFixed(0)} MB`;
+
+function whose({ source, of }) {
+  if (source === "process") return "figures of a process";
+  return of === "cgroup" ? "figures of a cgroup (container)" : "figures of the whole machine";
+}
+
+function service(sample) {
+  const box = document.createElement("div");
+  const title = element("h3", sample.id);
+  box.append(title);
+  if (sample.error) {
+    box.append(element("p", `no figures: ${sample.error.detail}`));
+  } else if (sample.figures) {
+    title.append(" ", element("small", whose(sample)));
+    const list = document.createElement("dl");
+    list.append(
+      figure("CPU", said(sample, "cpuPercent", percent)),
+      figure("memory", said(sample, "memoryBytes", megabytes)),
+      figure("memory limit", said(sample, "memoryLimitBytes", megabytes)),
+    );
+    box.append(list);
+  } else {
+    box.append(element("p", "has metrics of its own, and neither CPU nor memory"));
+  }
+  return box;
+}
+
+function showMetrics(event) {
+  const { services } = JSON.parse(event.data);
+  const shown = services.slice(0, SERVICES_MAX).map(service);
+  if (services.length > shown.length) shown.push(element("p", `and ${services.length - shown.length} more`));
+  $("services").replaceChildren(...shown);
+  $("metrics-state").textContent = "live";
+  $("metrics").hidden = false;
+}
+
+// Open while somebody looks at the page: for a tab in the background the hub samples nothing.
+let metrics = null;
+let metricsAgain = 0;
+
+function closeMetrics() {
+  clearTimeout(metricsAgain);
+  metrics?.close();
+  metrics = null;
+}
+
+function openMetrics() {
+  closeMetrics();
+  if (document.visibilityState === "hidden") return;
+  const opened = new EventSource(METRICS);
+  metrics = opened;
+  opened.addEventListener("metrics", showMetrics);
+  opened.addEventListener("error", () => {
+    $("metrics-state").textContent = "reconnecting; these are the last figures";
+    if (opened.readyState === EventSource.CLOSED && opened === metrics) refusedMetrics(opened);
+  });
+}
+
+// The browser has given up, and does not say why. Whoever may not see them sees nothing; of anything else it may recover.
+async function refusedMetrics(opened) {
+  let status = 0;
+  try {
+    status = (await fetch(METRICS, { method: "HEAD" })).status;
+  } catch {
+    // Not reachable: as any other refusal that may pass.
+  }
+  if (opened !== metrics) return;
+  if ([401, 403, 404].includes(status)) {
+    $("metrics").hidden = true;
+    $("services").replaceChildren();
+  } else {
+    metricsAgain = setTimeout(openMetrics, AGAIN_MS * (0.5 + Math.random()));
+  }
+}
+
 refresh();
 setInterval(refresh, 2000);
-addEventListener("pagehide", close);
+openMetrics();
+addEventListener("visibilitychange", openMetrics);
+addEventListener("pageshow", (event) => { if (event.persisted) openMetrics(); });
+addEventListener("pagehide", () => { close(); closeMetrics(); });
