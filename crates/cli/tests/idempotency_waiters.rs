@@ -7,25 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use serde_json::json;
 use watertight_testkit::http2::{Frame, kind};
 use watertight_testkit::{ConnectOptions, Http2, HubProcess, PATIENCE, RawConnection, SseReader, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
-const EVENTS: &str = "/sessions/demo/events";
+/// A log: a hundred batches of its short lines fit the window that an HTTP/2 connection begins with.
+const LINES: &str = "/deployments/42/logs";
+const STREAM: &str = "/deployments/42/logs/stream";
 
 const CONNECTIONS: usize = 96;
 /// On each connection; a hub takes 128.
 const STREAMS: usize = 100;
 const WAITERS: usize = CONNECTIONS * STREAMS;
 
-/// Events that fill what the hub holds for a reader, and events of the batch that waits for room behind them.
+/// Lines that fill what the hub holds for a reader, and lines of the batch that waits for room behind them.
 const FILLING: usize = 400;
 const BATCH: usize = 200;
 
 /// Keyed publishes elsewhere, with and without waiters.
-const PUBLISHES: usize = 1_500;
+const PUBLISHES: usize = 6_000;
 const SLICES: usize = 6;
 
 /// How many have the turn one after the other. Nobody waits for readers longer than ten seconds; whoever is next has ten
@@ -37,7 +38,7 @@ const RATIO_MAX: f64 = 3.0;
 
 /// Begins a publish with a key on a connection of its own, and does not wait for its answer.
 fn begin(hub: &HubProcess, key: &str, body: &str) -> RawConnection {
-    let request = hub.client().request("POST", EVENTS).header("Content-Type", "application/json");
+    let request = hub.client().request("POST", LINES).header("Content-Type", "text/plain");
     let mut connection = RawConnection::connect(hub.address());
     connection.send(request.header("Idempotency-Key", key).body(body).bytes());
     connection
@@ -46,10 +47,10 @@ fn begin(hub: &HubProcess, key: &str, body: &str) -> RawConnection {
 /// A connection on which a hundred ask for the same, and take their answers whenever they come.
 fn ask(hub: &HubProcess, body: &str) -> Http2 {
     let mut http2 = Http2::connect(hub.address(), &[]);
-    let fields = [("content-type", "application/json"), ("idempotency-key", "one")];
+    let fields = [("content-type", "text/plain"), ("idempotency-key", "one")];
     let mut frames = vec![Frame::window_update(0, 1 << 24)];
     for stream in (1..).step_by(2).take(STREAMS) {
-        frames.extend([Frame::post(stream, EVENTS, &fields), Frame::last_data(stream, body.as_bytes())]);
+        frames.extend([Frame::post(stream, LINES, &fields), Frame::last_data(stream, body.as_bytes())]);
     }
     http2.send(&frames).unwrap();
     http2
@@ -104,7 +105,7 @@ fn thousands_who_wait_for_a_key_over_http2_make_no_other_publish_dearer() {
     let elsewhere = published();
 
     let options = ConnectOptions::small_window();
-    let mut reader = SseReader::open_with(hub.address(), EVENTS, &[], &options).unwrap();
+    let mut reader = SseReader::open_with(hub.address(), STREAM, &[], &options).unwrap();
     let mut read = 0;
     let mut read_some = |count: usize| {
         for _ in 0..count {
@@ -113,15 +114,14 @@ fn thousands_who_wait_for_a_key_over_http2_make_no_other_publish_dearer() {
         read += count;
         read
     };
-    let filler = "x".repeat(2000);
-    let filling = json!((0..FILLING).map(|n| json!({"data": format!("{n} {filler}")})).collect::<Vec<_>>());
-    let first = begin(&hub, "first", &filling.to_string());
+    let filling = format!("{}\n", "x".repeat(2000)).repeat(FILLING);
+    let first = begin(&hub, "first", &filling);
     assert_eq!(eventually!(published(), |count| *count > elsewhere), elsewhere + FILLING);
     // It reads on once its socket was full, so it is waited for.
     read_some(50);
 
     // One has the turn and waits for room, a few are next, and all others wait behind those.
-    let body = json!(vec![json!({"data": 1}); BATCH]).to_string();
+    let body = "1\n".repeat(BATCH);
     let mut turns: Vec<RawConnection> = Vec::new();
     while turns.len() < TURNS {
         turns.push(begin(&hub, "one", &body));
