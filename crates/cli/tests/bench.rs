@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::process::Command;
 use std::time::Duration;
 
 use watertight_testkit::Program;
@@ -37,11 +38,35 @@ fn what_is_measured_is_a_hub_that_delivers_everything() {
         "storm -n 20 --events 20",
         "stalled -n 20 -m 5 --seconds 1 --set heartbeat_interval=200ms --set write_deadline=1s",
         "neighbours -n 20 --seconds 1 --only answers",
+        "unread-log -n 10 --seconds 1",
     ] {
         let text = bench(arguments);
         assert!(count(&text, "deliveries,") > 0, "{arguments}: {text}");
         assert_eq!((count(&text, "lost"), count(&text, "undelivered")), (0, 0), "{arguments}: {text}");
     }
+}
+
+#[test]
+fn every_line_of_a_log_is_counted_whatever_it_comes_from() {
+    let text = bench("logs -n 5 --lines 6000 --rounds 1");
+    // Three turns, a fourth that is faster than viewers take it, and what was published before.
+    let seen = count(&text, "deliveries,") + count(&text, "missed");
+    assert_eq!(seen, 5 * (4 * 6_000 + 3 * 5_001), "{text}");
+    for name in ["redis_pubsub", "redis_stream"] {
+        assert!(
+            text.contains(&format!("CPU per delivered line over that of published sessions, {name}")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_redis_that_is_not_installed_is_named_with_its_package() {
+    let mut command = Command::new(WATERTIGHT);
+    command.args(["bench", "logs", "-n", "1"]).env("PATH", "/nonexistent");
+    let mut bench = Program::spawn(command);
+    assert_eq!(bench.wait(AMPLE).code(), Some(1));
+    assert!(bench.errors().contains("apt-get install redis-server"), "{}", bench.errors());
 }
 
 #[test]

@@ -112,6 +112,11 @@ impl Crowd {
         self.members.iter().flatten().filter(|member| member.sequence.next() <= last).count()
     }
 
+    /// The lowest number that anybody waits for.
+    pub(super) fn lowest(&self) -> Option<u64> {
+        self.members.iter().flatten().map(|member| member.sequence.next()).min()
+    }
+
     /// Waits for something to happen, and deals with it.
     pub(super) fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {

@@ -8,10 +8,11 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `scenario` | what is measured: hold, fanout, scatter, churn, stalled, storm, stats, tokens, unread, logs, neighbours, all |
+//! | `scenario` | what is measured: hold, fanout, scatter, churn, stalled, storm, stats, tokens, unread, access, logs, unread-log, neighbours, all |
 //! | `crowd`, `scan`, `tally` | many subscribers; reading their streams; counting what arrived |
 //! | `publisher`, `floor`, `scatter_floor` | numbered events at a pace or flat out; the raw floors to compare with |
 //! | `hub`, `child`, `http`, `http2` | the server under measurement |
+//! | `redis` | a Redis beside it |
 //! | `process`, `sampler`, `histogram` | what the kernel says of it; latencies |
 //! | `background` | work on a thread of its own, beside what is measured |
 //! | `report`, `progress` | figures out, on standard output; what is going on, on standard error |
@@ -30,6 +31,7 @@ mod interrupt;
 mod process;
 mod progress;
 mod publisher;
+mod redis;
 mod report;
 mod sampler;
 mod scan;
@@ -49,6 +51,7 @@ use progress::Progress;
 use report::Report;
 use scenario::{
     access, all, churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread,
+    unread_log,
 };
 
 /// The longest sleep without a look at whether to stop.
@@ -102,8 +105,10 @@ enum Scenario {
     Unread(unread::Args),
     /// Streams under tokens beside anonymous ones: memory, connects, asking again
     Access(access::Args),
-    /// The hub's log in a pipe that nobody reads
+    /// Logs of deployments from Redis beside published ones: every line at every viewer, CPU time, memory
     Logs(logs::Args),
+    /// The hub's log in a pipe that nobody reads
+    UnreadLog(unread_log::Args),
     /// Steady readers while something bad happens beside them
     Neighbours(neighbours::Args),
     /// All figures, each with what it must reach
@@ -189,6 +194,7 @@ fn measure(bench: &Bench, scenario: &Scenario) -> Outcome<Vec<Report>> {
         Scenario::Access(args) => access::run(bench, args),
         Scenario::Unread(args) => unread::run(bench, args),
         Scenario::Logs(args) => logs::run(bench, args),
+        Scenario::UnreadLog(args) => unread_log::run(bench, args),
         Scenario::Neighbours(args) => neighbours::run(bench, args),
         Scenario::FloorServer | Scenario::ScatterFloorServer => Ok(Report::default()),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::background::{Background, Stop};
 use super::clock::Clock;
 use super::failure::{Outcome, broken};
-use super::http::HttpClient;
+use super::http::{Answer, HttpClient};
 use super::process::give_way;
 
 /// A paced publisher makes at most so many requests a second; above that it groups events.
@@ -42,6 +42,8 @@ pub(super) fn parse_rate(text: &str) -> Result<Rate, String> {
 pub(super) struct Plan {
     pub(super) rate: Rate,
     pub(super) lasting: Duration,
+    /// Flat out it ends before that with so many events.
+    pub(super) events_max: u64,
     /// Length of each event's data, in bytes.
     pub(super) data_bytes: usize,
     /// Events per request flat out.
@@ -91,12 +93,16 @@ impl Outlet for HubOutlet {
             self.body.extend_from_slice(data.as_bytes());
             self.body.extend_from_slice(b"}\n");
         }
-        let answer = self.client.post(&self.path, "application/x-ndjson", &self.body)?;
-        if matches!(answer.status, 429 | 503) {
-            return Ok(Some(answer.retry_after.unwrap_or(BUSY_PAUSE)));
-        }
-        answer.json("a publish").map(|_| None)
+        taken(&self.client.post(&self.path, "application/x-ndjson", &self.body)?)
     }
+}
+
+/// What an answer to a publish says: `None` that it was taken, or how long to wait before it is offered again.
+pub(super) fn taken(answer: &Answer) -> Outcome<Option<Duration>> {
+    if matches!(answer.status, 429 | 503) {
+        return Ok(Some(answer.retry_after.unwrap_or(BUSY_PAUSE)));
+    }
+    answer.json("a publish").map(|_| None)
 }
 
 /// A publisher at work. Dropping it stops it.
@@ -148,8 +154,11 @@ impl<O: Outlet> Worker<O> {
 
     fn flat_out(&mut self, stop: &Stop) -> Outcome<()> {
         let end = self.clock.now() + self.plan.lasting;
-        while self.clock.now() < end && !stop.is_asked() {
-            self.publish(self.plan.batch)?;
+        let mut left = self.plan.events_max;
+        while left > 0 && self.clock.now() < end && !stop.is_asked() {
+            let count = self.plan.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.publish(count)?;
+            left -= count as u64;
         }
         Ok(())
     }

@@ -109,11 +109,11 @@ pub(super) fn blocks<'a>(payload: &'a [u8], sink: &mut impl FnMut(Block<'a>)) ->
     if fields.any { Err(Malformed("a chunk that ends within an event")) } else { Ok(()) }
 }
 
-/// The common case, one event of type `message` in a chunk, without looking at each byte of it.
+/// The common case, one event of type `message` or `log` in a chunk, without looking at each byte of it.
 fn single_event(payload: &[u8]) -> Option<Block<'static>> {
     let body = payload.strip_prefix(b"id: ")?.strip_suffix(b"\n\n")?;
     let after_id = &body[memchr(b'\n', body)? + 1..];
-    let data = after_id.strip_prefix(b"data: ")?;
+    let data = after_id.strip_prefix(b"event: log\n").unwrap_or(after_id).strip_prefix(b"data: ")?;
     if memchr(b'\n', data).is_some() {
         return None;
     }
@@ -160,7 +160,7 @@ impl<'a> Fields<'a> {
 
     fn block(self) -> Result<Block<'a>, Malformed> {
         match (self.event, self.data, self.id) {
-            (b"", Some(data), Some(_)) => {
+            (b"" | b"log", Some(data), Some(_)) => {
                 own_data(data).ok_or(Malformed("an event that nobody here published"))
             }
             (b"gap", Some(data), _) => {
@@ -251,6 +251,17 @@ mod tests {
             seen,
             [Block::Event { number: 1, stamp: 5 }, Block::Event { number: 2, stamp: 6 }, Block::Other]
         );
+    }
+
+    #[test]
+    fn lines_of_a_log_are_counted_alone_and_together() {
+        let line = b"id: 7-1\nevent: log\ndata: [1,5]\n\n";
+        for lines in [1, 2] {
+            let mut seen = Vec::new();
+            blocks(&line.repeat(lines), &mut |block| seen.push(block)).unwrap();
+            assert_eq!(seen.len(), lines);
+            assert!(seen.iter().all(|block| *block == Block::Event { number: 1, stamp: 5 }), "{seen:?}");
+        }
     }
 
     #[test]

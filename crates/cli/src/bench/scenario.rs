@@ -17,6 +17,7 @@ pub(super) mod stats;
 pub(super) mod storm;
 pub(super) mod tokens;
 pub(super) mod unread;
+pub(super) mod unread_log;
 mod visitors;
 
 use std::net::SocketAddr;

@@ -29,7 +29,7 @@ pub(super) struct Ring<M> {
     state: Mutex<Waiting<M>>,
     /// Something can be taken.
     ready: Notify,
-    /// Something was not taken up for want of room, and will be read again.
+    /// Something was not taken up, or not even asked for, for want of room, and will be read again.
     is_blocked: AtomicBool,
 }
 
@@ -172,18 +172,23 @@ impl<M> Ring<M> {
         Ok(())
     }
 
-    /// Whether there is room again after something was not taken up; says it once.
+    /// Whether there is room again after something was not taken up or not asked for; says it once.
     pub(super) fn is_free_again(&self) -> bool {
         // Both under the lock of the state, one after the other: what is refused later is said later.
         self.is_blocked.load(Ordering::Relaxed)
-            && self.has_half()
+            && self.state.lock().has_half(&self.limits)
             && self.is_blocked.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether half of it is free: reading on before that would fetch what cannot be kept.
-    pub(super) fn has_half(&self) -> bool {
+    /// Whether it may be read on for it: half of it is free. Reading on before that would fetch what cannot be kept. If
+    /// not, [`is_free_again`](Ring::is_free_again) will say when: nobody else would ask for the rest.
+    pub(super) fn may_be_filled(&self) -> bool {
         let state = self.state.lock();
-        state.messages.len() <= self.limits.messages_max / 2 && state.bytes <= self.limits.bytes_max / 2
+        let has_half = state.has_half(&self.limits);
+        if !has_half {
+            self.is_blocked.store(true, Ordering::Relaxed);
+        }
+        has_half
     }
 
     /// Waits for the next thing. Dropping the future takes nothing.
@@ -204,6 +209,10 @@ impl<M> Waiting<M> {
 
     fn has_room(&self, cost: usize, limits: &RingLimits) -> bool {
         self.messages.len() < limits.messages_max && self.bytes.saturating_add(cost) <= limits.bytes_max
+    }
+
+    fn has_half(&self, limits: &RingLimits) -> bool {
+        self.messages.len() <= limits.messages_max / 2 && self.bytes <= limits.bytes_max / 2
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -234,5 +243,43 @@ impl<M> Waiting<M> {
             self.messages.shrink_to(EMPTY_CAPACITY_MAX);
         }
         Some(Taken::Message(first.message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ring of eight small messages with so many in it.
+    fn ring(messages: usize) -> Arc<Ring<usize>> {
+        let limits = RingLimits { messages_max: 8, bytes_max: 1 << 20 };
+        let ring = Ring::new(limits, &Budget::new(1 << 20, 2 << 20));
+        (0..messages).for_each(|message| ring.push_if_room(message, 1).unwrap());
+        ring
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_read_on_because_half_is_taken_is_told_when_it_is_free() {
+        // More than half, and less than all: nothing was refused.
+        let ring = ring(6);
+        assert!(!ring.may_be_filled());
+        ring.take().await;
+        assert!(!ring.is_free_again(), "five of eight still wait");
+        ring.take().await;
+        assert!(ring.is_free_again() && ring.may_be_filled());
+        ring.take().await;
+        assert!(!ring.is_free_again(), "it is said once");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_taken_up_is_asked_for_again_when_half_is_free() {
+        let ring = ring(8);
+        assert_eq!(ring.push_if_room(8, 1), Err(NotTaken::Full));
+        for _ in 0..3 {
+            ring.take().await;
+            assert!(!ring.is_free_again());
+        }
+        ring.take().await;
+        assert!(ring.is_free_again());
     }
 }

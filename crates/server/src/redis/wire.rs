@@ -17,6 +17,8 @@ use crate::outbound::Bytestream;
 
 /// How much is read at once, bytes.
 const READ_BYTES: usize = 16 * 1024;
+/// What ends a line and a text.
+const LINE_END: &[u8] = b"\r\n";
 /// How long a line may be: a number, a status, an error.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 /// How long Redis may take to accept what is written to it.
@@ -212,35 +214,22 @@ impl WireReader {
     /// The next piece. Of a longer text the first `keep_bytes` are kept.
     pub(super) async fn token(&mut self, keep_bytes: usize) -> Result<Token, WireError> {
         loop {
-            let line = self.line().await?;
-            let (kind, rest) = line.split_first().ok_or(WireError::Protocol)?;
-            let rest = std::str::from_utf8(rest).map_err(|_| WireError::Protocol)?;
-            return Ok(match kind {
-                b'+' => Token::Text(whole(rest.as_bytes())),
-                b'(' | b',' | b'#' => Token::Other,
-                b'-' => Token::Error(rest.to_owned()),
-                b':' => Token::Integer(rest.parse().map_err(|_| WireError::Protocol)?),
-                b'_' => Token::Null,
-                b'$' | b'*' if rest == "-1" => Token::Null,
-                b'$' | b'=' => Token::Text(self.text(count(rest)?, keep_bytes).await?),
-                // An error of more than a line.
-                b'!' => {
-                    let text = self.text(count(rest)?, LINE_BYTES_MAX).await?;
-                    Token::Error(String::from_utf8_lossy(&text.bytes).into_owned())
+            let length = self.line().await?;
+            let head = head_of(&self.buffer[..length])?;
+            self.buffer.advance(length + LINE_END.len());
+            match head {
+                Head::Whole(token) => return Ok(token),
+                Head::Text(count) => return Ok(Token::Text(self.text(count, keep_bytes).await?)),
+                Head::LongError(count) => {
+                    let text = self.text(count, LINE_BYTES_MAX).await?;
+                    return Ok(Token::Error(String::from_utf8_lossy(&text.bytes).into_owned()));
                 }
-                b'*' | b'~' => Token::Array(count(rest)?),
-                b'%' => Token::Map(count(rest)?),
-                b'>' => Token::Push(count(rest)?),
-                b'|' => {
-                    // About the reply that follows; nobody here asks for it.
-                    let pairs = count(rest)?;
+                Head::About(pairs) => {
                     for _ in 0..pairs.saturating_mul(2) {
                         Box::pin(self.skip()).await?;
                     }
-                    continue;
                 }
-                _ => return Err(WireError::Protocol),
-            });
+            }
         }
     }
 
@@ -311,22 +300,21 @@ impl WireReader {
             self.buffer.advance(some);
             left -= some as u64;
         }
-        self.fill(2).await?;
-        if self.buffer[..2] != *b"\r\n" {
+        self.fill(LINE_END.len()).await?;
+        if !self.buffer.starts_with(LINE_END) {
             return Err(WireError::Protocol);
         }
-        self.buffer.advance(2);
+        self.buffer.advance(LINE_END.len());
         kept.shrink_to_fit();
         Ok(Payload { bytes: kept.into(), whole_bytes: count })
     }
 
-    async fn line(&mut self) -> Result<Bytes, WireError> {
+    /// Reads until the buffer begins with a whole line. Returns how long it is without its end.
+    async fn line(&mut self) -> Result<usize, WireError> {
         let mut seen = 0;
         loop {
-            if let Some(at) = memchr::memmem::find(&self.buffer[seen..], b"\r\n") {
-                let line = Bytes::copy_from_slice(&self.buffer[..seen + at]);
-                self.buffer.advance(seen + at + 2);
-                return Ok(line);
+            if let Some(at) = memchr::memmem::find(&self.buffer[seen..], LINE_END) {
+                return Ok(seen + at);
             }
             if self.buffer.len() > LINE_BYTES_MAX {
                 return Err(WireError::Protocol);
@@ -351,6 +339,38 @@ impl WireReader {
         }
         Ok(())
     }
+}
+
+/// What a line says of the piece that begins with it. Most lines are lengths: nothing is allocated for those.
+enum Head {
+    /// It is all of it.
+    Whole(Token),
+    /// A text of so many bytes follows.
+    Text(u64),
+    /// An error of more than a line follows, of so many bytes.
+    LongError(u64),
+    /// So many pairs follow about the reply behind them; nobody here asks for those.
+    About(u64),
+}
+
+fn head_of(line: &[u8]) -> Result<Head, WireError> {
+    let (kind, rest) = line.split_first().ok_or(WireError::Protocol)?;
+    let rest = std::str::from_utf8(rest).map_err(|_| WireError::Protocol)?;
+    Ok(Head::Whole(match kind {
+        b'+' => Token::Text(whole(rest.as_bytes())),
+        b'(' | b',' | b'#' => Token::Other,
+        b'-' => Token::Error(rest.to_owned()),
+        b':' => Token::Integer(rest.parse().map_err(|_| WireError::Protocol)?),
+        b'_' => Token::Null,
+        b'$' | b'*' if rest == "-1" => Token::Null,
+        b'$' | b'=' => return Ok(Head::Text(count(rest)?)),
+        b'!' => return Ok(Head::LongError(count(rest)?)),
+        b'*' | b'~' => Token::Array(count(rest)?),
+        b'%' => Token::Map(count(rest)?),
+        b'>' => Token::Push(count(rest)?),
+        b'|' => return Ok(Head::About(count(rest)?)),
+        _ => return Err(WireError::Protocol),
+    }))
 }
 
 /// How many replies follow this piece and belong to it.

@@ -4,7 +4,9 @@ use super::super::Bench;
 use super::super::failure::{Failure, Outcome};
 use super::super::publisher::Rate;
 use super::super::report::{Figure, Report, table};
-use super::{churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread};
+use super::{
+    churn, fanout, hold, logs, neighbours, scatter, stalled, stats, storm, tokens, unread, unread_log,
+};
 
 #[derive(clap::Args, Debug)]
 pub(in crate::bench) struct Args {
@@ -41,7 +43,13 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
         rounds: if args.quick { 1 } else { 5 },
     };
     let unread = unread::Args { http1: 300 / scale, http2: 200 / scale };
-    let logs = logs::Args { subscribers: 200 / scale, rate: 100, seconds: seconds.div_ceil(2) };
+    let logs = logs::Args {
+        viewers: 100 / scale as u64,
+        lines: 100_000 / scale as u64,
+        rounds: if args.quick { 1 } else { 3 },
+        line_bytes: 100,
+    };
+    let unread_log = unread_log::Args { subscribers: 200 / scale, rate: 100, seconds: seconds.div_ceil(2) };
     let neighbours = neighbours::Args {
         subscribers: 100 / scale,
         rate: 100,
@@ -62,6 +70,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
     reports.add("tokens", tokens::run(bench, &tokens))?;
     reports.add("unread", unread::run(bench, &unread))?;
     reports.add("logs", logs::run(bench, &logs))?;
+    reports.add("unread-log", unread_log::run(bench, &unread_log))?;
     reports.add("neighbours", neighbours::run(bench, &neighbours))?;
     Ok(reports.0)
 }

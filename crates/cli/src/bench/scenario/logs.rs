@@ -1,94 +1,125 @@
-//! The hub's log in a pipe that is not read, while streams are opened and closed: other readers must not
-//! notice.
+//! Logs of deployments: lines at full speed from a channel and from a stream of a real Redis, and as published sessions, in
+//! turns, each with the same viewers. Every line is counted at every viewer.
+
+mod way;
 
 use std::time::Duration;
 
 use super::super::Bench;
-use super::super::failure::{Failure, Outcome};
-use super::super::hub::Hub;
+use super::super::failure::Outcome;
 use super::super::process::allow_connections;
-use super::super::publisher::Rate;
+use super::super::redis::RedisServer;
 use super::super::report::{Figure, Report};
-use super::readers::{Readers, median};
-use super::visitors::Visitors;
-
-/// Each stream that closes is a line of the log.
-pub(super) const SETTINGS: [(&str, &str); 1] = [("log_level", "info")];
-
-/// The pipe and the hub's buffer must be full within this time.
-const FULL_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Streams that fill the pipe of a hub that does not say how many lines it dropped.
-const VISITORS_MIN: u64 = 1000;
+use super::super::tally::Tally;
+use super::side::Spent;
+use way::{Pace, Source, Way};
 
 #[derive(clap::Args, Debug)]
 pub(in crate::bench) struct Args {
-    /// How many subscribers keep reading
-    #[arg(long, short = 'n', default_value_t = 200)]
-    pub(in crate::bench) subscribers: usize,
-    /// Events per second
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(in crate::bench) rate: u32,
-    /// How long to publish in each part, in seconds
-    #[arg(long, default_value_t = 5)]
-    pub(in crate::bench) seconds: u64,
+    /// How many viewers each log has
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::bench) viewers: u64,
+    /// Lines in each turn
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::bench) lines: u64,
+    /// Turns of each log
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::bench) rounds: u64,
+    /// Length of each line, in bytes
+    #[arg(long, default_value_t = 100)]
+    pub(in crate::bench) line_bytes: usize,
+}
+
+/// One turn of each log.
+struct Round {
+    posted: Spent,
+    channel: Spent,
+    stream: Spent,
 }
 
 pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
-    allow_connections(args.subscribers as u64)?;
-    let mut hub = Hub::obtain(bench, &SETTINGS)?;
-    hub.child()?;
-    let mut readers = Readers::gather(bench, hub.address, args.subscribers, "logs", 100)?;
-    let rate = Rate::PerSecond(args.rate);
-    readers.publish(bench, rate, Duration::from_secs(1))?;
-    let visitors = Visitors::begin(hub.address)?;
-    bench.progress.step("publishing while the log is read");
-    let mut read = readers.slices(bench, rate, args.seconds)?;
-    bench.progress.step("filling the log's pipe");
-    hub.child()?.leave_errors_unread(true);
-    fill(bench, &mut hub, &mut readers, &visitors)?;
-    bench.progress.step("publishing while nobody reads the log");
-    let (answered, unanswered) = (visitors.answered(), visitors.unanswered());
-    let unread = readers.slices(bench, rate, args.seconds)?;
-    let (answered, unanswered) = (visitors.answered() - answered, visitors.unanswered() - unanswered);
-    let dropped = hub.stats()?.number("/metrics/logLinesDropped");
-    hub.child()?.leave_errors_unread(false);
-    bench.progress.step("publishing while the log is read again");
-    read.extend(readers.slices(bench, rate, args.seconds)?);
-    drop(visitors);
-
-    let (read, unread) = (median(read), median(unread));
-    let mut report = Report::new("logs");
-    let ratio = unread / read.max(0.001);
-    let name =
-        format!("p99 of {} readers while nobody reads the log, over that while it is read", args.subscribers);
-    report.figure(Figure::new(name, ratio, "x").at_most(1.2));
-    report.figure(Figure::new("their p99 while it is read", read, "ms"));
-    report.figure(Figure::new("their p99 while it is not", unread, "ms"));
-    report.figure(Figure::new("new streams without an answer meanwhile", unanswered as f64, "").at_most(0.0));
-    report.figure(Figure::new("new streams with one", answered as f64, ""));
-    match dropped {
-        Some(dropped) => report.figure(Figure::new("lines of the log that were dropped", dropped as f64, "")),
-        None => report.notes.push("GET /stats does not say how many lines were dropped".into()),
+    allow_connections(3 * args.viewers)?;
+    bench.progress.step("starting redis-server");
+    let redis = RedisServer::start(bench.clock)?;
+    let open = |source| Way::open(bench, source, &redis, args.viewers as usize, args.line_bytes);
+    let mut posted = open(Source::Posted)?;
+    let mut channel = open(Source::Channel)?;
+    let mut stream = open(Source::Stream)?;
+    let mut rounds = Vec::new();
+    for round in 1..=args.rounds {
+        bench.progress.step(format!("round {round} of {}", args.rounds));
+        rounds.push(Round {
+            posted: posted.turn(bench, args.lines, Pace::FlatOut)?,
+            channel: channel.turn(bench, args.lines, Pace::AsViewersTake)?,
+            stream: stream.turn(bench, args.lines, Pace::FlatOut)?,
+        });
     }
-    report.undelivered = readers.undelivered();
-    report.tally = Some(readers.crowd.tally.clone());
+    let kept_up = channel.crowd.tally.clone();
+    let memory = [posted.memory()?, channel.memory()?, stream.memory()?];
+    bench.progress.step("flooding the channel");
+    channel.turn(bench, args.lines, Pace::FlatOut)?;
+
+    let mut report = Report::new("logs");
+    costs(&mut report, args, &rounds);
+    let sources = [Source::Posted, Source::Channel, Source::Stream].map(Source::name);
+    let gaps = [posted.crowd.tally.gaps, kept_up.gaps, stream.crowd.tally.gaps];
+    for (name, gaps) in sources.into_iter().zip(gaps) {
+        report.figure(Figure::new(format!("gaps told to viewers, {name}"), gaps as f64, "").at_most(0.0));
+    }
+    for (name, memory) in sources.into_iter().zip(memory) {
+        report.figures.extend(memory.figures(name));
+    }
+    report.figures.extend(channel.memory()?.figures("redis_pubsub faster than viewers take it"));
+    flood(&mut report, args, &channel.crowd.tally, &kept_up);
+    let ways = [posted, channel, stream];
+    report.undelivered = ways.iter().map(Way::undelivered).sum();
+    let mut tally = Tally::default();
+    ways.iter().for_each(|way| tally.merge(&way.crowd.tally));
+    report.tally = Some(tally);
     Ok(report)
 }
 
-/// Publishes a little until a line was dropped.
-pub(super) fn fill(bench: &Bench, hub: &mut Hub, readers: &mut Readers, visitors: &Visitors) -> Outcome<()> {
-    let (began, first) = (bench.clock.now(), visitors.answered() + visitors.unanswered());
-    loop {
-        readers.publish(bench, Rate::PerSecond(20), Duration::from_millis(200))?;
-        let come = visitors.answered() + visitors.unanswered() - first;
-        match hub.stats()?.number("/metrics/logLinesDropped") {
-            Some(0) if bench.clock.now() > began + FULL_TIMEOUT => {
-                return Err(Failure::Broken(format!("no line was dropped although {come} streams came")));
-            }
-            Some(0) => {}
-            None if come < VISITORS_MIN && visitors.unanswered() == 0 => {}
-            _ => return Ok(()),
-        }
+/// What a delivered line cost, and how that compares with published sessions.
+fn costs(report: &mut Report, args: &Args, rounds: &[Round]) {
+    let sum = |part: fn(&Round) -> &Spent| rounds.iter().map(part).sum::<Spent>();
+    let posted = sum(|round| &round.posted);
+    let channel = sum(|round| &round.channel);
+    let stream = sum(|round| &round.stream);
+    let viewers = args.viewers;
+    for (source, spent) in [(Source::Channel, &channel), (Source::Stream, &stream)] {
+        let name = format!("CPU per delivered line over that of published sessions, {}", source.name());
+        report.figure(Figure::new(name, spent.cost() / posted.cost(), "x").at_most(1.1));
     }
+    let all = [(Source::Posted, &posted), (Source::Channel, &channel), (Source::Stream, &stream)];
+    for (source, spent) in all {
+        let what = format!("{}, {viewers} viewers", source.name());
+        report.figure(Figure::new(format!("CPU us per delivered line, {what}"), spent.cost(), "us"));
+        let lines = spent.per_second() / viewers as f64;
+        report.figure(Figure::new(format!("lines per second, {what}"), lines, "/s"));
+    }
+    let ratios = |part: fn(&Round) -> &Spent| {
+        let ratio = |round: &Round| format!("{:.2}", part(round).cost() / round.posted.cost());
+        rounds.iter().map(ratio).collect::<Vec<_>>().join(" ")
+    };
+    report.notes.push(format!(
+        "ratio of each round: {} of a channel, {} of a stream",
+        ratios(|round| &round.channel),
+        ratios(|round| &round.stream)
+    ));
 }
+
+/// What became of lines that came faster than viewers take them: Redis does not wait, so the oldest go, and a gap says so.
+fn flood(report: &mut Report, args: &Args, after: &Tally, before: &Tally) {
+    let expected = (args.viewers * args.lines).max(1) as f64;
+    let missed = (after.missed - before.missed) as f64;
+    report.figure(Figure::new(
+        "lines told to be missing, redis_pubsub faster than viewers take it",
+        100.0 * missed / expected,
+        "%",
+    ));
+    let gaps = (after.gaps - before.gaps) as f64;
+    report.figure(Figure::new("gaps told to viewers meanwhile", gaps, ""));
+}
+
+/// Between two looks at whether Redis has what it is to have.
+const LOOK_EVERY: Duration = Duration::from_millis(20);

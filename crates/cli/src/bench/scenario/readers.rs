@@ -44,6 +44,7 @@ impl Readers {
         let plan = Plan {
             rate,
             lasting,
+            events_max: u64::MAX,
             data_bytes: self.data_bytes,
             batch: BATCH,
             first: self.next,

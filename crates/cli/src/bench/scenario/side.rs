@@ -32,6 +32,7 @@ impl Side {
         let plan = Plan {
             rate,
             lasting: Duration::ZERO,
+            events_max: u64::MAX,
             data_bytes,
             batch: batch.max(1),
             first: 1,

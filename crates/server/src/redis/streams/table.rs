@@ -450,7 +450,7 @@ impl Stream {
 impl Feed {
     /// Whether it may be read for it.
     fn has_room(&self, now: Instant) -> bool {
-        self.paused_until.is_none_or(|until| until <= now) && self.ring.has_half()
+        self.paused_until.is_none_or(|until| until <= now) && self.ring.may_be_filled()
     }
 
     /// Tells it how its connection stands, if that is news.

@@ -41,6 +41,7 @@ impl Neighbour for FullBudget {
         let plan = Plan {
             rate: Rate::Max,
             lasting: AS_LONG_AS_IT_TAKES,
+            events_max: u64::MAX,
             data_bytes: 1000,
             batch: 100,
             first: 1,

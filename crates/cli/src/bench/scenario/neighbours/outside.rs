@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use super::super::super::Bench;
 use super::super::super::failure::Outcome;
 use super::super::super::hub::Hub;
-use super::super::logs;
 use super::super::readers::Readers;
 use super::super::silent::UnreadAnswers;
+use super::super::unread_log;
 use super::super::visitors::Visitors;
 use super::Neighbour;
 
@@ -49,7 +49,7 @@ impl Neighbour for UnreadLog {
     }
 
     fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        &logs::SETTINGS
+        &unread_log::SETTINGS
     }
 
     /// They come and go before as well: what they cost is not the log's.
@@ -60,7 +60,7 @@ impl Neighbour for UnreadLog {
 
     fn begin(&mut self, bench: &Bench, hub: &mut Hub, readers: &mut Readers) -> Outcome<()> {
         hub.child()?.leave_errors_unread(true);
-        self.0.as_ref().map_or(Ok(()), |visitors| logs::fill(bench, hub, readers, visitors))
+        self.0.as_ref().map_or(Ok(()), |visitors| unread_log::fill(bench, hub, readers, visitors))
     }
 
     fn end(&mut self, hub: &mut Hub) -> Outcome<Option<String>> {
