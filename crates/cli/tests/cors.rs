@@ -152,7 +152,7 @@ fn a_listed_page_can_read_refusals_that_no_route_gave() {
     assert_eq!(allowed(&stranger), None, "{stranger:?}");
     eventually!(hub.stats().live("connection") == 1);
     let from = |last: u8| ConnectOptions::from_address([0, 0, last]);
-    let subscribe = |last: u8| SseReader::open_with(hub.address(), EVENTS, &[], &from(last)).unwrap();
+    let subscribe = |last: u8| SseReader::open_when_there_is_room(hub.address(), EVENTS, &from(last));
     let refused = |last: u8| {
         let client = Client::with_options(hub.address(), from(last));
         client.request("GET", EVENTS).header("Origin", LISTED).send()

@@ -23,7 +23,8 @@ fn from_nothing_to_a_live_build_log_and_its_end_for_those_who_come_late() {
     reader.types(watch);
     assert_eq!(reader.types(run), "compiling\nexit code 3\n");
     for text in [
-        "event: log\ndata: {\"line\":1,\"stream\":\"stdout\",\"at\":",
+        "event: log\ndata: {\"line\":1,\"stream\":\"",
+        "\"stream\":\"stdout\",\"at\":",
         "\"text\":\"compiling\"}\n",
         "\"stream\":\"stderr\"",
         "\"text\":\"warning: unused\"}\n",

@@ -116,8 +116,14 @@ fn health_answers_while_all_requests_are_in_flight() {
     };
     // Eight are in flight, four wait.
     let held: Vec<_> = (0..12).map(unfinished).collect();
-    let mut waiting = RawConnection::connect_with(hub.address(), &from(100)).unwrap();
-    waiting.send_get("/stats", &[]);
+    // Once their heads have come, whoever comes next waits, too.
+    let wait = || {
+        let mut waiting = RawConnection::connect_with(hub.address(), &from(100)).unwrap();
+        waiting.send_get("/stats", &[]);
+        let soon = std::time::Instant::now() + Duration::from_millis(50);
+        waiting.read_some(soon).is_err().then_some(waiting)
+    };
+    let mut waiting = eventually!(wait(), |waiting| waiting.is_some()).unwrap();
     for last in 0..20 {
         probes_are_answered(&hub, &from(last));
     }

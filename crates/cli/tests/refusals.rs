@@ -288,7 +288,7 @@ fn one_connection_too_many_is_refused_and_nobody_is_evicted_for_it() {
         .start();
     let from = |last: u8| ConnectOptions::from_address([0, 0, last]);
     let subscribe =
-        |last: u8| watertight_testkit::SseReader::open_with(hub.address(), EVENTS, &[], &from(last)).unwrap();
+        |last: u8| watertight_testkit::SseReader::open_when_there_is_room(hub.address(), EVENTS, &from(last));
     let refused = |last: u8| -> Response { Client::with_options(hub.address(), from(last)).get("/stats") };
     let mut streams = vec![subscribe(2), subscribe(2), subscribe(2)];
     refused(2).expect_problem(429, "TOO_MANY_CONNECTIONS");

@@ -98,10 +98,11 @@ impl SseReader {
     /// The same with options for the socket.
     ///
     /// # Errors
-    /// What the connection met before the head was there.
+    /// What the connection met before the head was there; `ConnectionRefused` when the head is no 200 with
+    /// `text/event-stream`.
     ///
     /// # Panics
-    /// When the head is no 200 with `text/event-stream`, or does not come within [`PATIENCE`].
+    /// When the head does not come within [`PATIENCE`].
     pub fn open_with(
         to: SocketAddr,
         path: &str,
@@ -111,6 +112,19 @@ impl SseReader {
         let mut connection = RawConnection::connect_with(to, options)?;
         connection.send_get(path, headers);
         SseReader::over(connection)
+    }
+
+    /// The same on a hub that is about full: connections of a moment ago may be just going.
+    ///
+    /// # Panics
+    /// When there is no room within [`PATIENCE`].
+    #[must_use]
+    pub fn open_when_there_is_room(to: SocketAddr, path: &str, options: &ConnectOptions) -> SseReader {
+        let open = || match SseReader::open_with(to, path, &[], options) {
+            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => Err(refused.to_string()),
+            other => Ok(other.expect("a stream")),
+        };
+        crate::eventually::wait_until("room for a stream", PATIENCE, open, Result::is_ok).expect("it is open")
     }
 
     /// Reads the stream of a request that was sent on `connection`.
@@ -142,7 +156,9 @@ impl SseReader {
             if bytes.is_empty() {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed in the opening"));
             }
-            self.take(&bytes);
+            if let Err(refused) = self.take(&bytes) {
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, refused));
+            }
         }
         let opening: Vec<_> = self.items.drain(..2).collect();
         let [SseItem::Comment(_), SseItem::Retry(retry)] = opening[..] else {
@@ -195,7 +211,7 @@ impl SseReader {
             }
             match self.connection.read_some(deadline) {
                 Ok(bytes) if bytes.is_empty() => self.end = Some(End::Closed),
-                Ok(bytes) => self.take(&bytes),
+                Ok(bytes) => self.take(&bytes).expect("it was a stream"),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return None,
                 Err(_) => self.end = Some(End::Reset),
             }
@@ -290,27 +306,31 @@ impl SseReader {
         }
     }
 
-    fn take(&mut self, mut bytes: &[u8]) {
+    /// Takes bytes that came. `Err`: the answer is no stream.
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         // Byte by byte up to the opening's id: it is no item, and what follows may have one of its own.
         while self.last_event_id.is_empty() && !bytes.is_empty() {
-            self.feed(&bytes[..1]);
+            self.feed(&bytes[..1])?;
             bytes = &bytes[1..];
             self.last_event_id.push_str(self.decoder.last_event_id());
         }
-        self.feed(bytes);
+        self.feed(bytes)
     }
 
-    fn feed(&mut self, bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
         let items = &mut self.items;
         self.decoder.feed(bytes, &mut |item| items.push_back(SseItem::of(item)));
         if let Some(head) = self.decoder.head() {
             let is_stream = head.header("content-type") == Some("text/event-stream");
-            assert!(head.status == 200 && is_stream, "no stream: {head:?}");
+            if head.status != 200 || !is_stream {
+                return Err(format!("no stream: {head:?}"));
+            }
         }
         assert_eq!(self.decoder.surplus, 0, "bytes after the last chunk");
         if self.decoder.is_over() {
             self.end = Some(End::Complete);
         }
+        Ok(())
     }
 }
 
