@@ -354,7 +354,9 @@ impl Table {
             // Whoever stands before it did not ask for this: entries in between would be left out.
             feed.takes_part = position.after >= after;
             // What is missing comes first, however soon the feed takes it.
-            notice.map(|notice| feed.ring.tell(notice));
+            if let Some(notice) = notice {
+                feed.ring.tell(notice);
+            }
             feed.tell(Link::Reading { interrupted: false });
         }
     }
