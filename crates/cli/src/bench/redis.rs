@@ -183,7 +183,7 @@ mod tests {
         client.add(&[b"PUBLISH", b"c", b"line"]);
         client.add(&[b"XADD"]);
         assert_eq!(client.send().unwrap(), "1-0");
-        let mut sent = [0; 45];
+        let mut sent = [0; 46];
         server.read_exact(&mut sent).unwrap();
         assert_eq!(&sent, b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$4\r\nline\r\n*1\r\n$4\r\nXADD");
         assert_eq!(client.ask(&[b"PUBSUB"]).unwrap(), "7");

@@ -258,7 +258,8 @@ mod tests {
         let line = b"id: 7-1\nevent: log\ndata: [1,5]\n\n";
         for lines in [1, 2] {
             let mut seen = Vec::new();
-            blocks(&line.repeat(lines), &mut |block| seen.push(block)).unwrap();
+            let text = line.repeat(lines);
+            blocks(&text, &mut |block| seen.push(block)).unwrap();
             assert_eq!(seen.len(), lines);
             assert!(seen.iter().all(|block| *block == Block::Event { number: 1, stamp: 5 }), "{seen:?}");
         }

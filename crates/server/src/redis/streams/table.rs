@@ -355,7 +355,7 @@ impl Table {
             };
             // Whoever stands before it did not ask for this: entries in between would be left out.
             feed.takes_part = position.after >= after;
-            // What is missing comes first, so that the order is always the same.
+            // What is missing comes first, however soon the feed takes it.
             if let Some(notice) = notice {
                 feed.ring.tell(notice);
             }
