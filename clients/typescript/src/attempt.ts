@@ -121,9 +121,9 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
       }
       delivery.event(type, text, id);
     },
-    onId: (id: string): void => cursor.pass(id),
+    onId: cursor.pass,
     onRetry: (milliseconds: number): void => host.onRetry(milliseconds),
-    onComment: (text: string): void => delivery.comment(text),
+    onComment: delivery.comment,
   };
 
   /** @throws where the attempt has ended meanwhile; gives back what came after that */
