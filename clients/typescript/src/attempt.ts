@@ -1,4 +1,4 @@
-import { checkEventStream, isProblem, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
+import { checkEventStream, isProblem, leadsBack, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
 import { createBody } from "./body.ts";
 import { isRepeat, type Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
@@ -110,9 +110,8 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   const sink = {
     onEvent(type: string, text: string, id: string, own: boolean): void {
       const isHubError = isHub && type === "error";
-      // Doubled by a server that replays more than it was asked for; other servers than hubs may count as they like. A gap may
-      // lead back: its id was never given out.
-      if (own && isHub && !isHubError && type !== "gap" && isRepeat(id, cursor.id)) return;
+      // Doubled by a server or a cache that gives more than it was asked for; other servers than hubs may count as they like.
+      if (own && isHub && !isHubError && isRepeat(id, cursor.id) && !(type === "gap" && leadsBack(text, id, cursor.id))) return;
       cursor.jump(id);
       if (isHubError) closingEvent = readClosingEvent(text);
       else if (!hasProgress) {

@@ -210,6 +210,30 @@ test("row 7: a server that answers every long-poll with the same events is asked
   expect(watched.texts).toEqual(["1", "2"]);
 });
 
+test.each([
+  ["epoch", { from: "other0epoch0-9", to: next(0), missed: null }],
+  ["evicted", { from: next(1), to: next(3), missed: 3 }],
+  ["source", { from: next(3), to: next(3), missed: null }],
+])("row 7: nor is one whose answer begins with a gap (%s), which is told once, as are the events behind it", async (reason, gap) => {
+  const answer = { gap: { ...gap, reason }, events: [event(4), event(5)], next: next(5) };
+  const { url, polls } = await hub([refused(502)], [poll(answer)]);
+  const watched = session(url, { replay: "all", pollingInterval: 700, maxRetryDelay: 100 });
+  await pass(watched, 100, () => polls.length === 1);
+  await pass(watched, 50, () => polls.length === 3);
+  const before = watched.clock.now();
+  await pass(watched, 50, () => polls.length === 5);
+  expect(watched.clock.now() - before).toBeGreaterThanOrEqual(1_300);
+  expect(watched.events.map(({ type, text }) => (type === "gap" ? reason : text))).toEqual([reason, "4", "5"]);
+});
+
+test("row 7: an id that was never given out is told by a gap that leads back, and what follows comes", async () => {
+  const gap = { from: next(99), to: next(3), missed: null, reason: "unknown_id" };
+  const { url } = await hub([refused(502)], [poll({ gap, events: [event(4)], next: next(4) })]);
+  const watched = session(url, { lastEventId: next(99), maxRetryDelay: 100 });
+  await pass(watched, 100, () => watched.events.length > 1);
+  expect(watched.events.map(({ type, id }) => [type, id])).toEqual([["gap", next(3)], ["message", next(4)]]);
+});
+
 describe("row 9: new credentials", () => {
   test.each(["url", "body", "headers", "token"] as const)("a function for %s is asked once with refresh after a 401", async (name) => {
     const server = await serve(refused(401), stream("data:a\n\n"));
