@@ -617,6 +617,17 @@ describe("row 23", () => {
     expect(watched.clock.now()).toBe(1_700_000_000_000);
   });
 
+  test.each([
+    ["a hub", HUB],
+    ["any server", { "content-type": "text/event-stream" }],
+  ])("a comment in the first bytes of %s reaches onComment, once the stream is open", async (_, headers) => {
+    const server = await serve({ headers, body: [": watertight\nretry: 2000\nid: ", `${next(0)}\n\n:\n\n`], then: "hang" });
+    const told: string[] = [];
+    const watched = connect({ url: server.url, onComment: (text) => told.push(`${watched.client.state}${text}`) });
+    await expect.poll(() => told).toEqual(["open watertight", "open"]);
+    expect(watched.client.lastEventId).toBe(next(0));
+  });
+
   test("a transport whose body has no cancel is no error", async () => {
     const chunks = [new TextEncoder().encode("data:1\n\n")];
     const read = async (): Promise<object> => {
