@@ -6,8 +6,8 @@ import type { Time } from "./environment.ts";
 import { SSEError, toSSEError } from "./errors.ts";
 import type { Way } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
-import { CONNECT_TIMEOUT, ERROR_BODY_MAX, HEALTHY_AFTER, POLL_ANSWER_MAX, POLL_WAIT, REFUSAL_TIMEOUT } from "./limits.ts";
-import { createParser } from "./parser.ts";
+import { CONNECT_TIMEOUT, ERROR_BODY_MAX, HEALTHY_AFTER, MAX_EVENT_BYTES, POLL_ANSWER_MAX, POLL_WAIT, REFUSAL_TIMEOUT } from "./limits.ts";
+import { createParser, tooLarge } from "./parser.ts";
 import { buildRequest, send } from "./request.ts";
 import { watchSilence } from "./silence.ts";
 import type { CloseReason, SSEClientOptions } from "./types.ts";
@@ -182,7 +182,12 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     const { events, next, gap, end: closing } = readPoll(await body.readText(response, POLL_ANSWER_MAX));
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
     if (closing) events.push({ type: "error", data: JSON.stringify(closing), id: next });
-    for (const { type, data, id } of events) if (isLive()) sink.onEvent(type, data, id, true);
+    const { maxEventBytes = MAX_EVENT_BYTES } = options;
+    for (const { type, data, id } of events) {
+      if (!isLive()) return;
+      if (new TextEncoder().encode(type + data + id).length > maxEventBytes) throw tooLarge(maxEventBytes);
+      sink.onEvent(type, data, id, true);
+    }
     if (isLive()) sink.onId(next);
   };
 

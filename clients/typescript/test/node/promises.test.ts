@@ -291,6 +291,22 @@ describe("row 12: nothing is lost quietly", () => {
     expect([watched.ids, watched.errors[0]?.kind]).toEqual([["1"], "limit"]);
   });
 
+  test.each([100, 1_000])("an event over maxEventBytes (%d) ends the client over long-polls as well, after those before it", async (maxEventBytes) => {
+    // Bytes count, not characters: these have two each.
+    const sized = (number: number, bytes: number): object => ({
+      id: next(number),
+      type: "é",
+      data: "é".repeat((bytes - next(number).length - 2) / 2),
+    });
+    const answer = { events: [event(1), sized(2, maxEventBytes), sized(3, maxEventBytes + 2), event(4)], next: next(4) };
+    const { url } = await hub([refused(502)], [poll(answer)]);
+    const watched = session(url, { replay: "all", maxRetryDelay: 100, maxEventBytes });
+    await pass(watched, 100, () => watched.client.state === "error");
+    expect(watched.client.status.error).toMatchObject({ kind: "limit" });
+    expect(watched.events.map(({ id }) => id)).toEqual([next(1), next(2)]);
+    expect(watched.client.lastEventId).toBe(next(2));
+  });
+
   test("an id that no request can carry is told, and the next attempt resumes from the one before", async () => {
     const long = "x".repeat(1_025);
     const server = await serve(broken(`id:1\ndata:a\n\nid:${long}\ndata:b\n\nid:${long}\ndata:c\n\n`), stream("data:d\n\n"));
