@@ -1,6 +1,5 @@
 import { SSEError } from "./errors.ts";
 import { HEARTBEAT, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
-import type { Gap } from "./types.ts";
 
 /** What says that whoever asks has no right to: statuses of a refusal, codes of a closing event. */
 const UNAUTHORIZED: unknown[] = [401, 403, "TOKEN_REVOKED", "FORBIDDEN"];
@@ -59,11 +58,6 @@ export function readPoll(text: string): PollAnswer {
 export function readClosingEvent(text: string): SSEError | undefined {
   const { code, error } = parse<{ code: string; error: string }>(text);
   return code ? new SSEError(UNAUTHORIZED.includes(code) ? "auth" : "closing", error ?? code, { code }) : undefined;
-}
-
-/** Whether a gap says that the id it answers was never given out: then what follows is before that. Any other gap there was told. */
-export function leadsBack(gap: string, id: string, asked: string): boolean {
-  return id !== asked && parse<Gap>(gap).from === asked;
 }
 
 /** The object that a JSON text is, or an empty one. */

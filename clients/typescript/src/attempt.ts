@@ -1,6 +1,6 @@
-import { checkEventStream, isProblem, leadsBack, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
+import { checkEventStream, isProblem, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
 import { createBody } from "./body.ts";
-import { isRepeat, type Cursor } from "./cursor.ts";
+import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Time } from "./environment.ts";
 import { SSEError, toSSEError } from "./errors.ts";
@@ -110,9 +110,9 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   const sink = {
     onEvent(type: string, text: string, id: string, own: boolean): void {
       const isHubError = isHub && type === "error";
-      // Doubled by a server or a cache that gives more than it was asked for; other servers than hubs may count as they like.
-      if (own && isHub && !isHubError && isRepeat(id, cursor.id) && !(type === "gap" && leadsBack(text, id, cursor.id))) return;
-      cursor.jump(id);
+      // Other servers than hubs may count as they like.
+      if (!own || !isHub || isHubError) cursor.jump(id);
+      else if (!cursor.take(type, text, id)) return;
       if (isHubError) closingEvent = readClosingEvent(text);
       else if (!hasProgress) {
         hasProgress = true;

@@ -34,7 +34,7 @@ export function createBody(isLive: () => boolean): Body {
       if (body && typeof body.getReader !== "function") {
         // `node-fetch` and its like.
         (body as { destroy?(): void }).destroy?.();
-        throw new SSEError("protocol", "a body of node-fetch is no web stream");
+        throw new SSEError("protocol", "no web stream: node-fetch");
       }
       reader = body?.getReader();
     },

@@ -227,6 +227,20 @@ test.each<[string, object, number[]]>([
   expect(watched.events.map(({ type, text }) => (type === "gap" ? reason : text))).toEqual([reason, ...behind.map(String)]);
 });
 
+test("row 7: a gap that was not told is told, also where its position is known already, and nothing behind it is doubled", async () => {
+  const gap = (to: number): object => ({ from: next(to), to: next(to), missed: null, reason: "source" });
+  const polls = [
+    poll({ events: [event(1)], next: next(3) }),
+    poll({ gap: gap(3), events: [], next: next(3) }),
+    poll({ gap: gap(2), events: [event(4)], next: next(4) }),
+    poll({ gap: gap(2), events: [event(4), event(5)], next: next(5) }),
+  ];
+  const { url } = await hub([refused(502)], polls);
+  const watched = session(url, { replay: "all", maxRetryDelay: 100 });
+  await pass(watched, 100, () => watched.texts.includes("5"));
+  expect(watched.events.map(({ type, data }) => (type === "gap" ? (data as { to: string }).to : data))).toEqual([1, next(3), next(2), 4, 5]);
+});
+
 test("row 7: an id that was never given out is told by a gap that leads back, and what follows comes", async () => {
   const gap = { from: next(99), to: next(3), missed: null, reason: "unknown_id" };
   const { url } = await hub([refused(502)], [poll({ gap, events: [event(4)], next: next(4) })]);
