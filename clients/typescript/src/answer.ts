@@ -1,6 +1,9 @@
 import { SSEError } from "./errors.ts";
 import { HEARTBEAT, READ_TIMEOUT_MIN, SILENT_HEARTBEATS } from "./limits.ts";
 
+/** What says that whoever asks has no right to: statuses of a refusal, codes of a closing event. */
+const UNAUTHORIZED: unknown[] = [401, 403, "TOKEN_REVOKED", "FORBIDDEN"];
+
 /** `Retry-After`, seconds or a date (RFC 9110, section 10.2.3), as milliseconds; `undefined` if it says neither. */
 export function retryAfter(headers: Headers, now: number): number | undefined {
   const told = headers.get("retry-after") ?? "";
@@ -12,7 +15,7 @@ export function retryAfter(headers: Headers, now: number): number | undefined {
 export function refusal({ status, statusText, headers }: Response, body: string, now: number): SSEError {
   const { code, title, detail } = parse<{ code?: string; title?: string; detail?: string }>(body);
   return new SSEError(
-    status === 401 || status === 403 ? "auth" : "http",
+    UNAUTHORIZED.includes(status) ? "auth" : "http",
     `refused with ${status}: ${detail || title || statusText}`,
     { status, code, retryable: /^(408|425|429|5..)$/.test(`${status}`), retryAfter: retryAfter(headers, now) },
   );
@@ -54,9 +57,7 @@ export function readPoll(text: string): PollAnswer {
 /** Why a hub is about to close the stream, if it gave a code: without one it is an event like any other. */
 export function readClosingEvent(text: string): SSEError | undefined {
   const { code, error } = parse<{ code: string; error: string }>(text);
-  // No other token is to be had by asking.
-  const isRefused = code === "TOKEN_REVOKED" || code === "FORBIDDEN";
-  return code ? new SSEError(isRefused ? "auth" : "closing", error ?? code, { code }) : undefined;
+  return code ? new SSEError(UNAUTHORIZED.includes(code) ? "auth" : "closing", error ?? code, { code }) : undefined;
 }
 
 /** The object that a JSON text is, or an empty one. */

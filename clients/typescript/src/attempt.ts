@@ -1,13 +1,13 @@
 import { checkEventStream, isProblem, readClosingEvent, readPoll, refusal, silenceAllowed } from "./answer.ts";
 import { createBody } from "./body.ts";
-import { isRepeat, type Cursor } from "./cursor.ts";
+import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Time } from "./environment.ts";
 import { SSEError, toSSEError } from "./errors.ts";
 import type { Way } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
-import { CONNECT_TIMEOUT, ERROR_BODY_MAX, HEALTHY_AFTER, POLL_ANSWER_MAX, POLL_WAIT, REFUSAL_TIMEOUT } from "./limits.ts";
-import { createParser } from "./parser.ts";
+import { CONNECT_TIMEOUT, ERROR_BODY_MAX, HEALTHY_AFTER, MAX_EVENT_BYTES, POLL_ANSWER_MAX, POLL_WAIT, REFUSAL_TIMEOUT } from "./limits.ts";
+import { createParser, tooLarge } from "./parser.ts";
 import { buildRequest, send } from "./request.ts";
 import { watchSilence } from "./silence.ts";
 import type { CloseReason, SSEClientOptions } from "./types.ts";
@@ -110,10 +110,9 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
   const sink = {
     onEvent(type: string, text: string, id: string, own: boolean): void {
       const isHubError = isHub && type === "error";
-      // Doubled by a server that replays more than it was asked for; other servers than hubs may count as they like. A gap may
-      // lead back: its id was never given out.
-      if (own && isHub && !isHubError && type !== "gap" && isRepeat(id, cursor.id)) return;
-      cursor.jump(id);
+      // Other servers than hubs may count as they like.
+      if (!own || !isHub || isHubError) cursor.jump(id);
+      else if (!cursor.take(type, text, id)) return;
       if (isHubError) closingEvent = readClosingEvent(text);
       else if (!hasProgress) {
         hasProgress = true;
@@ -121,9 +120,9 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
       }
       delivery.event(type, text, id);
     },
-    onId: (id: string): void => cursor.pass(id),
+    onId: cursor.pass,
     onRetry: (milliseconds: number): void => host.onRetry(milliseconds),
-    onComment: (text: string): void => delivery.comment(text),
+    onComment: delivery.comment,
   };
 
   /** @throws where the attempt has ended meanwhile; gives back what came after that */
@@ -183,7 +182,12 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     const { events, next, gap, end: closing } = readPoll(await body.readText(response, POLL_ANSWER_MAX));
     if (gap) events.unshift({ type: "gap", data: JSON.stringify(gap), id: gap.to ?? "" });
     if (closing) events.push({ type: "error", data: JSON.stringify(closing), id: next });
-    for (const { type, data, id } of events) if (isLive()) sink.onEvent(type, data, id, true);
+    const { maxEventBytes = MAX_EVENT_BYTES } = options;
+    for (const { type, data, id } of events) {
+      if (!isLive()) return;
+      if (new TextEncoder().encode(type + data + id).length > maxEventBytes) throw tooLarge(maxEventBytes);
+      sink.onEvent(type, data, id, true);
+    }
     if (isLive()) sink.onId(next);
   };
 

@@ -13,18 +13,15 @@ export interface Body {
 
 /** @param isLive whether the attempt goes on */
 export function createBody(isLive: () => boolean): Body {
-  /** The body as it came, then what reads it: what has to be cancelled. */
-  let held: { cancel?(): Promise<unknown>; destroy?(): void } | null | undefined;
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 
   const read = async (response: Response, take: (bytes: Uint8Array) => unknown): Promise<void> => {
-    if (!response.body) {
+    if (!reader) {
       // Where `fetch` has no streams (React Native), the body is there when all of it is.
       const text = await response.text();
       if (text && isLive()) take(new TextEncoder().encode(text));
       return;
     }
-    const reader = response.body.getReader();
-    held = reader;
     for (;;) {
       const { done, value } = await reader.read();
       if (!isLive() || done || take(value) === false) return;
@@ -34,11 +31,12 @@ export function createBody(isLive: () => boolean): Body {
   return {
     read,
     hold({ body }) {
-      held = body;
-      if (!body || typeof body.getReader === "function") return;
-      // `node-fetch` and its like.
-      held?.destroy?.();
-      throw new SSEError("protocol", "a body of node-fetch is no web stream");
+      if (body && typeof body.getReader !== "function") {
+        // `node-fetch` and its like.
+        (body as { destroy?(): void }).destroy?.();
+        throw new SSEError("protocol", "no web stream: node-fetch");
+      }
+      reader = body?.getReader();
     },
     async readText(response, max) {
       const decoder = new TextDecoder();
@@ -51,7 +49,7 @@ export function createBody(isLive: () => boolean): Body {
     },
     giveBack() {
       // A fetch that takes no heed of its signal must not keep the socket. Cancelling cannot fail in a way that matters.
-      held?.cancel?.()?.catch(() => {});
+      reader?.cancel?.()?.catch(() => {});
     },
   };
 }

@@ -1,4 +1,5 @@
 import { beginAttempt, type Attempt, type AttemptHost, type Outcome } from "./attempt.ts";
+import type { Backoff } from "./backoff.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
 import { createTime, type Page, type Time } from "./environment.ts";
@@ -7,7 +8,7 @@ import { Fallback, STREAM, type Way } from "./fallback.ts";
 import { ledger } from "./ledger.ts";
 import { POLLING_INTERVAL, POLL_WAIT, RECONNECT_MIN } from "./limits.ts";
 import { isAsleep, watchPage } from "./page.ts";
-import { Schedule } from "./schedule.ts";
+import { createSchedule, type Schedule } from "./schedule.ts";
 import { IDLE } from "./status.ts";
 import type { CloseReason, ConnectionState, ConnectionStatus, SSEClientOptions } from "./types.ts";
 import { judge } from "./verdict.ts";
@@ -26,6 +27,7 @@ export class Connector implements AttemptHost {
   /** Asked to connect and not over: the page is listened to. */
   isWanted = false;
   readonly #schedule: Schedule;
+  readonly #backoff: Backoff;
   readonly #page: Page;
   /** What is known of streams and long-polls; anew with each `connect`. */
   #fallback = new Fallback();
@@ -43,7 +45,8 @@ export class Connector implements AttemptHost {
     this.delivery = delivery;
     this.#page = options.page ?? (globalThis as Page);
     this.time = createTime(options.clock, options.keepAlive);
-    this.#schedule = new Schedule(this.time, options, () => this.#begin());
+    this.#schedule = createSchedule(this.time, options, () => this.#begin());
+    this.#backoff = this.#schedule.backoff;
   }
 
   connect(): void {
@@ -89,7 +92,7 @@ export class Connector implements AttemptHost {
 
   #change(state: ConnectionState, error: SSEError | null = null, reason: CloseReason | null = null): void {
     const before = this.status;
-    const status: ConnectionStatus = { state, failures: this.#schedule.failures, error, reason };
+    const status: ConnectionStatus = { state, failures: this.#backoff.failures, error, reason };
     const keys = Object.keys(status) as (keyof ConnectionStatus)[];
     if (keys.every((key) => status[key] === before[key])) return;
     this.status = status;
@@ -125,25 +128,24 @@ export class Connector implements AttemptHost {
   }
 
   onRetry(milliseconds: number): void {
-    this.#schedule.retry = milliseconds;
+    this.#backoff.retry = milliseconds;
   }
 
   progressed(): void {
     this.#reconnectedAt = -Infinity;
-    if (!this.#schedule.failures) return;
-    this.#schedule.failures = 0;
+    this.#backoff.failures = 0;
     if (this.status.state === "open") this.#change("open");
   }
 
   ended({ way, reason, failure, isHealthy, hasStreamed }: Outcome): void {
     this.#attempt = undefined;
-    if (isHealthy || !failure) this.#schedule.failures = 0;
+    if (isHealthy || !failure) this.#backoff.failures = 0;
     if (reason) return this.finish(reason);
     if (!failure) return this.#polled(isHealthy);
-    this.#decide(way, failure, hasStreamed);
-    const { failures } = this.#schedule;
+    const { failures } = this.#backoff;
     const end = judge(failure, way, failures, this.options.maxRetries);
     if (end) return this.finish(null, end);
+    this.#decide(way, failure, hasStreamed);
     this.#isTokenExpired = failure.code === "TOKEN_EXPIRED";
     // No stream yet, and long-polls work.
     if (this.#fallback.next.isAtOnce) {
@@ -151,7 +153,7 @@ export class Connector implements AttemptHost {
       return this.#change("polling");
     }
     // While nobody looks: the first attempt as always, later ones as rarely as they ever come.
-    const rarely = failures > 0 && isAsleep(this.#page) ? this.#schedule.max : 0;
+    const rarely = failures > 0 && isAsleep(this.#page) ? this.#backoff.max : 0;
     const milliseconds = this.#schedule.again(failure.retryAfter, rarely);
     this.delivery.debug({ type: "wait", milliseconds });
     this.#change("reconnecting", failure);
@@ -164,14 +166,13 @@ export class Connector implements AttemptHost {
     this.#change("polling");
   }
 
-  /** Which way to ask next. */
-  #decide(way: Way, { kind, retryable, retryAfter }: SSEError, hasStreamed: boolean): void {
+  /** Which way to ask next, after a failure that does not end it. */
+  #decide(way: Way, failure: SSEError, hasStreamed: boolean): void {
     const now = this.time.now();
-    const fallback = this.#fallback;
-    if (hasStreamed) fallback.streamWorked();
-    else if (way === "stream") fallback.streamFailed({ isHeldBack: kind === "timeout", hasRetryAfter: !!retryAfter }, now);
-    else if (retryable || kind === "auth") fallback.pollFailed();
-    else fallback.pollNotUnderstood(now);
+    if (hasStreamed) this.#fallback.streamWorked();
+    else if (way === "stream") this.#fallback.streamFailed(failure, now);
+    else if (failure.retryable) this.#fallback.pollFailed();
+    else this.#fallback.pollNotUnderstood(now);
   }
 
   // The page.

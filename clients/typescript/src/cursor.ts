@@ -1,4 +1,6 @@
+import { parse } from "./answer.ts";
 import { LAST_EVENT_ID_MAX } from "./limits.ts";
+import type { Gap } from "./types.ts";
 
 /**
  * Where a subscription stands: the id to resume from, whichever way events come. It belongs to the client and outlives every
@@ -11,12 +13,20 @@ export interface Cursor {
   readonly resume: string;
   /** An event was delivered, a gap was told, or the application wants to stand here. */
   jump(id: string): void;
+  /**
+   * An event of a hub: whether it is news. What was delivered already comes again from a server or a cache that gives more than it
+   * was asked for. A gap that was not told is news wherever it is, but only one that answers this very id leads back: that id
+   * was never given out.
+   */
+  take(type: string, text: string, id: string): boolean;
   /** A position without an event. */
   pass(id: string): void;
 }
 
 /** @param unsendable told when an id comes that no request can carry, not with each such id */
 export function createCursor(unsendable: () => void): Cursor {
+  /** The last gap that was told. */
+  let gap = "";
   const cursor = {
     id: "",
     resume: "",
@@ -26,6 +36,14 @@ export function createCursor(unsendable: () => void): Cursor {
       // The stream goes on with the id before, rather than resume from nothing for one that cannot be sent.
       if (!id || headerOf(id)) cursor.resume = id;
       else if (wasSendable) unsendable();
+    },
+    take(type: string, text: string, id: string): boolean {
+      const isGap = type === "gap";
+      const leadsBack = isGap && id !== cursor.id && parse<Gap>(text).from === cursor.id;
+      if (leadsBack || !isRepeat(id, cursor.id)) cursor.jump(id);
+      else if (!isGap || text === gap) return false;
+      if (isGap) gap = text;
+      return true;
     },
     pass(id: string): void {
       if (!isRepeat(id, cursor.id)) cursor.jump(id);

@@ -1,16 +1,13 @@
-import type { DataParser, SSEClientOptions, SSEEvent, StandardSchema } from "./types.ts";
+import type { DataParser, SSEClientOptions, StandardSchema } from "./types.ts";
 
 /** The application's parser for events of `type`, if it gave one. */
 export function parserOf({ parsers }: SSEClientOptions<any>, type: string): DataParser | undefined {
   return parsers && Object.hasOwn(parsers, type) ? parsers[type] : undefined;
 }
 
-/** Reads the data of an event: by the application's parser for its type, else as JSON where it is JSON. */
-export function readEvent(type: string, text: string, id: string, parser?: DataParser): SSEEvent {
-  return { type, data: parser ? parse(parser, text) : json(text), text, id };
-}
-
-function parse(parser: DataParser, text: string): unknown {
+/** What the data of an event is: by the application's parser for its type, else as JSON where it is JSON. */
+export function readData(text: string, parser?: DataParser): unknown {
+  if (!parser) return json(text);
   // First, because a schema may be a function, too (ArkType's are).
   if ("~standard" in parser) return validate(parser, json(text));
   return typeof parser === "function" ? parser(text) : parser.parse(json(text));

@@ -1,5 +1,5 @@
 import type { SSEClient } from "./client.ts";
-import { parserOf, readEvent } from "./data.ts";
+import { parserOf, readData } from "./data.ts";
 import { tell, unheardGap, type SSEError, type SSEErrorKind } from "./errors.ts";
 import { createHandlers, type Handlers } from "./handlers.ts";
 import type { ConnectionStatus, DebugDetails, SSEClientOptions } from "./types.ts";
@@ -22,9 +22,8 @@ export interface Delivery {
 }
 
 export function createDelivery(client: SSEClient<any>, options: SSEClientOptions<any>): Delivery {
-  const handlers = createHandlers();
   const report = (cause: unknown, kind: SSEErrorKind = "handler"): void => tell(options.onError, kind, cause);
-  const guard = (call: () => void, kind?: SSEErrorKind): void => {
+  const guard = (call: () => unknown, kind?: SSEErrorKind): void => {
     try {
       call();
     } catch (thrown) {
@@ -32,7 +31,7 @@ export function createDelivery(client: SSEClient<any>, options: SSEClientOptions
     }
   };
   const debug = (details: DebugDetails): void => guard(() => options.debug?.({ client, ...details }));
-  const call = (key: string, ...args: unknown[]): void => handlers.call(key, args, (thrown) => report(thrown));
+  const handlers = createHandlers(guard);
   return {
     handlers,
     debug,
@@ -40,7 +39,7 @@ export function createDelivery(client: SSEClient<any>, options: SSEClientOptions
     changed(status) {
       const { error } = status;
       debug({ type: "status", status });
-      call(STATUS, status);
+      handlers.call(STATUS, status);
       // Unless one of them brought the next status about. The status shows it: without `onError` nobody has to be told.
       if (error && client.status === status && options.onError) report(error);
     },
@@ -52,11 +51,12 @@ export function createDelivery(client: SSEClient<any>, options: SSEClientOptions
       }
       guard(() => {
         const { origin } = options;
-        const event = { ...readEvent(type, text, id, parserOf(options, type)), ...(origin && { own: origin.owns(id) }) };
-        for (const key of new Set([type, "*"])) call(key, event.data, event);
+        const data = readData(text, parserOf(options, type));
+        const event = { type, data, text, id, ...(origin && { own: origin.owns(id) }) };
+        for (const key of new Set([type, "*"])) handlers.call(key, data, event);
       }, "parse");
     },
-    ended: (error) => call(END, error),
+    ended: (error) => handlers.call(END, error),
     comment: (text) => guard(() => options.onComment?.(text)),
   };
 }

@@ -20,12 +20,6 @@ export interface Page {
   readonly navigator?: { readonly onLine?: boolean } | undefined;
 }
 
-const systemClock: Clock = {
-  now: () => Date.now(),
-  setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
-  clearTimeout: (handle) => clearTimeout(handle),
-};
-
 /** One timer that is counted. Setting it again moves it. */
 export interface Timer {
   set(milliseconds: number): void;
@@ -41,9 +35,13 @@ export interface Time {
   createTimer(callback: () => void): Timer;
 }
 
-/** @param keepAlive whether a timer keeps a Node.js process alive */
-export function createTime(clock: Clock = systemClock, keepAlive = true): Time {
-  const wall = (): number => clock.now();
+/**
+ * @param clock instead of the global timers and `Date.now`, which are looked up at each call: tests replace them
+ * @param keepAlive whether a timer keeps a Node.js process alive
+ */
+export function createTime(clock?: Clock, keepAlive = true): Time {
+  const wall = (): number => (clock ?? Date).now();
+  const timers: Omit<Clock, "now"> = clock ?? globalThis;
   let last = wall();
   let passed = 0;
   return {
@@ -58,7 +56,7 @@ export function createTime(clock: Clock = systemClock, keepAlive = true): Time {
       let handle: any;
       const clear = (): void => {
         if (handle === undefined) return;
-        clock.clearTimeout(handle);
+        timers.clearTimeout(handle);
         handle = undefined;
         ledger.timers--;
       };
@@ -71,7 +69,7 @@ export function createTime(clock: Clock = systemClock, keepAlive = true): Time {
         set(milliseconds) {
           clear();
           ledger.timers++;
-          handle = clock.setTimeout(fire, Math.max(milliseconds, 0));
+          handle = timers.setTimeout(fire, Math.max(milliseconds, 0));
           if (!keepAlive) handle.unref?.();
         },
       };

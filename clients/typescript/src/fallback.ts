@@ -1,3 +1,4 @@
+import type { SSEError } from "./errors.ts";
 import { FALLBACK_AFTER, POLL_AGAIN_MAX, POLL_AGAIN_MIN, PROBE_MAX, PROBE_MIN } from "./limits.ts";
 
 /** How a request asks for events. */
@@ -13,14 +14,6 @@ export interface Next {
 /** Where no long-poll is wanted, or helps: a stream, after the back-off. */
 export const STREAM: Next = { way: "stream", isAtOnce: false };
 
-/** What is known of a stream that failed before it proved itself. */
-export interface StreamFailure {
-  /** It was silent until the time was up: somebody on the way may keep streams back. */
-  readonly isHeldBack: boolean;
-  /** The server said when to come back: whoever speaks so keeps nothing back. */
-  readonly hasRetryAfter: boolean;
-}
-
 /**
  * Which way to ask next: by stream, or by long-poll where no stream gets through. Pure: knows no socket and no clock. The
  * twin of the Rust client's; `clients/cases/reconnect-cases.json` drives both. Times are milliseconds of a clock that never
@@ -31,6 +24,8 @@ export class Fallback {
   isEnabled = true;
   /** What was decided last. */
   next = STREAM;
+  /** Events come by long-poll at present: those are answered, while streams are given up. */
+  isPolling = false;
   /** Attempts in a row in which no stream proved itself. */
   #silentStreams = 0;
   /** Streams are given up for now. */
@@ -38,16 +33,9 @@ export class Fallback {
   /** When one is tried again, and how long after the last try. */
   #probeAt = 0;
   #probeDelay = PROBE_MIN;
-  /** Long-polls are answered while streams are given up. */
-  #arePollsWorking = false;
   /** Whoever answered knew no long-polls: they are not tried before this moment. */
   #pollsFrom = 0;
   #pollsDelay = 0;
-
-  /** Events come by long-poll at present. */
-  get isPolling(): boolean {
-    return this.#arePollsWorking;
-  }
 
   /** A stream brought bytes, and ended otherwise than by silence; or was well for long. */
   streamWorked(): Next {
@@ -55,32 +43,35 @@ export class Fallback {
     return this.#tryStreams();
   }
 
-  streamFailed({ isHeldBack, hasRetryAfter }: StreamFailure, now: number): Next {
+  /** A stream failed before it proved itself. */
+  streamFailed({ kind, retryAfter }: Pick<SSEError, "kind" | "retryAfter">, now: number): Next {
     this.next = STREAM;
     if (!this.isEnabled) return STREAM;
     if (!this.#isGivenUp) {
-      if (hasRetryAfter) return STREAM;
+      // Whoever says when to come back keeps nothing back.
+      if (retryAfter) return STREAM;
       this.#silentStreams++;
       if (this.#silentStreams < FALLBACK_AFTER || now < this.#pollsFrom) return STREAM;
     }
     this.#isGivenUp = true;
-    const isAtOnce = this.#arePollsWorking;
+    const isAtOnce = this.isPolling;
     if (isAtOnce) this.#probeDelay = Math.min(this.#probeDelay * 2, PROBE_MAX);
-    // Where streams were refused, not kept back, the way may be free as soon as anything gets through.
-    this.#probeAt = isAtOnce || isHeldBack ? now + this.#probeDelay : now;
+    // One that was silent until its time was up may be kept back on the way. Where streams were refused instead, the way may be
+    // free as soon as anything gets through.
+    this.#probeAt = isAtOnce || kind === "timeout" ? now + this.#probeDelay : now;
     return (this.next = { way: "poll", isAtOnce });
   }
 
   /** A long-poll was answered. */
   pollAnswered(now: number): Next {
-    this.#arePollsWorking = this.isEnabled && this.#isGivenUp;
-    if (this.#arePollsWorking) this.#pollsDelay = 0;
-    return (this.next = { way: this.#arePollsWorking && now < this.#probeAt ? "poll" : "stream", isAtOnce: true });
+    this.isPolling = this.isEnabled && this.#isGivenUp;
+    if (this.isPolling) this.#pollsDelay = 0;
+    return (this.next = { way: this.isPolling && now < this.#probeAt ? "poll" : "stream", isAtOnce: true });
   }
 
   /** A long-poll failed: neither way is better than the other, so they take turns. */
   pollFailed(): Next {
-    this.#arePollsWorking = false;
+    this.isPolling = false;
     return (this.next = STREAM);
   }
 

@@ -11,24 +11,25 @@ type Handler = (...args: any[]) => void;
 export interface Handlers {
   add(type: string, handler: Handler, options?: OnOptions): Unsubscribe;
   has(type: string): boolean;
-  /** Calls those of a type. None is called that went meanwhile; what one throws is passed on and stops nobody. */
-  call(type: string, args: unknown[], failed: (thrown: unknown) => void): void;
+  /** Calls those of a type. None is called that went meanwhile. */
+  call(type: string, ...args: unknown[]): void;
   /** Takes all back. */
   clear(): void;
 }
 
-export function createHandlers(): Handlers {
+/** @param guard runs each call, so that what one handler throws stops nobody */
+export function createHandlers(guard: (call: () => unknown) => void): Handlers {
   const types = new Map<string, Map<Unsubscribe, Handler>>();
   return {
     add(type, handler, { signal, once } = {}) {
       const registered = types.get(type) ?? new Map<Unsubscribe, Handler>();
+      let stopListening: Unsubscribe | undefined;
       const off = (): void => {
         if (!registered.delete(off)) return;
         if (!registered.size) types.delete(type);
         ledger.handlers--;
-        stopListening();
+        stopListening?.();
       };
-      let stopListening = (): void => {};
       ledger.handlers++;
       types.set(type, registered.set(off, once ? (...args) => (off(), handler(...args)) : handler));
       stopListening = onAbort(signal, off);
@@ -37,15 +38,9 @@ export function createHandlers(): Handlers {
 
     has: (type) => types.has(type),
 
-    call(type, args, failed) {
+    call(type, ...args) {
       const registered = types.get(type);
-      for (const [off, handler] of [...(registered ?? [])]) {
-        try {
-          if (registered?.has(off)) handler(...args);
-        } catch (thrown) {
-          failed(thrown);
-        }
-      }
+      for (const [off, handler] of [...(registered ?? [])]) guard(() => registered?.has(off) && handler(...args));
     },
 
     clear() {

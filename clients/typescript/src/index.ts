@@ -23,6 +23,7 @@ export type {
   EventsOptions,
   EventType,
   Gap,
+  GapReason,
   HeadersSource,
   OnOptions,
   PerAttempt,

@@ -31,6 +31,11 @@ interface Field {
   readonly bytes: number;
 }
 
+/** An event has outgrown `maxEventBytes`, whichever way it came. */
+export function tooLarge(maxEventBytes: number): SSEError {
+  return new SSEError("limit", `event over ${maxEventBytes} bytes`);
+}
+
 /**
  * Cuts bytes at line ends: LF, CR, or CR LF.
  *
@@ -98,7 +103,7 @@ export function createParser(
     isDead = true;
     value = "";
     fields.clear();
-    throw new SSEError("limit", `event over ${maxEventBytes} bytes`);
+    throw tooLarge(maxEventBytes);
   };
 
   const readValue = (part: Uint8Array): void => {

@@ -23,16 +23,12 @@ export function createQueue(
   subscribe: (push: (event: SSEEvent) => void, end: (error: SSEError | null) => void) => Unsubscribe[],
 ): EventIterator {
   let controller!: ReadableStreamDefaultController<SSEEvent | SSEError>;
-  let missed = 0;
-  let from: string | null = null;
-  /** The id of the last event, queued or missed. */
-  let last: string | null = null;
+  /** What is missed since the last event that had room. */
+  let gap: { from: string; to: string; missed: number; reason: string } | undefined;
 
   const tell = (): void => {
-    if (!missed) return;
-    const data = { from, to: last, missed, reason: "overflow" };
-    missed = 0;
-    controller.enqueue({ type: "gap", data, text: JSON.stringify(data), id: last ?? "" });
+    if (gap) controller.enqueue({ type: "gap", data: gap, text: JSON.stringify(gap), id: gap.to });
+    gap = undefined;
   };
 
   const room = (): boolean => controller.desiredSize! > 0;
@@ -44,8 +40,7 @@ export function createQueue(
       // The hole before the event that comes after it, even if nobody has read on yet.
       if (room()) tell();
       if (room()) controller.enqueue(event);
-      else if (!missed++) from = event.id;
-      last = event.id;
+      else gap = { from: event.id, ...gap, to: event.id, missed: (gap?.missed ?? 0) + 1, reason: "overflow" };
     },
     (error) => {
       stop();

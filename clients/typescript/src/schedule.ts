@@ -1,56 +1,51 @@
 import { Backoff, type BackoffOptions } from "./backoff.ts";
-import type { Time, Timer } from "./environment.ts";
+import type { Time } from "./environment.ts";
 import { RETRY_MIN } from "./limits.ts";
 
-/** When the next attempt begins: a back-off with one deadline, which whatever happens only moves. Knows no socket. */
-export class Schedule extends Backoff {
-  readonly #time: Time;
-  readonly #timer: Timer;
-  readonly #begin: () => void;
-  /** Nothing hastens an attempt to before this moment: the server's wish, or the shortest pause. */
-  #earliest = -Infinity;
-
-  constructor(time: Time, options: BackoffOptions, begin: () => void) {
-    super(options);
-    this.#time = time;
-    this.#timer = time.createTimer(begin);
-    this.#begin = begin;
-  }
-
+/** When the next attempt begins: one deadline, which whatever happens only moves. Knows no socket. */
+export interface Schedule {
+  readonly backoff: Backoff;
   /** The next attempt begins after so long. */
-  wait(milliseconds: number): void {
-    this.#timer.set(milliseconds);
-  }
-
+  wait(milliseconds: number): void;
   /**
    * An attempt failed: the next one follows the back-off.
    *
    * @param rarely more milliseconds to wait, because nobody looks
    * @returns how long it waits, milliseconds
    */
-  again(retryAfter: number | undefined, rarely: number): number {
-    const delay = this.next(retryAfter);
-    this.#earliest = this.#time.now() + (retryAfter ? delay : RETRY_MIN);
-    this.wait(delay + rarely);
-    return delay + rarely;
-  }
-
+  again(retryAfter: number | undefined, rarely: number): number;
   /** Something suggests that an attempt may work now. It comes at once, but not against the server's wish. */
-  hasten(): void {
-    const delay = this.#earliest - this.#time.now();
-    if (delay > 0) this.wait(delay);
-    else this.#begin();
-  }
-
+  hasten(): void;
   /** No attempt is to come. */
-  clear(): void {
-    this.#timer.clear();
-  }
-
+  clear(): void;
   /** All that was asked for or went wrong before is forgotten, but not the server's `retry:`. */
-  reset(earliest = -Infinity): void {
-    this.clear();
-    this.failures = 0;
-    this.#earliest = earliest;
-  }
+  reset(earliest?: number): void;
+}
+
+export function createSchedule(time: Time, options: BackoffOptions, begin: () => void): Schedule {
+  const backoff = new Backoff(options);
+  const { set: wait, clear } = time.createTimer(begin);
+  /** Nothing hastens an attempt to before this moment: the server's wish, or the shortest pause. */
+  let earliest = -Infinity;
+  return {
+    backoff,
+    wait,
+    clear,
+    again(retryAfter, rarely) {
+      const delay = backoff.next(retryAfter);
+      earliest = time.now() + (retryAfter ? delay : RETRY_MIN);
+      wait(delay + rarely);
+      return delay + rarely;
+    },
+    hasten() {
+      const delay = earliest - time.now();
+      if (delay > 0) wait(delay);
+      else begin();
+    },
+    reset(from = -Infinity) {
+      clear();
+      backoff.failures = 0;
+      earliest = from;
+    },
+  };
 }

@@ -7,19 +7,34 @@ export interface EventMap {
   [type: string]: unknown;
 }
 
+/**
+ * Why events are missing. A hub that is newer than this client may know more reasons.
+ *
+ * | reason | what happened |
+ * |---|---|
+ * | `expired` | their time to live ended |
+ * | `evicted` | the history had no room for them |
+ * | `lagged` | this reader was too far behind |
+ * | `epoch` | the session began anew |
+ * | `unknown_id` | the id to resume from was never given out |
+ * | `source` | what feeds the session was cut off, or could not keep up: they are missing for all readers alike |
+ * | `overflow` | an `events()` loop could not keep up; from this client, not from the hub |
+ */
+export type GapReason = "expired" | "evicted" | "lagged" | "epoch" | "unknown_id" | "source" | "overflow" | (string & {});
+
 /** A hole in the stream, in the place where it is; it comes as an event of type `gap`. */
 export interface Gap {
-  /** The first missing event; with the reasons `epoch` and `unknown_id` the id that was asked for, if it was one. */
+  /**
+   * The first missing event; with the reasons `epoch` and `unknown_id` the id that was asked for, if it was one; with `source` the
+   * gap's own id.
+   */
   from: string | null;
   /** The last missing event, or the position before what follows: resuming from it repeats nothing. */
   to: string | null;
   /** How many events are missing, if it is known. */
   missed: number | null;
-  /**
-   * `expired`, `evicted`, `lagged`, `epoch`, `unknown_id` or `source` from the hub; `overflow` from an `events()` loop that
-   * could not keep up.
-   */
-  reason: string;
+  /** Why. */
+  reason: GapReason;
 }
 
 /** An event as it came. */

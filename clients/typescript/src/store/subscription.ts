@@ -1,4 +1,4 @@
-import { parserOf, readEvent } from "../data.ts";
+import { parserOf, readData } from "../data.ts";
 import { onAbort } from "../environment.ts";
 import { tell, toSSEError, unheardGap } from "../errors.ts";
 import type { ConnectionStatus, SSEEvent, Unsubscribe } from "../index.ts";
@@ -199,9 +199,8 @@ export class Subscription implements Member {
 }
 
 function parsed(event: SSEEvent, parser: DataParser): SSEEvent {
-  const { type, text, id } = event;
   try {
-    return { ...event, data: readEvent(type, text, id, parser).data };
+    return { ...event, data: readData(event.text, parser) };
   } catch (cause) {
     throw toSSEError("parse", cause);
   }

@@ -1,6 +1,6 @@
 import type { Clock } from "../index.ts";
 import { HubConnection } from "./connection.ts";
-import { encodeEvent, encodeGap, Log, type Reading } from "./log.ts";
+import { encodeEvent, encodeGap, firstAnswer, Log, type LoggedEvent, type Reading } from "./log.ts";
 import { readRequest, type HubRequest, type ReadRequest } from "./request.ts";
 
 /** Settings of {@link createMemoryHub}. */
@@ -108,9 +108,17 @@ export class MemoryHub {
 
   /** Publishes an event whose data is a text as it stands. Returns the event's id. */
   publishText(sessionId: string, type: string, text: string): string {
-    const { id } = this.#log(sessionId).append(type, text, this.#clock.now() / 1_000);
-    for (const link of this.#links) if (link.request.sessionId === sessionId) this.#deliver(link);
-    return id;
+    return this.#append(sessionId, (log, now) => log.append(type, text, now));
+  }
+
+  /**
+   * What feeds the session was cut off: a gap of the reason `source` for all its readers, now and in its history. Returns the
+   * gap's id.
+   *
+   * @param missed how many events are missing, if that is known
+   */
+  sourceGap(sessionId: string, missed: number | null = null): string {
+    return this.#append(sessionId, (log, now) => log.appendGap(missed, now));
   }
 
   // Faults.
@@ -186,6 +194,12 @@ export class MemoryHub {
     this.#logs.clear();
   }
 
+  #append(sessionId: string, append: (log: Log, now: number) => LoggedEvent): string {
+    const { id } = append(this.#log(sessionId), this.#clock.now() / 1_000);
+    for (const link of this.#links) if (link.request.sessionId === sessionId) this.#deliver(link);
+    return id;
+  }
+
   // Answers.
 
   #answer(link: Link): void {
@@ -213,7 +227,8 @@ export class MemoryHub {
     this.#write(link, `: watertight\nretry: ${this.#retry}\n${position}\n${gap}${reading.events.map(encodeEvent).join("")}`);
   }
 
-  #answerPoll({ connection }: Link, { events: logged, next, gap }: Reading, end?: object): void {
+  #answerPoll({ connection }: Link, reading: Reading, end?: object): void {
+    const { events: logged, next, gap } = firstAnswer(reading);
     const events = logged.map(({ id, type, data, createdAt }) => ({ id, type, data, created_at: createdAt }));
     const headers = { "content-type": "application/json", "cache-control": "no-store" };
     connection.answer(200, headers, JSON.stringify({ events, next, gap, end }));

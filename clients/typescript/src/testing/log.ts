@@ -56,6 +56,13 @@ export class Log {
     return event;
   }
 
+  /** A gap of what feeds the session: it has an id of its own and is read like an event. */
+  appendGap(missed: number | null, createdAt: number): LoggedEvent {
+    const id = this.#id(this.#last + 1);
+    const gap: Gap = { from: id, to: id, missed, reason: "source" };
+    return this.append("gap", JSON.stringify(gap), createdAt);
+  }
+
   /**
    * @param cursor the id to resume after; empty if there is none
    * @param replay how much to begin with if there is none: `all`, or a number
@@ -82,6 +89,18 @@ export class Log {
   #id(sequence: number): string {
     return `${this.#epoch}-${sequence}`;
   }
+}
+
+/** What one long-poll answers: a gap stands before all events, so one that comes after an event is left for the next answer. */
+export function firstAnswer({ gap, events, next }: Reading): Reading {
+  const [first, ...others] = events;
+  const isGapFirst = !gap && first?.type === "gap";
+  const firstGap = isGapFirst ? (JSON.parse(first.data) as Gap) : gap;
+  const behind = isGapFirst ? others : events;
+  const until = behind.findIndex(({ type }) => type === "gap");
+  if (until < 0) return { gap: firstGap, events: behind, next };
+  const answered = behind.slice(0, until);
+  return { gap: firstGap, events: answered, next: answered.at(-1)?.id ?? firstGap?.to ?? next };
 }
 
 /** An event as a stream carries it. */

@@ -1,4 +1,4 @@
-import { SSEClient, type SSEEvent } from "../../src/index.ts";
+import { SSEClient, type Gap, type SSEEvent } from "../../src/index.ts";
 import { createClock } from "../../src/testing/clock.ts";
 import { createMemoryHub } from "../../src/testing/hub.ts";
 import { takeLedger, type Ledger } from "../../src/testing/leaks.ts";
@@ -22,13 +22,17 @@ class Account {
   #last = 0;
   /** After a gap the next event may be any later one; so may the first: the history may have been shorter than what came before. */
   #mayJump = true;
+  readonly #sourceGaps = new Set<string>();
 
-  take({ type, data }: SSEEvent): void {
+  take({ type, data, id }: SSEEvent): void {
     // The hub's own word before it closes.
     if (type === "error") return;
     if (type === "gap") {
       this.gaps++;
       this.#mayJump = true;
+      if ((data as Gap).reason !== "source") return;
+      if (this.#sourceGaps.has(id)) this.faults.push(`the gap ${id} of the source: doubled`);
+      this.#sourceGaps.add(id);
       return;
     }
     const number = data as number;
@@ -83,6 +87,7 @@ export async function storm(seed: number, steps: number): Promise<Storm> {
     () => publish(1 + upTo(3)),
     () => publish(1 + upTo(3)),
     () => publish(upTo(300)),
+    () => hub.sourceGap("s", upTo(2) ? upTo(9) : null),
     () => hub.drop(),
     () => hub.end(),
     () => hub.silence(),

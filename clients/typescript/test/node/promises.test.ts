@@ -210,6 +210,45 @@ test("row 7: a server that answers every long-poll with the same events is asked
   expect(watched.texts).toEqual(["1", "2"]);
 });
 
+test.each<[string, object, number[]]>([
+  ["epoch", { from: "other0epoch0-9", to: next(3), missed: null }, [4, 5]],
+  ["evicted", { from: next(1), to: next(3), missed: 3 }, [4, 5]],
+  ["source", { from: next(3), to: next(3), missed: null }, [4, 5]],
+  ["source", { from: next(3), to: next(3), missed: 2 }, []],
+])("row 7: nor is one whose answer begins with a gap (%s), which is told once, as are the events behind it", async (reason, gap, behind) => {
+  const answer = { gap: { ...gap, reason }, events: behind.map(event), next: next(behind.at(-1) ?? 3) };
+  const { url, polls } = await hub([refused(502)], [poll(answer)]);
+  const watched = session(url, { replay: "all", pollingInterval: 700, maxRetryDelay: 100 });
+  await pass(watched, 100, () => polls.length === 1);
+  await pass(watched, 50, () => polls.length === 3);
+  const before = watched.clock.now();
+  await pass(watched, 50, () => polls.length === 5);
+  expect(watched.clock.now() - before).toBeGreaterThanOrEqual(1_300);
+  expect(watched.events.map(({ type, text }) => (type === "gap" ? reason : text))).toEqual([reason, ...behind.map(String)]);
+});
+
+test("row 7: a gap that was not told is told, also where its position is known already, and nothing behind it is doubled", async () => {
+  const gap = (to: number): object => ({ from: next(to), to: next(to), missed: null, reason: "source" });
+  const polls = [
+    poll({ events: [event(1)], next: next(3) }),
+    poll({ gap: gap(3), events: [], next: next(3) }),
+    poll({ gap: gap(2), events: [event(4)], next: next(4) }),
+    poll({ gap: gap(2), events: [event(4), event(5)], next: next(5) }),
+  ];
+  const { url } = await hub([refused(502)], polls);
+  const watched = session(url, { replay: "all", maxRetryDelay: 100 });
+  await pass(watched, 100, () => watched.texts.includes("5"));
+  expect(watched.events.map(({ type, data }) => (type === "gap" ? (data as { to: string }).to : data))).toEqual([1, next(3), next(2), 4, 5]);
+});
+
+test("row 7: an id that was never given out is told by a gap that leads back, and what follows comes", async () => {
+  const gap = { from: next(99), to: next(3), missed: null, reason: "unknown_id" };
+  const { url } = await hub([refused(502)], [poll({ gap, events: [event(4)], next: next(4) })]);
+  const watched = session(url, { lastEventId: next(99), maxRetryDelay: 100 });
+  await pass(watched, 100, () => watched.events.length > 1);
+  expect(watched.events.map(({ type, id }) => [type, id])).toEqual([["gap", next(3)], ["message", next(4)]]);
+});
+
 describe("row 9: new credentials", () => {
   test.each(["url", "body", "headers", "token"] as const)("a function for %s is asked once with refresh after a 401", async (name) => {
     const server = await serve(refused(401), stream("data:a\n\n"));
@@ -264,6 +303,22 @@ describe("row 12: nothing is lost quietly", () => {
     const watched = connect({ url: server.url, maxEventBytes: 100 });
     await watched.until("error");
     expect([watched.ids, watched.errors[0]?.kind]).toEqual([["1"], "limit"]);
+  });
+
+  test.each([100, 1_000])("an event over maxEventBytes (%d) ends the client over long-polls as well, after those before it", async (maxEventBytes) => {
+    // Bytes count, not characters: these have two each.
+    const sized = (number: number, bytes: number): object => ({
+      id: next(number),
+      type: "é",
+      data: "é".repeat((bytes - next(number).length - 2) / 2),
+    });
+    const answer = { events: [event(1), sized(2, maxEventBytes), sized(3, maxEventBytes + 2), event(4)], next: next(4) };
+    const { url } = await hub([refused(502)], [poll(answer)]);
+    const watched = session(url, { replay: "all", maxRetryDelay: 100, maxEventBytes });
+    await pass(watched, 100, () => watched.client.state === "error");
+    expect(watched.client.status.error).toMatchObject({ kind: "limit" });
+    expect(watched.events.map(({ id }) => id)).toEqual([next(1), next(2)]);
+    expect(watched.client.lastEventId).toBe(next(2));
   });
 
   test("an id that no request can carry is told, and the next attempt resumes from the one before", async () => {
@@ -591,6 +646,17 @@ describe("row 23", () => {
     }
     await watched.receive(4);
     expect(watched.clock.now()).toBe(1_700_000_000_000);
+  });
+
+  test.each([
+    ["a hub", HUB],
+    ["any server", { "content-type": "text/event-stream" }],
+  ])("a comment in the first bytes of %s reaches onComment, once the stream is open", async (_, headers) => {
+    const server = await serve({ headers, body: [": watertight\nretry: 2000\nid: ", `${next(0)}\n\n:\n\n`], then: "hang" });
+    const told: string[] = [];
+    const watched = connect({ url: server.url, onComment: (text) => told.push(`${watched.client.state}${text}`) });
+    await expect.poll(() => told).toEqual(["open watertight", "open"]);
+    expect(watched.client.lastEventId).toBe(next(0));
   });
 
   test("a transport whose body has no cancel is no error", async () => {

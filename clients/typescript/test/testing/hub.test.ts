@@ -50,6 +50,37 @@ describe("the wire", () => {
     expect(await wire(hub, "/sessions/s/events?replay=1")).toContain("-1\ndata: a\ndata: b\ndata: \n\n");
   });
 
+  it("tells a gap of the source in its place, with an id of its own, on streams and again to whoever resumes before it", async () => {
+    const hub = createMemoryHub();
+    const { client, events } = watch(hub);
+    await settle();
+    const first = hub.publish("s", "n", 1);
+    const id = hub.sourceGap("s", 7);
+    hub.publish("s", "n", 2);
+    await settle();
+    const gap = { from: id, to: id, missed: 7, reason: "source" };
+    expect(events.map(({ type, data }) => [type, data])).toEqual([["n", 1], ["gap", gap], ["n", 2]]);
+    const block = `id: ${id}\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`;
+    expect(await wire(hub, "/sessions/s/events", { "last-event-id": first })).toContain(block);
+    expect(await wire(hub, "/sessions/s/events", { "last-event-id": id })).not.toContain("event: gap");
+    client.destroy();
+  });
+
+  it("answers a long-poll with one gap, before the events: one that comes later is left for the next answer", async () => {
+    const hub = createMemoryHub();
+    const first = hub.publish("s", "n", 1);
+    const ids = [hub.sourceGap("s"), hub.sourceGap("s", 2)];
+    const last = hub.publish("s", "n", 2);
+    const gap = (id: string | undefined, missed: number | null): object => ({ from: id, to: id, missed, reason: "source" });
+    const answer = async (after: string): Promise<unknown[]> => {
+      const { events, gap, next } = await poll(hub, `after=${after}`);
+      return [(events as { id: string }[]).map(({ id }) => id), gap, next];
+    };
+    expect(await answer(first.replace(/\d+$/, "0"))).toEqual([[first], null, first]);
+    expect(await answer(first)).toEqual([[], gap(ids[0], null), ids[0]]);
+    expect(await answer(ids[0] ?? "")).toEqual([[last], gap(ids[1], 2), last]);
+  });
+
   it("names its heartbeat and keeps it, however long nothing is published", async () => {
     const clock = createClock();
     const hub = createMemoryHub({ clock, heartbeatInterval: 5 });

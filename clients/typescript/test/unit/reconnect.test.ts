@@ -26,7 +26,10 @@ const cases = JSON.parse(readFileSync(new URL("../../../cases/reconnect-cases.js
 function follow(fallback: Fallback, step: Step): Next {
   switch (step.happened) {
     case "streamFailed":
-      return fallback.streamFailed(step, step.at);
+      return fallback.streamFailed(
+        { kind: step.isHeldBack ? "timeout" : "network", retryAfter: step.hasRetryAfter ? 1_000 : undefined },
+        step.at,
+      );
     case "streamWorked":
       return fallback.streamWorked();
     case "pollAnswered":
