@@ -123,7 +123,7 @@ impl<W: io::Write> Tail<W> {
                 Ok(Item::Event(event)) => self.event(&event)?,
                 Ok(Item::Gap(gap)) => self.gap(&gap)?,
                 Ok(Item::Status(status)) => self.status(&status),
-                Ok(Item::Comment(_)) => None,
+                Ok(_) => None,
                 Err(error) => Some(exit::failed(1, error)),
             };
             if let Some(code) = done {

@@ -116,7 +116,7 @@ async fn dropped_in_the_middle_of_a_handshake_it_closes_the_socket() {
 async fn a_publisher_speaks_tls_too() {
     let server = Server::start().await;
     let config = tls::roots_from_pem(&server.files.certificate).unwrap();
-    let mut publisher = Publisher::new(&server.url()).unwrap().with_tls_config(&config);
+    let publisher = Publisher::new(&server.url()).unwrap().with_tls_config(&config);
     let serve = async {
         let (mut stream, head) = server.accept().await;
         assert!(head.starts_with("POST /sessions/demo/events HTTP/1.1\r\n"), "{head}");
