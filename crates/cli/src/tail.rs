@@ -25,6 +25,7 @@ const SESSION_ENDED: &str = "SESSION_ENDED";
 
 /// Options of `watertight tail`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = crate::help::PROXIES)]
 pub(crate) struct TailArgs {
     /// The session to read
     session: String,

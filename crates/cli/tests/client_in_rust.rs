@@ -3,9 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use watertight_client::{Answering, Error, HyperTransport, Item, Replay, Status, Subscriber, Transport};
+use futures_util::StreamExt;
+use watertight_client::{
+    Answering, Error, HyperTransport, Item, NewEvent, Publisher, Replay, Status, Subscriber, Transport,
+};
 use watertight_testkit::{Cut, FaultProxy, HubProcess, PATIENCE, Program, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -93,5 +97,38 @@ async fn where_no_stream_comes_through_the_hub_is_asked_again_and_again() {
         // Published while the question waits at the hub, or between two.
         let (id, data) = tokio::join!(async { hub.publish_text("demo", &text) }, next_data(&mut subscriber));
         assert_eq!((data, subscriber.last_event_id()), (text.clone(), Some(id.as_str())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_events_over_a_network_that_fails_is_published_once_and_in_order() {
+    const EVENTS: u64 = 3000;
+    let hub = HubProcess::builder(WATERTIGHT).flag("--max-history-per-session", EVENTS).start();
+    let proxy = FaultProxy::start(hub.address());
+    let publisher = Publisher::new(&proxy.url("")).unwrap();
+    let numbers = futures_util::stream::iter(0..EVENTS).map(|number| NewEvent::json(&number).unwrap());
+    let all = publisher.publish_all("demo", numbers).with_batch_events_max(50);
+    let over = AtomicBool::new(false);
+    let published = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut reset = false;
+            while !over.load(Ordering::SeqCst) {
+                // Cut at any moment, and at each other time in the middle of an answer.
+                proxy.limit_bytes(reset.then_some(40));
+                let passed = proxy.accepted();
+                eventually!(over.load(Ordering::SeqCst) || proxy.accepted() > passed || !reset);
+                proxy.cut(if reset { Cut::Rst } else { Cut::Fin });
+                reset = !reset;
+            }
+        });
+        let published = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(all));
+        over.store(true, Ordering::SeqCst);
+        published
+    });
+    assert_eq!(published.unwrap().count, EVENTS);
+    assert!(proxy.accepted() > 1, "it was cut");
+    let mut subscriber = Subscriber::new(&hub.url(""), "demo").unwrap().with_replay(Replay::All);
+    for number in 0..EVENTS {
+        assert_eq!(next_data(&mut subscriber).await, number.to_string());
     }
 }
