@@ -95,6 +95,20 @@ impl Publisher {
 
     /// Publishes what a stream gives, in order, in batches that gather while the one before is under way. See
     /// [`PublishAll`], which is a future and does nothing before it is polled.
+    ///
+    /// ```no_run
+    /// use futures_util::{StreamExt, stream};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use watertight_client::{NewEvent, Publisher};
+    ///
+    /// let publisher = Publisher::new("http://127.0.0.1:8080")?;
+    /// let event = NewEvent::json(&"tick")?;
+    /// let ticks = stream::repeat(event).take(10_000);
+    /// let published = publisher.publish_all("demo", ticks).await?;
+    /// println!("{} events, the last is {:?}", published.count, published.last_id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publish_all<S: Stream<Item = NewEvent>>(&self, session: &str, events: S) -> PublishAll<S> {
         PublishAll::new(self.clone(), session, events)
     }
