@@ -32,7 +32,10 @@ fn every_public_enum_and_every_struct_with_public_fields_may_grow() {
             if is_enum || has_fields {
                 let attributes: Vec<_> =
                     lines[..number].iter().rev().take_while(|line| line.starts_with("#[")).collect();
-                assert!(attributes.iter().any(|line| **line == "#[non_exhaustive]"), "{line}: {attributes:?}");
+                assert!(
+                    attributes.iter().any(|line| **line == "#[non_exhaustive]"),
+                    "{line}: {attributes:?}"
+                );
                 checked.push(line.split(' ').nth(2).unwrap().split('<').next().unwrap().to_owned());
             }
         }

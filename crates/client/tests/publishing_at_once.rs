@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use common::Script;
 use common::hub::{Hub, Luck};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -171,4 +172,44 @@ async fn connections_that_died_while_nobody_used_them_are_replaced_at_once() {
     // With the hub's tasks its connections are gone.
     hub.serve(to_all()).await;
     assert_eq!(hub.log("a").len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_hub_closed_is_not_kept_although_another_is_used() {
+    let script = Script::listen().await;
+    let publisher = Publisher::new(&script.url()).unwrap();
+    let (one, other) = (event(1), event(2));
+    let answer = r#"{"id":"7-1"}"#;
+    let server = async {
+        let (mut first, mut second) = (script.accept().await, script.accept().await);
+        (first.request().await, second.request().await);
+        first.answer("202 Accepted", "", answer).await;
+        (first, second)
+    };
+    // The one that is answered first is the last that would be used again.
+    let (a, b) = (publisher.publish("a", &one), publisher.publish("b", &other));
+    let server = async {
+        let (first, mut second) = server.await;
+        second.answer("202 Accepted", "", answer).await;
+        (first, second)
+    };
+    let ((mut first, mut second), a, b) = tokio::join!(server, a, b);
+    assert!(a.is_ok() && b.is_ok());
+    first.end().await;
+    let more = async {
+        loop {
+            publisher.publish("b", &other).await.unwrap();
+        }
+    };
+    let server = async {
+        loop {
+            second.request().await;
+            second.answer("202 Accepted", "", answer).await;
+        }
+    };
+    tokio::select! {
+        () = more => unreachable!(),
+        () = server => unreachable!(),
+        () = first.closed() => {}
+    }
 }

@@ -34,7 +34,7 @@ impl Idle {
     /// The one that was used last: the others may be closed by the hub in the end.
     fn take(&self) -> Option<Link> {
         let mut links = self.links();
-        while let Some(link) = links.pop() {
+        while let Some(mut link) = links.pop() {
             if link.is_reusable() {
                 return Some(link);
             }
@@ -42,8 +42,11 @@ impl Idle {
         None
     }
 
+    /// Those that the hub has closed go: with few sessions, nobody would come to use them.
     fn keep(&self, link: Link) {
-        self.links().push(link);
+        let mut links = self.links();
+        links.retain_mut(Link::is_reusable);
+        links.push(link);
     }
 
     /// Closes all.

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -134,8 +134,12 @@ impl Link {
         Problem::error(head.status, &head.headers, &body, clock::wall())
     }
 
-    /// Whether another request may be sent over it.
-    pub(crate) fn is_reusable(&self) -> bool {
+    /// Whether another request may be sent over it: looks whether the server has closed it meanwhile.
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        if self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(&mut context).is_ready()) {
+            self.driver = None;
+        }
         self.driver.is_some() && !self.sender.is_closed()
     }
 }

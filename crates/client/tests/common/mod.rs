@@ -71,6 +71,11 @@ impl Peer {
         self.say(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")).await;
     }
 
+    /// Says that it says no more, and goes on listening.
+    pub(crate) async fn end(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Waits until the client has closed its end.
     pub(crate) async fn closed(&mut self) {
         let mut scratch = [0; 64];
