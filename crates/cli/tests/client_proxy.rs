@@ -47,7 +47,8 @@ fn publish(environment: &[(&str, &str)], url: &str, more: &[&str]) -> Program {
 
 #[test]
 fn publish_tail_and_run_go_through_the_proxy_that_the_environment_names() {
-    let (hub, proxy) = (HubProcess::start(WATERTIGHT), HttpProxy::start());
+    let hub = HubProcess::builder(WATERTIGHT).flag("--allowed-hosts", "hub.invalid,hub").start();
+    let proxy = HttpProxy::start();
     proxy.want(JOE);
     // Nobody but the proxy knows this name.
     proxy.route("hub.invalid", hub.address());
