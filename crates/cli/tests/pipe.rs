@@ -333,7 +333,8 @@ fn publish_ends_although_another_process_reads_the_same_input() {
     });
     for _ in 0..1000 {
         writer.write_all(b"x\n").unwrap();
-        std::thread::yield_now();
+        // Whoever was slower goes back to waiting for input or for the wish to stop, and not for input alone.
+        eventually!(!waits_in_a_read(publishing.id()));
     }
     // The pipe is empty, and stays open: only what was taken by the other would let a blocking read go on.
     stop.store(true, Ordering::SeqCst);
@@ -343,4 +344,13 @@ fn publish_ends_although_another_process_reads_the_same_input() {
     writer.write_all(b"x\n").unwrap();
     another.join().unwrap();
     assert!(publishing.wait().unwrap().success());
+}
+
+/// Whether the thread that reads standard input does not come back before there is some.
+fn waits_in_a_read(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    let mut waiting = tasks
+        .filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "stdin"))
+        .filter_map(|task| std::fs::read_to_string(task.join("wchan")).ok());
+    waiting.any(|place| place.contains("pipe_read"))
 }
