@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -180,21 +181,22 @@ async fn a_connection_that_the_hub_closed_is_not_kept_although_another_is_used()
     let publisher = Publisher::new(&script.url()).unwrap();
     let (one, other) = (event(1), event(2));
     let answer = r#"{"id":"7-1"}"#;
+    // The one that is answered first is the last that would be used again.
+    let is_answered = Cell::new(false);
     let server = async {
         let (mut first, mut second) = (script.accept().await, script.accept().await);
-        (first.request().await, second.request().await);
+        first.request().await;
+        second.request().await;
         first.answer("202 Accepted", "", answer).await;
-        (first, second)
-    };
-    // The one that is answered first is the last that would be used again.
-    let (a, b) = (publisher.publish("a", &one), publisher.publish("b", &other));
-    let server = async {
-        let (first, mut second) = server.await;
+        common::until(|| is_answered.get()).await;
         second.answer("202 Accepted", "", answer).await;
         (first, second)
     };
-    let ((mut first, mut second), a, b) = tokio::join!(server, a, b);
-    assert!(a.is_ok() && b.is_ok());
+    let answered = async |session, event| {
+        publisher.publish(session, event).await.unwrap();
+        is_answered.set(true);
+    };
+    let ((mut first, mut second), (), ()) = tokio::join!(server, answered("a", &one), answered("b", &other));
     first.end().await;
     let more = async {
         loop {
