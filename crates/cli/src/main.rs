@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod exit;
+mod help;
 mod log;
 mod memory;
 mod publish;

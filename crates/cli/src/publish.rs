@@ -32,6 +32,7 @@ const GATHERED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Options of `watertight publish`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = crate::help::PROXIES)]
 pub(crate) struct PublishArgs {
     /// The session to publish to
     session: String,

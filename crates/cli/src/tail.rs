@@ -25,6 +25,7 @@ const SESSION_ENDED: &str = "SESSION_ENDED";
 
 /// Options of `watertight tail`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = crate::help::PROXIES)]
 pub(crate) struct TailArgs {
     /// The session to read
     session: String,
@@ -123,7 +124,7 @@ impl<W: io::Write> Tail<W> {
                 Ok(Item::Event(event)) => self.event(&event)?,
                 Ok(Item::Gap(gap)) => self.gap(&gap)?,
                 Ok(Item::Status(status)) => self.status(&status),
-                Ok(Item::Comment(_)) => None,
+                Ok(_) => None,
                 Err(error) => Some(exit::failed(1, error)),
             };
             if let Some(code) = done {

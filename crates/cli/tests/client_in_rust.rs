@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use watertight_client::{Answering, Error, HyperTransport, Item, Replay, Status, Subscriber, Transport};
+use futures_util::{StreamExt, stream};
+use watertight_client::{
+    Answering, Error, HyperTransport, Item, NewEvent, Publisher, Replay, Status, Subscriber, Transport,
+};
 use watertight_testkit::{Cut, FaultProxy, HubProcess, PATIENCE, Program, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -93,5 +96,45 @@ async fn where_no_stream_comes_through_the_hub_is_asked_again_and_again() {
         // Published while the question waits at the hub, or between two.
         let (id, data) = tokio::join!(async { hub.publish_text("demo", &text) }, next_data(&mut subscriber));
         assert_eq!((data, subscriber.last_event_id()), (text.clone(), Some(id.as_str())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_events_over_a_network_that_fails_is_published_once_and_in_order() {
+    const EVENTS: u64 = 1500;
+    let hub = HubProcess::builder(WATERTIGHT).flag("--max-history-per-session", EVENTS).start();
+    let proxy = FaultProxy::start(hub.address());
+    let publisher = Publisher::new(&proxy.url("")).unwrap();
+    let numbers = stream::iter(0..EVENTS).map(|number| NewEvent::json(&number).unwrap());
+    let mut all = publisher.publish_all("demo", numbers).with_batch_events_max(50);
+    for batch in 0.. {
+        let accepted = proxy.accepted();
+        match batch % 3 {
+            // The answer breaks off, until the client has connected again.
+            0 => proxy.limit_bytes(Some(40)),
+            1 => proxy.cut(Cut::Rst),
+            _ => {}
+        }
+        let lifting = async {
+            while proxy.accepted() == accepted {
+                tokio::task::yield_now().await;
+            }
+            proxy.limit_bytes(None);
+            std::future::pending().await
+        };
+        tokio::select! {
+            ids = all.next() => match ids {
+                Some(ids) => assert_eq!(ids.unwrap().len(), 50),
+                None => break,
+            },
+            () = lifting => unreachable!(),
+        }
+        proxy.limit_bytes(None);
+    }
+    assert_eq!(all.published(), EVENTS);
+    assert!(proxy.accepted() > 10, "it was cut");
+    let mut subscriber = Subscriber::new(&hub.url(""), "demo").unwrap().with_replay(Replay::All);
+    for number in 0..EVENTS {
+        assert_eq!(next_data(&mut subscriber).await, number.to_string());
     }
 }

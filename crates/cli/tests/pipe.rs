@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::{Read, Write};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use watertight_testkit::{Cut, FaultProxy, HubProcess, Mode, PATIENCE, Program, StreamDecoder, eventually};
+use watertight_testkit::{
+    Cut, FaultProxy, HubProcess, Mode, PATIENCE, Program, Signal, StreamDecoder, eventually,
+};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
@@ -296,7 +301,7 @@ fn tail_outlives_the_hub_and_tells_of_what_is_lost_with_it() {
     eventually!(lines(&tail) == 1);
     // Stopped with a subscriber: that is not where it began, and as it should be.
     let mut first = first;
-    first.signal(watertight_testkit::Signal::TERM);
+    first.signal(Signal::TERM);
     assert!(first.wait(PATIENCE).success());
     // The tail may be back before the hub's first figures are taken: they are no measure here.
     let second = HubProcess::builder(WATERTIGHT).flag("--listen", address).unbalanced().start();
@@ -306,4 +311,46 @@ fn tail_outlives_the_hub_and_tells_of_what_is_lost_with_it() {
     let errors = tail.errors();
     drop(tail);
     assert!(errors.contains("SHUTTING_DOWN") && errors.contains("(epoch)"), "{errors}");
+}
+
+#[test]
+fn publish_ends_although_another_process_reads_the_same_input() {
+    let hub = hub();
+    let (mut input, mut writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(WATERTIGHT);
+    command.args(["publish", "demo", "--quiet", "--url", &hub.url("")]).stdin(input.try_clone().unwrap());
+    let mut publishing = command.spawn().unwrap();
+    // Each line is taken by the one or the other; to whoever was slower there was nothing left.
+    let stop = Arc::new(AtomicBool::new(false));
+    let another = std::thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || {
+            let mut taken = [0; 2];
+            while !stop.load(Ordering::SeqCst) {
+                input.read_exact(&mut taken).unwrap();
+            }
+        }
+    });
+    for _ in 0..1000 {
+        writer.write_all(b"x\n").unwrap();
+        // Whoever was slower goes back to waiting for input or for the wish to stop, and not for input alone.
+        eventually!(!waits_in_a_read(publishing.id()));
+    }
+    // The pipe is empty, and stays open: only what was taken by the other would let a blocking read go on.
+    stop.store(true, Ordering::SeqCst);
+    let pid = rustix::process::Pid::from_child(&publishing);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    eventually!(publishing.try_wait().unwrap().is_some());
+    writer.write_all(b"x\n").unwrap();
+    another.join().unwrap();
+    assert!(publishing.wait().unwrap().success());
+}
+
+/// Whether the thread that reads standard input does not come back before there is some.
+fn waits_in_a_read(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    let mut waiting = tasks
+        .filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "stdin"))
+        .filter_map(|task| std::fs::read_to_string(task.join("wchan")).ok());
+    waiting.any(|place| place.contains("pipe_read"))
 }

@@ -47,6 +47,15 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The proxy on the way to the hub cannot be used, cannot be reached, or refuses.
+    #[error("the proxy {proxy}: {problem}")]
+    Proxy {
+        /// Host and port, never its user; or the variable that should name it.
+        proxy: String,
+        /// What is wrong.
+        #[source]
+        problem: ProxyProblem,
+    },
     /// The connection broke, or what came over it is not HTTP.
     #[error("the connection broke: {}", root(&**.0))]
     Transport(#[source] AnyError),
@@ -103,7 +112,12 @@ impl Error {
             | Self::StreamEnded
             | Self::TimedOut { .. }
             | Self::Token(_) => true,
-            Self::Refused(problem) => matches!(problem.status, 408 | 425 | 429 | 500..),
+            Self::Refused(problem) => may_pass(problem.status),
+            Self::Proxy { problem, .. } => match problem {
+                ProxyProblem::Unusable(_) => false,
+                ProxyProblem::Unreachable(_) | ProxyProblem::Broken(_) => true,
+                ProxyProblem::Refused { status, .. } => may_pass(*status),
+            },
             _ => false,
         }
     }
@@ -121,6 +135,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(problem) => problem.retry_after,
+            Self::Proxy { problem: ProxyProblem::Refused { retry_after, .. }, .. } => *retry_after,
             _ => None,
         }
     }
@@ -136,6 +151,51 @@ impl Error {
     }
 }
 
+/// Whether who is answered with this status may be answered otherwise later.
+fn may_pass(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
+}
+
+/// What is wrong with a proxy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyProblem {
+    /// It is none that this client can speak to: final.
+    #[error("it cannot be used: {0}")]
+    Unusable(&'static str),
+    /// No connection to it.
+    #[error("cannot connect to it: {0}")]
+    Unreachable(#[source] io::Error),
+    /// It does not let the request pass. Tried again where the status may be another later, not with 407.
+    #[error("it answers {}", explained(*status))]
+    Refused {
+        /// Its status: 407 if it wants another user or password.
+        status: u16,
+        /// From its `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// It closed the connection, or what it said is not HTTP.
+    #[error("the connection to it broke: {}", root(&**.0))]
+    Broken(#[source] AnyError),
+}
+
+impl ProxyProblem {
+    /// What a refusal of a proxy means.
+    pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, wall: SystemTime) -> Self {
+        Self::Refused { status: status.as_u16(), retry_after: retry_after(headers, wall) }
+    }
+}
+
+/// The status in words that say what would do.
+fn explained(status: u16) -> String {
+    if status == 407 {
+        return "407: it wants a user name and a password, or others than those in its URL".to_owned();
+    }
+    let code = StatusCode::from_u16(status).ok();
+    let reason = code.and_then(|code| code.canonical_reason()).unwrap_or("no reason given");
+    format!("{status}: {reason}")
+}
+
 /// hyper's text says "error reading a body"; its source says what was wrong.
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
@@ -143,6 +203,7 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// A refusal as the hub words it (RFC 9457), or as much of it as another server gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// HTTP status.
     pub status: u16,

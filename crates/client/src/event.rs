@@ -35,6 +35,12 @@ impl NewEvent {
         self
     }
 
+    /// About as many bytes as its JSON has.
+    pub(crate) fn size(&self) -> usize {
+        const MEMBERS: usize = 48;
+        MEMBERS + self.data.get().len() + self.event_type.as_ref().map_or(0, String::len)
+    }
+
     /// How long the event may be replayed. The hub refuses zero.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
@@ -45,6 +51,7 @@ impl NewEvent {
 
 /// What a subscriber sees, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Item {
     /// An event of the session.
     Event(Event),
@@ -59,6 +66,7 @@ pub enum Item {
 
 /// An event as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event {
     /// The hub's id. Opaque; remember it to resume here.
     pub id: String,
@@ -69,6 +77,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event as a hub would send it: for tests of what handles events.
+    pub fn new(id: impl Into<String>, event_type: impl Into<String>, data: impl Into<String>) -> Self {
+        Self { id: id.into(), event_type: event_type.into(), data: data.into() }
+    }
+
     /// The data, read as JSON.
     ///
     /// # Errors
@@ -80,6 +93,7 @@ impl Event {
 
 /// A hole in the stream, as the hub words it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Gap {
     /// The first missing event; with the reasons `epoch` and `unknown_id` the id that was asked for, if it was
     /// one.
@@ -93,14 +107,14 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// A gap of which only the reason is known; its fields may be set: for tests of what handles gaps.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { from: None, to: None, missed: None, reason: reason.into() }
+    }
+
     /// Reads a gap's data. What cannot be read is still a gap: never a quiet skip.
     pub(crate) fn read(data: &str) -> Self {
-        serde_json::from_str(data).unwrap_or_else(|_| Self {
-            from: None,
-            to: None,
-            missed: None,
-            reason: "unreadable".to_owned(),
-        })
+        serde_json::from_str(data).unwrap_or_else(|_| Self::new("unreadable"))
     }
 }
 
@@ -166,7 +180,7 @@ mod tests {
 
     #[test]
     fn data_is_read_as_the_type_that_is_asked_for() {
-        let event = Event { id: String::new(), event_type: "n".to_owned(), data: r#"{"n":7}"#.to_owned() };
+        let event = Event::new("", "n", r#"{"n":7}"#);
         #[derive(Deserialize)]
         struct Number {
             n: u32,

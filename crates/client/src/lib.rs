@@ -4,7 +4,7 @@
 //! # async fn example() -> Result<(), watertight_client::Error> {
 //! use watertight_client::{Item, NewEvent, Publisher, Subscriber};
 //!
-//! let mut publisher = Publisher::new("http://127.0.0.1:8080")?;
+//! let publisher = Publisher::new("http://127.0.0.1:8080")?;
 //! publisher.publish("demo", &NewEvent::json(&"hello")?.with_type("greeting")).await?;
 //!
 //! let mut subscriber = Subscriber::new("http://127.0.0.1:8080", "demo")?;
@@ -12,7 +12,7 @@
 //!     match item? {
 //!         Item::Event(event) => println!("{}: {}", event.event_type, event.data),
 //!         Item::Gap(gap) => println!("{:?} events are missing ({})", gap.missed, gap.reason),
-//!         Item::Comment(_) | Item::Status(_) => {}
+//!         _ => {}
 //!     }
 //! }
 //! # Ok(())
@@ -27,7 +27,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`Publisher`] (`publisher`) | one request after the other, retried safely; `feed`: lines of a deployment's log |
+//! | [`Publisher`] (`publisher`) | `turns`: which request goes next; `exchange`: one until it is answered; `all`: a stream of events in batches; `feed`: lines of a deployment's log |
 //! | [`Subscriber`] (`subscriber`) | `options`: what it can be told; `phase`: where it is; `machine`: how it moves on |
 //! | `plan` | what every attempt asks for, and which origin may hear what |
 //! | `attempt` | one attempt: token, request, redirects, what the answer means |
@@ -35,7 +35,8 @@
 //! | `cursor`, `position` | where to resume, and what was delivered already |
 //! | `fallback`, `backoff` | which way to ask next; how long to wait before |
 //! | `credentials` | tokens, and functions that give them |
-//! | [`Transport`] (`transport`) | how requests reach a server: `link` (hyper over TCP), [`tls`] |
+//! | `proxy` | which proxy a request goes through, from the environment; `bypass`: `no_proxy` |
+//! | [`Transport`] (`transport`) | how requests reach a server: `network` (TCP, a proxy, [`tls`]), `link` (hyper over it) |
 //! | [`Clock`] (`clock`) | the only place that reads time |
 //! | `url`, `endpoint` | checked URLs; where the hub is |
 //! | [`limits`] | every limit with its reason |
@@ -55,6 +56,7 @@ pub mod limits;
 mod plan;
 mod poll;
 mod position;
+mod proxy;
 mod publisher;
 mod stream;
 mod subscriber;
@@ -63,11 +65,11 @@ mod url;
 
 pub use clock::{Clock, Sleep};
 pub use credentials::TokenRequest;
-pub use error::{Error, Problem};
+pub use error::{Error, Problem, ProxyProblem};
 pub use event::{Event, Gap, Item, NewEvent, Status};
 pub use feed::{Feed, LogLines};
 pub use plan::Replay;
-pub use publisher::Publisher;
+pub use publisher::{PublishAll, Published, Publisher, Stopped, Unsent};
 pub use subscriber::Subscriber;
 pub use transport::{Answering, Body, HyperTransport, Transport};
 

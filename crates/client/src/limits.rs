@@ -56,6 +56,19 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one publish goes on retrying before it gives up.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 
+/// Requests of a publisher that are under way at once, all to different sessions, and the connections it keeps: as many
+/// as a busy application has use for, and few for a hub with many of them.
+pub const IN_FLIGHT_MAX: usize = 8;
+
+/// Events in one request of `publish_all`; a hub takes 1,000 where nobody said less.
+pub const BATCH_EVENTS_MAX: usize = 500;
+
+/// JSON in one request of `publish_all`, in bytes, unless one event alone has more.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// How long an event waits for others to go with it, if no request is under way.
+pub const BATCH_LINGER: Duration = Duration::from_millis(5);
+
 /// Retries wait at least this long, whatever the hub says: never a tight loop.
 pub const RETRY_MIN: Duration = Duration::from_millis(100);
 

@@ -17,7 +17,7 @@ use crate::cursor::Cursor;
 use crate::endpoint::with_query;
 use crate::error::Error;
 use crate::limits::POLL_EVENTS_MAX;
-use crate::transport::Transport;
+use crate::transport::{Network, Transport};
 use crate::url::Url;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) token: Token,
     pub(crate) replay: Option<Replay>,
     pub(crate) transport: Arc<dyn Transport>,
+    /// What the transport is made of, if it is ours.
+    pub(crate) network: Network,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) first_byte_timeout: Duration,
     /// Replaces what the head's `Heartbeat-Interval` would give.

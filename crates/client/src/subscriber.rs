@@ -30,7 +30,7 @@ use crate::fallback::{Fallback, Way};
 use crate::limits::{FIRST_BYTE_TIMEOUT, HEALTHY_AFTER, MAX_EVENT_BYTES, RETRY_DEFAULT, RETRY_MAX};
 use crate::plan::Plan;
 use crate::stream::Reading;
-use crate::transport::HyperTransport;
+use crate::transport::{HyperTransport, Network};
 use crate::url::Url;
 
 use phase::{End, Phase};
@@ -88,6 +88,7 @@ impl Subscriber {
 
     fn at(url: Url) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+        let network = Network::default();
         let plan = Plan {
             url,
             method: Method::GET,
@@ -96,7 +97,8 @@ impl Subscriber {
             headers_source: None,
             token: Token::None,
             replay: None,
-            transport: Arc::new(HyperTransport::default()),
+            transport: Arc::new(HyperTransport::new(network.clone())),
+            network,
             clock,
             first_byte_timeout: FIRST_BYTE_TIMEOUT,
             read_timeout: None,

@@ -4,6 +4,7 @@
 
 mod hyper;
 mod link;
+mod network;
 pub(crate) mod tls;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use crate::error::Error;
 
 pub use self::hyper::HyperTransport;
 pub(crate) use self::link::{Link, within};
+pub(crate) use self::network::Network;
 
 /// The bytes of an answer as they come. Its end is the end of the answer; dropping it closes the socket.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;

@@ -27,7 +27,8 @@ impl Url {
         Self::read(url).map_err(|reason| Error::InvalidUrl { url: redacted(url), reason })
     }
 
-    fn read(url: &str) -> Result<Self, &'static str> {
+    /// As [`Url::parse`]; the error is the reason alone.
+    pub(crate) fn read(url: &str) -> Result<Self, &'static str> {
         let url = url.split('#').next().unwrap_or_default();
         let uri: Uri = url.parse().map_err(|_| "not a URL")?;
         let tls = match uri.scheme_str() {
@@ -64,6 +65,18 @@ impl Url {
         (&self.host, self.port)
     }
 
+    /// Host and port, an IPv6 literal in brackets: what is asked of a proxy, and what errors name.
+    pub(crate) fn host_and_port(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
+
     /// The `Host` header.
     pub(crate) fn authority(&self) -> HeaderValue {
         // It was checked, so the empty one is never sent.
@@ -86,8 +99,7 @@ impl Url {
 
     /// Its text.
     pub(crate) fn text(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.authority, self.path)
+        format!("{}{}", self.origin(), self.path)
     }
 
     /// Whether what may be told to one may be told to the other: same scheme, host and port.
@@ -149,7 +161,7 @@ fn without_dots(path: &str) -> String {
 }
 
 /// The URL without what stands before an `@`: an error text must not spread a password.
-fn redacted(url: &str) -> String {
+pub(crate) fn redacted(url: &str) -> String {
     let Some(at) = url.rfind('@') else { return url.to_owned() };
     let kept = url.find("://").map_or(0, |scheme| scheme + 3);
     if kept <= at { format!("{}***{}", &url[..kept], &url[at..]) } else { url.to_owned() }
@@ -163,7 +175,8 @@ mod tests {
     fn urls_are_read_with_port_path_and_ipv6() {
         let url = Url::parse("http://LocalHost:8080/a?b=c#d").unwrap();
         assert_eq!((url.address(), url.path()), (("localhost", 8080), "/a?b=c"));
-        assert_eq!(Url::parse("http://[::1]:81").unwrap().address(), ("::1", 81));
+        let literal = Url::parse("http://[::1]:81").unwrap();
+        assert_eq!((literal.address(), literal.host_and_port().as_str()), (("::1", 81), "[::1]:81"));
         assert_eq!(Url::parse("http://example.org?x").unwrap().path(), "/?x");
         let defaults = Url::parse("http://example.org").unwrap();
         assert_eq!((defaults.address(), defaults.path()), (("example.org", 80), "/"));

@@ -64,7 +64,7 @@ async fn read(wire: impl AsRef<[u8]>) -> (Vec<Item>, String) {
 
 async fn events(wire: impl AsRef<[u8]>) -> Vec<(String, String, String)> {
     let events = read(wire).await.0.into_iter().filter_map(|item| match item {
-        Item::Event(Event { id, event_type, data }) => Some((id, event_type, data)),
+        Item::Event(Event { id, event_type, data, .. }) => Some((id, event_type, data)),
         _ => None,
     });
     events.collect()

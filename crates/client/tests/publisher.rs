@@ -18,7 +18,7 @@ fn publisher(script: &Script) -> Publisher {
 #[tokio::test]
 async fn requests_follow_each_other_over_one_kept_connection() {
     let script = Script::listen().await;
-    let mut publisher = publisher(&script);
+    let publisher = publisher(&script);
     let server = async {
         let mut peer = script.accept().await;
         let (head, body) = peer.request().await;
@@ -53,7 +53,7 @@ async fn requests_follow_each_other_over_one_kept_connection() {
 #[tokio::test]
 async fn a_retry_carries_the_key_of_the_first_try_and_the_next_request_another() {
     let script = Script::listen().await;
-    let mut publisher = publisher(&script);
+    let publisher = publisher(&script);
     let server = async {
         let mut keys = Vec::new();
         for status in ["503 No room", "429 Slower", "408 Late", "500 Oh"] {
@@ -87,7 +87,7 @@ async fn a_retry_carries_the_key_of_the_first_try_and_the_next_request_another()
 #[tokio::test]
 async fn a_kept_connection_that_died_is_replaced_at_once() {
     let script = Script::listen().await;
-    let mut publisher = publisher(&script).with_give_up_after(Duration::ZERO);
+    let publisher = publisher(&script).with_give_up_after(Duration::ZERO);
     let server = async {
         for _ in 0..2 {
             let mut peer = script.accept().await;
@@ -107,7 +107,7 @@ async fn a_kept_connection_that_died_is_replaced_at_once() {
 #[tokio::test]
 async fn a_refusal_is_final_and_carries_the_hubs_code() {
     let script = Script::listen().await;
-    let mut publisher = publisher(&script);
+    let publisher = publisher(&script);
     let server = async {
         let mut peer = script.accept().await;
         peer.request().await;
@@ -128,7 +128,7 @@ async fn it_gives_up_after_the_time_allowed_and_says_why() {
     let script = Script::listen().await;
     let url = script.url();
     drop(script);
-    let mut publisher = Publisher::new(&url).unwrap().with_give_up_after(Duration::from_millis(300));
+    let publisher = Publisher::new(&url).unwrap().with_give_up_after(Duration::from_millis(300));
     let error = publisher.publish("demo", &NewEvent::json(&"x").unwrap()).await.unwrap_err();
     let Error::GaveUp { attempts, last, .. } = &error else { panic!("{error}") };
     assert!(*attempts >= 1);
@@ -138,7 +138,7 @@ async fn it_gives_up_after_the_time_allowed_and_says_why() {
 #[tokio::test]
 async fn an_answer_that_never_comes_is_tried_again_in_time() {
     let script = Script::listen().await;
-    let mut publisher = publisher(&script).with_request_timeout(Duration::from_millis(200));
+    let publisher = publisher(&script).with_request_timeout(Duration::from_millis(200));
     let server = async {
         let mut mute = script.accept().await;
         mute.request().await;
@@ -155,7 +155,7 @@ async fn an_answer_that_never_comes_is_tried_again_in_time() {
 #[tokio::test]
 async fn what_is_fed_to_a_log_keeps_its_key_however_often_it_is_sent() {
     let script = Script::listen().await;
-    let mut publisher = publisher(&script);
+    let publisher = publisher(&script);
     let server = async {
         let mut keys = Vec::new();
         let expected = [

@@ -34,7 +34,7 @@ async fn until_over(subscriber: &mut Subscriber) -> Vec<Result<Item, Error>> {
 }
 
 fn event(id: &str, event_type: &str, data: &str) -> Item {
-    Item::Event(Event { id: id.into(), event_type: event_type.into(), data: data.into() })
+    Item::Event(Event::new(id, event_type, data))
 }
 
 #[tokio::test]
@@ -100,12 +100,9 @@ async fn gaps_and_closing_events_are_told_apart_from_events() {
     };
     let reader = async {
         let gap = |from: Option<&str>, to: Option<&str>, missed, reason: &str| {
-            Item::Gap(Gap {
-                from: from.map(Into::into),
-                to: to.map(Into::into),
-                missed,
-                reason: reason.into(),
-            })
+            let mut gap = Gap::new(reason);
+            (gap.from, gap.to, gap.missed) = (from.map(Into::into), to.map(Into::into), missed);
+            Item::Gap(gap)
         };
         assert_eq!(next_item(&mut subscriber).await, gap(Some("7-2"), Some("7-9"), Some(6), "evicted"));
         assert_eq!(next_item(&mut subscriber).await, gap(None, None, None, "unreadable"));

@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use watertight_client::{Error, Publisher, Status, Subscriber, tls};
-use watertight_testkit::Certificate;
+use watertight_client::{Error, NewEvent, Publisher, Status, Subscriber, tls};
+use watertight_testkit::{Certificate, HttpProxy, eventually};
 
 struct Server {
     listener: TcpListener,
@@ -116,7 +116,7 @@ async fn dropped_in_the_middle_of_a_handshake_it_closes_the_socket() {
 async fn a_publisher_speaks_tls_too() {
     let server = Server::start().await;
     let config = tls::roots_from_pem(&server.files.certificate).unwrap();
-    let mut publisher = Publisher::new(&server.url()).unwrap().with_tls_config(&config);
+    let publisher = Publisher::new(&server.url()).unwrap().with_tls_config(&config);
     let serve = async {
         let (mut stream, head) = server.accept().await;
         assert!(head.starts_with("POST /sessions/demo/events HTTP/1.1\r\n"), "{head}");
@@ -128,6 +128,91 @@ async fn a_publisher_speaks_tls_too() {
     let publish = publisher.publish_text("demo", None, None, "x".into());
     let (_stream, id) = tokio::join!(serve, publish);
     assert_eq!(id.unwrap(), "7-1");
+}
+
+#[tokio::test]
+async fn through_a_tunnel_a_stream_comes_and_resumes_and_the_proxy_sees_none_of_it() {
+    let (server, proxy) = (Server::start().await, HttpProxy::start());
+    // joe:s3cret
+    proxy.want("Basic am9lOnMzY3JldA==");
+    let config = tls::roots_from_pem(&server.files.certificate).unwrap();
+    // In whatever order it is told.
+    let subscriber = Subscriber::new(&server.url(), "demo").unwrap();
+    let subscriber = subscriber.with_proxy(&format!("http://joe:s3cret@{}", proxy.address())).unwrap();
+    let subscriber = subscriber.with_tls_config(&config).with_token("token").unwrap();
+    let mut subscriber = subscriber.with_retry_max(std::time::Duration::from_millis(100));
+    for (id, resumed) in [("7-1", None), ("7-2", Some("last-event-id: 7-1\r\n"))] {
+        let serve = async {
+            let (mut stream, head) = server.accept().await;
+            assert!(head.starts_with("GET /sessions/demo/events HTTP/1.1\r\n"), "{head}");
+            assert!(head.contains("Bearer token") && !head.to_lowercase().contains("proxy"), "{head}");
+            assert!(resumed.is_none_or(|header| head.contains(header)), "{head}");
+            let event = format!("{}id: {id}\ndata: {id}\n\n", common::STREAM);
+            stream.write_all(event.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            stream
+        };
+        let (_stream, data) = tokio::join!(serve, next_data(&mut subscriber));
+        assert_eq!(data, id);
+        proxy.cut();
+    }
+    let port = server.listener.local_addr().unwrap().port();
+    for head in proxy.heads() {
+        assert!(
+            head.starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\nhost: localhost:{port}\r\n"))
+        );
+        assert!(!head.contains("token") && !head.contains("sessions"), "{head}");
+    }
+    assert_eq!(proxy.heads().len(), 2);
+    drop(subscriber);
+    eventually!(proxy.open() == 0);
+}
+
+#[tokio::test]
+async fn a_proxy_may_be_spoken_to_over_tls_and_has_to_be_trusted() {
+    let (server, front, proxy) = (Server::start().await, Server::start().await, HttpProxy::start());
+    let certificates =
+        [&front, &server].map(|server| std::fs::read(&server.files.certificate).unwrap()).concat();
+    let both = server.files.certificate.with_file_name("both.pem");
+    std::fs::write(&both, certificates).unwrap();
+    let event = NewEvent::json(&"x").unwrap();
+    for (roots, works) in [(&both, true), (&server.files.certificate, false)] {
+        let config = tls::roots_from_pem(roots).unwrap();
+        let publisher = Publisher::new(&server.url()).unwrap().with_tls_config(&config);
+        let publisher = publisher.with_proxy(front.url().trim_end_matches('/')).unwrap();
+        let publisher = publisher.with_give_up_after(std::time::Duration::ZERO);
+        // TLS ends at the front, and the proxy is behind it.
+        let passing = async {
+            let Ok(mut outside) = front.acceptor.accept(front.socket().await).await else { return };
+            let mut inside = TcpStream::connect(proxy.address()).await.unwrap();
+            tokio::io::copy_bidirectional(&mut outside, &mut inside).await.ok();
+        };
+        let serve = async {
+            if works {
+                let (mut stream, _) = server.accept().await;
+                let answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 12\r\n\r\n{\"id\":\"7-1\"}";
+                stream.write_all(answer).await.unwrap();
+                stream.flush().await.unwrap();
+            }
+        };
+        let publish = async {
+            let published = publisher.publish("demo", &event).await;
+            drop(publisher);
+            published
+        };
+        let ((), (), published) = tokio::join!(passing, serve, publish);
+        match published {
+            Ok(id) => assert_eq!((works, id.as_str()), (true, "7-1")),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(
+                    !works && text.contains("the proxy localhost:") && text.contains("certificate"),
+                    "{text}"
+                );
+            }
+        }
+    }
+    assert_eq!(proxy.heads().len(), 1);
 }
 
 #[test]

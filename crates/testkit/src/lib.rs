@@ -30,6 +30,7 @@
 //! | [`decode`] | [`StreamDecoder`]: head, chunks and events from bytes cut anywhere |
 //! | [`crowd`] | [`Crowd`]: thousands of streams in one thread |
 //! | [`proxy`] | [`FaultProxy`]: a network that fails on command |
+//! | [`http_proxy`] | [`HttpProxy`]: a proxy with `CONNECT`, absolute form, a user and a password |
 //! | [`network`] | [`Network`]: two hosts whose link can be cut |
 //! | [`program`] | [`Program`]: another program, its output, its end |
 //! | [`token_server`] | [`TokenServer`]: a server that accepts tokens which are valid at the moment |
@@ -53,6 +54,7 @@ pub mod decode;
 pub mod eventually;
 pub mod http;
 pub mod http2;
+pub mod http_proxy;
 pub mod hub;
 pub mod network;
 pub mod pipeline;
@@ -77,6 +79,7 @@ pub use decode::{Head, StreamDecoder};
 pub use eventually::timed;
 pub use files::raise_open_files;
 pub use http::{Client, Response};
+pub use http_proxy::HttpProxy;
 pub use http2::Http2;
 pub use hub::{HubBuilder, HubProcess};
 pub use network::Network;

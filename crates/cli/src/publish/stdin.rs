@@ -1,17 +1,20 @@
 //! Standard input, read by a thread that can be stopped. Knows bytes only.
 //!
 //! A blocking read cannot be called back, and a runtime that ends waits for it: so the thread asks `poll`
-//! whether there is anything to read or a wish to stop, and only then reads.
+//! whether there is anything to read or a wish to stop, and only then reads, without waiting: whoever shares the input
+//! may have been faster.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::termios::ttyname;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Bytes of one read.
@@ -80,21 +83,43 @@ impl Drop for StdinReader {
 }
 
 fn read_all(input: BorrowedFd<'_>, stop: BorrowedFd<'_>, sender: &Sender<io::Result<Vec<u8>>>) {
+    let own = own_terminal(input);
+    let input = own.as_ref().map_or(input, AsFd::as_fd);
+    let can_block = can_block(input);
     loop {
         let read = match wait(input, stop) {
-            Ok(true) => read_chunk(input),
+            Ok(true) => read_chunk(input, can_block),
             Ok(false) => return,
             Err(error) => Err(error),
         };
-        let last = match &read {
-            Ok(chunk) if chunk.is_empty() => return,
-            Ok(_) => false,
-            Err(_) => true,
+        let (chunk, last) = match read {
+            Ok(None) => continue,
+            Ok(Some(chunk)) if chunk.is_empty() => return,
+            Ok(Some(chunk)) => (Ok(chunk), false),
+            Err(error) => (Err(error), true),
         };
-        if sender.blocking_send(read).is_err() || last {
+        if sender.blocking_send(chunk).is_err() || last {
             return;
         }
     }
+}
+
+/// The same terminal, opened anew, so that no read of it blocks: whether reads block is a property of what is opened, which
+/// we share with the shell and whomever else it starts. `None` if it is none, or cannot be opened.
+fn own_terminal(input: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let path = ttyname(input, Vec::new()).ok()?;
+    // Opening the other side of a pseudo-terminal makes a new one.
+    if path.to_bytes().ends_with(b"ptmx") {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty()).ok()
+}
+
+/// Whether a read may wait for bytes: not where they lie in a file.
+fn can_block(input: BorrowedFd<'_>) -> bool {
+    fstat(input)
+        .is_ok_and(|stat| matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket))
 }
 
 /// Waits for input. `false`: stop.
@@ -110,19 +135,91 @@ fn wait(input: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
-fn read_chunk(input: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+/// What there is; nothing at the end. `None` if another process that has the same input took it first: waiting for more
+/// here, nobody could stop us.
+fn read_chunk(input: BorrowedFd<'_>, can_block: bool) -> io::Result<Option<Vec<u8>>> {
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut can_block = can_block;
     loop {
-        match rustix::io::read(input, &mut chunk) {
+        let read = if can_block {
+            // -1: not at an offset, which a pipe does not have.
+            preadv2(input, &mut [IoSliceMut::new(&mut chunk)], u64::MAX, ReadWriteFlags::NOWAIT)
+        } else {
+            rustix::io::read(input, &mut chunk)
+        };
+        match read {
             Err(Errno::INTR) => {}
-            // Somebody else read it first: a terminal or a pipe may be shared.
-            Err(Errno::AGAIN) => std::thread::yield_now(),
+            Err(Errno::AGAIN) => return Ok(None),
+            // A kernel that cannot do it for this: then it may block, as reads do.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) if can_block => {
+                can_block = false
+            }
             Err(error) => return Err(error.into()),
             Ok(count) => {
                 chunk.truncate(count);
                 chunk.shrink_to_fit();
-                return Ok(chunk);
+                return Ok(Some(chunk));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    fn without_stop(input: &impl AsFd) -> bool {
+        let (_ours, theirs) = UnixStream::pair().unwrap();
+        wait(input.as_fd(), theirs.as_fd()).unwrap()
+    }
+
+    fn is_drained_by_another(mut reader: impl AsFd + Read, mut another: impl Read, mut writer: impl Write) {
+        assert!(can_block(reader.as_fd()));
+        writer.write_all(b"one").unwrap();
+        assert!(without_stop(&reader), "there is something to read");
+        let mut taken = [0; 3];
+        another.read_exact(&mut taken).unwrap();
+        assert_eq!(read_chunk(reader.as_fd(), true).unwrap(), None, "another was faster");
+        writer.write_all(b"two").unwrap();
+        assert!(without_stop(&reader));
+        assert_eq!(read_chunk(reader.as_fd(), true).unwrap().as_deref(), Some(b"two".as_slice()));
+        drop(writer);
+        assert!(without_stop(&reader));
+        assert_eq!(read_chunk(reader.as_fd(), true).unwrap().as_deref(), Some(b"".as_slice()), "the end");
+        reader.read_exact(&mut []).unwrap();
+    }
+
+    #[test]
+    fn what_another_process_took_from_a_shared_input_is_not_waited_for() {
+        let (reader, writer) = io::pipe().unwrap();
+        is_drained_by_another(reader.try_clone().unwrap(), reader, writer);
+        let (reader, writer) = UnixStream::pair().unwrap();
+        is_drained_by_another(reader.try_clone().unwrap(), reader, writer);
+    }
+
+    #[test]
+    fn a_file_is_read_from_where_it_stands() {
+        let mut file = std::fs::File::open("Cargo.toml").unwrap();
+        let mut start = [0; 4];
+        file.read_exact(&mut start).unwrap();
+        assert!(!can_block(file.as_fd()) && own_terminal(file.as_fd()).is_none());
+        let chunk = read_chunk(file.as_fd(), false).unwrap().unwrap();
+        assert!(!chunk.is_empty() && [start.as_slice(), &chunk].concat().starts_with(b"[package]"));
+    }
+
+    #[test]
+    fn a_terminal_is_opened_anew_so_that_nothing_is_waited_for() {
+        // The one side has to be open for the other to be there.
+        let (pty, _pts) = pty_process::blocking::open().unwrap();
+        let path = rustix::pty::ptsname(&pty, Vec::new()).unwrap();
+        let terminal = open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let own = own_terminal(terminal.as_fd()).expect("it is one");
+        assert_eq!(read_chunk(own.as_fd(), can_block(own.as_fd())).unwrap(), None);
+        (&pty).write_all(b"line\n").unwrap();
+        assert!(without_stop(&own));
+        assert_eq!(read_chunk(own.as_fd(), false).unwrap().as_deref(), Some(b"line\n".as_slice()));
+        assert!(own_terminal(pty.as_fd()).is_none(), "the other side is not opened");
     }
 }

@@ -125,7 +125,7 @@ fn reopen(args: &RunArgs) -> Result<Shared, String> {
 fn sender(args: &RunArgs, shared: &Shared, messages: &Messages) -> Result<Sender, String> {
     args.expect_token_file()?;
     let left = shared.lock().spool.state().hub.clone();
-    let mut publisher = args.publisher(args.hub(Some(&left))).map_err(|error| error.to_string())?;
+    let publisher = args.publisher(args.hub(Some(&left))).map_err(|error| error.to_string())?;
     let options = SenderOptions {
         flush: args.flush,
         token_is_renewed: args.token_is_renewed(),

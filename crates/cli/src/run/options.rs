@@ -24,10 +24,10 @@ const SPOOL_BYTES_MAX: u64 = 1 << 50;
 /// Options of `watertight run`.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Exit code: that of the command; 128 plus the number of the signal that killed it; 127 if there is no such \
+    after_help = format!("Exit code: that of the command; 128 plus the number of the signal that killed it; 127 if there is no such \
                         command, 126 if it cannot be run; 64 if the options cannot work. What becomes of the log does not change \
                         it: lines that the hub has not taken within --drain-timeout stay in a file, and standard error tells how \
-                        to send them. With --resend: 0 if everything was sent, 1 if not."
+                        to send them. With --resend: 0 if everything was sent, 1 if not.\n\n{}", crate::help::PROXIES)
 )]
 pub(crate) struct RunArgs {
     /// The deployment whose log the output becomes

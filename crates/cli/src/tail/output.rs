@@ -35,7 +35,7 @@ impl<W: Write> Output<W> {
     /// The data and a line feed, or one JSON object.
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
         if self.json {
-            let Event { id, event_type, data } = event;
+            let Event { id, event_type, data, .. } = event;
             return self.line(&EventLine { id, event_type, data });
         }
         self.to.write_all(event.data.as_bytes())?;
@@ -65,7 +65,7 @@ mod tests {
         let mut bytes = Vec::new();
         let mut output = Output::new(&mut bytes, json);
         for data in ["one", "", "two\nlines"] {
-            let event = Event { id: "7-1".into(), event_type: "message".into(), data: data.into() };
+            let event = Event::new("7-1", "message", data);
             output.event(&event).unwrap();
         }
         output.flush().unwrap();
@@ -91,7 +91,8 @@ mod tests {
     fn a_gap_in_json_says_all_that_the_hub_said() {
         let mut bytes = Vec::new();
         let mut output = Output::new(&mut bytes, true);
-        let gap = Gap { from: None, to: Some("7-9".into()), missed: Some(4), reason: "lagged".into() };
+        let mut gap = Gap::new("lagged");
+        (gap.to, gap.missed) = (Some("7-9".into()), Some(4));
         output.gap(&gap).unwrap();
         output.flush().unwrap();
         drop(output);

@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::credentials::{Token, TokenRequest};
 use crate::error::Error;
 use crate::plan::{Plan, Replay, is_ours};
-use crate::transport::Transport;
+use crate::proxy::Proxies;
+use crate::transport::{HyperTransport, Network, Transport};
 
 impl Subscriber {
     fn plan_mut(&mut self) -> &mut Plan {
@@ -190,13 +191,40 @@ impl Subscriber {
         self
     }
 
-    /// Whom to trust, and how to prove who asks, for `https`. The default trusts whom the machine trusts.
+    /// Whom to trust, and how to prove who asks, for `https`. The default trusts whom the machine trusts. Takes the
+    /// place of a transport of one's own.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls_config(self, config: &rustls::ClientConfig) -> Self {
-        use crate::transport::HyperTransport;
-        use crate::transport::tls::Tls;
-        self.with_transport(HyperTransport::new(Tls::new(config)))
+        let tls = crate::transport::tls::Tls::new(config);
+        self.with_network(|network| network.tls = tls)
+    }
+
+    /// Goes through this proxy, whatever the environment says: `http://user:password@proxy:3128`, or `https://` to
+    /// speak TLS with it. It reads the requests to an `http` URL; one to an `https` URL it only passes on. Takes the place
+    /// of a transport of one's own.
+    ///
+    /// Without it, the proxies are those that `http_proxy`, `https_proxy` and `all_proxy` named when the subscriber was
+    /// made, but for whom `no_proxy` names. Each redirect chooses anew.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`], which shows no password.
+    pub fn with_proxy(self, url: &str) -> Result<Self, Error> {
+        let proxies = Proxies::only(url)?;
+        Ok(self.with_network(|network| network.proxies = proxies))
+    }
+
+    /// Goes through no proxy, whatever the environment says. Takes the place of a transport of one's own.
+    #[must_use]
+    pub fn without_proxy(self) -> Self {
+        self.with_network(|network| network.proxies = Proxies::none())
+    }
+
+    fn with_network(mut self, change: impl FnOnce(&mut Network)) -> Self {
+        let plan = self.plan_mut();
+        change(&mut plan.network);
+        plan.transport = Arc::new(HyperTransport::new(plan.network.clone()));
+        self
     }
 
     /// Waits by another clock than tokio's: for the next attempt, for heads, bytes and answers. Making a TCP

@@ -10,31 +10,30 @@ use http::{Request, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::tls::Tls;
-use super::{Answering, Body, Link, Transport};
+use super::{Answering, Body, Link, Network, Transport};
 use crate::error::Error;
 use crate::url::Url;
 
 /// The default [`Transport`]: connects anew for each request over TCP, with TLS for `https`, and closes with the
-/// body. Public so that another can stand on it.
+/// body. Goes through the proxies that `http_proxy`, `https_proxy` and `all_proxy` name, as they were when it was made.
+/// Public so that another can stand on it.
 #[derive(Debug, Clone, Default)]
 pub struct HyperTransport {
-    tls: Tls,
+    network: Network,
 }
 
-#[cfg(feature = "tls")]
 impl HyperTransport {
-    pub(crate) fn new(tls: Tls) -> Self {
-        Self { tls }
+    pub(crate) fn new(network: Network) -> Self {
+        Self { network }
     }
 }
 
 impl Transport for HyperTransport {
     fn open(&self, request: Request<Bytes>) -> Answering {
-        let tls = self.tls.clone();
+        let network = self.network.clone();
         Box::pin(async move {
             let url = Url::parse(&request.uri().to_string())?;
-            let mut link = Link::open(&url, &tls).await?;
+            let mut link = Link::open(&url, &network).await?;
             let answer = link.send(origin_form(request, &url)?).await?;
             let (head, body) = answer.into_parts();
             let body: Body = Box::pin(LinkBody { link, body });

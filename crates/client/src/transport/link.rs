@@ -2,24 +2,24 @@
 //! socket at once and nothing is left. Knows nothing of events or retries.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::tls::{Io, Tls};
+use super::network::{Connected, Network};
+use super::tls::Io;
 use crate::clock;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, ProxyProblem};
 use crate::limits::{CONNECT_TIMEOUT, ERROR_BODY_BYTES, READ_BUFFER_BYTES};
+use crate::proxy::Proxy;
 use crate::url::Url;
 
 type Driver = Connection<TokioIo<Io>, Full<Bytes>>;
@@ -30,60 +30,60 @@ pub(crate) struct Link {
     sender: SendRequest<Full<Bytes>>,
     /// hyper's state machine, which must be polled whenever something is awaited; `None` once it has ended.
     driver: Option<Pin<Box<Driver>>>,
-}
-
-/// Tries the addresses of a host, one after the other. Each has a share of the time: one that swallows packets
-/// must not keep the others from being tried. The last share is for what comes after the connection.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
-    let share = match addresses.len() {
-        0 | 1 => CONNECT_TIMEOUT,
-        several => CONNECT_TIMEOUT / u32::try_from(several).unwrap_or(u32::MAX).saturating_add(1),
-    };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        last = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
-        };
-    }
-    Err(last)
+    /// Scheme, host and port of the server.
+    origin: String,
+    /// Who reads the requests on the way, if anybody does.
+    forward: Option<Proxy>,
 }
 
 impl Link {
-    /// Connects, over TLS if the URL says so.
+    /// Connects, over TLS if the URL says so, through the proxy that there is for it.
     ///
     /// # Errors
-    /// [`Error::Connect`] or [`Error::TimedOut`]. Dropping the future gives the half-made connection up.
-    pub(crate) async fn open(url: &Url, tls: &Tls) -> Result<Self, Error> {
-        let (host, port) = url.address();
-        let failed = |source| Error::Connect { address: format!("{host}:{port}"), source };
-        let connecting = async {
-            let stream = connect(host, port).await.map_err(failed)?;
-            // Small requests must not wait for the answer to the one before. Without it they are only slower.
-            stream.set_nodelay(true).ok();
-            if url.is_tls() { tls.connect(stream, host).await } else { Ok(Io::from_plain(stream)) }
+    /// [`Error::Connect`], [`Error::Proxy`] or [`Error::TimedOut`]. Dropping the future gives the half-made connection up.
+    pub(crate) async fn open(url: &Url, network: &Network) -> Result<Self, Error> {
+        let phase = if network.proxies.choose(url)?.is_some() {
+            "a connection through the proxy"
+        } else {
+            "a connection"
         };
-        let io = within(CONNECT_TIMEOUT, "a connection", connecting).await??;
+        let Connected { io, forward } = within(CONNECT_TIMEOUT, phase, network.connect(url)).await??;
         let (sender, driver) = Builder::new()
             .max_buf_size(READ_BUFFER_BYTES)
             .handshake(TokioIo::new(io))
             .await
             .map_err(Error::transport)?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)) })
+        Ok(Self { sender, driver: Some(Box::pin(driver)), origin: url.origin(), forward })
     }
 
-    /// Sends one request and waits for the head of its answer.
+    /// Sends one request, whose target is a path, and waits for the head of its answer.
     ///
     /// # Errors
-    /// [`Error::Transport`] if the connection breaks. Dropping the future leaves the connection in the middle
-    /// of a request: drop it as well.
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+    /// [`Error::Transport`] if the connection breaks; [`Error::Proxy`] if a proxy does not let us pass. Dropping the future
+    /// leaves the connection in the middle of a request: drop it as well.
+    pub(crate) async fn send(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Error> {
+        if let Some(proxy) = &self.forward {
+            // The whole URL: a proxy has to know where to go (RFC 9112, section 3.2.2).
+            let target = format!("{}{}", self.origin, request.uri());
+            *request.uri_mut() = Uri::try_from(target).map_err(Error::transport)?;
+            proxy.authorize(request.headers_mut());
+        }
         let mut answer = pin!(self.sender.send_request(request));
-        poll_fn(|context| drive(&mut self.driver, context, |context| answer.as_mut().poll(context)))
-            .await
-            .map_err(Error::transport)
+        let answer =
+            poll_fn(|context| drive(&mut self.driver, context, |context| answer.as_mut().poll(context)))
+                .await
+                .map_err(Error::transport)?;
+        match &self.forward {
+            // No server says this status, only a proxy does.
+            Some(proxy) if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                let problem = ProxyProblem::refused(answer.status(), answer.headers(), clock::wall());
+                Err(proxy.error(problem))
+            }
+            _ => Ok(answer),
+        }
     }
 
     /// The next bytes of a body, `None` at its end.
@@ -134,8 +134,12 @@ impl Link {
         Problem::error(head.status, &head.headers, &body, clock::wall())
     }
 
-    /// Whether another request may be sent over it.
-    pub(crate) fn is_reusable(&self) -> bool {
+    /// Whether another request may be sent over it: looks whether the server has closed it meanwhile.
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        if self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(&mut context).is_ready()) {
+            self.driver = None;
+        }
         self.driver.is_some() && !self.sender.is_closed()
     }
 }

@@ -65,7 +65,6 @@ mod with_rustls {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
-    use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
 
     use super::Io;
@@ -86,7 +85,7 @@ mod with_rustls {
         }
 
         /// Shakes hands as a client of `host`. Dropping the future closes the socket.
-        pub(crate) async fn connect(&self, stream: TcpStream, host: &str) -> Result<Io, Error> {
+        pub(crate) async fn connect(&self, stream: Io, host: &str) -> Result<Io, Error> {
             let failed = |source| Error::Connect { address: host.to_owned(), source };
             let config = match &self.config {
                 Some(config) => Arc::clone(config),
@@ -156,8 +155,6 @@ mod with_rustls {
 
 #[cfg(not(feature = "tls"))]
 mod without {
-    use tokio::net::TcpStream;
-
     use super::Io;
     use crate::error::Error;
 
@@ -167,7 +164,7 @@ mod without {
 
     impl Tls {
         #[expect(clippy::unused_async, reason = "as with the feature `tls`")]
-        pub(crate) async fn connect(&self, _: TcpStream, _: &str) -> Result<Io, Error> {
+        pub(crate) async fn connect(&self, _: Io, _: &str) -> Result<Io, Error> {
             Err(Error::Tls("this build has no TLS".to_owned()))
         }
     }

@@ -1,6 +1,7 @@
 //! A server that says exactly the bytes a test wants said, one connection at a time.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod hub;
 pub(crate) mod memory;
 
 use std::time::Duration;
@@ -70,6 +71,11 @@ impl Peer {
         self.say(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")).await;
     }
 
+    /// Says that it says no more, and goes on listening.
+    pub(crate) async fn end(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Waits until the client has closed its end.
     pub(crate) async fn closed(&mut self) {
         let mut scratch = [0; 64];
@@ -82,4 +88,14 @@ impl Peer {
 /// A header's value in a head in lower case.
 pub(crate) fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// Waits until it is so, while other tasks run.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it comes to be so");
 }

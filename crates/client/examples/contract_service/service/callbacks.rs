@@ -40,7 +40,7 @@ pub(super) struct EventMessage {
 
 impl Message {
     pub(super) fn event(event: Event) -> Self {
-        let Event { id, event_type, data } = event;
+        let Event { id, event_type, data, .. } = event;
         Self::Event { event: EventMessage { event_type, data, id } }
     }
 

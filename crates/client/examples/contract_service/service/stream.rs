@@ -46,7 +46,7 @@ fn message(item: Result<Item, Error>) -> Option<Message> {
         Ok(Item::Event(event)) => Some(Message::event(event)),
         Ok(Item::Comment(comment)) => Some(Message::Comment { comment }),
         Ok(Item::Status(Status::Waiting { reason, .. })) => Some(Message::error(reason)),
-        Ok(Item::Status(_) | Item::Gap(_)) => None,
+        Ok(_) => None,
         Err(error) => Some(Message::error(error.to_string())),
     }
 }
