@@ -3,6 +3,7 @@
 
 use http::HeaderValue;
 
+use crate::event::Gap;
 use crate::limits::LAST_EVENT_ID_BYTES;
 use crate::position::Position;
 
@@ -15,6 +16,8 @@ pub(crate) struct Cursor {
     resume: String,
     /// The hub's own position up to which everything was delivered: what is not after it is a duplicate.
     delivered: Option<Position>,
+    /// The last gap that was told: who repeats it says nothing new.
+    last_gap: Option<Gap>,
 }
 
 impl Cursor {
@@ -56,6 +59,17 @@ impl Cursor {
         self.delivered = Position::parse(id);
         self.set(id);
         moved
+    }
+
+    /// A gap came. `false`: it was told before, and the stream has gone on since: whoever answers so repeats what it has
+    /// said, as a cache does.
+    pub(crate) fn is_news(&mut self, gap: &Gap) -> bool {
+        let is_behind = gap.to.as_deref().is_some_and(|to| self.is_duplicate(to));
+        if is_behind && self.last_gap.as_ref() == Some(gap) {
+            return false;
+        }
+        self.last_gap = Some(gap.clone());
+        true
     }
 
     /// A position without an event. One that was passed already does not count.

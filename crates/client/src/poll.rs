@@ -50,7 +50,7 @@ impl Answer {
     /// # Errors
     /// [`Error::EventTooLarge`], as over a stream.
     pub(crate) fn next_item(&mut self, cursor: &mut Cursor, limit: usize) -> Option<Result<Item, Error>> {
-        if let Some(gap) = self.gap.take() {
+        if let Some(gap) = self.gap.take().filter(|gap| cursor.is_news(gap)) {
             match gap.to.as_deref() {
                 Some(to) => self.fruitful |= cursor.jump(to),
                 None => cursor.forget_delivered(),
@@ -103,6 +103,20 @@ mod tests {
         assert!(matches!(&items[0], Item::Gap(gap) if gap.reason == "epoch"), "{items:?}");
         assert!(matches!(&items[1], Item::Event(event) if event.event_type == "tick"), "{items:?}");
         assert_eq!((items.len(), cursor.id()), (2, "mg931z5aashp-9"));
+    }
+
+    #[test]
+    fn an_answer_that_is_repeated_tells_its_gap_and_its_events_once() {
+        let json = r#"{"events":[{"id":"mg931z5aashp-8","type":"tick","data":"x"}],"next":"mg931z5aashp-9",
+            "gap":{"from":null,"to":"mg931z5aashp-7","missed":null,"reason":"epoch"}}"#;
+        let mut cursor = Cursor::default();
+        assert_eq!(items(json, &mut cursor).len(), 2);
+        let mut again = Answer::parse(json.as_bytes()).unwrap();
+        assert!(again.next_item(&mut cursor, 1000).is_none(), "told already");
+        assert!(!again.is_fruitful(), "so it hurries no poll");
+        assert_eq!(cursor.id(), "mg931z5aashp-9");
+        let other = json.replace("mg931z5aashp-7", "mg931z5aashp-6");
+        assert_eq!(items(&other, &mut cursor).len(), 2, "another gap is news, wherever it leads");
     }
 
     #[test]
