@@ -265,6 +265,18 @@ fn a_stream_that_is_longer_than_a_log_says_how_much_came_before() {
 }
 
 #[test]
+fn the_tail_of_a_long_stream_is_its_last_lines_also_for_the_first_viewer() {
+    let redis = Redis::start();
+    let hub = hub("redis_stream", &redis.url()).flag("--max-history-per-session", 5).start();
+    for line in 1..=12 {
+        add(&redis, &line.to_string());
+    }
+    let mut viewer = SseReader::open(hub.address(), &format!("{STREAM}?tail=2"), &[]);
+    add(&redis, "13");
+    assert_eq!(viewer.next_data(3), ["11", "12", "13"]);
+}
+
+#[test]
 fn odd_entries_and_long_lines_are_told_not_fatal() {
     let redis = Redis::start();
     let hub = hub("redis_stream", &redis.url()).flag("--max-event-bytes", "1KiB").start();

@@ -163,7 +163,7 @@ async fn attend(
                 Err(error) => return words(&error),
             }
             if shared.servers.wants_master() {
-                // Those who may not ask are told by READONLY.
+                // A user without the right to ROLE finds out by READONLY.
                 if matches!(is_replica(&mut connection).await, Ok(true)) {
                     return REPLICA.to_owned();
                 }

@@ -60,9 +60,11 @@ pub(crate) async fn read(
     let tail = query.parse::<u64>("tail", "a number of lines")?;
     let source = match &app.logs {
         Some(logs) if method == Method::GET => {
-            // Whose the log is comes first: a stranger starts nothing.
-            app.access.owned(&caller, std::slice::from_ref(&deployment), Action::Subscribe).await?;
-            begin_anew(&app, logs, &path, &deployment.id).await;
+            if tail.is_some() || app.hub.session_end(&path).is_some() {
+                // Whose the log is comes first: a stranger starts nothing.
+                app.access.owned(&caller, std::slice::from_ref(&deployment), Action::Subscribe).await?;
+                begin_anew(&app, logs, &path, &deployment.id).await;
+            }
             if tail.is_some() {
                 logs.read_history(&app.hub, &path, &deployment.id).await;
             }

@@ -12,11 +12,13 @@ mod channel;
 mod end;
 mod stream;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use watertight::{Hub, Resume, SourceHandle, SubscribeOptions};
+use watertight_core::Piece;
 
 use self::channel::ChannelLogs;
 pub(crate) use self::end::End;
@@ -27,8 +29,6 @@ use crate::resource::ResourceId;
 
 /// How long a newcomer that asks for the last lines waits for the history of a stream, at most.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often it looks.
-const HISTORY_STEP: Duration = Duration::from_millis(10);
 
 /// Logs of deployments from Redis.
 pub(crate) struct LogsFromRedis {
@@ -133,10 +133,13 @@ impl LogsFromRedis {
         let expected = entries.min(self.limits.history as u64);
         let options = SubscribeOptions { source: Some(self.source(id)), ..SubscribeOptions::default() };
         // It holds the source until the newcomer does. A refusal is the newcomer's, too.
-        let Ok(held) = hub.subscribe_with(session, Resume::Live, options) else { return };
+        let Ok(mut held) = hub.subscribe_with(session, Resume::Live, options) else { return };
         let wait = async {
-            while held.session().head() <= expected {
-                tokio::time::sleep(HISTORY_STEP).await;
+            let mut lines = 0;
+            while lines < expected
+                && let Ok(piece) = poll_fn(|context| held.poll_piece(context)).await
+            {
+                lines += u64::from(matches!(piece, Piece::Event(..)));
             }
         };
         // Whoever has waited for so long gets what is there.

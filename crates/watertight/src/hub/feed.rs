@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use watertight_core::{Frame, LogState, Owner, Session, Tick, frame_charge};
 
 use super::append::{Attempt, How};
-use super::sources::ends_with_unknown_gap;
 use super::{EndedSession, HubState, Positions};
 use crate::error::{BatchError, PublishError};
 use crate::event::Event;
@@ -50,7 +49,8 @@ impl HubState {
             if log.state(now) != LogState::Open {
                 return Err(FeedError::Ended);
             }
-            let says_more = missed.is_some() || !ends_with_unknown_gap(log);
+            // Behind a mark of which nobody knows how many events are missing, a second says no more.
+            let says_more = missed.is_some() || log.last_missed() != Some(None);
             if says_more {
                 log.append(Frame::gap(missed, Some(permit)), expires);
             }

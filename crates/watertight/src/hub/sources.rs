@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tracing::{error, warn};
 use watertight_core::source::SourcePolicy;
 use watertight_core::{
-    Attached, CloseReason, Entry, Kind, Log, Owner, Session, SourcePhase, SourceState, StartSource, Tick,
+    Attached, CloseReason, Entry, Kind, Owner, Session, SourcePhase, SourceState, StartSource, Tick,
 };
 
 use super::HubState;
@@ -305,9 +305,4 @@ async fn reached(clock: &Clock, at: Tick) {
         }
         tokio::time::sleep(if clock.runs() { at.since(now) } else { STEP }).await;
     }
-}
-
-/// Whether the last that a log has is a mark of which nobody knows how many events are missing: a second says no more.
-pub(super) fn ends_with_unknown_gap(log: &Log) -> bool {
-    log.last_missed() == Some(None)
 }

@@ -2,7 +2,7 @@
 //! while the connection is away, may be missing, and is told as a gap.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -23,11 +23,13 @@ pub(super) struct ChannelLogs {
     channel: String,
     limits: Limits,
     counts: Arc<Counts>,
+    /// It was subscribed before, whether anything of that came into the log or not.
+    was_subscribed: AtomicBool,
 }
 
 impl ChannelLogs {
     pub(super) fn new(redis: Redis, channel: String, limits: Limits, counts: Arc<Counts>) -> ChannelLogs {
-        ChannelLogs { redis, channel, limits, counts }
+        ChannelLogs { redis, channel, limits, counts, was_subscribed: AtomicBool::new(false) }
     }
 
     /// The end that stands beside the channel; `Err`: Redis does not say.
@@ -53,8 +55,8 @@ impl Source for ChannelLogs {
     async fn run(&self, feed: Feed) -> Result<(), SourceError> {
         let mut channel = self.redis.channels().subscribe(&self.channel).map_err(SourceError::new)?;
         let mut batch = Batch::new(self.limits, &self.counts)?;
-        // Nobody has listened since the last reader of this log left.
-        let mut is_interrupted = !feed.is_new();
+        // Nobody has listened since the last reader of this log left, or since the source failed.
+        let mut is_interrupted = !feed.is_new() || self.was_subscribed.load(Ordering::Relaxed);
         // It could not be looked whether the log has ended.
         let mut must_look = false;
         loop {
@@ -92,6 +94,7 @@ impl Source for ChannelLogs {
                         feed.gap(None)?;
                     }
                     is_interrupted = false;
+                    self.was_subscribed.store(true, Ordering::Relaxed);
                     // Looked for once it is subscribed: an end after this comes as a message.
                     (end, must_look) = match self.end(&feed, true).await {
                         Ok(end) => (end, false),

@@ -1,6 +1,7 @@
 //! A stream of Redis as the source of a log: its last entries, then those that come, each once, whoever was away meanwhile.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
@@ -23,11 +24,20 @@ pub(super) struct StreamLogs {
     counts: Arc<Counts>,
     /// The last entry that is in the log: the next run goes on behind it.
     last: Mutex<Option<EntryId>>,
+    /// Readers were told how much came before the history.
+    has_told_earlier: AtomicBool,
 }
 
 impl StreamLogs {
     pub(super) fn new(redis: Redis, key: String, limits: Limits, counts: Arc<Counts>) -> StreamLogs {
-        StreamLogs { redis, key, limits, counts, last: Mutex::new(None) }
+        StreamLogs {
+            redis,
+            key,
+            limits,
+            counts,
+            last: Mutex::new(None),
+            has_told_earlier: AtomicBool::new(false),
+        }
     }
 
     fn went_to(&self, entry: Option<EntryId>) {
@@ -42,11 +52,13 @@ impl Source for StreamLogs {
         let last = *self.last.lock();
         let start = last.map_or(StreamStart::Last(self.limits.history), StreamStart::After);
         if last.is_none()
+            && !self.has_told_earlier.load(Ordering::Relaxed)
             && let Some(entries) = length(&self.redis, &self.key).await
             && let Some(earlier) = entries.checked_sub(self.limits.history as u64).filter(|it| *it > 0)
         {
             // There is more in the stream than a log holds.
             feed.gap(Some(earlier))?;
+            self.has_told_earlier.store(true, Ordering::Relaxed);
         }
         let mut entries = self.redis.streams().open(&self.key, start).map_err(SourceError::new)?;
         let mut batch = Batch::new(self.limits, &self.counts)?;
