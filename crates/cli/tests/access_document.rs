@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod documents;
+
+use documents::blocks;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,13 +12,6 @@ const DOCUMENT: &str = include_str!("../../../docs/access.md");
 
 /// The sections whose commands need no hub.
 const SECTIONS: [&str; 2] = ["## Keys", "## Minting and inspecting"];
-
-/// The blocks of a kind in a section, up to the next section of the same rank.
-fn blocks<'a>(heading: &str, kind: &str) -> Vec<&'a str> {
-    let (_, section) = DOCUMENT.split_once(&format!("\n{heading}\n")).expect("the section is there");
-    let section = section.split("\n## ").next().unwrap();
-    section.split(&format!("```{kind}\n")).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
-}
 
 #[test]
 fn every_command_does_what_the_document_says() {
@@ -25,7 +21,7 @@ fn every_command_does_what_the_document_says() {
     let mut count = 0;
     for heading in SECTIONS {
         // In one folder, in order: a block uses the files of the one before.
-        for block in blocks(heading, "sh") {
+        for block in blocks(DOCUMENT, heading, "sh") {
             count += block.matches("watertight token").count();
             // A command that is to fail begins with `!`, which `-e` passes over: it is made a failure by hand.
             let script = block.lines().map(|line| match line.strip_prefix("! ") {
@@ -62,7 +58,7 @@ fn the_example_of_an_inspection_is_what_is_printed() {
     let grants = ["--subscribe", "sessions/*", "--publish", "sessions/*"];
     let token = watertight(&[&["--secret-file", secret, "--sub", "ada"], &grants[..]].concat());
     let printed = watertight(&["inspect", "--secret-file", secret, token.trim()]);
-    let example = blocks("## Minting and inspecting", "text");
+    let example = blocks(DOCUMENT, "## Minting and inspecting", "text");
     assert_eq!(shape(&printed), shape(example.first().unwrap()));
 }
 
@@ -99,7 +95,7 @@ fn the_tables_of_patterns_are_true() {
 #[test]
 fn the_limits_and_the_example_claim_are_those_of_the_code() {
     use watertight_access::{Grants, limits};
-    let claim = blocks("## Grants", "json").remove(0);
+    let claim = blocks(DOCUMENT, "## Grants", "json").remove(0);
     let claim: serde_json::Value = serde_json::from_str(claim).unwrap();
     assert!(Grants::from_json(&claim["watertight"].to_string()).is_ok());
     for (text, limit) in [

@@ -62,7 +62,7 @@ impl What<'_> {
 
 /// One service that is sampled.
 #[derive(Debug)]
-struct Sampled {
+struct SampledService {
     /// As it was declared when its sampler was made.
     service: Service,
     /// `None` while it samples, and if there is nothing to sample.
@@ -91,7 +91,7 @@ pub(super) struct Sampling {
     surroundings: Surroundings,
     /// Of processes that were sampled before, when they started.
     pub(super) started: BTreeMap<ResourceId, (usize, u64)>,
-    services: BTreeMap<ResourceId, Sampled>,
+    services: BTreeMap<ResourceId, SampledService>,
     under_way: FuturesUnordered<Pending>,
     samples: u64,
 }
@@ -143,7 +143,7 @@ impl Sampling {
         }
     }
 
-    fn sampler(&self, id: &ResourceId, service: &Service) -> Sampled {
+    fn sampler(&self, id: &ResourceId, service: &Service) -> SampledService {
         let started = self.started.get(id).filter(|(pid, _)| service.pid == Some(*pid)).map(|(_, at)| *at);
         let made = target(service, started).and_then(|target| {
             let make = |target| Sampler::new(target, self.limits.clone(), self.surroundings.clone());
@@ -154,7 +154,7 @@ impl Sampling {
             Ok(None) => (None, Some(Wrong::NoSource)),
             Err(error) => (None, Some(Wrong::Unusable(format!("its source {error}")))),
         };
-        Sampled { service: service.clone(), sampler, wrong, since: None, fresh: None }
+        SampledService { service: service.clone(), sampler, wrong, since: None, fresh: None }
     }
 
     /// Takes the next sample that comes; `false`: none is under way. Dropping the future loses nothing.
@@ -207,7 +207,7 @@ impl Sampling {
     }
 }
 
-fn json(id: &ResourceId, sampled: Option<&Sampled>, now: Tick) -> Box<RawValue> {
+fn json(id: &ResourceId, sampled: Option<&SampledService>, now: Tick) -> Box<RawValue> {
     let show = |age_seconds, what| to_json(&Shown { id: id.as_str(), age_seconds, what });
     let Some(sampled) = sampled else {
         return show(None, What::error(Code::NoSuchService, "it is not declared any more"));
