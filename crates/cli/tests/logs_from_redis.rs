@@ -377,7 +377,7 @@ fn redis_killed_under_a_hundred_viewers_with_a_line_every_10_ms_loses_none_of_th
                 redis.lock().unwrap().stop();
                 // Everyone is told before it comes back.
                 eventually!(source(&hub)["state"] == "waiting");
-                std::thread::sleep(100 * PAUSE);
+                std::thread::sleep(500 * PAUSE);
                 redis.lock().unwrap().restart();
                 if kind == "redis_pubsub" {
                     eventually!(subscribers(&redis.lock().unwrap()) == "1");
