@@ -125,7 +125,7 @@ impl Ledger {
 
     fn closed(&self, kind: Kind) {
         let count = self.count(kind);
-        count.live.fetch_sub(1, Ordering::Relaxed);
+        count.live.fetch_sub(1, Ordering::Release);
         // Release pairs with the acquire in `look`: whoever sees the close has seen the open.
         count.closed.fetch_add(1, Ordering::Release);
     }
@@ -149,13 +149,13 @@ impl Ledger {
         let count = self.count(kind);
         let closed = count.closed.load(Ordering::Acquire);
         let opened = count.opened.load(Ordering::Relaxed);
-        Counts { opened, closed, live: count.live.load(Ordering::Relaxed) }
+        Counts { opened, closed, live: count.live.load(Ordering::Acquire) }
     }
 
-    /// Open entries of `kind`.
+    /// Open entries of `kind`. Whoever sees one gone sees what its owner gave back before it.
     #[must_use]
     pub fn live(&self, kind: Kind) -> u64 {
-        self.count(kind).live.load(Ordering::Relaxed)
+        self.count(kind).live.load(Ordering::Acquire)
     }
 
     fn count(&self, kind: Kind) -> &Count {

@@ -213,10 +213,10 @@ pub struct Session {
     home: usize,
     /// What feeds it by itself while it has subscribers, if anything does; for as long as the session is there.
     attached: OnceLock<StdArc<dyn Attached>>,
-    /// Counted as open until the last reference goes.
-    _entry: Entry,
     /// Charged until the last reference goes.
     _permit: Permit,
+    /// Counted as open until the last reference goes. Last: what the ledger calls closed is charged no more.
+    _entry: Entry,
 }
 
 impl Session {

@@ -51,10 +51,10 @@ impl Drop for Membership {
 /// What a stream holds for as long as it lives, whoever delivers it. Given back in this order when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Holdings {
-    /// Counted as a timer and as a subscription.
-    pub(crate) _entry: Entry,
-    pub(crate) membership: Membership,
     pub(crate) _permit: Permit,
+    pub(crate) membership: Membership,
+    /// Counted as a timer and as a subscription. Last: what the ledger calls closed is charged no more.
+    pub(crate) _entry: Entry,
 }
 
 /// The one line that tells of a stream's end, whatever delivered it.

@@ -115,10 +115,14 @@ pub struct Stats {
 
 impl Hub {
     /// The figures now. O(1): no lock is held over sessions.
+    ///
+    /// They are not of one instant, but in order: the ledger is read first and the budget last, so what the ledger
+    /// shows as closed is no longer charged.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let state = &self.state;
         Stats {
+            ledger: Kind::ALL.iter().map(|kind| (kind.name(), state.ledger.counts(*kind))).collect(),
             sessions: state.registry.len(),
             events: state.events_held.get(),
             subscribers: state.ledger.live(Kind::Subscription),
@@ -126,7 +130,6 @@ impl Hub {
             observed_bytes: state.budget.observed(),
             owners: Owner::ALL.iter().map(|owner| (owner.name(), state.budget.used_by(*owner))).collect(),
             rung: state.budget.rung(),
-            ledger: Kind::ALL.iter().map(|kind| (kind.name(), state.ledger.counts(*kind))).collect(),
             uptime_ms: state.clock.now().0,
         }
     }

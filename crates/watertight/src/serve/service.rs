@@ -45,7 +45,6 @@ pub(super) struct Caller {
 /// What a request holds until the last byte of its answer was taken.
 #[derive(Debug)]
 pub(super) struct RequestGuards {
-    _entry: Entry,
     _active: ActiveRequest,
     _asked: Asked,
     in_flight: Option<InFlight>,
@@ -54,6 +53,8 @@ pub(super) struct RequestGuards {
     _answer: Option<Permit>,
     /// The subscriber behind it, if it is a stream.
     stream: Option<Weak<TaskRecord>>,
+    /// Last: what the ledger calls closed is charged no more.
+    _entry: Entry,
 }
 
 impl RequestGuards {
