@@ -35,6 +35,28 @@ impl<T> DirtyQueue<T> {
         self.parked.swap(false, Ordering::SeqCst)
     }
 
+    /// Adds an item and wakes nobody: for those who look at the queue themselves afterwards.
+    pub fn add(&self, item: T) {
+        self.items.lock().push(item);
+    }
+
+    /// Whether the reader sleeps and the caller must wake it (only one caller is told so).
+    #[must_use = "a sleeping reader must be woken"]
+    pub fn rouse(&self) -> bool {
+        self.parked.swap(false, Ordering::SeqCst)
+    }
+
+    /// The item that came in last, if it is of a kind that the caller takes.
+    pub fn take_last_if(&self, takes: impl FnOnce(&T) -> bool) -> Option<T> {
+        let mut items = self.items.lock();
+        items.last().is_some_and(takes).then(|| items.pop()).flatten()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.items.lock().is_empty()
+    }
+
     /// Moves all items to `into`, oldest first, and leaves the capacity of `into` to the queue.
     pub fn drain(&self, into: &mut Vec<T>) {
         into.clear();
@@ -45,8 +67,15 @@ impl<T> DirtyQueue<T> {
     /// `false`: something came in; do not sleep.
     #[must_use = "the answer says whether it is safe to sleep"]
     pub fn park(&self) -> bool {
+        self.park_unless(|| false)
+    }
+
+    /// The same for a reader with work of its own, at which it looks between the announcement and the queue: who changes
+    /// that work and then finds a sleeper wakes it, as with the queue.
+    #[must_use = "the answer says whether it is safe to sleep"]
+    pub fn park_unless(&self, is_busy: impl FnOnce() -> bool) -> bool {
         self.parked.store(true, Ordering::SeqCst);
-        if self.items.lock().is_empty() {
+        if !is_busy() && self.is_empty() {
             return true;
         }
         self.parked.store(false, Ordering::SeqCst);

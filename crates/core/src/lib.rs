@@ -19,6 +19,7 @@
 //! | [`tombstones`] | [`Tombstones`]: that a session was forgotten after its end |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
+//! | [`workplace`] | [`Workplace`]: a pump's state, on which a publisher works too while the pump does not |
 //! | [`mailbox`] | the steps of publisher and pump at their shared edge, in the order that matters |
 //! | [`access`] | [`Access`]: the right under which streams are open, shared by those of one token |
 //! | [`life`] | [`Life`]: what is due for a stream, what ends it, how it ended |
@@ -48,6 +49,7 @@ pub mod table;
 pub mod time;
 pub mod tombstones;
 pub mod wheel;
+pub mod workplace;
 
 pub use access::{
     Access, AccessError, AccessKey, AccessLease, AccessPolicy, AccessRegistry, Answer, Grant, NoAnswer,
@@ -70,3 +72,4 @@ pub use table::Table;
 pub use time::Tick;
 pub use tombstones::Tombstones;
 pub use wheel::Wheel;
+pub use workplace::{Visit, Workplace};

@@ -3,8 +3,8 @@
 //!
 //! A publisher appends first, then marks the session, pushes it, and wakes a reader that sleeps ([`announce`],
 //! [`DirtyQueue::send`]). A pump announces that it sleeps, looks once more ([`DirtyQueue::wait`]), takes what is
-//! there, and makes each session clean before it reads its log ([`read_news`]). Knows no thread and no poll:
-//! waking and sleeping are arguments.
+//! there, and makes each session clean before it reads its log ([`read_news`]). Where nobody is at work, the publisher
+//! may do a pump's work itself (`workplace.rs`). Knows no thread and no poll: waking and sleeping are arguments.
 
 use std::sync::Arc as StdArc;
 
@@ -23,22 +23,35 @@ impl<T> DirtyQueue<T> {
     }
 
     /// One wait of the reader. `wait` is told whether it may sleep: not while the reader has work of its own
-    /// (`is_busy`), nor when something has come in meanwhile. Drain the queue after it, not before.
-    pub fn wait<R>(&self, is_busy: bool, wait: impl FnOnce(bool) -> R) -> R {
-        let may_sleep = !is_busy && self.park();
+    /// (`is_busy`, which is asked after the reader has announced its sleep), nor when something has come in meanwhile.
+    /// Drain the queue after it, not before.
+    pub fn wait<R>(&self, is_busy: impl FnOnce() -> bool, wait: impl FnOnce(bool) -> R) -> R {
+        let may_sleep = self.park_unless(is_busy);
         let waited = wait(may_sleep);
         self.unpark();
         waited
     }
 }
 
-/// Tells each shard that reads `session` that it has news: `send` gets the indices of those that do not know
-/// yet. `home` says which shard looks after the session's tasks. Call after the event is in the log.
-pub fn announce(session: &Session, home: impl FnOnce() -> Option<usize>, mut send: impl FnMut(usize)) {
+/// Tells each shard that reads `session` that it has news. `deliver` is asked first, for those that do not know yet:
+/// `true` means that the news needs no pump any more. Otherwise `send` gets the shard. `home` says which shard looks
+/// after the session's tasks. Call after the event is in the log.
+pub fn announce(
+    session: &Session,
+    home: impl FnOnce() -> Option<usize>,
+    mut deliver: impl FnMut(usize) -> bool,
+    mut send: impl FnMut(usize),
+) {
     let home = if session.has_tasks() { home() } else { None };
     for (shard, view) in session.views().iter().enumerate() {
-        let is_wanted = view.group().is_some() || home == Some(shard);
-        if is_wanted && view.mark() {
+        let has_sockets = view.group().is_some();
+        let is_home = home == Some(shard);
+        // Whoever takes a marked session makes it clean first, and reads the log after.
+        if !(has_sockets || is_home) || view.is_marked() {
+            continue;
+        }
+        let is_delivered = has_sockets && !is_home && deliver(shard);
+        if !is_delivered && view.mark() {
             send(shard);
         }
     }

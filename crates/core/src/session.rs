@@ -107,6 +107,11 @@ impl ShardView {
         !self.dirty.swap(true, Ordering::SeqCst)
     }
 
+    /// Whether the session is marked dirty: whoever takes it makes it clean before reading its log.
+    pub fn is_marked(&self) -> bool {
+        self.dirty.load(Ordering::SeqCst)
+    }
+
     /// Marks the session clean; call before reading its log.
     pub fn clear(&self) {
         self.dirty.store(false, Ordering::SeqCst);
@@ -369,6 +374,11 @@ impl Session {
                 moved.key.store(to, Ordering::SeqCst);
             }
         });
+    }
+
+    /// How many task subscribers read this session.
+    pub fn task_count(&self) -> u32 {
+        self.task_count.load(Ordering::SeqCst)
     }
 
     /// Whether task subscribers read this session.

@@ -15,5 +15,7 @@ mod log;
 mod pump;
 #[path = "loom/registry.rs"]
 mod registry;
+#[path = "loom/workplace.rs"]
+mod workplace;
 #[path = "loom/world.rs"]
 mod world;

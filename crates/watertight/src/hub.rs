@@ -18,6 +18,7 @@ mod stats;
 mod subscribe;
 mod tasks;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,7 +27,7 @@ use parking_lot::Mutex;
 use watertight_core::mailbox;
 use watertight_core::{
     Budget, CloseReason, Epoch, EventCount, Finish, Kind, Ledger, Log, LogState, Owner, Policy, PublishGate,
-    Registry, Session, SessionName, Tombstones,
+    Registry, Session, SessionName, TaskSubscriber, Tombstones,
 };
 
 pub use self::access::AccessCounts;
@@ -44,6 +45,14 @@ use crate::clock::Clock;
 use crate::config::HubConfig;
 use crate::error::{SessionError, StartError};
 use crate::shard::{ShardHandle, ShardThread};
+
+/// Tasks of a session that whoever publishes wakes; more are woken by their home.
+const WOKEN_BY_PUBLISHERS: u32 = 16;
+
+thread_local! {
+    /// Scratch space of this thread's waking.
+    static TASKS: Cell<Vec<Arc<TaskSubscriber>>> = const { Cell::new(Vec::new()) };
+}
 
 /// A hub. Cloning shares it; when the last clone and the last subscription are gone, its threads end.
 #[derive(Clone, Debug)]
@@ -263,7 +272,31 @@ impl Hub {
     /// Makes the next `count` starts or waits of a pump fail, as when the kernel refuses them.
     #[cfg(feature = "testing")]
     pub fn inject_failures(&self, shard: usize, count: u32) {
-        self.state.shards[shard].inject_failures(count);
+        self.state.shards[shard].injected.fail(count);
+        self.state.shards[shard].wake();
+    }
+
+    /// Keeps a pump asleep until what this returns is dropped, whatever wakes it: publishers may work meanwhile.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn keep_pump_asleep(&self, shard: usize) -> std::sync::mpsc::SyncSender<()> {
+        let (sleeps, keep) = self.state.shards[shard].injected.keep_asleep();
+        self.state.shards[shard].wake();
+        // An error: the pump has ended.
+        let _ = sleeps.recv();
+        keep
+    }
+
+    /// Publishers have no time left after the first socket they write to.
+    #[cfg(feature = "testing")]
+    pub fn hurry_publishers(&self, shard: usize) {
+        self.state.shards[shard].injected.hurry_publishers();
+    }
+
+    /// Makes the next publisher that delivers at a shard panic there.
+    #[cfg(feature = "testing")]
+    pub fn inject_publisher_panic(&self, shard: usize) {
+        self.state.shards[shard].injected.panic_in_publisher();
     }
 
     /// Makes a pump stand still until what this returns is dropped.
@@ -376,11 +409,18 @@ impl HubState {
         })
     }
 
-    /// Tells every pump that reads `session` that it has news.
+    /// Delivers the news of `session` where that is little and nobody else is at work, and tells the pumps otherwise.
+    /// Tasks are woken here if they are few, by their home if they are many.
     pub(crate) fn announce(&self, session: &Arc<Session>) {
-        let home = || self.home_of(session).map(|shard| shard.index());
-        mailbox::announce(session, home, |shard| {
-            self.shards[shard].send(crate::shard::Work::Dirty(Arc::clone(session)));
-        });
+        let are_woken = session.has_tasks() && session.task_count() <= WOKEN_BY_PUBLISHERS;
+        if are_woken {
+            // Taken out of the thread's scratch space: a waker may be anybody's code.
+            let mut tasks = TASKS.take();
+            mailbox::wake_tasks(session, self.clock.now(), &mut tasks);
+            TASKS.set(tasks);
+        }
+        let home = || self.home_of(session).filter(|_| !are_woken).map(|shard| shard.index());
+        let deliver = |shard: usize| self.shards[shard].deliver_now(session);
+        mailbox::announce(session, home, deliver, |shard| self.shards[shard].leave_news(session));
     }
 }

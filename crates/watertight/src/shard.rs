@@ -12,6 +12,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `run.rs` | the loop: what a turn consists of |
+//! | `visit.rs` | what a publisher does here itself while the pump sleeps |
 //! | `supervise.rs` | starts the loop again after a panic or a failure, and gives up where that does not help |
 //! | `sockets.rs`, `conn.rs` | adopted sockets; one of them: cursor, what is half written, its life |
 //! | `groups.rs` | the sockets of each session |
@@ -30,6 +31,8 @@ mod drain;
 mod ending;
 mod framing;
 mod groups;
+#[cfg(feature = "testing")]
+mod injected;
 mod list;
 mod look;
 mod pass;
@@ -39,6 +42,7 @@ mod run;
 mod sockets;
 mod supervise;
 mod timers;
+mod visit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,11 +51,12 @@ use std::thread::JoinHandle;
 use mio::{Poll, Token, Waker};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
-use watertight_core::{CloseReason, DirtyQueue, Finish, Kind, Session};
+use watertight_core::{CloseReason, Finish, Kind, Session, Workplace};
 
 pub(crate) use self::adopt::Adoption;
 pub(crate) use self::framing::Framing;
 pub use self::list::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
+use self::run::Shard;
 use crate::hub::HubState;
 
 /// The token of the shard's own wake-up; sockets use their slot.
@@ -85,11 +90,11 @@ pub(crate) enum Work {
     Hold(std::sync::mpsc::Receiver<()>),
 }
 
-/// A shard's mailbox.
-#[derive(Debug)]
+/// A shard, as all other threads see it.
 pub(crate) struct ShardHandle {
     index: usize,
-    queue: DirtyQueue<Work>,
+    /// Its state, and what is to be done with it. `None` while the pump has a turn, and while there is no pump.
+    work: Workplace<Option<Box<Shard>>, Work>,
     /// Replaced when the poller is.
     waker: RwLock<Waker>,
     /// The thread is to end.
@@ -99,7 +104,13 @@ pub(crate) struct ShardHandle {
     /// When the pump last began a turn, on the hub's clock.
     last_turn: AtomicU64,
     #[cfg(feature = "testing")]
-    failures: std::sync::atomic::AtomicU32,
+    pub(crate) injected: injected::Injected,
+}
+
+impl std::fmt::Debug for ShardHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardHandle").field("index", &self.index).finish_non_exhaustive()
+    }
 }
 
 impl ShardHandle {
@@ -109,13 +120,13 @@ impl ShardHandle {
         let waker = Waker::new(poll.registry(), WAKE)?;
         let handle = Arc::new(ShardHandle {
             index,
-            queue: DirtyQueue::new(),
+            work: Workplace::new(None),
             waker: RwLock::new(waker),
             stop: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             last_turn: AtomicU64::new(0),
             #[cfg(feature = "testing")]
-            failures: std::sync::atomic::AtomicU32::new(0),
+            injected: injected::Injected::default(),
         });
         Ok((Arc::clone(&handle), ShardStarter { handle, poll }))
     }
@@ -126,7 +137,7 @@ impl ShardHandle {
 
     /// Hands work over; costs a system call only if the shard sleeps. A lost shard lets go of it at once.
     pub(crate) fn send(&self, work: Work) {
-        self.queue.send(work, || self.wake());
+        self.work.queue().send(work, || self.wake());
         if self.is_lost() {
             self.let_go_of_work();
         }
@@ -156,25 +167,32 @@ impl ShardHandle {
     /// Drops what waits here: sockets close, questions are answered by their end.
     fn let_go_of_work(&self) {
         let mut work = Vec::new();
-        self.queue.drain(&mut work);
+        self.work.queue().drain(&mut work);
     }
 
-    #[cfg(feature = "testing")]
-    pub(crate) fn inject_failures(&self, count: u32) {
-        self.failures.store(count, Ordering::SeqCst);
-        self.wake();
+    /// Puts a state in for the pump to work on.
+    fn begin(&self, shard: Shard) {
+        let before = self.work.own(|state| state.replace(Box::new(shard)));
+        drop(before);
     }
 
-    /// The error that a failing kernel would return.
-    fn injected_failure(&self) -> std::io::Result<()> {
-        #[cfg(feature = "testing")]
-        {
-            let less = |left: u32| left.checked_sub(1);
-            if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
-                return Err(std::io::Error::other("injected"));
+    /// Runs `turn` on the state. It is taken out meanwhile: if the turn panics, nobody meets what it leaves.
+    fn own_shard<R>(&self, turn: impl FnOnce(&mut Shard) -> R) -> std::io::Result<R> {
+        self.work.own(|state| {
+            let mut shard = state.take().ok_or_else(|| std::io::Error::other("its state is gone"))?;
+            if shard.is_broken {
+                return Err(std::io::Error::other("a publisher that delivered panicked"));
             }
-        }
-        Ok(())
+            let result = turn(&mut shard);
+            *state = Some(shard);
+            Ok(result)
+        })
+    }
+
+    /// Takes the state out, and lets go of it where nobody waits for that.
+    fn end(&self) {
+        let state = self.work.own(Option::take);
+        drop(state);
     }
 }
 

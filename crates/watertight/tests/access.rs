@@ -109,7 +109,9 @@ async fn a_check_that_panics_counts_as_an_error_and_the_others_go_on() {
     let (kept, mut lost) = (under(&hub, &good), under(&hub, &bad));
     for errors in 1..=3 {
         hub.advance(Duration::from_secs(1));
-        support::eventually_async("it was asked", || hub.access_counts().unanswered == errors).await;
+        let are_asked =
+            || hub.access_counts().unanswered == errors && asked.load(Ordering::SeqCst) as u64 == errors;
+        support::eventually_async("both were asked", are_asked).await;
     }
     loop {
         if let Message::Closed(reason) = lost.next().await.unwrap() {

@@ -23,18 +23,22 @@ impl Mailbox {
 
     fn publish(&self, session: &Arc<Session>) {
         session.with_log(append);
-        announce(session, || Some(0), |_| self.queue.send(Arc::clone(session), || self.bell.ring()));
+        let send = |_| self.queue.send(Arc::clone(session), || self.bell.ring());
+        announce(session, || Some(0), |_| false, send);
     }
 
     /// Turns of a shard, until `reader` has come to event `upto`.
     fn pump(&self, reader: &mut Reader, upto: u64) {
         let mut work = Vec::new();
         while reader.cursor.next < upto {
-            self.queue.wait(false, |may_sleep| {
-                if may_sleep {
-                    self.bell.sleep();
-                }
-            });
+            self.queue.wait(
+                || false,
+                |may_sleep| {
+                    if may_sleep {
+                        self.bell.sleep();
+                    }
+                },
+            );
             self.queue.drain(&mut work);
             for session in work.drain(..) {
                 read_news(&session, 0, |session| session.with_log(|log| reader.read(log)));

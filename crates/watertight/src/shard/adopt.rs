@@ -22,7 +22,7 @@ pub(crate) struct Adoption {
     pub(crate) guard: ConnectionGuard,
 }
 
-impl Shard<'_> {
+impl Shard {
     pub(super) fn adopt(&mut self, adoption: Adoption) {
         let Adoption { socket, head, framing, mut parts, guard } = adoption;
         let mut socket = mio::net::TcpStream::from_std(socket);

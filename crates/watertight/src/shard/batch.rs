@@ -11,11 +11,9 @@ use watertight_wire::Encoder;
 use super::conn::Rest;
 use super::framing::Framing;
 
-/// Events that one batch holds at most.
-const BATCH_EVENTS: usize = 1024;
-/// Bytes that one batch holds at most (a single larger event is a batch of its own). Also what the scratch
-/// space of a shard can grow to.
-const BATCH_BYTES: usize = 256 * 1024;
+/// What one batch of a pump's holds at most (a single larger event is a batch of its own). The bytes are also what the
+/// scratch space of a shard can grow to.
+pub(super) const BATCH: ReadLimit = ReadLimit { events: 1024, bytes: 256 * 1024 };
 
 #[derive(Debug)]
 struct Part {
@@ -85,21 +83,21 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Loads what follows event `from` (exclusive of `before`, if given).
+    /// Loads what follows event `from` (exclusive of `before`, if given), up to `limit`, or one larger event.
     pub(super) fn load(
         &mut self,
         session: &Session,
-        from: u64,
-        before: Option<u64>,
+        (from, before): (u64, Option<u64>),
+        limit: ReadLimit,
         now: Tick,
         encoder: &mut Encoder,
     ) {
         self.clear();
         let most = before.map_or(u64::MAX, |before| before.saturating_sub(from));
-        let events = BATCH_EVENTS.min(usize::try_from(most).unwrap_or(usize::MAX));
+        let events = limit.events.min(usize::try_from(most).unwrap_or(usize::MAX));
         let mut cursor = Cursor { next: from, live: true };
         self.is_last = session.with_log(|log| {
-            let limit = ReadLimit { events, bytes: BATCH_BYTES };
+            let limit = ReadLimit { events, ..limit };
             log.read(&mut cursor, now, limit, |piece| {
                 let (next, frame, is_event) = match piece {
                     Piece::Event(sequence, frame) => (sequence + 1, frame, true),
@@ -115,6 +113,11 @@ impl Batch {
         self.from = from;
         self.upto = cursor.next;
         self.chunked.lay_out(&self.parts, Framing::Chunked);
+    }
+
+    /// How long its run is, bytes.
+    pub(super) fn len(&self) -> usize {
+        self.chunked.ends.last().copied().unwrap_or(0)
     }
 
     /// The reasons of the gaps that were loaded.
@@ -203,7 +206,7 @@ mod tests {
     use watertight_core::{Budget, Epoch, Kind, Ledger, Log, LogLimits, Owner, Session, SessionName, Tick};
     use watertight_wire::{Encoder, EventType};
 
-    use super::{Batch, Framing, Rest};
+    use super::{BATCH, Batch, Framing, Rest};
     use crate::hub::id_of;
 
     /// A session that keeps three events, of which `published` were published.
@@ -227,7 +230,7 @@ mod tests {
 
     fn loaded(session: &Session, from: u64) -> Batch {
         let mut batch = Batch::default();
-        batch.load(session, from, None, Tick::ZERO, &mut Encoder::new());
+        batch.load(session, (from, None), BATCH, Tick::ZERO, &mut Encoder::new());
         batch
     }
 

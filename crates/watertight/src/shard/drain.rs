@@ -36,7 +36,7 @@ pub(super) fn gap_frame(encoder: &mut Encoder, gap: &Gap) -> Frame {
     Frame::new(crate::wire::gap_block(encoder, gap), None)
 }
 
-impl Shard<'_> {
+impl Shard {
     /// Gives up to `budget` ready sockets their turn.
     pub(super) fn drain_ready(&mut self, budget: usize) {
         for _ in 0..budget.min(self.sockets.ready_len()) {

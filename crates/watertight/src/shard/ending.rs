@@ -18,7 +18,7 @@ pub(super) fn end_of(error: &io::Error) -> End {
     }
 }
 
-impl Shard<'_> {
+impl Shard {
     /// Closes a connection: its closing event is written as soon as the socket takes it.
     pub(super) fn begin_close(&mut self, slot: u32, reason: CloseReason) {
         let now = self.now;

@@ -87,7 +87,7 @@ impl Looks {
     }
 }
 
-impl Shard<'_> {
+impl Shard {
     /// Asks for a look at a group: members have caught up or left outside a pass. `waited_ms`: publishers have
     /// waited for it so long since they last asked.
     pub(super) fn want_look(&mut self, key: u32, waited_ms: u32) {

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use watertight_core::log::ReadLimit;
 use watertight_core::{Cursor, Session, mailbox};
 
-use super::batch::Batch;
+use super::batch::{BATCH, Batch};
 use super::conn::Wrote;
 use super::ending::end_of;
 use super::look::Slowest;
@@ -18,7 +20,31 @@ use crate::source::SourceNews;
 /// Sockets that one slice of a pass writes to.
 const SLICE: usize = 256;
 
-impl Shard<'_> {
+/// How much one slice may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    pub(super) sockets: usize,
+    /// What is read from the log.
+    pub(super) batch: ReadLimit,
+    /// Bytes written to all sockets together, before anything is written.
+    pub(super) bytes: usize,
+    /// On the hub's exact clock, after the first socket.
+    pub(super) until: Option<Duration>,
+}
+
+/// What a pump does at once.
+const OF_PUMP: Share = Share { sockets: SLICE, batch: BATCH, bytes: usize::MAX, until: None };
+
+/// What became of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slice {
+    /// So many sockets were looked at.
+    LookedAt(usize),
+    /// It is more than the share; nothing was done.
+    TooMuch,
+}
+
+impl Shard {
     /// Queues a pass over the session's group, and wakes its tasks if this is their home.
     pub(super) fn session_has_news(&mut self, session: &Arc<Session>) {
         let index = self.index();
@@ -38,16 +64,25 @@ impl Shard<'_> {
         while looked_at < budget
             && let Some(key) = self.groups.next_pass()
         {
-            looked_at += 1 + self.run_slice(key);
+            let Slice::LookedAt(sockets) = self.run_slice(key, OF_PUMP) else { continue };
+            looked_at += 1 + sockets;
+            self.end_failed();
         }
     }
 
-    /// One slice of one group's pass. Returns how many sockets it looked at.
-    fn run_slice(&mut self, key: u32) -> usize {
-        let Some(group) = self.groups.get_mut(key) else { return 0 };
+    /// One slice of one group's pass. Sockets that fail stand in `failed` afterwards.
+    pub(super) fn run_slice(&mut self, key: u32, share: Share) -> Slice {
+        let Some(group) = self.groups.get_mut(key) else { return Slice::LookedAt(0) };
         let going_on = (group.at > 0).then_some(group.upto);
         let mut batch = std::mem::take(&mut self.batch);
-        batch.load(&group.session, group.pumped, going_on, self.now, &mut self.encoder);
+        let from = (group.pumped, going_on);
+        batch.load(&group.session, from, share.batch, self.now, &mut self.encoder);
+        let end = group.members.len().min(group.at + share.sockets);
+        if batch.len().saturating_mul(end - group.at) > share.bytes {
+            batch.clear();
+            self.batch = batch;
+            return Slice::TooMuch;
+        }
         if going_on.is_none() {
             group.upto = batch.upto();
             group.slowest = Slowest::NONE;
@@ -55,11 +90,13 @@ impl Shard<'_> {
             let readers = group.members.len() as u64;
             batch.gaps().iter().for_each(|reason| self.hub.counters.note_gap(*reason, readers));
         }
-        let end = group.members.len().min(group.at + SLICE);
-        let looked_at = end - group.at;
         let (first, telling) = (group.at, group.telling);
-        let mut delivered = 0;
+        let (mut delivered, mut upto) = (0, first);
         for member in first..end {
+            if member > first && share.until.is_some_and(|until| self.hub.clock.elapsed() >= until) {
+                break;
+            }
+            upto = member + 1;
             // That the source is back comes before what it brings; all else after what it brought.
             if telling == Some(SourceNews::Back) {
                 self.tell_member(key, member, SourceNews::Back);
@@ -72,9 +109,8 @@ impl Shard<'_> {
         self.hub.counters.events_delivered.fetch_add(delivered, Ordering::Relaxed);
         batch.clear();
         self.batch = batch;
-        self.end_slice(key, end);
-        self.end_failed();
-        looked_at
+        self.end_slice(key, upto);
+        Slice::LookedAt(upto - first)
     }
 
     fn tell_member(&mut self, key: u32, member: usize, news: SourceNews) {

@@ -38,7 +38,7 @@ impl Publishers {
     }
 }
 
-impl Shard<'_> {
+impl Shard {
     /// A publisher began to wait for this session's readers.
     pub(super) fn publisher_waits(&mut self, session: Arc<Session>) {
         if let Some(key) = session.view(self.index()).group() {

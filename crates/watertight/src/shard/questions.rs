@@ -81,7 +81,7 @@ impl Stopping {
     }
 }
 
-impl Shard<'_> {
+impl Shard {
     /// Answers questions, looking at up to `budget` sockets.
     pub(super) fn answer_questions(&mut self, mut budget: usize) {
         while budget > 0

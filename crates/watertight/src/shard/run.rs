@@ -45,11 +45,16 @@ const DISCARD_BYTES: usize = 4096;
 /// A pump with nothing to do makes a turn this often, so that a stuck pump can be told from an idle one.
 const TURN_EVERY: Duration = Duration::from_secs(2);
 
-/// A shard's state. Everything in it is given back when it is dropped.
-pub(super) struct Shard<'a> {
-    handle: &'a Arc<ShardHandle>,
-    pub(super) hub: &'a Arc<HubState>,
+/// A shard's state. Everything in it is given back when it is dropped. The pump works on it, and publishers while the
+/// pump does not (`visit.rs`).
+pub(super) struct Shard {
+    index: usize,
+    pub(super) hub: Arc<HubState>,
     pub(super) now: Tick,
+    /// Until when the pump sleeps if nobody wakes it.
+    pub(super) sleeps_until: Tick,
+    /// A publisher panicked at work here: the pump drops this state and begins anew.
+    pub(super) is_broken: bool,
     pub(super) sockets: Sockets,
     pub(super) groups: Groups,
     pub(super) timers: Timers,
@@ -57,7 +62,7 @@ pub(super) struct Shard<'a> {
     pub(super) publishers: Publishers,
     pub(super) questions: Questions,
     pub(super) stopping: Stopping,
-    /// Sockets that failed during a walk over a group.
+    /// Sockets that failed during a walk over a group. While there are any, the pump alone works here.
     pub(super) failed: Vec<(u32, End)>,
     pub(super) encoder: Encoder,
     // Scratch space, kept between turns.
@@ -67,13 +72,33 @@ pub(super) struct Shard<'a> {
     work: Vec<Work>,
 }
 
-impl<'a> Shard<'a> {
-    pub(super) fn new(handle: &'a Arc<ShardHandle>, hub: &'a Arc<HubState>, registry: Registry) -> Shard<'a> {
+/// Runs the shard of `handle` until it is told to stop.
+pub(super) fn run(handle: &ShardHandle, poll: &mut Poll) -> io::Result<()> {
+    let mut events = Events::with_capacity(EVENTS);
+    while !handle.is_stopped() {
+        let waited = handle.work.wait(Shard::plan_sleep, |sleep_for| {
+            poll.poll(&mut events, sleep_for.unwrap_or(Some(Duration::ZERO)))
+        });
+        match waited {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        #[cfg(feature = "testing")]
+        handle.injected.after_sleep()?;
+        handle.own_shard(|shard| shard.turn(handle, &events))?;
+    }
+    Ok(())
+}
+
+impl Shard {
+    pub(super) fn new(index: usize, hub: &Arc<HubState>, registry: Registry) -> Shard {
         let now = hub.clock.now();
         Shard {
-            handle,
-            hub,
+            index,
+            hub: Arc::clone(hub),
             now,
+            sleeps_until: now,
+            is_broken: false,
             sockets: Sockets::new(registry),
             groups: Groups::default(),
             timers: Timers::new(now),
@@ -91,7 +116,7 @@ impl<'a> Shard<'a> {
     }
 
     pub(super) fn index(&self) -> usize {
-        self.handle.index()
+        self.index
     }
 
     /// Whether this shard looks after the session's tasks.
@@ -99,41 +124,47 @@ impl<'a> Shard<'a> {
         self.hub.home_of(session).is_some_and(|home| home.index() == self.index())
     }
 
-    /// Runs until the shard is told to stop.
-    pub(super) fn run(&mut self, poll: &mut Poll) -> io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS);
-        while !self.handle.is_stopped() {
-            let waited = self.handle.queue.wait(self.is_busy(), |may_sleep| {
-                let timeout = if may_sleep { self.sleep_for() } else { Some(Duration::ZERO) };
-                poll.poll(&mut events, timeout)
-            });
-            match waited {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => other?,
+    /// One turn of the pump.
+    fn turn(&mut self, handle: &ShardHandle, events: &Events) {
+        self.now = self.hub.clock.now();
+        handle.last_turn.store(self.now.0, Ordering::Relaxed);
+        // What failed while a publisher was at work, before any socket gets another slot.
+        self.end_failed();
+        for event in events {
+            if event.token() != WAKE {
+                self.socket_event(event);
             }
-            self.handle.injected_failure()?;
-            self.now = self.hub.clock.now();
-            self.handle.last_turn.store(self.now.0, Ordering::Relaxed);
-            for event in &events {
-                if event.token() != WAKE {
-                    self.socket_event(event);
-                }
-            }
-            self.take_work();
-            self.run_passes(PASS_TURN);
-            self.drain_ready(DRAIN_TURN);
-            self.fire_timers(TIMER_TURN);
-            self.run_looks(LOOK_TURN);
-            self.look_after_publishers(PUBLISHER_TURN);
-            self.answer_questions(QUESTION_TURN);
-            self.look_at_the_end(CUT_OFF_TURN);
         }
-        Ok(())
+        self.take_work(handle);
+        self.run_passes(PASS_TURN);
+        self.drain_ready(DRAIN_TURN);
+        self.fire_timers(TIMER_TURN);
+        self.run_looks(LOOK_TURN);
+        self.look_after_publishers(PUBLISHER_TURN);
+        self.answer_questions(QUESTION_TURN);
+        self.look_at_the_end(CUT_OFF_TURN);
+    }
+
+    /// How long the pump may sleep (`Some(None)`: until it is woken); `None` while there is work.
+    fn plan_sleep(shard: &mut Option<Box<Shard>>) -> Option<Option<Duration>> {
+        // Without a state the next turn says why.
+        let shard = shard.as_mut().filter(|shard| !shard.is_busy())?;
+        let sleep_for = shard.sleep_for();
+        shard.sleeps_until =
+            sleep_for.map_or(Tick::NEVER, |sleep_for| shard.hub.clock.now().after(sleep_for));
+        Some(sleep_for)
+    }
+
+    /// Whether something is left to do that the pump does not know of: a publisher was at work while it slept.
+    pub(super) fn needs_its_pump(&self) -> bool {
+        self.is_busy() || self.timers.next().is_some_and(|next| next < self.sleeps_until)
     }
 
     /// Whether something is left to do in the next turn.
     fn is_busy(&self) -> bool {
-        self.sockets.ready_len() > 0
+        self.is_broken
+            || !self.failed.is_empty()
+            || self.sockets.ready_len() > 0
             || self.groups.has_passes()
             || self.timers.has_due()
             || !self.questions.is_empty()
@@ -189,9 +220,9 @@ impl<'a> Shard<'a> {
         }
     }
 
-    fn take_work(&mut self) {
+    fn take_work(&mut self, handle: &ShardHandle) {
         let mut work = std::mem::take(&mut self.work);
-        self.handle.queue.drain(&mut work);
+        handle.work.queue().drain(&mut work);
         for item in work.drain(..) {
             self.do_work(item);
         }

@@ -11,7 +11,7 @@ use tracing::error;
 use watertight_core::Entry;
 use watertight_core::registry::ScanPoint;
 
-use super::run::Shard;
+use super::run::{self, Shard};
 use super::{ShardHandle, WAKE, Work};
 use crate::hub::HubState;
 
@@ -36,11 +36,16 @@ pub(super) fn supervise(poll: Poll, handle: &Arc<ShardHandle>, hub: &Arc<HubStat
                 Some(poll) => poll,
                 None => handle.new_poll()?,
             };
-            handle.injected_failure()?;
+            #[cfg(feature = "testing")]
+            handle.injected.failure()?;
             let registry = poll.registry().try_clone()?;
-            Shard::new(handle, hub, registry).run(&mut poll)
+            handle.begin(Shard::new(handle.index(), hub, registry));
+            run::run(handle, &mut poll)
         });
-        match catch_unwind(run) {
+        let ended = catch_unwind(run);
+        // Its sockets close and give everything back.
+        let given_back = catch_unwind(AssertUnwindSafe(|| handle.end()));
+        match ended.and_then(|ended| given_back.map(|()| ended)) {
             Ok(Ok(())) => break,
             Ok(Err(error)) => error!(%error, shard = handle.index(), "a pump failed and is started again"),
             Err(_) => error!(shard = handle.index(), "a pump panicked and is started again"),

@@ -74,7 +74,7 @@ impl Timers {
     }
 }
 
-impl Shard<'_> {
+impl Shard {
     /// Arms a connection's timer for whatever comes first.
     pub(super) fn arm(&mut self, slot: u32) {
         if let Some(conn) = self.sockets.get_mut(slot) {
