@@ -198,8 +198,8 @@ describe("row 6: an answer that ends", () => {
   });
 });
 
-test("row 7: a server that answers every long-poll with the same events is asked no sooner than one with none", async () => {
-  const { url, polls } = await hub([refused(502)], [poll({ events: [event(1), event(2)], next: next(2) })]);
+/** A session that long-polls, whose fourth and fifth one come no sooner than those that bring nothing. */
+async function unhurried(url: string, polls: Request[]): Promise<Watched> {
   const watched = session(url, { replay: "all", pollingInterval: 700, maxRetryDelay: 100 });
   await pass(watched, 100, () => polls.length === 1);
   // A stream is tried at once, and refused; then long-polls for good.
@@ -207,6 +207,12 @@ test("row 7: a server that answers every long-poll with the same events is asked
   const before = watched.clock.now();
   await pass(watched, 50, () => polls.length === 5);
   expect(watched.clock.now() - before).toBeGreaterThanOrEqual(1_300);
+  return watched;
+}
+
+test("row 7: a server that answers every long-poll with the same events is asked no sooner than one with none", async () => {
+  const { url, polls } = await hub([refused(502)], [poll({ events: [event(1), event(2)], next: next(2) })]);
+  const watched = await unhurried(url, polls);
   expect(watched.texts).toEqual(["1", "2"]);
 });
 
@@ -218,12 +224,7 @@ test.each<[string, object, number[]]>([
 ])("row 7: nor is one whose answer begins with a gap (%s), which is told once, as are the events behind it", async (reason, gap, behind) => {
   const answer = { gap: { ...gap, reason }, events: behind.map(event), next: next(behind.at(-1) ?? 3) };
   const { url, polls } = await hub([refused(502)], [poll(answer)]);
-  const watched = session(url, { replay: "all", pollingInterval: 700, maxRetryDelay: 100 });
-  await pass(watched, 100, () => polls.length === 1);
-  await pass(watched, 50, () => polls.length === 3);
-  const before = watched.clock.now();
-  await pass(watched, 50, () => polls.length === 5);
-  expect(watched.clock.now() - before).toBeGreaterThanOrEqual(1_300);
+  const watched = await unhurried(url, polls);
   expect(watched.events.map(({ type, text }) => (type === "gap" ? reason : text))).toEqual([reason, ...behind.map(String)]);
 });
 
