@@ -52,7 +52,11 @@ describe.each(Object.entries(SERVICES))("the %s service", (_, start) => {
   ])("linefeeds: %s separator", (_, end) => {
     describe.each(linefeeds)("$name", ({ lines, told }) => {
       const wire = lines.map((line) => line + end);
-      test.each([undefined, 1, 2])("in pieces of %s", (piece) => tells(cut([wire.join("")], piece), told));
+      test.each([
+        ["one chunk", undefined],
+        ["1-character chunks", 1],
+        ["2-character chunks", 2],
+      ])("%s", (_, piece) => tells(cut([wire.join("")], piece), told));
     });
   });
 
@@ -78,11 +82,11 @@ describe.each(Object.entries(SERVICES))("the %s service", (_, start) => {
     });
 
     test.each([
-      [301, "empty"],
-      [301, "missing"],
-      [307, "empty"],
-      [307, "missing"],
-    ])("client handles %d with %s Location header", async (status, what) => {
+      ["empty", 301],
+      ["missing", 301],
+      ["empty", 307],
+      ["missing", 307],
+    ])("client handles %s Location header with %d status", async (what, status) => {
       const client = await harness.client();
       const headers = what === "empty" ? { location: "" } : undefined;
       // However often it asks the same address again, it says that this is an error.
