@@ -10,6 +10,7 @@ const ABOUT = {
     "comments",
     "headers",
     "last-event-id",
+    "payload-size-stress-testable",
     "post",
     "read-timeout",
     "report",

@@ -121,7 +121,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
       delivery.event(type, text, id);
     },
     onId: cursor.pass,
-    onRetry: (milliseconds: number): void => host.onRetry(milliseconds),
+    onRetry: host.onRetry,
     onComment: delivery.comment,
   };
 
@@ -138,7 +138,7 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     delivery.debug({ type: "attempt", way, refresh: isRefresh, cursor: cursor.resume });
     const request = await buildRequest(options, { signal, refresh: isRefresh }, cursor.resume, isPoll ? wait : undefined);
     goOn();
-    const response = await send(options.fetch ?? globalThis.fetch, request);
+    const response = await send(options.fetch ?? globalThis.fetch, ...request);
     body.hold(response);
     goOn();
     return response;
@@ -184,11 +184,12 @@ export function beginAttempt(host: AttemptHost, { way, wait, refresh }: AttemptP
     if (closing) events.push({ type: "error", data: JSON.stringify(closing), id: next });
     const { maxEventBytes = MAX_EVENT_BYTES } = options;
     for (const { type, data, id } of events) {
-      if (!isLive()) return;
+      goOn();
       if (new TextEncoder().encode(type + data + id).length > maxEventBytes) throw tooLarge(maxEventBytes);
       sink.onEvent(type, data, id, true);
     }
-    if (isLive()) sink.onId(next);
+    goOn();
+    sink.onId(next);
   };
 
   /** With the server's own words, if they come soon. */

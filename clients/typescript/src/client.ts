@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { Connector } from "./connector.ts";
+import { createConnector, type Connector } from "./connector.ts";
 import { createCursor, type Cursor } from "./cursor.ts";
 import { createDelivery, END, STATUS, type Delivery } from "./delivery.ts";
 import { onAbort } from "./environment.ts";
@@ -34,7 +34,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
   readonly #cursor: Cursor;
   readonly #connector: Connector;
   #isDestroyed = false;
-  #stopListening = (): void => {};
+  #stopListening: Unsubscribe | undefined;
 
   /** @throws TypeError if the options name neither a session nor a URL. */
   constructor(options: SSEClientOptions<Events>) {
@@ -42,7 +42,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.#options = options;
     this.#delivery = createDelivery(this, options);
     this.#cursor = createCursor(() => this.#delivery.tell(new SSEError("limit", "no request can carry this id")));
-    this.#connector = new Connector(options, this.#cursor, this.#delivery);
+    this.#connector = createConnector(options, this.#cursor, this.#delivery);
     this.lastEventId = options.lastEventId ?? "";
     this.#stopListening = onAbort(options.signal, () => this.destroy());
   }
@@ -136,7 +136,7 @@ export class SSEClient<Events extends object = EventMap> implements AsyncIterabl
     this.#connector.finish("disconnected");
     this.#delivery.debug({ type: "destroyed" });
     this.#delivery.handlers.clear();
-    this.#stopListening();
+    this.#stopListening?.();
   }
 
   /** The same as `destroy`. */

@@ -16,7 +16,7 @@ export interface Delivery {
   event(type: string, text: string, id: string): void;
   comment(text: string): void;
   /** Over, by itself or because the client said so. */
-  ended(error: SSEError | null): void;
+  ended(error?: SSEError): void;
   debug(details: DebugDetails): void;
   tell(cause: unknown, kind?: SSEErrorKind): void;
 }

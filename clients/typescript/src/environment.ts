@@ -30,7 +30,7 @@ export interface Timer {
 export interface Time {
   /** Wall time, for dates of a server. */
   wall(): number;
-  /** How much time has passed, also while the machine slept. It never goes back, as a wall clock may when it is set. */
+  /** How much time has passed since it was made, also while the machine slept. It never goes back, as a wall clock may when it is set. */
   now(): number;
   createTimer(callback: () => void): Timer;
 }

@@ -38,7 +38,7 @@ export interface SSEErrorDetails {
   retryable?: boolean | undefined;
   /** What the server asked to wait, milliseconds. */
   retryAfter?: number | undefined;
-  /** What was thrown, or the failure before. */
+  /** What a function of the application threw, or the failure before. What `fetch` threw is named in the message. */
   cause?: unknown;
 }
 
@@ -86,16 +86,13 @@ function report(thrown: unknown): void {
   (globalThis.reportError ?? console.error)(thrown);
 }
 
-/** Of an address, however a message spells it: credentials, parameters, a fragment. */
-const HIDDEN = /[?#][^\s"']+|\/\/[^\s/]*@/g;
-
-/** What a transport threw, as it may be shown: its name, words and code, without `secrets` and without what it has beside. */
-export function withoutSecrets(thrown: unknown, secrets: readonly string[]): Error | undefined {
+/**
+ * What a transport threw, and what is behind it, by names and codes alone: words, and whatever else they have, may quote what was
+ * sent, in any spelling. A wrapper of `fetch` that wants its own words to be shown throws an {@link SSEError}.
+ */
+export function noConnection(thrown: unknown): SSEError {
   if (thrown instanceof SSEError) return thrown;
-  if (!(thrown instanceof Error)) return undefined;
-  const clean = (text: string): string =>
-    secrets.reduce((rest, secret) => rest.replaceAll(secret, "[hidden]"), text).replace(HIDDEN, "[hidden]");
-  const { name, code } = thrown as { name: string; code?: unknown };
-  const cause = thrown.cause && withoutSecrets(thrown.cause, secrets);
-  return Object.assign(new Error(clean(thrown.message), { cause }), { name, code: code && clean(`${code}`) });
+  const errors = [thrown, (thrown as Error | undefined)?.cause] as ({ name?: string; code?: unknown } | undefined)[];
+  const names = errors.flatMap((error) => error?.code ?? error?.name ?? []);
+  return new SSEError("network", `no connection: ${names.join(", ")}`);
 }

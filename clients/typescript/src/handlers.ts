@@ -40,7 +40,7 @@ export function createHandlers(guard: (call: () => unknown) => void): Handlers {
 
     call(type, ...args) {
       const registered = types.get(type);
-      for (const [off, handler] of [...(registered ?? [])]) guard(() => registered?.has(off) && handler(...args));
+      for (const [off, handler] of new Map(registered)) guard(() => registered?.has(off) && handler(...args));
     },
 
     clear() {

@@ -45,8 +45,6 @@ export const POLL_AGAIN_MIN = 15_000;
 export const POLL_AGAIN_MAX = 300_000;
 /** How long a long-poll asks the hub to wait, seconds: the hub's own default. */
 export const POLL_WAIT = 25;
-/** How many events one long-poll asks for: the hub's own default. */
-export const POLL_LIMIT = 100;
 /** The pause after a long-poll that brought nothing, milliseconds: somebody on the way may answer at once. */
 export const POLLING_INTERVAL = 500;
 /** Largest answer of a long-poll, UTF-16 units: the hub stops at 1 MiB of data, escaped at worst sixfold. */

@@ -159,7 +159,7 @@ export function createParser(
     const isBlank = next === "name" && !name;
     const [field, bytes, retry] = [name, valueBytes, number];
     // A character that the end of its line cuts off is none. One that we cut off is left out.
-    const rest = bytes ? decoder.decode() : "";
+    const rest = decoder.decode();
     const text = !field && bytes > COMMENT_BYTES_MAX ? value : value + rest;
     isAtStart = false;
     next = "name";

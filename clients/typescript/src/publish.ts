@@ -4,9 +4,9 @@
  * @packageDocumentation
  */
 import { isProblem, refusal } from "./answer.ts";
-import { Backoff } from "./backoff.ts";
+import { createBackoff } from "./backoff.ts";
 import { createTime, type Clock, type Time } from "./environment.ts";
-import { SSEError, withoutSecrets } from "./errors.ts";
+import { noConnection, SSEError } from "./errors.ts";
 import type { Origin } from "./origin.ts";
 import { sessionUrl } from "./request.ts";
 import type { HeadersSource, PerAttempt } from "./types.ts";
@@ -125,7 +125,7 @@ async function send(options: PublishOptions, events: readonly NewEvent[]): Promi
 async function sendUntilTaken(options: PublishOptions, events: readonly NewEvent[]): Promise<string[]> {
   const { maxRetries = MAX_RETRIES, token } = options;
   const time = createTime(options.clock);
-  const backoff = new Backoff(options);
+  const backoff = createBackoff(options);
   const key = crypto.randomUUID();
   const body = events.map((event) => JSON.stringify({ ...event, data: event.data ?? null })).join("\n");
   let isRefreshed = false;
@@ -152,7 +152,6 @@ async function attempt(options: PublishOptions, time: Time, key: string, body: s
   options.signal?.addEventListener("abort", abort);
   const timer = time.createTimer(() => ended.abort(new SSEError("timeout", "no answer")));
   timer.set(options.timeout ?? TIMEOUT);
-  let secrets: string[] = [];
   try {
     const { token } = options;
     const bearer = typeof token === "function" ? await token({ signal: ended.signal, refresh }) : token;
@@ -160,7 +159,6 @@ async function attempt(options: PublishOptions, time: Time, key: string, body: s
     headers.set("content-type", "application/x-ndjson");
     headers.set("idempotency-key", key);
     if (bearer) headers.set("authorization", `Bearer ${bearer}`);
-    secrets = [...headers.values(), bearer ?? ""].filter((secret) => secret.length > 5 && secret !== key);
     const request = { method: "POST", headers: Object.fromEntries(headers), body, signal: ended.signal };
     const response = await (options.fetch ?? fetch)(sessionUrl(options), request);
     const text = (await response.text()).slice(0, ANSWER_MAX);
@@ -168,8 +166,7 @@ async function attempt(options: PublishOptions, time: Time, key: string, body: s
     return readIds(text);
   } catch (thrown) {
     options.signal?.throwIfAborted();
-    if (thrown instanceof SSEError) throw thrown;
-    throw new SSEError("network", "no connection", { cause: withoutSecrets(thrown, secrets) });
+    throw noConnection(thrown);
   } finally {
     timer.clear();
     options.signal?.removeEventListener("abort", abort);

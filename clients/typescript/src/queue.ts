@@ -20,7 +20,7 @@ export interface EventIterator {
  */
 export function createQueue(
   { signal, highWaterMark = HIGH_WATER_MARK }: EventsOptions,
-  subscribe: (push: (event: SSEEvent) => void, end: (error: SSEError | null) => void) => Unsubscribe[],
+  subscribe: (push: (event: SSEEvent) => void, end: (error?: SSEError) => void) => Unsubscribe[],
 ): EventIterator {
   let controller!: ReadableStreamDefaultController<SSEEvent | SSEError>;
   /** What is missed since the last event that had room. */

@@ -1,14 +1,9 @@
 import { headerOf } from "./cursor.ts";
-import { SSEError, withoutSecrets } from "./errors.ts";
-import { POLL_LIMIT } from "./limits.ts";
+import { noConnection, SSEError } from "./errors.ts";
 import type { AttemptContext, PerAttempt, SSEClientOptions } from "./types.ts";
 
-/** What `fetch` is given, and what of it must be in no message. */
-export interface BuiltRequest {
-  readonly url: string;
-  readonly init: RequestInit & { headers: Record<string, string> };
-  readonly secrets: readonly string[];
-}
+/** What `fetch` is given. */
+export type BuiltRequest = [url: string, init: RequestInit & { headers: Record<string, string> }];
 
 /**
  * One request: everything that may change between two of them is asked anew.
@@ -49,10 +44,10 @@ export async function buildRequest(
   if (bearer) set("authorization", `Bearer ${bearer}`);
   const query = `${new URLSearchParams({
     ...(options.replay && !cursor && { replay: `${options.replay}` }),
-    ...(isPoll && { ...(cursor && { after: cursor }), wait: `${wait}`, limit: `${POLL_LIMIT}` }),
+    ...(isPoll && { ...(cursor && { after: cursor }), wait: `${wait}` }),
   })}`;
   // A fragment is never sent, and would take the parameters with it.
-  const [address] = `${where}`.split("#") as [string];
+  const address = `${where}`.replace(/#.*/s, "");
   const url = address + (query && (address.includes("?") ? "&" : "?")) + query;
   if (!options.fetch && !URL.canParse(url, globalThis.location?.href)) {
     throw new SSEError("protocol", "no absolute url or baseUrl");
@@ -60,12 +55,7 @@ export async function buildRequest(
   const { method, credentials } = options;
   // A plain object: `fetch` wrappers spread headers, and of a `Headers` nothing would be left.
   const init = { method, headers: Object.fromEntries(headers), body, credentials, cache: "no-store", signal: context.signal };
-  const [, parameters] = address.split("?");
-  // As they stand there, and as they are meant.
-  const values = [parameters, ...address.split(/[?&=]/).slice(1), ...new URLSearchParams(parameters).values()];
-  // What is shorter is a word or a number, and would only make messages unreadable.
-  const secrets = [...headers.values(), bearer, body, ...values].filter((secret) => secret && secret.length > 5);
-  return { url, init: init as BuiltRequest["init"], secrets: secrets as string[] };
+  return [url, init as BuiltRequest[1]];
 }
 
 /** Where the events of a session are (the hub's `GET /sessions/{session}/events`). */
@@ -75,17 +65,16 @@ export function sessionUrl({ baseUrl = "", sessionId = "" }: SSEClientOptions<an
   return `${baseUrl.replace(/\/+$/, "")}/sessions/${encodeURIComponent(sessionId)}/events`;
 }
 
-/** @throws SSEError, or an error in which nothing is that was sent */
-export async function send(fetch: typeof globalThis.fetch, request: BuiltRequest): Promise<Response> {
-  const { url, init, secrets } = request;
+/** @throws SSEError in which nothing is that was sent */
+export async function send(fetch: typeof globalThis.fetch, ...[url, init]: BuiltRequest): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (thrown) {
     // Some workers have no caches, and say so by throwing.
     if (init.cache && `${thrown}`.includes("cache")) {
       delete init.cache;
-      return send(fetch, request);
+      return send(fetch, url, init);
     }
-    throw withoutSecrets(thrown, secrets);
+    throw noConnection(thrown);
   }
 }

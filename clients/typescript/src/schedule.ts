@@ -1,4 +1,4 @@
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { createBackoff, type Backoff, type BackoffOptions } from "./backoff.ts";
 import type { Time } from "./environment.ts";
 import { RETRY_MIN } from "./limits.ts";
 
@@ -23,10 +23,10 @@ export interface Schedule {
 }
 
 export function createSchedule(time: Time, options: BackoffOptions, begin: () => void): Schedule {
-  const backoff = new Backoff(options);
+  const backoff = createBackoff(options);
   const { set: wait, clear } = time.createTimer(begin);
-  /** Nothing hastens an attempt to before this moment: the server's wish, or the shortest pause. */
-  let earliest = -Infinity;
+  /** Nothing hastens an attempt to before this moment: the server's wish, or the shortest pause. The client's time begins at 0. */
+  let earliest = 0;
   return {
     backoff,
     wait,
@@ -42,7 +42,7 @@ export function createSchedule(time: Time, options: BackoffOptions, begin: () =>
       if (delay > 0) wait(delay);
       else begin();
     },
-    reset(from = -Infinity) {
+    reset(from = 0) {
       clear();
       backoff.failures = 0;
       earliest = from;

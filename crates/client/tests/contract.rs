@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use watertight_client::{HyperTransport, Transport};
 
+/// What both clients tell of streams, by the names of the public contract tests.
+const CASES: &str = include_str!("../../../clients/cases/contract-cases.json");
+
 /// The service, a server of streams and a receiver of callbacks.
 struct Harness {
     service: SocketAddr,
@@ -92,6 +95,34 @@ impl Harness {
         );
     }
 
+    /// A stream of these bytes, each piece apart, is told like this: an event as a list, a comment as a text.
+    async fn tells(&mut self, name: &str, pieces: &[&[u8]], told: &[Value]) {
+        let url = self.create(json!({})).await;
+        let mut peer = self.streams.accept().await;
+        peer.request().await;
+        peer.say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
+        for piece in pieces {
+            peer.say(piece).await;
+        }
+        for expected in told {
+            let expected = match expected.as_array().map(Vec::as_slice) {
+                Some([kind, data, id]) => {
+                    json!({"kind": "event", "event": {"type": kind, "data": data, "id": id}})
+                }
+                _ => json!({"kind": "comment", "comment": expected}),
+            };
+            assert_eq!(self.told().await, expected, "{name}");
+        }
+        self.forget(&url).await;
+    }
+
+    /// Ends one stream, and whatever connection it has made meanwhile.
+    async fn forget(&mut self, url: &str) {
+        assert_eq!(self.call("DELETE", url, "").await.status(), 204);
+        self.told = 0;
+        self.streams = Script::listen().await;
+    }
+
     /// Ends it, and waits until nothing of it is left.
     async fn stop(mut self) {
         assert_eq!(self.call("DELETE", "/", "").await.status(), 204);
@@ -111,7 +142,7 @@ async fn it_says_what_it_can_and_ends_when_told_to() {
     );
     let status: Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!(status["name"], "watertight-client");
-    assert_eq!(status["capabilities"].as_array().unwrap().len(), 9);
+    assert_eq!(status["capabilities"].as_array().unwrap().len(), 10);
     // A stream that is open then is closed.
     harness.create(json!({})).await;
     let (mut peer, ..) = harness.stream().await;
@@ -138,6 +169,74 @@ async fn events_and_comments_are_told_in_order_also_behind_a_byte_order_mark() {
     harness.stop().await;
 }
 
+/// In pieces of so many bytes; whole without a number.
+fn cut(bytes: &[u8], piece: Option<u64>) -> Vec<&[u8]> {
+    match piece {
+        Some(size) => bytes.chunks(usize::try_from(size).unwrap()).collect(),
+        None => vec![bytes],
+    }
+}
+
+#[tokio::test]
+async fn streams_are_told_as_the_shared_table_says() {
+    let table: Value = serde_json::from_str(CASES).unwrap();
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    let mut harness = Harness::start().await;
+    for case in list(&table["cases"]) {
+        let chunks = list(&case["chunks"]);
+        let pieces: Vec<_> = chunks
+            .iter()
+            .flat_map(|chunk| cut(chunk.as_str().unwrap().as_bytes(), case["piece"].as_u64()))
+            .collect();
+        harness.tells(case["name"].as_str().unwrap(), &pieces, &list(&case["told"])).await;
+    }
+    for (separator, case) in ["\n", "\r\n", "\r"]
+        .into_iter()
+        .flat_map(|separator| list(&table["linefeeds"]).into_iter().map(move |case| (separator, case)))
+    {
+        let wire: String = list(&case["lines"])
+            .iter()
+            .map(|line| format!("{}{separator}", line.as_str().unwrap()))
+            .collect();
+        for piece in [None, Some(1), Some(2)] {
+            let name = format!("{} ended by {separator:?} in pieces of {piece:?}", case["name"]);
+            harness.tells(&name, &cut(wire.as_bytes(), piece), &list(&case["told"])).await;
+        }
+    }
+    for size in list(&table["payloads"]) {
+        let data = "x".repeat(usize::try_from(size.as_u64().unwrap()).unwrap());
+        let told = [json!(["message", data, ""])];
+        harness.tells(&format!("{size} bytes"), &[format!("data: {data}\n\n").as_bytes()], &told).await;
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn it_comes_back_behind_the_last_whole_event() {
+    let mut harness = Harness::start().await;
+    for (wire, told, id) in [
+        ("id: a\ndata: 1\n\ndata: 2\n\n", [("a", "1"), ("a", "2")].as_slice(), "a"),
+        ("id: a\ndata: 1\n\nid: \ndata: 2\n\n", &[("a", "1"), ("", "2")], ""),
+        ("id: a\ndata: 1\n\nid: b\ndata: 2", &[("a", "1")], "a"),
+    ] {
+        let url = harness.create(json!({})).await;
+        let (mut peer, head, _) = harness.stream().await;
+        assert_eq!(value(&head, "last-event-id"), None);
+        peer.say(wire).await;
+        for (id, data) in told {
+            harness.told_event(id, data).await;
+        }
+        drop(peer);
+        harness.told_error().await;
+        let (mut second, head, _) = harness.stream().await;
+        assert_eq!(value(&head, "last-event-id").unwrap_or_default(), id, "{wire:?}");
+        second.say("data: again\n\n").await;
+        harness.told_event(id, "again").await;
+        harness.forget(&url).await;
+    }
+    harness.stop().await;
+}
+
 #[tokio::test]
 async fn requests_are_as_asked_for_and_again_after_a_lost_connection() {
     let mut harness = Harness::start().await;
@@ -156,10 +255,7 @@ async fn requests_are_as_asked_for_and_again_after_a_lost_connection() {
             drop(peer);
             harness.told_error().await;
         }
-        assert_eq!(harness.call("DELETE", &url, "").await.status(), 204);
-        harness.told = 0;
-        // A connection that was made meanwhile goes with the stream.
-        harness.streams = Script::listen().await;
+        harness.forget(&url).await;
     }
     harness.stop().await;
 }
@@ -204,11 +300,14 @@ async fn a_server_can_end_a_stream_for_ever_and_errors_are_told() {
     peer.closed().await;
     // Restarted or not: it does not come back. The next connection is the next stream's.
     harness.call("POST", &gone, json!({"command": "restart"})).await;
-    for headers in ["", "location:\r\n"] {
+    let redirects = ["301 Moved Permanently", "307 Temporary Redirect"];
+    for (status, headers) in
+        redirects.into_iter().flat_map(|status| [(status, ""), (status, "location:\r\n")])
+    {
         harness.create(json!({"lastEventId": "next"})).await;
         let mut peer = harness.streams.accept().await;
         assert_eq!(value(&peer.request().await.0, "last-event-id"), Some("next"));
-        peer.answer("301 Moved Permanently", headers, "").await;
+        peer.answer(status, headers, "").await;
         harness.told = 0;
         harness.told_error().await;
     }

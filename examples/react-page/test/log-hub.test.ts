@@ -1,45 +1,20 @@
 import type { Browser, Route } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildHub, startHub } from "../scripts/hub.mjs";
-import { askStats } from "./kit/app.ts";
-import { launch, visit, type Visit } from "./kit/browser.ts";
-import { startPage } from "./kit/page.ts";
+import { expect, test } from "vitest";
+import { visit, type Visit } from "./kit/browser.ts";
+import { expectState, onRealHub, type RealHub } from "./kit/stage.ts";
 
 // The log panel and a real hub: lines are posted as `watertight run` posts them.
 
 let browser: Browser;
-let hub: Awaited<ReturnType<typeof startHub>>;
-let page: Awaited<ReturnType<typeof startPage>>;
+let hub: RealHub;
+let address: string;
 let it: Visit;
 /** Each test has a deployment of its own. */
 let deployment = 0;
 
-beforeAll(async () => {
-  const binary = process.env["WATERTIGHT_BIN"] ?? (await buildHub({ release: false }));
-  hub = await startHub({ binary, log: () => {} });
-  page = await startPage(hub.url);
-  browser = await launch();
-});
+onRealHub({ panel: "log", path: () => `?deployment=${++deployment}#logs` }, (stage) => ({ browser, hub, address, it } = stage));
 
-beforeEach(async () => {
-  deployment++;
-  it = await visit(browser, `${page.address}?deployment=${deployment}#logs`);
-  await state("open");
-});
-
-afterEach(async () => {
-  expect(it.errors).toEqual([]);
-  await it.page.close();
-  await expect.poll(async () => (await askStats(hub.url)).ledger.subscription.live).toBe(0);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await page?.stop();
-  await hub?.stop();
-});
-
-const state = (name: string): Promise<void> => expect.poll(() => it.part("log-state").getAttribute("data-state")).toBe(name);
+const state = (name: string): Promise<void> => expectState(it, "log", name);
 const drawn = (): Promise<string[]> =>
   it.page
     .locator(".log-row")
@@ -74,7 +49,7 @@ test("shows lines as they come, of any feed, and the end with its exit code; and
   await expect.poll(() => it.part("log-end").innerText()).toMatch(/^Ended with exit code 7, /);
   await state("closed");
   expect(await it.part("log-state").getAttribute("data-reason")).toBe("session-ended");
-  const late = await visit(browser, `${page.address}?deployment=${deployment}#logs`);
+  const late = await visit(browser, `${address}?deployment=${deployment}#logs`);
   await expect.poll(() => late.part("log-end").innerText()).toMatch(/^Ended with exit code 7, /);
   expect(await late.page.locator(".log-row").count()).toBe(7);
   await late.page.close();

@@ -1,44 +1,23 @@
-import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { launch, visit, type Visit } from "./kit/browser.ts";
-import { startPage } from "./kit/page.ts";
-import { startStandIn, type StandIn } from "./kit/stand-in.ts";
+import { expect, test } from "vitest";
+import type { Visit } from "./kit/browser.ts";
+import { expectState, onStandIn } from "./kit/stage.ts";
+import type { StandIn } from "./kit/stand-in.ts";
 
 // The log panel, fed by something that speaks as a hub does. Each test has a page and a log of its own.
 
 const PATH = "/deployments/a%20b/logs/stream";
 
-let browser: Browser;
 let hub: StandIn;
-let page: Awaited<ReturnType<typeof startPage>>;
 let it: Visit;
 
-beforeAll(async () => {
-  browser = await launch();
-});
-
-beforeEach(async () => {
-  hub = await startStandIn();
-  page = await startPage(hub.url);
-  it = await visit(browser, `${page.address}?deployment=a%20b#logs`);
-  await state("open");
-});
-
-afterEach(async () => {
-  expect(it.errors).toEqual([]);
-  await it.page.close();
-  await page.stop();
-  await hub.stop();
-});
-
-afterAll(() => browser?.close());
+onStandIn({ panel: "log", path: () => "?deployment=a%20b#logs" }, (stage) => ({ hub, it } = stage));
 
 const line = (n: number, text = `line ${n}`, more: object = {}): void =>
   hub.send(PATH, "log", { line: n, stream: "stdout", at: 1_764_185_513 + n, text, ...more });
 const lines = (from: number, to: number): void => {
   for (let n = from; n <= to; n++) line(n);
 };
-const state = (name: string): Promise<void> => expect.poll(() => it.part("log-state").getAttribute("data-state")).toBe(name);
+const state = (name: string): Promise<void> => expectState(it, "log", name);
 /** The texts of the rows that are drawn. */
 const drawn = (): Promise<string[]> =>
   it.page

@@ -1,50 +1,24 @@
-import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildHub, startHub } from "../scripts/hub.mjs";
-import { askStats } from "./kit/app.ts";
-import { launch, visit, type Visit } from "./kit/browser.ts";
-import { startPage } from "./kit/page.ts";
+import { afterEach, expect, test } from "vitest";
+import type { Visit } from "./kit/browser.ts";
 import { startRun, type Run } from "./kit/run.ts";
+import { expectState, onRealHub, type RealHub } from "./kit/stage.ts";
 
 // A command under `watertight run`, a real hub, and the log panel in a browser.
 
-let browser: Browser;
-let binary: string;
-let hub: Awaited<ReturnType<typeof startHub>>;
-let page: Awaited<ReturnType<typeof startPage>>;
+let hub: RealHub;
 let it: Visit;
 let run: Run;
 /** Each test has a deployment of its own. */
 let tests = 0;
 
-beforeAll(async () => {
-  binary = process.env["WATERTIGHT_BIN"] ?? (await buildHub({ release: false }));
-  hub = await startHub({ binary, log: () => {} });
-  page = await startPage(hub.url);
-  browser = await launch();
+onRealHub({ panel: "log", path: () => `?deployment=run-${++tests}#logs` }, (stage) => {
+  ({ hub, it } = stage);
+  run = startRun(hub.binary, hub.url, `run-${tests}`);
 });
 
-beforeEach(async () => {
-  const deployment = `run-${++tests}`;
-  it = await visit(browser, `${page.address}?deployment=${deployment}#logs`);
-  await state("open");
-  run = startRun(binary, hub.url, deployment);
-});
+afterEach(() => run.kill());
 
-afterEach(async () => {
-  run.kill();
-  expect(it.errors).toEqual([]);
-  await it.page.close();
-  await expect.poll(async () => (await askStats(hub.url)).ledger.subscription.live).toBe(0);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await page?.stop();
-  await hub?.stop();
-});
-
-const state = (name: string): Promise<void> => expect.poll(() => it.part("log-state").getAttribute("data-state")).toBe(name);
+const state = (name: string): Promise<void> => expectState(it, "log", name);
 
 /** A row as it is drawn: its number, its mark of a stream, its words, and whether it says that it has not ended. */
 type Drawn = readonly [number: string, stream: string, text: string, isPartial: boolean];

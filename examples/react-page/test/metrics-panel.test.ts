@@ -1,42 +1,25 @@
-import type { Browser, Locator } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { launch, visit, type Visit } from "./kit/browser.ts";
-import { startPage } from "./kit/page.ts";
-import { startStandIn, type StandIn } from "./kit/stand-in.ts";
+import type { Locator } from "playwright-core";
+import { beforeEach, expect, test } from "vitest";
+import type { Visit } from "./kit/browser.ts";
+import { expectState, onStandIn } from "./kit/stage.ts";
+import type { StandIn } from "./kit/stand-in.ts";
 
 // The metrics panel, fed by something that speaks as a hub does.
 
 const PATH = "/services/metrics/stream";
 
-let browser: Browser;
 let hub: StandIn;
-let page: Awaited<ReturnType<typeof startPage>>;
 let it: Visit;
 /** The time of the samples, by the hub's clock, which is not the page's. */
 let clock: number;
 
-beforeAll(async () => {
-  browser = await launch();
-});
-
-beforeEach(async () => {
+beforeEach(() => {
   clock = 1_764_185_513;
-  hub = await startStandIn();
-  page = await startPage(hub.url);
-  it = await visit(browser, `${page.address}#metrics`);
-  await state("open");
 });
 
-afterEach(async () => {
-  expect(it.errors).toEqual([]);
-  await it.page.close();
-  await page.stop();
-  await hub.stop();
-});
+onStandIn({ panel: "metrics", path: () => "#metrics" }, (stage) => ({ hub, it } = stage));
 
-afterAll(() => browser?.close());
-
-const state = (name: string): Promise<void> => expect.poll(() => it.part("metrics-state").getAttribute("data-state")).toBe(name);
+const state = (name: string): Promise<void> => expectState(it, "metrics", name);
 const host = (figures: object, missing: object = {}): object => ({
   id: "host",
   source: "host",

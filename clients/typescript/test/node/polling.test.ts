@@ -57,9 +57,9 @@ describe("long-polls", () => {
     expect(streams).toHaveLength(3);
     // The first must not wait: it tells that this way works, and only behind its position nothing can be lost.
     expect(polls.map(({ path }) => path)).toEqual([
-      "/sessions/s/events?wait=0&limit=100",
-      `/sessions/s/events?after=${next(3)}&wait=25&limit=100`,
-      `/sessions/s/events?after=${next(5)}&wait=25&limit=100`,
+      "/sessions/s/events?wait=0",
+      `/sessions/s/events?after=${next(3)}&wait=25`,
+      `/sessions/s/events?after=${next(5)}&wait=25`,
     ]);
     expect(watched.client.isConnected).toBe(true);
     expect(watched.states).toEqual(["connecting", "reconnecting", "reconnecting", "reconnecting", "polling"]);

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Backoff } from "../../src/backoff.ts";
+import { createBackoff, type Backoff } from "../../src/backoff.ts";
 import { RETRY_AFTER_MAX, RETRY_BASE, RETRY_MAX, RETRY_MIN } from "../../src/limits.ts";
 
-const createBackoff = (retryDelay?: number, maxRetryDelay?: number, random?: () => number): Backoff =>
-  new Backoff({ retryDelay, maxRetryDelay, random });
+const backoffOf = (retryDelay?: number, maxRetryDelay?: number, random?: () => number): Backoff =>
+  createBackoff({ retryDelay, maxRetryDelay, random });
 const share = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
 const anyDelay = fc.oneof(fc.integer({ min: 0, max: 100_000 }), fc.constantFrom(0, 1, 1e12, Number("9".repeat(30)), Infinity));
 
@@ -12,7 +12,7 @@ describe("the schedule", () => {
   test("no delay lies under the floor or over the ceiling, whatever is configured and told", () => {
     fc.assert(
       fc.property(anyDelay, anyDelay, anyDelay, share, fc.integer({ min: 1, max: 60 }), (base, max, told, random, failures) => {
-        const backoff = createBackoff(base, max, () => random);
+        const backoff = backoffOf(base, max, () => random);
         backoff.retry = told;
         for (let failure = 0; failure < failures; failure++) {
           const delay = backoff.next();
@@ -26,26 +26,26 @@ describe("the schedule", () => {
 
   test("every delay is one that a timer takes, even without a ceiling", () => {
     for (const told of [0, 1_000, 1e12, Number("9".repeat(30)), Infinity]) {
-      const backoff = createBackoff(1_000, Infinity, () => 0.999);
+      const backoff = backoffOf(1_000, Infinity, () => 0.999);
       backoff.retry = told;
       for (let failure = 0; failure < 50; failure++) expect(backoff.next()).toBeLessThan(2 ** 31);
     }
   });
 
   test("ceilings double from the base on, and stop at the maximum", () => {
-    const backoff = createBackoff(1_000, 30_000, () => 1);
+    const backoff = backoffOf(1_000, 30_000, () => 1);
     expect(Array.from({ length: 8 }, () => backoff.next())).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
     expect(backoff.failures).toBe(8);
   });
 
   test("a thousand failures in a row change nothing more", () => {
-    const backoff = createBackoff(undefined, undefined, () => 1);
+    const backoff = backoffOf(undefined, undefined, () => 1);
     for (let failure = 0; failure < 1_000; failure++) backoff.next();
     expect(backoff.next()).toBe(RETRY_MAX);
   });
 
   test("after a success the schedule begins anew, but never with no delay at all", () => {
-    const backoff = createBackoff(1_000, 30_000, () => 0);
+    const backoff = backoffOf(1_000, 30_000, () => 0);
     for (let failure = 0; failure < 10; failure++) backoff.next();
     backoff.failures = 0;
     expect(backoff.next()).toBe(RETRY_MIN);
@@ -54,7 +54,7 @@ describe("the schedule", () => {
   test("clients that were cut off at once come back spread evenly", () => {
     const tenths = new Array<number>(10).fill(0);
     for (let client = 0; client < 10_000; client++) {
-      const delay = createBackoff(RETRY_BASE, RETRY_MAX).next();
+      const delay = backoffOf(RETRY_BASE, RETRY_MAX).next();
       const tenth = Math.floor(((delay - RETRY_MIN) / (RETRY_BASE - RETRY_MIN)) * 10);
       tenths[tenth] = (tenths[tenth] ?? 0) + 1;
     }
@@ -73,7 +73,7 @@ describe("28, 29: retry: is a base, clamped at both ends", () => {
     [Number("9".repeat(30)), RETRY_MAX],
     [Number("9".repeat(400)), RETRY_MAX],
   ])("%d gives %d at most at first", (told, most) => {
-    const backoff = createBackoff(1_000, RETRY_MAX, () => 1);
+    const backoff = backoffOf(1_000, RETRY_MAX, () => 1);
     backoff.retry = told;
     expect(backoff.next()).toBe(most);
   });
@@ -83,7 +83,7 @@ describe("Retry-After", () => {
   test("is waited out in full, and not much longer", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: RETRY_AFTER_MAX }), share, fc.integer({ min: 0, max: 30 }), (told, random, failures) => {
-        const backoff = createBackoff(1_000, 30_000, () => random);
+        const backoff = backoffOf(1_000, 30_000, () => random);
         for (let failure = 0; failure < failures; failure++) backoff.next();
         const delay = backoff.next(told);
         expect(delay).toBeGreaterThanOrEqual(told);
@@ -94,12 +94,12 @@ describe("Retry-After", () => {
   });
 
   test("of a year is a typing error", () => {
-    const backoff = createBackoff(1_000, 30_000, () => 0);
+    const backoff = backoffOf(1_000, 30_000, () => 0);
     expect(backoff.next(365 * 24 * 3_600_000)).toBe(RETRY_AFTER_MAX);
   });
 
   test.each([NaN, -1, -1e12, 0, undefined])("of %d is none", (told) => {
-    const backoff = createBackoff(1_000, 30_000, () => 0);
+    const backoff = backoffOf(1_000, 30_000, () => 0);
     expect(backoff.next(told)).toBe(RETRY_MIN);
   });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { refusal } from "../../src/answer.ts";
-import { Fallback, type Next, type Way } from "../../src/fallback.ts";
+import { createFallback, type Ended, type Way } from "../../src/fallback.ts";
 import { SSEError } from "../../src/errors.ts";
 import { judge, mayRefresh } from "../../src/verdict.ts";
 
@@ -23,35 +23,34 @@ interface Cases {
 // The table that the Rust client is held to as well.
 const cases = JSON.parse(readFileSync(new URL("../../../cases/reconnect-cases.json", import.meta.url), "utf8")) as Cases;
 
-function follow(fallback: Fallback, step: Step): Next {
-  switch (step.happened) {
+/** How an attempt ended of which the table says that this happened. */
+function ended({ happened, isHeldBack, hasRetryAfter }: Step): Ended {
+  const failure = { kind: isHeldBack ? "timeout" : "network", retryable: true, retryAfter: hasRetryAfter ? 1_000 : undefined } as const;
+  switch (happened) {
     case "streamFailed":
-      return fallback.streamFailed(
-        { kind: step.isHeldBack ? "timeout" : "network", retryAfter: step.hasRetryAfter ? 1_000 : undefined },
-        step.at,
-      );
+      return { way: "stream", hasStreamed: false, failure };
     case "streamWorked":
-      return fallback.streamWorked();
+      return { way: "stream", hasStreamed: true, failure };
     case "pollAnswered":
-      return fallback.pollAnswered(step.at);
+      return { way: "poll", hasStreamed: false, failure: undefined };
     case "pollFailed":
-      return fallback.pollFailed();
+      return { way: "poll", hasStreamed: false, failure };
     case "pollNotUnderstood":
-      return fallback.pollNotUnderstood(step.at);
+      return { way: "poll", hasStreamed: false, failure: { ...failure, kind: "protocol", retryable: false } };
   }
 }
 
 describe("the shared table of what follows an attempt", () => {
   test.each(cases.fallback)("$name", ({ isEnabled, steps }) => {
-    const fallback = new Fallback();
-    fallback.isEnabled = isEnabled;
+    const fallback = createFallback({ enablePollingFallback: isEnabled });
     for (const [number, step] of steps.entries()) {
-      const next = follow(fallback, step);
+      const next = fallback.after(ended(step), step.at);
       expect({ ...next, isPolling: fallback.isPolling }, `step ${number}: ${step.happened} at ${step.at}`).toEqual({
         way: step.next,
         isAtOnce: step.isAtOnce,
         isPolling: step.isPolling,
       });
+      expect(fallback.way).toBe(step.next);
     }
   });
 

@@ -15,7 +15,7 @@ use super::{COMMANDS_MAX, Running, STREAMS_MAX, Service};
 /// Bytes of a request's body, at most.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-const STATUS: &str = r#"{"name":"watertight-client","capabilities":["bom","comments","headers","last-event-id","post","read-timeout","report","restart","server-directed-shutdown-request"]}"#;
+const STATUS: &str = r#"{"name":"watertight-client","capabilities":["bom","comments","headers","last-event-id","payload-size-stress-testable","post","read-timeout","report","restart","server-directed-shutdown-request"]}"#;
 
 type Answer = Response<Full<Bytes>>;
 

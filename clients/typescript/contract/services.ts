@@ -1,0 +1,15 @@
+import { fileURLToPath } from "node:url";
+import { cargoBuild } from "../test/kit/global-setup.ts";
+import { buildPackage } from "../test/kit/remote.ts";
+import type { Harness } from "./harness.ts";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** The two services that the contract tests talk to, each with what starts it. */
+export const SERVICES: Record<string, (harness: Harness) => Promise<void>> = {
+  TypeScript: async (harness) => {
+    await buildPackage();
+    await harness.start(process.execPath, here("service.mjs"));
+  },
+  Rust: async (harness) => harness.start(await cargoBuild("--package", "watertight-client", "--example", "contract_service")),
+};
