@@ -2,6 +2,7 @@
 //! requests then look like those of the hub's own page, except for their `Host`. So a hub without authentication
 //! answers only to hosts that it knows.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -49,7 +50,10 @@ impl KnownHosts {
     /// Whether the hub answers to this host, with or without a port.
     pub(crate) fn knows(&self, authority: &str) -> bool {
         let Known::These { own, listed } = &*self.0 else { return true };
-        let authority = authority.to_ascii_lowercase();
+        let authority = match authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(authority.to_ascii_lowercase()),
+            false => Cow::Borrowed(authority),
+        };
         let Ok((host, port)) = host_and_port(&authority) else { return false };
         // A name may end with the dot of the root.
         let host = host.strip_suffix('.').unwrap_or(host);

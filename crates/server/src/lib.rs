@@ -46,6 +46,7 @@ mod tls;
 pub use self::access::AccessStartError;
 pub use self::dropped_lines::DroppedLines;
 pub use self::memory::DoesNotFit;
-pub use self::router::{admin_router, public_router, router};
+pub use self::middleware::Front;
+pub use self::router::{admin_application, application, public_application};
 pub use self::run::{Listening, Reading, RunError, run};
 pub use self::state::App;

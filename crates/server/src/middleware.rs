@@ -15,25 +15,32 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower::Service;
+use watertight::serve::{Answering, Application, Arrival};
 
 use crate::config::{Config, host_and_port};
 use crate::cors::Cors;
 use crate::hosts::{KnownHosts, host_of};
 use crate::problem::{Problem, internal};
+use crate::routes::events;
 use crate::state::App;
 
 /// The routes, behind what every request passes: unknown hosts are refused, origins are answered, limits are checked;
-/// panics become 500, headers that protect browsers are set on everything, answers are counted.
-pub(crate) fn wrap(routes: Router, app: &App) -> Router {
-    let rules =
-        Rules { app: app.clone(), known_hosts: KnownHosts::of(&app.config), cors: Cors::of(&app.config) };
-    Router::new().fallback_service(Front { routes, rules: Arc::new(rules) })
+/// panics become 500, headers that protect browsers are set on everything, answers are counted. A server asks it
+/// without a router in between.
+#[derive(Clone)]
+pub struct Front {
+    routes: Router,
+    /// The publish to a session, the call that has to be quick, goes to its handler without the router.
+    takes_publishes: bool,
+    rules: Arc<Rules>,
 }
 
-#[derive(Clone)]
-struct Front {
-    routes: Router,
-    rules: Arc<Rules>,
+impl Front {
+    pub(crate) fn new(routes: Router, takes_publishes: bool, app: &App) -> Front {
+        let rules =
+            Rules { app: app.clone(), known_hosts: KnownHosts::of(&app.config), cors: Cors::of(&app.config) };
+        Front { routes, takes_publishes, rules: Arc::new(rules) }
+    }
 }
 
 struct Rules {
@@ -52,29 +59,35 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        let arrival = Arrival::noted_in(request.extensions());
+        Box::pin(self.answer(request, arrival).map(Ok))
+    }
+}
+
+impl Application for Front {
+    fn answer(&self, mut request: Request, arrival: Arrival) -> Answering {
         let rules = Arc::clone(&self.rules);
         // Before anything that a page may set is looked at: a page that is not ours may have given its own name our
         // address.
         if let Some(refused) = rules.known_hosts.refuse(&request) {
-            return Box::pin(ready(Ok(rules.finish(refused))));
+            return Box::pin(ready(rules.finish(refused)));
         }
         if let Some(cors) = rules.cors.as_ref().filter(|_| request.method() == Method::OPTIONS) {
             let answer = cors.preflight(request.headers());
-            return Box::pin(ready(Ok(rules.finish(answer))));
+            return Box::pin(ready(rules.finish(answer)));
         }
         let origin = rules.cors.as_ref().and_then(|_| request.headers().get(header::ORIGIN).cloned());
         if let Some(refused) = rules.refuse(&request) {
-            return Box::pin(ready(Ok(rules.finish_for(origin.as_ref(), refused))));
+            return Box::pin(ready(rules.finish_for(origin.as_ref(), refused)));
         }
+        if self.takes_publishes && events::is_publish(&request) {
+            let answer = events::publish_of(rules.app.clone(), request, arrival.in_flight);
+            return Box::pin(rules.complete(origin, answer));
+        }
+        arrival.note_in(request.extensions_mut());
         // Its future is made here, so that the request is moved once.
-        let answer = AssertUnwindSafe(self.routes.call(request)).catch_unwind();
-        Box::pin(async move {
-            let answer = match answer.await {
-                Ok(Ok(answer)) => answer,
-                Err(panic) => panicked(&*panic),
-            };
-            Ok(rules.finish_for(origin.as_ref(), answer))
-        })
+        let answer = self.routes.clone().call(request);
+        Box::pin(rules.complete(origin, answer.map(|answer| answer.unwrap_or_else(|never| match never {}))))
     }
 }
 
@@ -103,6 +116,17 @@ impl Rules {
             return Some(response);
         }
         None
+    }
+
+    /// Waits for an answer, through panics, and completes it.
+    async fn complete(
+        self: Arc<Rules>,
+        origin: Option<HeaderValue>,
+        answer: impl Future<Output = Response>,
+    ) -> Response {
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|panic| panicked(&*panic));
+        self.finish_for(origin.as_ref(), answer)
     }
 
     /// Completes an answer that the page of this origin may read, if it is allowed to.

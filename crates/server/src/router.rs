@@ -8,7 +8,7 @@ use axum::routing::{delete, get, post};
 use http::Method;
 
 use crate::access::Admin;
-use crate::middleware;
+use crate::middleware::Front;
 use crate::routes::{
     connections, deployments, events, fallback, health, landing, metrics, openapi, services, sessions, stats,
     tokens,
@@ -16,18 +16,18 @@ use crate::routes::{
 use crate::state::App;
 
 /// Every route of the API, for a hub with one listener.
-pub fn router(app: App) -> Router {
-    finish(public_routes().merge(admin_routes(&app)).merge(health_routes()), app)
+pub fn application(app: App) -> Front {
+    Front::new(routes_of(public_routes().merge(admin_routes(&app)).merge(health_routes()), &app), true, &app)
 }
 
 /// What is served on the public address of a hub with an `admin_listen`.
-pub fn public_router(app: App) -> Router {
-    finish(public_routes().merge(health_routes()), app)
+pub fn public_application(app: App) -> Front {
+    Front::new(routes_of(public_routes().merge(health_routes()), &app), true, &app)
 }
 
 /// What is served on `admin_listen`.
-pub fn admin_router(app: App) -> Router {
-    finish(admin_routes(&app).merge(health_routes()), app)
+pub fn admin_application(app: App) -> Front {
+    Front::new(routes_of(admin_routes(&app).merge(health_routes()), &app), false, &app)
 }
 
 /// Whether a request is answered whatever is full: an orchestrator must not kill a hub that is only busy.
@@ -78,10 +78,9 @@ fn health_routes() -> Router<App> {
     Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready))
 }
 
-fn finish(routes: Router<App>, app: App) -> Router {
+fn routes_of(routes: Router<App>, app: &App) -> Router {
     let routes =
         routes.method_not_allowed_fallback(fallback::method_not_allowed).with_state::<()>(app.clone());
     let without_slash = routes.clone().fallback(fallback::not_found);
-    let routes = routes.fallback(move |request: Request| fallback::without_slash(without_slash, request));
-    middleware::wrap(routes, &app)
+    routes.fallback(move |request: Request| fallback::without_slash(without_slash, request))
 }

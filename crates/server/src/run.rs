@@ -23,7 +23,7 @@ use crate::dropped_lines::DroppedLines;
 use crate::memory::{Available, DoesNotFit, Thresholds};
 use crate::redis::Redis;
 use crate::reload::{self, Reloadable};
-use crate::router::{admin_router, is_always_answered, public_router, router};
+use crate::router::{admin_application, application, is_always_answered, public_application};
 use crate::sources::logs::LogsFromRedis;
 use crate::sources::metrics::Sampled;
 use crate::state::App;
@@ -213,9 +213,9 @@ pub async fn run(
         needs_tokens: config.needs_tokens(),
         admin: admin.as_ref().map(|it| it.address),
     };
-    let routes = if admin.is_some() { public_router(app.clone()) } else { router(app.clone()) };
-    let server = |routes, gate| {
-        let server = Server::new(hub.clone(), routes, gate);
+    let front = if admin.is_some() { public_application(app.clone()) } else { application(app.clone()) };
+    let server = |front, gate| {
+        let server = Server::new(hub.clone(), front, gate);
         let server = server.limits(serve_limits(&config)).always_answer(is_always_answered);
         match Cors::of(&config) {
             Some(cors) => server.complete_refusals(Arc::new(move |request, answer| {
@@ -224,7 +224,7 @@ pub async fn run(
             None => server,
         }
     };
-    let mut public_server = server(routes, gate);
+    let mut public_server = server(front, gate);
     if let Some(tls) = tls {
         public_server = public_server.tls(tls);
     }
@@ -232,7 +232,7 @@ pub async fn run(
     if let Some(admin) = admin {
         let gate = Gate::new(Arc::clone(hub.ledger()), ADMIN_CONNECTIONS, ADMIN_CONNECTIONS);
         info!(address = %admin.address, "listening for operators");
-        serves.push((server(admin_router(app.clone()), gate), admin));
+        serves.push((server(admin_application(app.clone()), gate), admin));
     }
     info!(address = %listening.address, tls = listening.is_tls, max_connections, "listening");
     started(listening);

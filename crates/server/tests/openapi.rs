@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use watertight::{CloseReason, GapReason, Gate, Hub, HubConfig, Rung};
 use watertight_core::{Kind, Owner};
 use watertight_server::config::Config;
-use watertight_server::{App, DroppedLines, router};
+use watertight_server::{App, DroppedLines, application};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
@@ -231,7 +231,7 @@ fn figures_that_documents_give_for_settings_are_the_defaults() {
     assert!(compared > 30, "only {compared} figures were found");
 }
 
-/// A hub's router, and checks of its answers against the description.
+/// A hub's application, and checks of its answers against the description.
 struct Described {
     document: Value,
     app: App,
@@ -253,7 +253,7 @@ impl Described {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::from(body.to_owned())).unwrap();
-        let response = router(self.app.clone()).oneshot(request).await.unwrap();
+        let response = application(self.app.clone()).oneshot(request).await.unwrap();
         let at = format!("{method} {uri}");
         let described = &operation(&self.document, method, path)["responses"][response.status().as_str()];
         assert!(described.is_object(), "{at}: {} is not described", response.status());

@@ -20,6 +20,7 @@
 mod accept;
 mod activity;
 mod answer;
+mod application;
 mod awaited;
 mod charge;
 mod head;
@@ -39,7 +40,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use http::{HeaderMap, Method};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -47,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::answer::MadeInPieces;
+pub use self::application::{Answering, Application, Arrival};
 use self::charge::SPARE_CONNECTIONS;
 pub use self::in_flight::{InFlight, NoPermit};
 use self::permits::FairPermits;
@@ -103,10 +104,10 @@ impl Default for ServeLimits {
     }
 }
 
-/// A server: a hub, a router that answers with subscriptions, and limits.
+/// A server: a hub, an application that answers with subscriptions, and limits.
 pub struct Server {
     hub: Hub,
-    router: Router,
+    application: Arc<dyn Application>,
     gate: Gate,
     limits: ServeLimits,
     tls: Option<TlsAcceptor>,
@@ -117,7 +118,7 @@ pub struct Server {
 /// What the connections of a server share.
 struct Shared {
     hub: Hub,
-    router: Router,
+    application: Arc<dyn Application>,
     gate: Gate,
     limits: ServeLimits,
     tls: Option<TlsAcceptor>,
@@ -147,12 +148,12 @@ impl Shared {
 }
 
 impl Server {
-    /// A server for `router` that admits connections through `gate`.
+    /// A server for an axum router, or another application, that admits connections through `gate`.
     #[must_use]
-    pub fn new(hub: Hub, router: Router, gate: Gate) -> Server {
+    pub fn new(hub: Hub, application: impl Application, gate: Gate) -> Server {
         Server {
             hub,
-            router,
+            application: Arc::new(application),
             gate,
             limits: ServeLimits::default(),
             tls: None,
@@ -203,7 +204,7 @@ impl Server {
             abort: CancellationToken::new(),
             tasks: TaskTracker::new(),
             hub: self.hub,
-            router: self.router,
+            application: self.application,
             gate: self.gate,
             limits: self.limits,
             tls: self.tls,

@@ -1,7 +1,8 @@
 //! Appending what was posted, once for all tries with one `Idempotency-Key`.
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use watertight::serve::InFlight;
 use watertight::{Appended, Event, Hub, Position, Positions, PublishOptions, SessionName};
@@ -88,11 +89,20 @@ fn reused() -> Problem {
 }
 
 pub(super) fn accepted_as(positions: Positions, is_one: bool) -> Response {
-    let body = match positions.first() {
-        Some(position) if is_one => json!({ "id": position.to_string() }),
-        _ => json!({ "ids": positions.iter().map(|position| position.to_string()).collect::<Vec<_>>() }),
-    };
-    (StatusCode::ACCEPTED, axum::Json(body)).into_response()
+    match positions.first() {
+        Some(position) if is_one => {
+            // A position is made of letters, digits and a dash: nothing in it is to be escaped.
+            let body = Body::from(["{\"id\":\"", position.text().as_str(), "\"}"].concat());
+            let mut response = Response::new(body);
+            *response.status_mut() = StatusCode::ACCEPTED;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        _ => {
+            let ids = positions.iter().map(|position| position.to_string()).collect::<Vec<_>>();
+            (StatusCode::ACCEPTED, axum::Json(json!({ "ids": ids }))).into_response()
+        }
+    }
 }
 
 /// 202 with these ids.

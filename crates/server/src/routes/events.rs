@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use watertight::body::stream_headers;
@@ -178,6 +178,33 @@ fn accepted(headers: &HeaderMap) -> Accepted {
     }
 }
 
+/// Whether a request is a `POST` to a session's events: the call that has to be quick, for which a server needs no router.
+pub(crate) fn is_publish(request: &http::Request<Body>) -> bool {
+    *request.method() == Method::POST && session_in(request.uri().path()).is_some()
+}
+
+/// The session whose events these are, as the path has it.
+fn session_in(path: &str) -> Option<&str> {
+    let session = path.strip_prefix("/sessions/")?.strip_suffix("/events")?;
+    (!session.is_empty() && !session.contains('/')).then_some(session)
+}
+
+/// Answers what [`is_publish`]: the same extractors in the same order as the route's.
+pub(crate) async fn publish_of(
+    app: App,
+    request: http::Request<Body>,
+    in_flight: Option<InFlight>,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let answered = async {
+        let caller = Caller::from_request_parts(&mut parts, &app).await?;
+        let session = PathText::of(session_in(parts.uri.path()).unwrap_or_default())?;
+        let query = Query::from_request_parts(&mut parts, &app).await?;
+        publish(State(app), caller, session, query, in_flight.map(Extension), parts.headers, body).await
+    };
+    answered.await.into_response()
+}
+
 /// `POST`: publish. Answered with 202 once the events are in the log and the pumps keep up.
 pub(crate) async fn publish(
     State(app): State<App>,
@@ -265,16 +292,16 @@ impl Format {
         }
         let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let essence = parts.next().unwrap_or_default();
-        let format = match essence.to_ascii_lowercase().as_slice() {
-            b"application/json" => Format::Json,
-            b"application/x-ndjson" => Format::Ndjson,
-            b"text/plain" => Format::Text,
-            _ => {
-                return Err(refused(
-                    "set Content-Type to application/json (an event or an array), application/x-ndjson \
-                     (an event per line) or text/plain (the body is the data)",
-                ));
-            }
+        let known: [(&[u8], Format); 3] = [
+            (b"application/json", Format::Json),
+            (b"application/x-ndjson", Format::Ndjson),
+            (b"text/plain", Format::Text),
+        ];
+        let Some((_, format)) = known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(essence)) else {
+            return Err(refused(
+                "set Content-Type to application/json (an event or an array), application/x-ndjson \
+                 (an event per line) or text/plain (the body is the data)",
+            ));
         };
         if parts.any(|parameter| is_other_charset(&parameter.to_ascii_lowercase())) {
             return Err(refused("bodies are UTF-8: leave the charset out, or say utf-8"));

@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+/// Room for so many addresses is kept while there are none.
+const ADDRESSES_KEPT: usize = 64;
+
 /// A number of permits. Cloning shares them.
 #[derive(Debug, Clone)]
 pub(super) struct FairPermits(Arc<Pool>);
@@ -177,7 +180,8 @@ impl State {
     fn tidy(&mut self, address: IpAddr) {
         if self.addresses.get(&address).is_some_and(|of| of.held == 0 && of.waiters.is_empty()) {
             self.addresses.remove(&address);
-            if self.addresses.is_empty() {
+            // A small table stays: else each request of a quiet hub would make one.
+            if self.addresses.is_empty() && self.addresses.capacity() > ADDRESSES_KEPT {
                 self.addresses.shrink_to_fit();
                 self.turns.shrink_to_fit();
             }

@@ -1,4 +1,4 @@
-//! What hyper calls for each request of a connection, whatever its protocol: a permit, charges, the router, and
+//! What hyper calls for each request of a connection, whatever its protocol: a permit, charges, the application, and
 //! an answer that is watched until its last byte was taken.
 
 use std::convert::Infallible;
@@ -8,17 +8,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::Service;
-use tower_service::Service as _;
 use watertight_core::{Entry, Kind, Owner, Permit};
 
 use super::Shared;
 use super::activity::{ActiveRequest, Activity};
 use super::answer::{AnswerBody, MadeInPieces, Taken};
+use super::application::Arrival;
 use super::awaited::AwaitedBody;
 use super::charge::{Allowance, Charge, HTTP2_CALL_BYTES, HTTP2_STREAM_BYTES, head_bytes};
 use super::http2::{self, CONNECTION_WINDOW_BYTES};
@@ -65,7 +64,7 @@ impl RequestGuards {
 
 pub(super) type Answer = Response<AnswerBody<RequestGuards>>;
 
-/// Calls the router for one connection.
+/// Asks the application for one connection.
 pub(super) struct RouterService {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Caller,
@@ -76,11 +75,11 @@ pub(super) struct RouterService {
     pub(super) activity: Activity,
 }
 
-/// What is charged for a request before the router sees it.
+/// What is charged for a request before the application sees it.
 struct Charges {
     /// Its head; `None` where nothing is charged because it is always answered.
     head: Option<Charge>,
-    /// What its HTTP/2 stream holds, and what the router holds until it has answered.
+    /// What its HTTP/2 stream holds, and what the application holds until it has answered.
     stream: Option<Charge>,
     call: Option<Charge>,
     /// What its body may fill while it waits for its permit.
@@ -154,12 +153,23 @@ impl RouterService {
     }
 }
 
+/// A name or an IPv4 address, perhaps with a port: what nearly every request has, told without an allocation.
+fn is_plain_host(host: &[u8]) -> bool {
+    let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
+    let (name, port) = host.split_at(end);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let is_port = |port: &[u8]| (2..=6).contains(&port.len()) && port[1..].iter().all(u8::is_ascii_digit);
+    !name.is_empty() && name.iter().all(is_name) && (port.is_empty() || is_port(port))
+}
+
 /// Whether a request does not say for which host it is, or says it twice (RFC 9112, section 3.2; RFC 9113, section
 /// 8.3.1).
 fn host_is_unclear<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
-    let is_invalid = |host: &HeaderValue| http::uri::Authority::try_from(host.as_bytes()).is_err();
+    let is_invalid = |host: &HeaderValue| {
+        !is_plain_host(host.as_bytes()) && http::uri::Authority::try_from(host.as_bytes()).is_err()
+    };
     match request.version() {
         _ if second.is_some() => true,
         Version::HTTP_11 => first.is_none_or(is_invalid),
@@ -167,7 +177,7 @@ fn host_is_unclear<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// One call of the router.
+/// One request to the application.
 struct Call {
     shared: Arc<Shared>,
     caller: Caller,
@@ -189,12 +199,12 @@ impl Call {
         let Charges { head, stream, call: _call, window } = charges;
         guards._stream = stream;
         let is_http1 = self.version != Version::HTTP_2;
-        let mut request = if is_http1 && !request.body().is_end_stream() {
+        let request = if is_http1 && !request.body().is_end_stream() {
             request.map(|body| Body::new(AwaitedBody { body, clock: self.clock.clone() }))
         } else {
             request.map(Body::new)
         };
-        request.extensions_mut().insert(ConnectInfo(self.caller.address));
+        let mut arrival = Arrival { peer: Some(self.caller.address), in_flight: None };
         // What is always answered is short work, and takes no permit.
         let _head = if is_always_answered {
             head
@@ -206,13 +216,12 @@ impl Call {
             let (permits, patience) = (&self.shared.requests, self.shared.limits.head_timeout);
             let clock = is_http1.then(|| self.clock.clone());
             let in_flight = InFlight::new(permits, self.caller.address.ip(), patience, permit, head, clock);
-            request.extensions_mut().insert(in_flight.clone());
+            arrival.in_flight = Some(in_flight.clone());
             guards.in_flight = Some(in_flight);
             None
         };
         drop(window);
-        let mut router = self.shared.router.clone();
-        let Ok(mut response) = router.call(request).await;
+        let mut response = self.shared.application.answer(request, arrival).await;
         // Its body may be gone, and the subscription with it: on HEAD, or by middleware.
         let is_stream = record_of(&response).is_some();
         if !is_stream {
