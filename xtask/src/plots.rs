@@ -39,11 +39,8 @@ const PACE: &str = "50";
 
 /// Runs the long form into `docs/plots/`, or the quick one, with the binary that tests use, into the target directory.
 pub(crate) fn run(quick: bool) -> Outcome {
-    let mut build = vec!["build", "--package", "watertight-cli"];
-    if !quick {
-        build.push("--release");
-    }
-    step::run("the hub", cargo(&build))?;
+    let how = if quick { "--all-features" } else { "--release" };
+    step::run("the hub", cargo(&["build", "--package", "watertight-cli", how]))?;
     let built = target_dir();
     let (profile, plan, folder) = match quick {
         true => ("debug", QUICK, built.join("plots")),

@@ -83,19 +83,31 @@ fn a_redis_that_is_not_installed_is_named_with_its_package() {
 fn subscribers_that_are_held_or_come_and_go_got_their_streams() {
     let held = bench("hold --subscribers 50 --sessions own");
     assert!(held.contains("bytes per idle subscriber"), "{held}");
-    let held = bench("hold --subscribers 50 --tls");
-    assert!(held.contains("each in a session of its own, over TLS"), "{held}");
-    for tls in ["", " --tls"] {
-        let held = bench(&format!("hold --subscribers 50 --http2 --streams 5{tls}"));
-        assert!(held.contains("bytes per further stream") && !held.contains("the ledger shows"), "{held}");
-        let churned = bench(&format!("churn --cycles 200{tls}"));
-        assert!(count(&churned, "streams opened") > 100, "{churned}");
-        assert_eq!((count(&churned, "refused"), count(&churned, "broke off")), (0, 0), "{churned}");
-    }
+    churned("churn --cycles 200");
     let stats = bench("stats --sessions 20 --calls 20");
     assert!(stats.contains("CPU us per call"), "{stats}");
     let access = bench("access -n 20 --tokens 2 --seconds 1");
     assert!(access.contains("questions an interval, 2 tokens"), "{access}");
     let tokens = bench("tokens --seconds 0.05");
     assert!(["HS256", "ES256", "RS256", "EdDSA"].iter().all(|name| tokens.contains(name)), "{tokens}");
+}
+
+#[test]
+fn subscribers_over_tls_and_http2_got_their_streams_too() {
+    let held = bench("hold --subscribers 50 --tls");
+    assert!(held.contains("each in a session of its own, over TLS"), "{held}");
+    for arguments in
+        ["hold --subscribers 50 --http2 --streams 5", "hold --subscribers 50 --http2 --streams 5 --tls"]
+    {
+        let held = bench(arguments);
+        assert!(held.contains("bytes per further stream") && !held.contains("the ledger shows"), "{held}");
+    }
+    churned("churn --cycles 200 --tls");
+}
+
+/// Asserts of a churn that nobody was refused, and nobody was cut off.
+fn churned(arguments: &str) {
+    let churned = bench(arguments);
+    assert!(count(&churned, "streams opened") > 100, "{churned}");
+    assert_eq!((count(&churned, "refused"), count(&churned, "broke off")), (0, 0), "{churned}");
 }
