@@ -28,7 +28,7 @@ const LONG: Plan = Plan {
 };
 
 /// Whether it works, not what it costs.
-const QUICK: Plan = Plan { groups: &[1, 20], subscribers: &[20, 40], seconds: 1 };
+const QUICK: Plan = Plan { groups: &[1, 64], subscribers: &[20, 40], seconds: 1 };
 
 /// A group is compared with the raw floor up to this size: the generator then holds it twice.
 const COMPARED_MAX: u32 = 8000;

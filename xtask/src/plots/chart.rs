@@ -122,7 +122,8 @@ impl Chart {
         line(&mut svg, "axis", (LEFT, TOP), (LEFT, bottom));
         text(&mut svg, ((LEFT + right) / 2.0, HEIGHT - 14.0), "middle", &self.x.to_text());
         text(&mut svg, (LEFT, 46.0), "start", &format!("{}:", self.y.to_text()));
-        for (index, (series, class)) in self.series.iter().zip(CLASSES).enumerate() {
+        let drawn = self.series.iter().filter(|series| !series.points.is_empty());
+        for (index, (series, class)) in drawn.zip(CLASSES).enumerate() {
             let middle = 62.0 + 18.0 * index as f64;
             line(&mut svg, &format!("line {class}"), (LEFT, middle), (LEFT + 34.0, middle));
             mark(&mut svg, class, (LEFT + 17.0, middle), series.name);
