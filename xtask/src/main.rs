@@ -22,7 +22,7 @@ cargo xtask COMMAND
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
-  plots           measures many sizes with the release binary, and draws docs/plots/*.svg: half an hour, alone on the machine
+  plots           measures many sizes with the release binary, and draws docs/plots/*.svg: ten minutes, alone on the machine
   plots --quick   whether that works: small sizes, the binary of the tests, into target/plots
   soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)
   soak churn      the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
