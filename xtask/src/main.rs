@@ -2,6 +2,7 @@
 
 mod clients;
 mod dependencies;
+mod plots;
 mod python;
 mod setup;
 mod step;
@@ -21,6 +22,8 @@ cargo xtask COMMAND
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
+  plots           measures many sizes with the release binary, and draws docs/plots/*.svg: ten minutes, alone on the machine
+  plots --quick   whether that works: small sizes, the binary of the tests, into target/plots
   soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)
   soak churn      the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
   fuzz [SECONDS]  each fuzz target for so long (default 60); installs cargo-fuzz if it is missing
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Some("setup") => setup::run().and_then(|()| dependencies::set_up()),
         Some("tidy") => tidy::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
+        Some("plots") => plots::run(rest.contains(&"--quick")),
         Some("soak") if rest.first() == Some(&"churn") => {
             bench(&[&["churn", "--cycles", "200000"], &rest[1..]].concat())
         }
@@ -77,6 +81,7 @@ fn test(quick: bool) -> Outcome {
     run("tests", cargo(&["test", "--workspace", "--all-features"]))?;
     clients::test()?;
     if !quick {
+        plots::run(true)?;
         loom()?;
     }
     println!("xtask: everything passes");

@@ -34,9 +34,12 @@ fn what_is_measured_is_a_hub_that_delivers_everything() {
     for arguments in [
         "fanout -n 20 --seconds 1 --rate 50",
         "fanout -n 20 --seconds 1 --rate max",
+        "fanout -n 20 --seconds 1 --rounds 1 --tls",
         "scatter -n 20 --seconds 1",
+        "scatter -n 20 --seconds 1 --rounds 1 --publishers 4 --compare-floor",
         "storm -n 20 --events 20",
         "stalled -n 20 -m 5 --seconds 1 --set heartbeat_interval=200ms --set write_deadline=1s",
+        "stalled -n 20 -m 5 --seconds 1 --tls --set heartbeat_interval=200ms --set write_deadline=1s",
         "neighbours -n 20 --seconds 1 --only answers",
         "unread-log -n 10 --seconds 1",
     ] {
@@ -61,6 +64,13 @@ fn every_line_of_a_log_is_counted_whatever_it_comes_from() {
 }
 
 #[test]
+fn a_hub_that_runs_by_itself_is_not_measured_over_tls() {
+    let mut bench = Program::start(WATERTIGHT, ["bench", "hold", "--tls", "--url", "http://127.0.0.1:9"]);
+    assert_eq!(bench.wait(AMPLE).code(), Some(64));
+    assert!(bench.errors().contains("leave out --url"), "{}", bench.errors());
+}
+
+#[test]
 fn a_redis_that_is_not_installed_is_named_with_its_package() {
     let mut command = Command::new(WATERTIGHT);
     command.args(["bench", "logs", "-n", "1"]).env("PATH", "/nonexistent");
@@ -73,13 +83,31 @@ fn a_redis_that_is_not_installed_is_named_with_its_package() {
 fn subscribers_that_are_held_or_come_and_go_got_their_streams() {
     let held = bench("hold --subscribers 50 --sessions own");
     assert!(held.contains("bytes per idle subscriber"), "{held}");
-    let churned = bench("churn --cycles 200");
-    assert!(count(&churned, "streams opened") > 100, "{churned}");
-    assert_eq!(count(&churned, "refused"), 0, "{churned}");
+    churned("churn --cycles 200");
     let stats = bench("stats --sessions 20 --calls 20");
     assert!(stats.contains("CPU us per call"), "{stats}");
     let access = bench("access -n 20 --tokens 2 --seconds 1");
     assert!(access.contains("questions an interval, 2 tokens"), "{access}");
     let tokens = bench("tokens --seconds 0.05");
     assert!(["HS256", "ES256", "RS256", "EdDSA"].iter().all(|name| tokens.contains(name)), "{tokens}");
+}
+
+#[test]
+fn subscribers_over_tls_and_http2_got_their_streams_too() {
+    let held = bench("hold --subscribers 50 --tls");
+    assert!(held.contains("each in a session of its own, over TLS"), "{held}");
+    for arguments in
+        ["hold --subscribers 50 --http2 --streams 5", "hold --subscribers 50 --http2 --streams 5 --tls"]
+    {
+        let held = bench(arguments);
+        assert!(held.contains("bytes per further stream") && !held.contains("the ledger shows"), "{held}");
+    }
+    churned("churn --cycles 200 --tls");
+}
+
+/// Asserts of a churn that nobody was refused, and nobody was cut off.
+fn churned(arguments: &str) {
+    let churned = bench(arguments);
+    assert!(count(&churned, "streams opened") > 100, "{churned}");
+    assert_eq!((count(&churned, "refused"), count(&churned, "broke off")), (0, 0), "{churned}");
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use watertight_testkit::http2::{Frame, kind};
 use watertight_testkit::{
     Client, ConnectOptions, Crowd, Http2, HubProcess, Network, PATIENCE, Pipeline, RawConnection, Signal,
-    SseReader, Stats, eventually, seeded, timed,
+    SseReader, Stats, Transport, both_transports, eventually, seeded, timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -25,22 +25,34 @@ const EVENTS: &str = "/sessions/demo/events";
 
 const SOON: Duration = Duration::from_secs(5);
 
-#[test]
-fn leak_class_a_readers_that_never_read_cost_no_queue_and_are_ended() {
+both_transports!(
+    leak_class_a_readers_that_never_read_cost_no_queue_and_are_ended,
+    leak_class_b_a_subscriber_that_leaves_is_noticed_wherever_it_stands,
+    leak_class_b_a_stream_of_http2_that_is_cancelled_is_given_back_at_once,
+    leak_class_c_peers_behind_a_dead_line_are_given_up_in_time,
+    leak_class_d_tasks_timers_descriptors_and_gauges_are_back_exactly_after_a_churn,
+    leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_forgotten,
+    leak_class_e_the_process_holds_no_more_keys_than_are_remembered_whatever_is_charged_for_them,
+    leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_its_time,
+    leak_class_h_everything_at_once_never_stands_still,
+    leak_class_h_a_stop_in_the_middle_of_everything_ends_in_time,
+);
+
+fn leak_class_a_readers_that_never_read_cost_no_queue_and_are_ended(over: Transport) {
     const STALLED: usize = 300;
     const HISTORY: u64 = 4 << 20;
     let hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--write-deadline", "1s")
         .flag("--heartbeat-interval", "300ms")
         .flag("--send-buffer-bytes", "16KiB")
         .flag("--max-history-bytes-per-session", HISTORY)
         .flag("--log-level", "warn")
         .start();
-    let mut crowd =
-        Crowd::open(hub.address(), STALLED, |_| (ConnectOptions::small_window(), EVENTS.to_owned()));
+    let mut crowd = Crowd::open(&hub, STALLED, |_| (ConnectOptions::small_window(), EVENTS.to_owned()));
     (0..STALLED).for_each(|index| crowd.stall(index));
     let before = hub.process().anon();
-    let mut pipeline = Pipeline::connect(hub.address());
+    let mut pipeline = Pipeline::connect(&hub);
     let data = "x".repeat(10_000);
     let mut peak = before;
     // Flat out until the last of them is ended.
@@ -70,59 +82,55 @@ fn leak_class_a_readers_that_never_read_cost_no_queue_and_are_ended() {
 
 /// Opens the stream and waits for its first bytes.
 fn open(hub: &HubProcess, path: &str) -> RawConnection {
-    let mut connection = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
+    let mut connection = RawConnection::connect(hub);
     connection.send_get(path, &[]);
     connection
 }
 
-#[test]
-fn leak_class_b_a_subscriber_that_leaves_is_noticed_wherever_it_stands() {
-    for builder in [HubProcess::builder(WATERTIGHT), HubProcess::builder(WATERTIGHT).tls()] {
-        let hub = builder.flag("--heartbeat-interval", "500ms").start();
-        for _ in 0..40 {
-            hub.publish_text("demo", &"x".repeat(50_000));
-        }
-        let replay = format!("{EVENTS}?replay=all");
-        // Before the answer, right after the head, in the middle of the replay, level, and with bytes waiting.
-        let stand: [(&str, &dyn Fn() -> RawConnection); 5] = [
-            ("before the answer", &|| open(&hub, EVENTS)),
-            ("after the head", &|| {
-                let mut connection = open(&hub, EVENTS);
-                connection.read_until("\r\n\r\n", PATIENCE);
-                connection
-            }),
-            ("in the replay", &|| {
-                let mut connection = open(&hub, &replay);
-                connection.read_until("xxxx", PATIENCE);
-                connection
-            }),
-            ("level", &|| {
-                let mut connection = open(&hub, EVENTS);
-                connection.read_until("\n\n\r\n", PATIENCE);
-                connection
-            }),
-            ("with a byte waiting", &|| {
-                let mut connection = open(&hub, EVENTS);
-                connection.send("x");
-                connection.read_until("\n\n\r\n", PATIENCE);
-                connection
-            }),
-        ];
-        for (what, stand) in stand {
-            for leave in [drop, RawConnection::reset] {
-                leave(stand());
-                let (_, took) = timed(|| eventually!(hub.stats().live("connection") == 1));
-                assert!(took < SOON, "one that left {what} was noticed after {took:?}");
-            }
-        }
-        assert_eq!(hub.stats().number("budget.owners.subscribers"), 0);
+fn leak_class_b_a_subscriber_that_leaves_is_noticed_wherever_it_stands(over: Transport) {
+    let hub = HubProcess::builder(WATERTIGHT).over(over).flag("--heartbeat-interval", "500ms").start();
+    for _ in 0..40 {
+        hub.publish_text("demo", &"x".repeat(50_000));
     }
+    let replay = format!("{EVENTS}?replay=all");
+    // Before the answer, right after the head, in the middle of the replay, level, and with bytes waiting.
+    let stand: [(&str, &dyn Fn() -> RawConnection); 5] = [
+        ("before the answer", &|| open(&hub, EVENTS)),
+        ("after the head", &|| {
+            let mut connection = open(&hub, EVENTS);
+            connection.read_until("\r\n\r\n", PATIENCE);
+            connection
+        }),
+        ("in the replay", &|| {
+            let mut connection = open(&hub, &replay);
+            connection.read_until("xxxx", PATIENCE);
+            connection
+        }),
+        ("level", &|| {
+            let mut connection = open(&hub, EVENTS);
+            connection.read_until("\n\n\r\n", PATIENCE);
+            connection
+        }),
+        ("with a byte waiting", &|| {
+            let mut connection = open(&hub, EVENTS);
+            connection.send("x");
+            connection.read_until("\n\n\r\n", PATIENCE);
+            connection
+        }),
+    ];
+    for (what, stand) in stand {
+        for leave in [drop, RawConnection::reset] {
+            leave(stand());
+            let (_, took) = timed(|| eventually!(hub.stats().live("connection") == 1));
+            assert!(took < SOON, "one that left {what} was noticed after {took:?}");
+        }
+    }
+    assert_eq!(hub.stats().number("budget.owners.subscribers"), 0);
 }
 
-#[test]
-fn leak_class_b_a_stream_of_http2_that_is_cancelled_is_given_back_at_once() {
-    let hub = HubProcess::start(WATERTIGHT);
-    let mut connection = Http2::connect(hub.address(), &[]);
+fn leak_class_b_a_stream_of_http2_that_is_cancelled_is_given_back_at_once(over: Transport) {
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
+    let mut connection = Http2::connect(&hub, &[]);
     for round in 0..5u32 {
         let streams: Vec<u32> = (0..50).map(|n| 2 * (round * 50 + n) + 1).collect();
         connection
@@ -139,12 +147,12 @@ fn leak_class_b_a_stream_of_http2_that_is_cancelled_is_given_back_at_once() {
     }
 }
 
-#[test]
-fn leak_class_c_peers_behind_a_dead_line_are_given_up_in_time() {
+fn leak_class_c_peers_behind_a_dead_line_are_given_up_in_time(over: Transport) {
     const STREAMS: usize = 300;
     let test = "leak_class_c_peers_behind_a_dead_line_are_given_up_in_time";
-    Network::with(test, |network| {
+    Network::with(&over.name_of(test), |network| {
         let hub = HubProcess::builder(WATERTIGHT)
+            .over(over)
             .flag("--listen", "0.0.0.0:0")
             .arg("--insecure-open")
             .flag("--heartbeat-interval", "500ms")
@@ -153,13 +161,14 @@ fn leak_class_c_peers_behind_a_dead_line_are_given_up_in_time() {
             .flag("--body-timeout", "1s")
             .flag("--head-timeout", "1s")
             .start();
-        let to = SocketAddr::from((Network::NEAR, hub.address().port()));
+        let near = SocketAddr::from((Network::NEAR, hub.address().port()));
+        let to = hub.endpoint().at(near);
         let sessions = |n: usize| format!("/sessions/s{}/events", n % 30);
         let _far = network.far(|| {
-            let crowd = Crowd::open(to, STREAMS, |n| (ConnectOptions::default(), sessions(n)));
+            let crowd = Crowd::open(&to, STREAMS, |n| (ConnectOptions::default(), sessions(n)));
             let half: Vec<RawConnection> = (0..20)
                 .map(|n| {
-                    let mut connection = RawConnection::connect(to);
+                    let mut connection = RawConnection::connect(&to);
                     connection.send(match n % 3 {
                         0 => "GET /sess",
                         1 => "GET /sessions/demo/events?wait=600 HTTP/1.1\r\nHost: hub\r\nAccept: application/json\r\n\r\n",
@@ -189,7 +198,7 @@ fn leak_class_c_peers_behind_a_dead_line_are_given_up_in_time() {
 
 /// One connection of a churn, in a manner drawn at random.
 fn come_and_go(hub: &HubProcess, random: &mut fastrand::Rng) {
-    let mut connection = RawConnection::connect(hub.address());
+    let mut connection = RawConnection::connect(hub);
     let session = random.u8(0..20);
     let request = format!("GET /sessions/c{session}/events?replay=all HTTP/1.1\r\nHost: hub\r\n\r\n");
     // Any part of the request, and sometimes more than that.
@@ -213,10 +222,10 @@ fn come_and_go(hub: &HubProcess, random: &mut fastrand::Rng) {
     }
 }
 
-#[test]
-fn leak_class_d_tasks_timers_descriptors_and_gauges_are_back_exactly_after_a_churn() {
+fn leak_class_d_tasks_timers_descriptors_and_gauges_are_back_exactly_after_a_churn(over: Transport) {
     const HALF: usize = 2500;
     let hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--head-timeout", "1s")
         .flag("--first-byte-timeout", "1s")
         .flag("--heartbeat-interval", "200ms")
@@ -224,7 +233,7 @@ fn leak_class_d_tasks_timers_descriptors_and_gauges_are_back_exactly_after_a_chu
         .start();
     // Replay for those who come, so that many leave in the middle of it.
     let history = (0..20 * 30).map(|n| (format!("c{}", n % 20), "x".repeat(2000)));
-    assert!(Pipeline::connect(hub.address()).publish(history).iter().all(|status| *status == 202));
+    assert!(Pipeline::connect(&hub).publish(history).iter().all(|status| *status == 202));
     let start = eventually!(hub.stats(), |stats| stats.live("connection") == 1);
     let threads = hub.threads();
     let churn = || {
@@ -257,12 +266,12 @@ fn leak_class_d_tasks_timers_descriptors_and_gauges_are_back_exactly_after_a_chu
     assert!(second < first + (2 << 20), "{HALF} connections left {} bytes", second - first);
 }
 
-#[test]
-fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_forgotten() {
+fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_forgotten(over: Transport) {
     const NAMES: usize = 100_000;
     const SESSIONS: u64 = 15_000;
     const KEYS: usize = 5_000;
     let hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--max-sessions", SESSIONS)
         .flag("--max-idempotency-keys", KEYS)
         .flag("--session-ttl", "2s")
@@ -285,7 +294,7 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
                     let events = names.map(|n| {
                         (format!("name-{n}"), "x".to_owned(), format!("Idempotency-Key: key-{n}\r\n"))
                     });
-                    let statuses = Pipeline::connect(hub.address()).publish_with(events);
+                    let statuses = Pipeline::connect(hub).publish_with(events);
                     assert!(statuses.iter().all(|status| matches!(status, 202 | 503)));
                     statuses.iter().filter(|status| **status == 202).count()
                 })
@@ -319,15 +328,17 @@ fn leak_class_e_a_hundred_thousand_names_and_keys_stop_at_their_caps_and_are_for
     eventually!(grown(), |bytes| *bytes < 8 << 20);
 }
 
-#[test]
-fn leak_class_e_the_process_holds_no_more_keys_than_are_remembered_whatever_is_charged_for_them() {
+fn leak_class_e_the_process_holds_no_more_keys_than_are_remembered_whatever_is_charged_for_them(
+    over: Transport,
+) {
     const REMEMBERED: usize = 5_000;
     let hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--max-idempotency-keys", REMEMBERED)
         .flag("--idempotency-ttl", "10m")
         .flag("--log-level", "warn")
         .start();
-    let mut pipeline = Pipeline::connect(hub.address());
+    let mut pipeline = Pipeline::connect(&hub);
     // Keys as long as they may be.
     let mut flood = |keys: std::ops::Range<usize>| {
         let keys =
@@ -344,12 +355,12 @@ fn leak_class_e_the_process_holds_no_more_keys_than_are_remembered_whatever_is_c
     assert!(charged > 255 * REMEMBERED as u64 && still_charged <= charged, "{charged}, then {still_charged}");
 }
 
-#[test]
-fn leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_its_time() {
+fn leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_its_time(over: Transport) {
     const SESSIONS: usize = 4;
     const EVENTS_MAX: u64 = 50;
     const BYTES_MAX: u64 = 64 << 10;
     let hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--max-history-per-session", EVENTS_MAX)
         .flag("--max-queue-size", EVENTS_MAX)
         .flag("--max-history-bytes-per-session", BYTES_MAX)
@@ -365,7 +376,7 @@ fn leak_class_f_history_is_never_above_its_caps_at_any_instant_and_gone_after_it
                 let hub = &hub;
                 scope.spawn(move || {
                     let mut random = seeded(&format!("publisher {publisher}"));
-                    let mut pipeline = Pipeline::connect(hub.address());
+                    let mut pipeline = Pipeline::connect(hub);
                     let events = (0..6000).map(|_| {
                         let bytes = [1, 100, 3000, 12_000][random.usize(0..4)];
                         (format!("f{}", random.usize(0..SESSIONS)), "x".repeat(bytes))
@@ -464,9 +475,8 @@ impl Drop for Stop<'_> {
     }
 }
 
-#[test]
-fn leak_class_h_everything_at_once_never_stands_still() {
-    let hub = HubProcess::builder(WATERTIGHT).flag("--log-level", "warn").start();
+fn leak_class_h_everything_at_once_never_stands_still(over: Transport) {
+    let hub = HubProcess::builder(WATERTIGHT).over(over).flag("--log-level", "warn").start();
     let go_on = AtomicBool::new(true);
     std::thread::scope(|scope| {
         let stop = Stop(&go_on);
@@ -487,10 +497,10 @@ fn leak_class_h_everything_at_once_never_stands_still() {
     eventually!(hub.stats().live("subscription"), |live| *live == 0);
 }
 
-#[test]
-fn leak_class_h_a_stop_in_the_middle_of_everything_ends_in_time() {
+fn leak_class_h_a_stop_in_the_middle_of_everything_ends_in_time(over: Transport) {
     for _ in 0..3 {
         let mut hub = HubProcess::builder(WATERTIGHT)
+            .over(over)
             .flag("--shutdown-grace", "3s")
             .flag("--log-level", "warn")
             .start();

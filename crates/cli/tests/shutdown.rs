@@ -8,25 +8,35 @@ use std::time::Duration;
 
 use watertight_testkit::{
     ConnectOptions, Crowd, End, FaultProxy, HubProcess, Mode, PATIENCE, Program, RawConnection, Seen, Signal,
-    eventually, raise_open_files, timed,
+    Transport, both_transports, eventually, raise_open_files, timed,
 };
 use watertight_wire::Item;
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
-#[test]
-fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up() {
+both_transports!(
+    five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up,
+    either_signal_ends_every_kind_of_connection_gracefully,
+    what_was_published_before_the_signal_is_delivered_before_the_closing_event,
+    newcomers_are_refused_while_the_hub_stops,
+    a_hub_told_to_stop_is_not_ready_but_serves_on_until_the_delay_is_over,
+    a_second_signal_does_not_wait_for_the_delay,
+    a_second_signal_does_not_wait_for_the_grace,
+);
+
+fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up(over: Transport) {
     const STREAMS: usize = 5000;
     const STALLED: usize = 50;
     const GRACE: Duration = Duration::from_secs(4);
     raise_open_files(STREAMS as u64 + 100);
     let mut hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--shutdown-grace", GRACE.as_secs())
         .flag("--send-buffer-bytes", "16KiB")
         .flag("--log-level", "warn")
         .start();
     let stalls = |n: usize| n % (STREAMS / STALLED) == 7;
-    let mut crowd = Crowd::open(hub.address(), STREAMS, |n| {
+    let mut crowd = Crowd::open(&hub, STREAMS, |n| {
         let (options, session) = if stalls(n) {
             (ConnectOptions::small_window(), "stalled".to_owned())
         } else {
@@ -80,47 +90,40 @@ fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up() 
     });
 }
 
-#[test]
-fn either_signal_ends_every_kind_of_connection_gracefully() {
+fn either_signal_ends_every_kind_of_connection_gracefully(over: Transport) {
     for signal in [Signal::TERM, Signal::INT] {
-        for tls in [false, true] {
-            let builder = HubProcess::builder(WATERTIGHT);
-            let mut hub = if tls { builder.tls() } else { builder }.start();
-            println!("{signal:?}, TLS: {tls}");
-            let mut stream = hub.subscribe("demo");
-            let flags = if tls { ["-skN", "--http2"] } else { ["-sN", "--http2-prior-knowledge"] };
-            let url = hub.url("/sessions/demo/events");
-            let mut curl = Program::start("curl", flags.into_iter().chain([url.as_str()]));
-            eventually!(curl.text().contains("\n\n"));
-            let mut polling = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
-            polling.send_get("/sessions/demo/events?wait=30", &[("Accept", "application/json")]);
-            let mut idle = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
-            idle.send_get("/health/live", &[]);
-            idle.read_response("GET").expect(200);
-            let mut silent = RawConnection::connect(hub.address());
-            eventually!(hub.stats().live("subscription"), |live| *live == 3);
+        let mut hub = HubProcess::builder(WATERTIGHT).over(over).start();
+        println!("{signal:?}");
+        let mut stream = hub.subscribe("demo");
+        let mut curl = curl_http2(over, &hub.url("/sessions/demo/events"));
+        eventually!(curl.text().contains("\n\n"));
+        let mut polling = RawConnection::connect(&hub);
+        polling.send_get("/sessions/demo/events?wait=30", &[("Accept", "application/json")]);
+        let mut idle = RawConnection::connect(&hub);
+        idle.send_get("/health/live", &[]);
+        idle.read_response("GET").expect(200);
+        let mut silent = RawConnection::connect(&hub);
+        eventually!(hub.stats().live("subscription"), |live| *live == 3);
 
-            hub.signal(signal);
-            let (status, took) = timed(|| {
-                let closing_event = stream.expect_closing_event("SHUTTING_DOWN");
-                assert_eq!(closing_event.error, "Server is shutting down");
-                assert!(closing_event.retry.is_some());
-                polling.read_response("GET").expect_problem(503, "SHUTTING_DOWN");
-                curl.finish(PATIENCE);
-                idle.expect_closed(PATIENCE);
-                silent.expect_closed(PATIENCE);
-                hub.wait(PATIENCE)
-            });
-            assert!(curl.text().contains("\"code\":\"SHUTTING_DOWN\""), "{}", curl.text());
-            assert!(status.success(), "{status}");
-            assert!(took < Duration::from_secs(3), "nobody stalls, so nobody is waited for: {took:?}");
-        }
+        hub.signal(signal);
+        let (status, took) = timed(|| {
+            let closing_event = stream.expect_closing_event("SHUTTING_DOWN");
+            assert_eq!(closing_event.error, "Server is shutting down");
+            assert!(closing_event.retry.is_some());
+            polling.read_response("GET").expect_problem(503, "SHUTTING_DOWN");
+            curl.finish(PATIENCE);
+            idle.expect_closed(PATIENCE);
+            silent.expect_closed(PATIENCE);
+            hub.wait(PATIENCE)
+        });
+        assert!(curl.text().contains("\"code\":\"SHUTTING_DOWN\""), "{}", curl.text());
+        assert!(status.success(), "{status}");
+        assert!(took < Duration::from_secs(3), "nobody stalls, so nobody is waited for: {took:?}");
     }
 }
 
-#[test]
-fn what_was_published_before_the_signal_is_delivered_before_the_closing_event() {
-    let mut hub = HubProcess::start(WATERTIGHT);
+fn what_was_published_before_the_signal_is_delivered_before_the_closing_event(over: Transport) {
+    let mut hub = HubProcess::builder(WATERTIGHT).over(over).start();
     let mut streams: Vec<_> = (0..20).map(|_| hub.subscribe("demo")).collect();
     let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
     for data in &expected {
@@ -134,28 +137,28 @@ fn what_was_published_before_the_signal_is_delivered_before_the_closing_event() 
     assert!(hub.wait(PATIENCE).success());
 }
 
-#[test]
-fn newcomers_are_refused_while_the_hub_stops() {
+fn newcomers_are_refused_while_the_hub_stops(over: Transport) {
     let mut hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--shutdown-grace", 2)
         .flag("--send-buffer-bytes", "16KiB")
         .start();
     // Somebody who stalls keeps it waiting.
     let stalled = stalled_reader(&hub);
-    let mut kept = RawConnection::connect(hub.address());
+    let mut kept = RawConnection::connect(&hub);
     kept.send_get("/health/ready", &[]);
     kept.read_response("GET").expect(200);
     hub.signal(Signal::TERM);
     eventually!(hub.log().contains("stopping"));
-    eventually!(RawConnection::connect_with(hub.address(), &ConnectOptions::default()).is_err());
+    eventually!(RawConnection::connect_with(&hub, &ConnectOptions::default()).is_err());
     assert!(hub.wait(PATIENCE).success());
     drop(stalled);
 }
 
-#[test]
-fn a_hub_told_to_stop_is_not_ready_but_serves_on_until_the_delay_is_over() {
+fn a_hub_told_to_stop_is_not_ready_but_serves_on_until_the_delay_is_over(over: Transport) {
     const DELAY: Duration = Duration::from_secs(3);
-    let mut hub = HubProcess::builder(WATERTIGHT).flag("--shutdown-delay", DELAY.as_secs()).start();
+    let mut hub =
+        HubProcess::builder(WATERTIGHT).over(over).flag("--shutdown-delay", DELAY.as_secs()).start();
     let mut stream = hub.subscribe("demo");
     hub.signal(Signal::TERM);
     let (status, took) = timed(|| {
@@ -174,9 +177,8 @@ fn a_hub_told_to_stop_is_not_ready_but_serves_on_until_the_delay_is_over() {
     assert!(took >= DELAY - Duration::from_millis(100), "{took:?}");
 }
 
-#[test]
-fn a_second_signal_does_not_wait_for_the_delay() {
-    let mut hub = HubProcess::builder(WATERTIGHT).flag("--shutdown-delay", 60).start();
+fn a_second_signal_does_not_wait_for_the_delay(over: Transport) {
+    let mut hub = HubProcess::builder(WATERTIGHT).over(over).flag("--shutdown-delay", 60).start();
     hub.signal(Signal::INT);
     eventually!(hub.get("/health/ready").status == 503);
     hub.signal(Signal::INT);
@@ -184,9 +186,9 @@ fn a_second_signal_does_not_wait_for_the_delay() {
     assert!(status.success() && took < Duration::from_secs(3), "{status} after {took:?}");
 }
 
-#[test]
-fn a_second_signal_does_not_wait_for_the_grace() {
+fn a_second_signal_does_not_wait_for_the_grace(over: Transport) {
     let mut hub = HubProcess::builder(WATERTIGHT)
+        .over(over)
         .flag("--shutdown-grace", 30)
         .flag("--write-deadline", 60)
         .flag("--send-buffer-bytes", "16KiB")
@@ -194,8 +196,7 @@ fn a_second_signal_does_not_wait_for_the_grace() {
     let proxy = FaultProxy::start(hub.address());
     // A body over HTTP/2 that nobody reads: nothing but the grace would end it.
     let stalled = stalled_reader(&hub);
-    let curl =
-        Program::start("curl", ["-sN", "--http2-prior-knowledge", &proxy.url("/sessions/demo/events")]);
+    let curl = curl_http2(over, &hub.url_at(proxy.address(), "/sessions/demo/events"));
     eventually!(curl.text().contains("\n\n"));
     proxy.set(Mode::Stall);
     hub.publish_text("demo", &"x".repeat(100_000));
@@ -207,9 +208,18 @@ fn a_second_signal_does_not_wait_for_the_grace() {
     drop((stalled, curl));
 }
 
+/// Reads a stream over HTTP/2.
+fn curl_http2(over: Transport, url: &str) -> Program {
+    let flags = match over {
+        Transport::Plain => ["-sN", "--http2-prior-knowledge"],
+        Transport::Tls => ["-skN", "--http2"],
+    };
+    Program::start("curl", flags.into_iter().chain([url]))
+}
+
 /// A reader that takes nothing, and of whom the hub knows it.
 fn stalled_reader(hub: &HubProcess) -> RawConnection {
-    let mut connection = RawConnection::connect_with(hub.address(), &ConnectOptions::small_window()).unwrap();
+    let mut connection = RawConnection::connect_with(hub, &ConnectOptions::small_window()).unwrap();
     connection.send_get("/sessions/stalled/events", &[]);
     connection.read_until("\r\n\r\n", PATIENCE);
     let data = "x".repeat(10_000);

@@ -11,10 +11,17 @@ use std::time::Duration;
 use serde_json::Value;
 use watertight_testkit::http2::{Frame, kind};
 use watertight_testkit::{
-    ConnectOptions, Http2, HubProcess, Network, PATIENCE, RawConnection, SseReader, eventually, timed,
+    ConnectOptions, Endpoint, Http2, HubProcess, Network, PATIENCE, RawConnection, SseReader, Transport,
+    both_transports, eventually, timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+both_transports!(
+    #[ignore = "over TLS a stream is written by hyper, which learns only from a heartbeat that its peer left"]
+    threat_05_junk_behind_the_request_does_not_hide_that_the_peer_left,
+    threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time,
+);
 
 const GET: &str = "GET /sessions/demo/events HTTP/1.1\r\nHost: hub\r\n\r\n";
 
@@ -29,15 +36,14 @@ const WAYS: [fn(RawConnection); 3] = [drop, RawConnection::reset, |mut connectio
     let _ = connection.expect_closed(PATIENCE);
 }];
 
-#[test]
-fn threat_05_junk_behind_the_request_does_not_hide_that_the_peer_left() {
+fn threat_05_junk_behind_the_request_does_not_hide_that_the_peer_left(over: Transport) {
     // The heartbeat (15 s) has no part in it.
-    let hub = HubProcess::start(WATERTIGHT);
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
     for junk in junk() {
         for leave in WAYS {
             // With the request, so that hyper reads it too, or once the pump has the socket.
             for at_once in [true, false] {
-                let mut connection = RawConnection::connect(hub.address());
+                let mut connection = RawConnection::connect(&hub);
                 let first = if at_once { [GET.as_bytes(), &junk].concat() } else { GET.into() };
                 connection.send(first);
                 connection.read_until("\n\n\r\n", PATIENCE);
@@ -58,7 +64,7 @@ fn threat_05_inside_tls_it_is_noticed_within_two_heartbeats() {
     for junk in junk() {
         // One that only says it will send nothing more, and reads on, is still there.
         for leave in &WAYS[..2] {
-            let mut connection = RawConnection::connect_with(hub.address(), hub.client().options()).unwrap();
+            let mut connection = RawConnection::connect(&hub);
             connection.send([GET.as_bytes(), &junk].concat());
             connection.read_until("\n\n\r\n", PATIENCE);
             leave(connection);
@@ -76,7 +82,7 @@ struct FarPeers {
 }
 
 impl FarPeers {
-    fn connect(to: SocketAddr) -> FarPeers {
+    fn connect(to: &Endpoint) -> FarPeers {
         let path = "/sessions/demo/events?replay=all";
         let options = ConnectOptions::small_window();
         let streams = (0..20)
@@ -97,11 +103,11 @@ impl FarPeers {
     }
 }
 
-#[test]
-fn threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time() {
+fn threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time(over: Transport) {
     let test = "threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time";
-    Network::with(test, |network| {
+    Network::with(&over.name_of(test), |network| {
         let hub = HubProcess::builder(WATERTIGHT)
+            .over(over)
             .flag("--listen", "0.0.0.0:0")
             .arg("--insecure-open")
             .flag("--heartbeat-interval", "500ms")
@@ -112,8 +118,9 @@ fn threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time() {
         for _ in 0..100 {
             hub.publish_text("demo", &"x".repeat(10_000));
         }
-        let to = SocketAddr::from((Network::NEAR, hub.address().port()));
-        let peers = network.far(|| FarPeers::connect(to));
+        let near = SocketAddr::from((Network::NEAR, hub.address().port()));
+        let to = hub.endpoint().at(near);
+        let peers = network.far(|| FarPeers::connect(&to));
         let mut near = hub.subscribe("demo");
         assert_eq!(hub.stats().live("subscription"), 27);
         network.pull();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use watertight_testkit::http2::{Frame, PREFACE};
 use watertight_testkit::{
-    ConnectOptions, Http2, HubBuilder, HubProcess, PATIENCE, RawConnection, Response, eventually, timed,
+    Http2, HubBuilder, HubProcess, PATIENCE, RawConnection, Response, Transport, both_transports, eventually,
+    timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -17,6 +18,14 @@ const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 const LIMIT: Duration = Duration::from_millis(500);
 /// A deadline of [`LIMIT`], kept by a busy machine.
 const SOON: Duration = Duration::from_secs(5);
+
+both_transports!(
+    threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline,
+    threat_01_whoever_stops_after_the_preface_or_in_a_frame_is_closed_too,
+    threat_02_a_slow_head_ends_at_an_absolute_deadline_whatever_progress_it_makes,
+    threat_03_a_head_that_is_too_large_is_refused_for_what_it_is,
+    threat_03_a_crowd_with_huge_heads_fills_no_memory,
+);
 
 fn hub() -> HubBuilder {
     HubProcess::builder(WATERTIGHT)
@@ -28,15 +37,9 @@ fn hub() -> HubBuilder {
         .flag("--half-open-timeout", "400ms")
 }
 
-/// A TCP connection that has not spoken yet, to any hub.
+/// A connection below TLS, to any hub, that has not spoken yet.
 fn silent(hub: &HubProcess) -> RawConnection {
     RawConnection::connect(hub.address())
-}
-
-fn secure(hub: &HubProcess, protocols: &[&[u8]]) -> RawConnection {
-    let tls = Some(watertight_testkit::tls::trusting_client(protocols));
-    let options = ConnectOptions { tls, ..ConnectOptions::default() };
-    RawConnection::connect_with(hub.address(), &options).unwrap()
 }
 
 /// Asserts that the hub closes this connection at its deadline: not before, not much later.
@@ -47,9 +50,8 @@ fn expect_closed_at_the_deadline(what: &str, connection: &mut RawConnection, sin
     said
 }
 
-#[test]
-fn threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline() {
-    let hub = hub().flag("--log-level", "watertight=debug").start();
+fn threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline(over: Transport) {
+    let hub = hub().over(over).flag("--log-level", "watertight=debug").start();
     let preface = &PREFACE[..16];
     let cases: [(&str, &[u8]); 5] = [
         ("a silent peer", b""),
@@ -61,8 +63,10 @@ fn threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline() {
     let connections: Vec<_> = cases
         .iter()
         .map(|(what, bytes)| {
-            let (mut connection, since) = (silent(&hub), Instant::now());
+            let mut connection = RawConnection::connect(&hub);
+            // Over TLS this completes the handshake, be there a byte or none.
             connection.send(bytes);
+            let since = Instant::now();
             (what, connection, since)
         })
         .collect();
@@ -73,14 +77,13 @@ fn threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline() {
     eventually!(hub.log().matches("reason=\"head_timeout\"").count() == cases.len());
 }
 
-#[test]
-fn threat_01_whoever_stops_after_the_preface_or_in_a_frame_is_closed_too() {
-    let hub = hub().start();
+fn threat_01_whoever_stops_after_the_preface_or_in_a_frame_is_closed_too(over: Transport) {
+    let hub = hub().over(over).start();
     // Nobody answers its pings: the line counts as dead after the half-open time-out.
-    let after_preface = Http2::connect(hub.address(), &[]);
-    let mut in_a_frame = Http2::connect(hub.address(), &[]);
+    let after_preface = Http2::connect(&hub, &[]);
+    let mut in_a_frame = Http2::connect(&hub, &[]);
     in_a_frame.connection().send(&Frame::get(1, "/stats").bytes()[..12]);
-    let mut preface_only = silent(&hub);
+    let mut preface_only = RawConnection::connect(hub.endpoint().http2());
     preface_only.send(PREFACE);
     for connection in [after_preface, in_a_frame] {
         let mut connection = connection;
@@ -102,13 +105,11 @@ fn threat_01_whoever_says_nothing_on_a_tls_port_is_closed_at_the_deadline() {
 #[test]
 fn threat_01_whoever_is_silent_after_the_handshake_is_closed_at_the_deadline() {
     let hub = hub().tls().start();
-    for protocols in [&[b"http/1.1".as_slice()][..], &[b"h2".as_slice()]] {
-        let mut connection = secure(&hub, protocols);
+    for (what, to) in [("HTTP/1.1", hub.endpoint()), ("HTTP/2", hub.endpoint().http2())] {
+        let mut connection = RawConnection::connect(to);
         // An empty write completes the handshake, and nothing more.
         connection.send(b"");
-        let since = Instant::now();
-        let what = format!("{} without a byte", String::from_utf8_lossy(protocols[0]));
-        expect_closed_at_the_deadline(&what, &mut connection, since);
+        expect_closed_at_the_deadline(&format!("{what} without a byte"), &mut connection, Instant::now());
     }
 }
 
@@ -129,16 +130,15 @@ fn drip(connection: &mut RawConnection, bytes: &[u8]) -> Duration {
     unreachable!("the bytes go on for ever");
 }
 
-#[test]
-fn threat_02_a_slow_head_ends_at_an_absolute_deadline_whatever_progress_it_makes() {
-    let hub = hub().start();
+fn threat_02_a_slow_head_ends_at_an_absolute_deadline_whatever_progress_it_makes(over: Transport) {
+    let hub = hub().over(over).start();
     let head = b"GET /stats HTTP/1.1\r\nHost: hub\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let on_time = LIMIT * 4 / 5..SOON;
-    let first = drip(&mut silent(&hub), head);
+    let first = drip(&mut RawConnection::connect(&hub), head);
     assert!(on_time.contains(&first), "a first head was closed after {first:?}");
 
     // The second head of a connection has the same time, and its clock starts with its first byte.
-    let mut connection = silent(&hub);
+    let mut connection = RawConnection::connect(&hub);
     connection.send("GET /stats HTTP/1.1\r\nHost: hub\r\n\r\n");
     let _ = connection.read_response("GET").expect(200);
     let idle = connection.read_some(Instant::now() + LIMIT * 2);
@@ -147,7 +147,7 @@ fn threat_02_a_slow_head_ends_at_an_absolute_deadline_whatever_progress_it_makes
     assert!(on_time.contains(&second), "a second head was closed after {second:?}");
 
     // HTTP/2 has no clock for heads, but one for answers to its pings, and nothing fits into half a frame.
-    let mut http2 = Http2::connect(hub.address(), &[]);
+    let mut http2 = Http2::connect(&hub, &[]);
     http2.connection().send(Frame::settings(&[]).bytes());
     let (_, took) = timed(|| drip_http2(&mut http2));
     assert!(took < SOON, "a header block that drips was closed after {took:?}");
@@ -171,22 +171,19 @@ fn drip_http2(connection: &mut Http2) {
 }
 
 #[test]
-fn threat_02_a_slow_handshake_and_a_slow_head_inside_tls_end_at_their_deadlines() {
+fn threat_02_a_slow_handshake_ends_at_its_deadline() {
     let hub = hub().tls().start();
     let mut handshake = silent(&hub);
     // The beginning of a ClientHello of 65 kB: the bytes that follow are all welcome.
     handshake.send(b"\x16\x03\x01\x40\x00\x01\x00\xff\xf0\x03\x03");
     let took = drip(&mut handshake, &[0]);
     assert!((LIMIT * 4 / 5..SOON).contains(&took), "a slow handshake was closed after {took:?}");
-    let mut connection = secure(&hub, &[b"http/1.1"]);
-    let took = drip(&mut connection, b"GET / HTTP/1.1\r\nHost: hub\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaa");
-    assert!((LIMIT * 4 / 5..SOON).contains(&took), "a slow head inside TLS was closed after {took:?}");
 }
 
 /// The status of the answer to a head, if it could be read: a hub that refuses in the middle of a head closes
 /// on unread bytes, and the reset may overtake the answer.
 fn status_of(hub: &HubProcess, head: &[u8]) -> Option<u16> {
-    let mut connection = silent(hub);
+    let mut connection = RawConnection::connect(hub);
     let _ = connection.try_send(head);
     let said = connection.expect_closed(PATIENCE);
     let statuses = Response::statuses("GET", said.as_bytes());
@@ -198,9 +195,8 @@ fn head_with(line: &str, headers: &str) -> Vec<u8> {
     format!("GET {line} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n{headers}\r\n").into_bytes()
 }
 
-#[test]
-fn threat_03_a_head_that_is_too_large_is_refused_for_what_it_is() {
-    let hub = HubProcess::start(WATERTIGHT);
+fn threat_03_a_head_that_is_too_large_is_refused_for_what_it_is(over: Transport) {
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
     let events = "/sessions/demo/events";
     let many = |count: usize| (0..count).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
     let long = |bytes: usize| "a".repeat(bytes);
@@ -229,13 +225,12 @@ fn threat_03_a_head_that_is_too_large_is_refused_for_what_it_is() {
     hub.get("/sessions/demo").expect_problem(404, "SESSION_NOT_FOUND");
 }
 
-#[test]
-fn threat_03_a_crowd_with_huge_heads_fills_no_memory() {
+fn threat_03_a_crowd_with_huge_heads_fills_no_memory(over: Transport) {
     const CROWD: usize = 300;
-    let hub = HubProcess::start(WATERTIGHT);
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
     let before = hub.process().anon();
     let head = format!("GET /{} HTTP/1.1\r\n", "a".repeat(1_000_000));
-    let mut connections: Vec<_> = (0..CROWD).map(|_| silent(&hub)).collect();
+    let mut connections: Vec<_> = (0..CROWD).map(|_| RawConnection::connect(&hub)).collect();
     std::thread::scope(|scope| {
         for some in connections.chunks_mut(CROWD / 4) {
             scope.spawn(|| {

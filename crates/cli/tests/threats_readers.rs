@@ -10,13 +10,18 @@ use std::time::{Duration, Instant};
 
 use watertight_testkit::{
     ConnectOptions, Crowd, End, HubBuilder, HubProcess, PATIENCE, RawConnection, Seen, SseItem, SseReader,
-    eventually, timed,
+    Transport, both_transports, eventually, timed,
 };
 use watertight_wire::Item;
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
 const PATH: &str = "/sessions/demo/events";
+
+both_transports!(
+    threat_07_one_reader_that_never_reads_is_ended_and_nobody_notices,
+    threat_07_a_crowd_that_never_reads_is_ended_and_nobody_notices,
+);
 
 fn hub(write_deadline: &str) -> HubBuilder {
     HubProcess::builder(WATERTIGHT)
@@ -36,7 +41,7 @@ impl Drop for Stop<'_> {
 
 /// Publishes numbered events of `bytes` bytes, one request each over one connection.
 fn publish(hub: &HubProcess, count: usize, bytes: usize) {
-    let mut connection = RawConnection::connect(hub.address());
+    let mut connection = RawConnection::connect(hub);
     for n in 0..count {
         let data = format!("{n} {}", "x".repeat(bytes));
         let head = format!("POST {PATH} HTTP/1.1\r\nHost: hub\r\nContent-Type: text/plain\r\n");
@@ -56,7 +61,7 @@ fn some_never_read(hub: &HubProcess, all: usize, stalled: usize, events: usize) 
         true => ConnectOptions::small_window(),
         false => ConnectOptions::default(),
     };
-    let mut crowd = Crowd::open(hub.address(), all, |index| (options(index), PATH.to_owned()));
+    let mut crowd = Crowd::open(hub, all, |index| (options(index), PATH.to_owned()));
     (0..stalled).for_each(|index| crowd.stall(index));
     let mut seen = vec![0; all];
     let mut missing = all - stalled;
@@ -94,14 +99,12 @@ fn some_never_read(hub: &HubProcess, all: usize, stalled: usize, events: usize) 
     });
 }
 
-#[test]
-fn threat_07_one_reader_that_never_reads_is_ended_and_nobody_notices() {
-    some_never_read(&hub("1s").start(), 20, 1, 300);
+fn threat_07_one_reader_that_never_reads_is_ended_and_nobody_notices(over: Transport) {
+    some_never_read(&hub("1s").over(over).start(), 20, 1, 300);
 }
 
-#[test]
-fn threat_07_a_crowd_that_never_reads_is_ended_and_nobody_notices() {
-    let hub = hub("1s").start();
+fn threat_07_a_crowd_that_never_reads_is_ended_and_nobody_notices(over: Transport) {
+    let hub = hub("1s").over(over).start();
     let before = hub.process().anon();
     let go_on = AtomicBool::new(true);
     std::thread::scope(|scope| {

@@ -4,9 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
-use watertight_testkit::{HubProcess, PATIENCE, RawConnection, Response};
+use watertight_testkit::{HubProcess, PATIENCE, RawConnection, Response, Transport, both_transports};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
+
+both_transports!(
+    threat_04_an_ambiguous_request_is_refused_and_the_connection_closed,
+    threat_04_a_length_beside_chunks_hides_nothing_and_ends_the_connection,
+    threat_04_chunks_that_do_not_add_up_publish_nothing,
+    threat_04_honest_requests_behind_each_other_are_answered_in_order,
+);
 
 /// What is hidden: a publish into a session that nobody else touches.
 const HIDDEN: &str = "POST /sessions/hidden/events HTTP/1.1\r\nHost: hub\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nhey";
@@ -17,7 +24,7 @@ const PUBLISH: &str = "POST /sessions/open/events HTTP/1.1\r\nHost: hub\r\nConte
 /// Sends bytes and returns everything that comes back up to the end of the connection, which must come by
 /// itself.
 fn exchange(hub: &HubProcess, request: &[u8]) -> String {
-    let mut connection = RawConnection::connect(hub.address());
+    let mut connection = RawConnection::connect(hub);
     let _ = connection.try_send(request);
     connection.expect_closed(PATIENCE)
 }
@@ -27,9 +34,8 @@ fn assert_nothing_hidden_was_done(hub: &HubProcess, what: &str) {
 }
 
 /// Forms that are refused whole: one answer with this status (or a plain close), then the end.
-#[test]
-fn threat_04_an_ambiguous_request_is_refused_and_the_connection_closed() {
-    let hub = HubProcess::start(WATERTIGHT);
+fn threat_04_an_ambiguous_request_is_refused_and_the_connection_closed(over: Transport) {
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
     let cases: Vec<(&str, String)> = vec![
         ("two lengths", format!("{PUBLISH}Content-Length: 3\r\nContent-Length: 4\r\n\r\nhey{HIDDEN}")),
         ("a list of lengths", format!("{PUBLISH}Content-Length: 3, 4\r\n\r\nhey{HIDDEN}")),
@@ -115,9 +121,8 @@ fn threat_04_an_ambiguous_request_is_refused_and_the_connection_closed() {
 }
 
 /// Both a length and chunks: RFC 9112, section 6.3, lets a server take the chunks, if it then closes.
-#[test]
-fn threat_04_a_length_beside_chunks_hides_nothing_and_ends_the_connection() {
-    let hub = HubProcess::start(WATERTIGHT);
+fn threat_04_a_length_beside_chunks_hides_nothing_and_ends_the_connection(over: Transport) {
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
     let chunks = "3\r\nhey\r\n0\r\n\r\n";
     for (what, framing) in [
         ("the length first", format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", chunks.len())),
@@ -136,10 +141,9 @@ fn threat_04_a_length_beside_chunks_hides_nothing_and_ends_the_connection() {
     }
 }
 
-#[test]
-fn threat_04_chunks_that_do_not_add_up_publish_nothing() {
+fn threat_04_chunks_that_do_not_add_up_publish_nothing(over: Transport) {
     // A chunk that never ends is a slow body.
-    let hub = HubProcess::builder(WATERTIGHT).flag("--body-timeout", "500ms").start();
+    let hub = HubProcess::builder(WATERTIGHT).over(over).flag("--body-timeout", "500ms").start();
     let head = format!("{PUBLISH}Transfer-Encoding: chunked\r\n\r\n");
     for (what, chunks) in [
         ("a size beyond 64 bits", format!("1{}3\r\nhey\r\n0\r\n\r\n", "0".repeat(16))),
@@ -164,12 +168,11 @@ fn threat_04_chunks_that_do_not_add_up_publish_nothing() {
     }
 }
 
-#[test]
-fn threat_04_honest_requests_behind_each_other_are_answered_in_order() {
+fn threat_04_honest_requests_behind_each_other_are_answered_in_order(over: Transport) {
     // The negative above means something only if a second request is otherwise answered.
-    let hub = HubProcess::start(WATERTIGHT);
+    let hub = HubProcess::builder(WATERTIGHT).over(over).start();
     let chunked = format!("{PUBLISH}Transfer-Encoding: chunked\r\n\r\n3\r\nhey\r\n0\r\n\r\n");
-    let mut connection = RawConnection::connect(hub.address());
+    let mut connection = RawConnection::connect(&hub);
     connection.send(format!("{chunked}{HIDDEN}{PUBLISH}Content-Length: 3\r\n\r\nhey"));
     for _ in 0..3 {
         let _ = connection.read_response("POST").expect(202);

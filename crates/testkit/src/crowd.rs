@@ -1,11 +1,14 @@
 //! Thousands of streams in one thread: opened together, read together, stalled one by one.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use watertight_wire::Item;
 
@@ -13,6 +16,7 @@ use crate::PATIENCE;
 use crate::decode::StreamDecoder;
 use crate::raw::ConnectOptions;
 use crate::sse::End;
+use crate::transport::Endpoint;
 
 /// What a member saw.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub enum Seen<'a> {
 #[derive(Debug)]
 struct Member {
     socket: mio::net::TcpStream,
+    /// If it speaks TLS.
+    tls: Option<Box<ClientConnection>>,
     decoder: StreamDecoder,
     end: Option<End>,
     reads: bool,
@@ -45,17 +51,22 @@ impl Crowd {
     /// # Panics
     /// When one cannot connect.
     #[must_use]
-    pub fn connect(to: SocketAddr, count: usize, of: impl Fn(usize) -> (ConnectOptions, String)) -> Crowd {
+    pub fn connect(
+        to: impl Into<Endpoint>,
+        count: usize,
+        of: impl Fn(usize) -> (ConnectOptions, String),
+    ) -> Crowd {
+        let to = to.into();
         let poll = Poll::new().unwrap();
         let mut members = Vec::with_capacity(count);
         for index in 0..count {
             let (options, path) = of(index);
-            let mut socket =
-                options.connect_tcp(to).unwrap_or_else(|error| panic!("member {index}: {error}"));
-            socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: hub\r\n\r\n").as_bytes()).unwrap();
-            socket.set_nonblocking(true).unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: hub\r\n\r\n");
+            let (socket, tls) = ask(&to, &options, request.as_bytes())
+                .unwrap_or_else(|error| panic!("member {index}: {error}"));
             let mut member = Member {
                 socket: mio::net::TcpStream::from_std(socket),
+                tls,
                 decoder: StreamDecoder::default(),
                 end: None,
                 reads: true,
@@ -72,7 +83,11 @@ impl Crowd {
     /// # Panics
     /// When one is refused, or says an event before all are open.
     #[must_use]
-    pub fn open(to: SocketAddr, count: usize, of: impl Fn(usize) -> (ConnectOptions, String)) -> Crowd {
+    pub fn open(
+        to: impl Into<Endpoint>,
+        count: usize,
+        of: impl Fn(usize) -> (ConnectOptions, String),
+    ) -> Crowd {
         let mut crowd = Crowd::connect(to, count, of);
         let mut opened = vec![false; count];
         let mut missing = count;
@@ -193,7 +208,40 @@ impl Crowd {
     }
 }
 
+/// Connects and sends a request. Nothing but the handshake is read.
+fn ask(
+    to: &Endpoint,
+    options: &ConnectOptions,
+    request: &[u8],
+) -> io::Result<(TcpStream, Option<Box<ClientConnection>>)> {
+    let mut socket = options.connect_tcp(to.address)?;
+    let config = options.tls.as_ref().or(to.tls.as_ref().map(|tls| &tls.http1));
+    let mut tls = None;
+    if let Some(config) = config {
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let name = ServerName::from(to.address.ip());
+        let mut client = Box::new(ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?);
+        while client.is_handshaking() {
+            client.complete_io(&mut socket)?;
+        }
+        rustls::Stream::new(&mut *client, &mut socket).write_all(request)?;
+        tls = Some(client);
+    } else {
+        socket.write_all(request)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok((socket, tls))
+}
+
 impl Member {
+    /// Some bytes of the answer; none at its end.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.read(buffer),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.socket).read(buffer),
+        }
+    }
+
     /// Reads until there is nothing more.
     fn read(
         &mut self,
@@ -202,7 +250,7 @@ impl Member {
     ) -> ControlFlow<()> {
         let mut flow = ControlFlow::Continue(());
         while self.end.is_none() {
-            let end = match self.socket.read(buffer) {
+            let end = match self.fill(buffer) {
                 Ok(0) => Some(End::Closed),
                 Ok(count) => {
                     self.decoder.feed(&buffer[..count], &mut |item| {
@@ -214,6 +262,8 @@ impl Member {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return flow,
                 Err(error) if error.kind() == ErrorKind::Interrupted => None,
+                // A TLS peer that closes without close_notify still closes.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Some(End::Closed),
                 Err(_) => Some(End::Reset),
             };
             if let Some(end) = end {

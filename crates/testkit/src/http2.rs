@@ -2,11 +2,12 @@
 //! control and answers nothing by itself; [`Http2::read_until`] can be told to.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::raw::{ConnectOptions, RawConnection};
+use crate::transport::Endpoint;
 
 /// What a client begins with.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -196,7 +197,7 @@ impl Http2 {
     /// # Panics
     /// When it cannot connect.
     #[must_use]
-    pub fn connect(to: SocketAddr, settings: &[(u16, u32)]) -> Http2 {
+    pub fn connect(to: impl Into<Endpoint>, settings: &[(u16, u32)]) -> Http2 {
         Http2::connect_with(to, settings, &ConnectOptions::default())
     }
 
@@ -205,7 +206,7 @@ impl Http2 {
     /// # Panics
     /// When it cannot connect.
     #[must_use]
-    pub fn connect_with(to: SocketAddr, settings: &[(u16, u32)], options: &ConnectOptions) -> Http2 {
+    pub fn connect_with(to: impl Into<Endpoint>, settings: &[(u16, u32)], options: &ConnectOptions) -> Http2 {
         Http2::try_connect(to, settings, options).expect("a connection")
     }
 
@@ -214,11 +215,14 @@ impl Http2 {
     /// # Errors
     /// What the kernel says.
     pub fn try_connect(
-        to: SocketAddr,
+        to: impl Into<Endpoint>,
         settings: &[(u16, u32)],
         options: &ConnectOptions,
     ) -> io::Result<Http2> {
-        let mut connection = RawConnection::connect_with(to, options)?;
+        let to = to.into();
+        let tls = options.tls.clone().or(to.tls.as_ref().map(|tls| Arc::clone(&tls.http2)));
+        let options = ConnectOptions { tls, ..options.clone() };
+        let mut connection = RawConnection::connect_with(to, &options)?;
         connection.try_send([PREFACE.as_slice(), &Frame::settings(settings).bytes()].concat())?;
         Ok(Http2 { connection, buffer: Vec::new() })
     }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+
+use crate::acceptor::Acceptor;
 
 /// Longest head it reads, bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -13,10 +13,8 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The proxy. Dropping it closes everything and waits for its threads.
 #[derive(Debug)]
 pub struct HttpProxy {
-    address: SocketAddr,
+    acceptor: Acceptor,
     shared: Arc<Shared>,
-    /// Owns the threads of the connections.
-    acceptor: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -29,9 +27,6 @@ struct Shared {
     routes: Mutex<HashMap<String, SocketAddr>>,
     /// The heads of all requests that it could read.
     heads: Mutex<Vec<String>>,
-    /// Connections of clients there are, so that they can be cut; by their number.
-    open: Mutex<Vec<(u64, TcpStream)>>,
-    stop: AtomicBool,
 }
 
 impl HttpProxy {
@@ -41,24 +36,21 @@ impl HttpProxy {
     /// When there is no port.
     #[must_use]
     pub fn start() -> HttpProxy {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || accept(&theirs, &listener));
-        HttpProxy { address, shared, acceptor: Some(acceptor) }
+        HttpProxy { acceptor: Acceptor::start(move |client| serve(&theirs, client)), shared }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.acceptor.address()
     }
 
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Lets pass only who sends this `Proxy-Authorization`; others are answered with 407.
@@ -91,51 +83,13 @@ impl HttpProxy {
     /// Connections of clients open now.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.shared.open.lock().unwrap().len()
+        self.acceptor.open()
     }
 
     /// Ends every connection there is.
     pub fn cut(&self) {
-        for (_, socket) in &*self.shared.open.lock().unwrap() {
-            // Its peer may be gone already.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.acceptor.cut();
     }
-}
-
-impl Drop for HttpProxy {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.cut();
-        // Wakes the acceptor, which then looks whether it is to stop.
-        let _ = TcpStream::connect(self.address);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
-    std::thread::scope(|scope| {
-        for number in 0.. {
-            let Ok((socket, _)) = listener.accept() else { break };
-            if shared.stop.load(Ordering::SeqCst) {
-                break;
-            }
-            let Ok(held) = socket.try_clone() else { continue };
-            shared.open.lock().unwrap().push((number, held));
-            scope.spawn(move || {
-                // A peer that breaks off is what these tests are about.
-                let _ = serve(shared, &socket);
-                let _ = socket.shutdown(Shutdown::Both);
-                shared.open.lock().unwrap().retain(|(open, _)| *open != number);
-            });
-        }
-        // Those that came while it was being dropped.
-        for (_, socket) in &*shared.open.lock().unwrap() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    });
 }
 
 /// One client: requests to one server, or one tunnel.

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,12 +16,14 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::balance::Balance;
+use crate::ending::{StopGuard, wait};
 use crate::http::{Client, Response};
 use crate::process::Process;
 use crate::raw::ConnectOptions;
 use crate::sse::SseReader;
 use crate::stats::Stats;
-use crate::tls::{Certificate, trusting_client};
+use crate::tls::Certificate;
+use crate::transport::{ClientTls, Endpoint, Transport};
 
 /// How a hub is to be started.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub struct HubBuilder {
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     open_files: Option<u64>,
-    tls: bool,
+    transport: Transport,
     balanced: bool,
     own_group: bool,
 }
@@ -44,7 +47,8 @@ pub struct HubProcess {
     address: SocketAddr,
     client: Client,
     dir: TempDir,
-    is_tls: bool,
+    /// What its clients offer, if it speaks TLS.
+    tls: Option<ClientTls>,
     status: Option<ExitStatus>,
     /// What there was at the start; `None`: the test looks after it itself.
     balance: Option<Balance>,
@@ -78,10 +82,16 @@ impl HubBuilder {
         self
     }
 
-    /// Makes it speak TLS, with a certificate of its own.
+    /// Makes it speak TLS, with a certificate of its own. Connections that are given the hub follow it.
     #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
+    pub fn tls(self) -> Self {
+        self.over(Transport::Tls)
+    }
+
+    /// Makes it speak plain TCP, which is the default, or TLS.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -120,24 +130,25 @@ impl HubBuilder {
             stdout
         });
         let line = told.recv_timeout(PATIENCE).unwrap_or_default();
-        let prefix =
-            if self.tls { "watertight: listening on https://" } else { "watertight: listening on http://" };
-        let address = line.trim().strip_prefix(prefix).and_then(|text| text.parse::<SocketAddr>().ok());
+        let scheme = if self.transport == Transport::Tls { "https" } else { "http" };
+        let prefix = format!("watertight: listening on {scheme}://");
+        let address = line.trim().strip_prefix(&prefix).and_then(|text| text.parse::<SocketAddr>().ok());
         let Some(address) = address else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the hub does not start; it printed {line:?} and logged:\n{}", read_log(dir.path()));
         };
         let stdout = reader.join().unwrap();
-        let tls = self.tls.then(|| trusting_client(&[b"http/1.1"]));
-        let options = ConnectOptions { tls, ..ConnectOptions::default() };
+        let tls = (self.transport == Transport::Tls).then(ClientTls::new);
+        let for_client = tls.as_ref().map(|tls| Arc::clone(&tls.http1));
+        let options = ConnectOptions { tls: for_client, ..ConnectOptions::default() };
         let mut hub = HubProcess {
             child,
             _stdout: stdout,
             address,
             client: Client::with_options(address, options),
             dir,
-            is_tls: self.tls,
+            tls,
             status: None,
             balance: None,
         };
@@ -184,7 +195,7 @@ impl HubBuilder {
         if !self.arguments.iter().any(has_hosts) && !self.arguments.iter().any(|it| it == "--insecure-open") {
             command.arg("--allowed-hosts=hub");
         }
-        if self.tls {
+        if self.transport == Transport::Tls {
             let files = Certificate::write_into(dir);
             command.arg("--tls-cert").arg(files.certificate).arg("--tls-key").arg(files.key);
         }
@@ -211,7 +222,7 @@ impl HubProcess {
             arguments: Vec::new(),
             environment: Vec::new(),
             open_files: None,
-            tls: false,
+            transport: Transport::Plain,
             balanced: true,
             own_group: false,
         }
@@ -223,7 +234,13 @@ impl HubProcess {
         HubProcess::builder(binary).start()
     }
 
-    /// Where it listens.
+    /// Where it listens, and over what: for connections that follow it.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { address: self.address, tls: self.tls.clone() }
+    }
+
+    /// Where it listens. A connection to this alone is plain.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -232,8 +249,14 @@ impl HubProcess {
     /// Its URL, with this path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        let scheme = if self.is_tls { "https" } else { "http" };
-        format!("{scheme}://{}{path}", self.address)
+        self.url_at(self.address, path)
+    }
+
+    /// The same at another address that leads to it.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr, path: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}{path}")
     }
 
     /// A directory that lives as long as the hub.
@@ -426,10 +449,10 @@ impl Drop for HubProcess {
             );
         }
         // Stops it also if the assertion fails.
-        let stop = StopGuard(&mut self.child);
+        let stop = StopGuard::of(&mut self.child);
         if !failing {
             if let Some(balance) = &self.balance {
-                balance.assert_process(Process::new(stop.0.id()), self.address, &self.client);
+                balance.assert_process(Process::new(stop.pid()), self.address, &self.client);
             }
             let status = stop.stop();
             let log = read_log(self.dir.path());
@@ -441,35 +464,6 @@ impl Drop for HubProcess {
     }
 }
 
-/// Stops a hub when dropped, whatever happens.
-struct StopGuard<'h>(&'h mut Child);
-
-impl StopGuard<'_> {
-    /// SIGTERM, then its status.
-    fn stop(mut self) -> Option<ExitStatus> {
-        self.terminate()
-    }
-
-    fn terminate(&mut self) -> Option<ExitStatus> {
-        // It may have ended by itself.
-        let _ = kill_process(Pid::from_child(self.0), Signal::TERM);
-        let status = wait(self.0, PATIENCE);
-        if status.is_none() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-        status
-    }
-}
-
-impl Drop for StopGuard<'_> {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            self.terminate();
-        }
-    }
-}
-
 /// The path of a session's events; the name goes into the path as it is.
 fn events_path(session: &str) -> String {
     format!("/sessions/{session}/events")
@@ -477,17 +471,4 @@ fn events_path(session: &str) -> String {
 
 fn read_log(dir: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(dir.join("log")).unwrap_or_default()).into_owned()
-}
-
-fn wait(child: &mut Child, within: Duration) -> Option<ExitStatus> {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        if Instant::now() >= deadline {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -36,6 +36,7 @@
 //! | [`token_server`] | [`TokenServer`]: a server that accepts tokens which are valid at the moment |
 //! | [`redis`] | [`Redis`]: a `redis-server`, killed, paused and started again; [`Sentinel`], [`RedisCluster`] |
 //! | [`webhook`] | [`WebhookServer`]: an application that is asked, with answers down to the byte |
+//! | [`transport`] | [`Transport`]: plain or TLS, said of the hub; [`both_transports!`]: a test for each |
 //! | [`tls`] | certificates for a hub that speaks TLS, and a client that trusts any |
 //! | [`soak`] | the model checker: random load, compared with a model |
 //! | [`random`] | random numbers that can be repeated from a seed |
@@ -69,9 +70,12 @@ pub mod sse;
 pub mod stats;
 pub mod tls;
 pub mod token_server;
+pub mod transport;
 pub mod webhook;
 
+mod acceptor;
 mod balance;
+mod ending;
 mod files;
 
 pub use crowd::{Crowd, Seen};
@@ -95,6 +99,7 @@ pub use sse::{ClosingEvent, End, Gap, SseEvent, SseItem, SseReader};
 pub use stats::{Counts, Ledger, Stats};
 pub use tls::Certificate;
 pub use token_server::TokenServer;
+pub use transport::{Endpoint, Transport};
 pub use webhook::{Asked, Reply, WebhookServer};
 
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Many requests over one connection, not waiting for each answer: floods of names and of events.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::PATIENCE;
 use crate::http::Response;
 use crate::raw::RawConnection;
+use crate::transport::Endpoint;
 
 /// Requests that are sent before the first of their answers is read.
 const AT_ONCE: usize = 128;
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 128;
 /// A connection that asks one thing after the other.
 #[derive(Debug)]
 pub struct Pipeline {
-    to: SocketAddr,
+    to: Endpoint,
     connection: RawConnection,
 }
 
@@ -23,8 +23,9 @@ impl Pipeline {
     /// # Panics
     /// When it cannot.
     #[must_use]
-    pub fn connect(to: SocketAddr) -> Pipeline {
-        Pipeline { to, connection: RawConnection::connect(to) }
+    pub fn connect(to: impl Into<Endpoint>) -> Pipeline {
+        let to = to.into();
+        Pipeline { connection: RawConnection::connect(&to), to }
     }
 
     /// Publishes each data to its session and returns the answers' statuses, in order.
@@ -63,7 +64,7 @@ impl Pipeline {
                 match Response::read_from(&mut pipeline.connection, "POST", deadline) {
                     Ok(answer) => statuses.push(answer.status),
                     Err(_) => {
-                        pipeline.connection = RawConnection::connect(pipeline.to);
+                        pipeline.connection = RawConnection::connect(&pipeline.to);
                         break;
                     }
                 }

@@ -11,6 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 use crate::http::Response;
+use crate::transport::Endpoint;
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct ConnectOptions {
     pub source: Option<IpAddr>,
     /// `TCP_NODELAY`.
     pub nodelay: bool,
-    /// Speak TLS.
+    /// Speak TLS with this, whatever the hub is asked for by default.
     pub tls: Option<Arc<ClientConfig>>,
 }
 
@@ -66,7 +67,7 @@ impl ConnectOptions {
 }
 
 #[derive(Debug)]
-enum Transport {
+enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
@@ -74,7 +75,7 @@ enum Transport {
 /// A connection of the test's own.
 #[derive(Debug)]
 pub struct RawConnection {
-    transport: Transport,
+    stream: Stream,
     /// Read, but not taken yet.
     buffer: Vec<u8>,
     /// How the socket is set.
@@ -87,7 +88,7 @@ impl RawConnection {
     /// # Panics
     /// When it cannot.
     #[must_use]
-    pub fn connect(to: SocketAddr) -> RawConnection {
+    pub fn connect(to: impl Into<Endpoint>) -> RawConnection {
         RawConnection::connect_with(to, &ConnectOptions::default()).expect("a connection")
     }
 
@@ -95,25 +96,26 @@ impl RawConnection {
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn connect_with(to: SocketAddr, options: &ConnectOptions) -> io::Result<RawConnection> {
-        let socket = options.connect_tcp(to)?;
-        let transport = match &options.tls {
-            None => Transport::Plain(socket),
+    pub fn connect_with(to: impl Into<Endpoint>, options: &ConnectOptions) -> io::Result<RawConnection> {
+        let to = to.into();
+        let socket = options.connect_tcp(to.address)?;
+        let stream = match options.tls.as_ref().or(to.tls.as_ref().map(|tls| &tls.http1)) {
+            None => Stream::Plain(socket),
             Some(config) => {
-                let name = ServerName::from(to.ip());
+                let name = ServerName::from(to.address.ip());
                 let client = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-                Transport::Tls(Box::new(StreamOwned::new(client, socket)))
+                Stream::Tls(Box::new(StreamOwned::new(client, socket)))
             }
         };
-        Ok(RawConnection { transport, buffer: Vec::new(), blocks: true })
+        Ok(RawConnection { stream, buffer: Vec::new(), blocks: true })
     }
 
     /// The socket underneath.
     #[must_use]
     pub fn socket(&self) -> &TcpStream {
-        match &self.transport {
-            Transport::Plain(socket) => socket,
-            Transport::Tls(stream) => &stream.sock,
+        match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => &stream.sock,
         }
     }
 
@@ -132,9 +134,9 @@ impl RawConnection {
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.set_blocks(true)?;
         self.socket().set_write_timeout(Some(PATIENCE))?;
-        match &mut self.transport {
-            Transport::Plain(socket) => socket.write_all(bytes.as_ref()),
-            Transport::Tls(stream) => stream.write_all(bytes.as_ref()).and_then(|()| stream.flush()),
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(bytes.as_ref()),
+            Stream::Tls(stream) => stream.write_all(bytes.as_ref()).and_then(|()| stream.flush()),
         }
     }
 
@@ -204,9 +206,9 @@ impl RawConnection {
     }
 
     fn read_once(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match &mut self.transport {
-            Transport::Plain(socket) => socket.read(bytes),
-            Transport::Tls(stream) => stream.read(bytes),
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.read(bytes),
+            Stream::Tls(stream) => stream.read(bytes),
         }
     }
 
@@ -280,12 +282,25 @@ impl RawConnection {
         Response::read_from(self, method, Instant::now() + PATIENCE).expect("a response")
     }
 
-    /// Says that nothing more will be sent (FIN); still reads.
+    /// Says that nothing more will be sent (FIN, inside TLS a close_notify before it); still reads.
     ///
     /// # Panics
     /// When the connection is gone already.
     pub fn half_close(&mut self) {
-        self.socket().shutdown(Shutdown::Write).expect("a connection that is still there");
+        self.try_half_close().expect("a connection that is still there");
+    }
+
+    /// The same on a connection that may be gone already.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn try_half_close(&mut self) -> io::Result<()> {
+        self.set_blocks(true)?;
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        self.socket().shutdown(Shutdown::Write)
     }
 
     /// Ends the connection with a reset (`SO_LINGER` of zero).

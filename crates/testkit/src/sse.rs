@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use watertight_wire::Item;
 use crate::PATIENCE;
 use crate::decode::{Head, StreamDecoder};
 use crate::raw::{ConnectOptions, RawConnection};
+use crate::transport::Endpoint;
 
 /// An event as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl SseReader {
     /// # Panics
     /// When it is refused.
     #[must_use]
-    pub fn open(to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> SseReader {
+    pub fn open(to: impl Into<Endpoint>, path: &str, headers: &[(&str, &str)]) -> SseReader {
         SseReader::open_with(to, path, headers, &ConnectOptions::default()).expect("a stream")
     }
 
@@ -104,7 +104,7 @@ impl SseReader {
     /// # Panics
     /// When the head does not come within [`PATIENCE`].
     pub fn open_with(
-        to: SocketAddr,
+        to: impl Into<Endpoint>,
         path: &str,
         headers: &[(&str, &str)],
         options: &ConnectOptions,
@@ -119,8 +119,13 @@ impl SseReader {
     /// # Panics
     /// When there is no room within [`PATIENCE`].
     #[must_use]
-    pub fn open_when_there_is_room(to: SocketAddr, path: &str, options: &ConnectOptions) -> SseReader {
-        let open = || match SseReader::open_with(to, path, &[], options) {
+    pub fn open_when_there_is_room(
+        to: impl Into<Endpoint>,
+        path: &str,
+        options: &ConnectOptions,
+    ) -> SseReader {
+        let to = to.into();
+        let open = || match SseReader::open_with(&to, path, &[], options) {
             Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => Err(refused.to_string()),
             other => Ok(other.expect("a stream")),
         };

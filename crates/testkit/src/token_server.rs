@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+
+use crate::acceptor::Acceptor;
 
 /// Longest head it reads, bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -19,21 +20,16 @@ const STREAM: &str =
 #[derive(Debug, Default)]
 struct Shared {
     good: Mutex<HashSet<String>>,
-    /// Connections there are, so that they can be cut; by their number.
-    open: Mutex<Vec<(u64, TcpStream)>>,
     accepted: AtomicU64,
     refused: AtomicU64,
-    stop: AtomicBool,
 }
 
 /// The server. It says one event per stream, whose data is the token it came for, and keeps the stream open.
 /// Dropping it closes everything and waits for its threads.
 #[derive(Debug)]
 pub struct TokenServer {
-    address: SocketAddr,
+    acceptor: Acceptor,
     shared: Arc<Shared>,
-    /// Owns the threads of the connections.
-    acceptor: Option<JoinHandle<()>>,
 }
 
 impl TokenServer {
@@ -43,18 +39,15 @@ impl TokenServer {
     /// When there is no port.
     #[must_use]
     pub fn start() -> TokenServer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || accept(&theirs, &listener));
-        TokenServer { address, shared, acceptor: Some(acceptor) }
+        TokenServer { acceptor: Acceptor::start(move |client| serve(&theirs, client)), shared }
     }
 
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}/", self.acceptor.address())
     }
 
     /// Makes a token good, beside those that are.
@@ -69,16 +62,13 @@ impl TokenServer {
 
     /// Ends every stream there is.
     pub fn cut(&self) {
-        for (_, socket) in &*self.shared.open.lock().unwrap() {
-            // Its peer may be gone already.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.acceptor.cut();
     }
 
     /// Connections open now.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.shared.open.lock().unwrap().len()
+        self.acceptor.open()
     }
 
     /// Streams ever begun.
@@ -94,41 +84,7 @@ impl TokenServer {
     }
 }
 
-impl Drop for TokenServer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        self.cut();
-        // Wakes the acceptor, which then looks whether it is to stop.
-        let _ = TcpStream::connect(self.address);
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
-    std::thread::scope(|scope| {
-        for number in 0.. {
-            let Ok((socket, _)) = listener.accept() else { break };
-            if shared.stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let Ok(held) = socket.try_clone() else { continue };
-            shared.open.lock().unwrap().push((number, held));
-            scope.spawn(move || {
-                // A client that breaks off is what these tests are about.
-                let _ = serve(shared, socket);
-                shared.open.lock().unwrap().retain(|(open, _)| *open != number);
-            });
-        }
-        // Those that came while it was being dropped.
-        for (_, socket) in &*shared.open.lock().unwrap() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    });
-}
-
-fn serve(shared: &Shared, mut socket: TcpStream) -> std::io::Result<()> {
+fn serve(shared: &Shared, mut socket: &TcpStream) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut scratch = [0; 1024];
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {

@@ -18,6 +18,7 @@ use super::failure::{Outcome, While, broken};
 
 /// What a server prints once it takes connections.
 pub(super) const LISTENING: &str = "watertight: listening on http://";
+const LISTENING_TLS: &str = "watertight: listening on https://";
 
 /// A server must listen within this time.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -131,8 +132,8 @@ fn drain(
 ) -> Outcome<JoinHandle<()>> {
     let work = move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
-            let address =
-                line.strip_prefix(LISTENING).and_then(|rest| rest.trim_end_matches('/').parse().ok());
+            let authority = line.strip_prefix(LISTENING).or_else(|| line.strip_prefix(LISTENING_TLS));
+            let address = authority.and_then(|rest| rest.trim_end_matches('/').parse().ok());
             if let (Some(address), Some(listening)) = (address, &listening) {
                 // The receiver is gone if this came too late.
                 listening.try_send(address).ok();

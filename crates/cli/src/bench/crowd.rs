@@ -5,7 +5,7 @@
 //! It stands on sockets and not on the client: ten thousand futures that reconnect, parse and copy would be what
 //! is measured, beside the hub and on the same cores.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::clock::Clock;
+use super::endpoint::{Endpoint, Wire};
 use super::histogram::Histogram;
 use super::scan::{self, Chunk, Malformed};
 use super::tally::{Sequence, Tally};
@@ -35,6 +36,8 @@ pub(super) struct Crowd {
     /// By token. An ended subscriber leaves its entry empty.
     members: Vec<Option<Member>>,
     buffer: Vec<u8>,
+    /// Where records of TLS are read to.
+    scratch: Vec<u8>,
     clock: Clock,
     /// Connections whose answer has not begun.
     pending: usize,
@@ -45,7 +48,7 @@ pub(super) struct Crowd {
 
 /// One subscriber. Its socket closes when it is dropped.
 struct Member {
-    stream: TcpStream,
+    stream: Wire,
     phase: Phase,
     /// The request while connecting; after that the start of what is not complete yet. Mostly empty, and then
     /// without memory.
@@ -73,6 +76,7 @@ impl Crowd {
             events: Events::with_capacity(EVENTS_MAX),
             members: Vec::new(),
             buffer: vec![0; READ_BYTES],
+            scratch: Vec::new(),
             clock,
             pending: 0,
             tally: Tally::default(),
@@ -81,10 +85,10 @@ impl Crowd {
     }
 
     /// Begins one more subscription; `first` is the number of the first event that it must see.
-    pub(super) fn subscribe(&mut self, address: SocketAddr, request: Vec<u8>, first: u64) -> io::Result<()> {
-        let mut stream = connect(address)?;
+    pub(super) fn subscribe(&mut self, to: &Endpoint, request: Vec<u8>, first: u64) -> io::Result<()> {
+        let mut stream = to.wire(connect(to.address)?)?;
         let token = Token(self.members.len());
-        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.poll.registry().register(stream.tcp(), token, Interest::READABLE | Interest::WRITABLE)?;
         let sequence = Sequence::from(first);
         self.members.push(Some(Member { stream, phase: Phase::Connecting, rest: request, sequence }));
         self.pending += 1;
@@ -139,6 +143,7 @@ impl Crowd {
             let waited = member.phase == Phase::Head;
             let mut reader = Reader {
                 buffer: &mut self.buffer,
+                scratch: &mut self.scratch,
                 clock: self.clock,
                 tally: &mut self.tally,
                 latency: &mut self.latency,
@@ -169,15 +174,11 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Member {
-    /// A request fits any socket's buffer: a short write means that something is wrong.
     fn send_request(&mut self) -> io::Result<()> {
-        if let Some(error) = self.stream.take_error()? {
+        if let Some(error) = self.stream.tcp().take_error()? {
             return Err(error);
         }
-        let request = std::mem::take(&mut self.rest);
-        if self.stream.write(&request)? != request.len() {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
+        self.stream.send(&std::mem::take(&mut self.rest))?;
         self.phase = Phase::Head;
         Ok(())
     }
@@ -186,6 +187,7 @@ impl Member {
 /// What reading needs of a crowd, beside the member that is read.
 struct Reader<'a> {
     buffer: &'a mut Vec<u8>,
+    scratch: &'a mut Vec<u8>,
     clock: Clock,
     tally: &'a mut Tally,
     latency: &'a mut Histogram,
@@ -201,14 +203,14 @@ impl Reader<'_> {
                 self.buffer.resize(end, 0);
             }
             self.buffer[..kept].copy_from_slice(&member.rest);
-            let count = match member.stream.read(&mut self.buffer[kept..end]) {
-                Ok(0) => return self.ended(),
-                Ok(count) => count,
+            let received = match member.stream.receive(self.scratch, &mut self.buffer[kept..end]) {
+                Ok(received) if received.count == 0 => return self.ended(),
+                Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Stays,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return self.ended(),
             };
-            match self.scan(member, kept + count) {
+            match self.scan(member, kept + received.count) {
                 Ok(Fate::Stays) => {}
                 Ok(Fate::Ended) => return self.ended(),
                 Err(Malformed(_)) => {
@@ -216,7 +218,7 @@ impl Reader<'_> {
                     return Fate::Ended;
                 }
             }
-            if count < READ_BYTES && !closing {
+            if received.is_drained && !closing {
                 return Fate::Stays;
             }
         }
@@ -277,6 +279,7 @@ fn keep(rest: &mut Vec<u8>, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use watertight_wire::{Encoder, EventId, EventType, LAST_CHUNK};
@@ -295,7 +298,9 @@ mod tests {
     fn received(parts: &[Vec<u8>]) -> (Tally, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut crowd = Crowd::new(Clock::start()).unwrap();
-        crowd.subscribe(listener.local_addr().unwrap(), b"GET / HTTP/1.1\r\n\r\n".to_vec(), 1).unwrap();
+        crowd
+            .subscribe(&listener.local_addr().unwrap().into(), b"GET / HTTP/1.1\r\n\r\n".to_vec(), 1)
+            .unwrap();
         let (mut server, _) = listener.accept().unwrap();
         crowd.turn(Duration::from_secs(5)).unwrap();
         assert_eq!(server.read(&mut [0; 64]).unwrap(), 18, "the request is sent whole");

@@ -1,10 +1,11 @@
-//! A plain HTTP/1.1 client on a blocking socket: one kept connection, for control requests and flat-out
+//! A small HTTP/1.1 client on a blocking socket: one kept connection, for control requests and flat-out
 //! publishing. Its cost is small and steady, which is why it is not hyper. Knows no events.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use super::endpoint::{Blocking, Endpoint};
 use super::failure::{Outcome, While, broken};
 use super::scan::{self, Chunk};
 
@@ -15,7 +16,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) struct HttpClient {
-    stream: TcpStream,
+    stream: Blocking,
     host: String,
     /// Read and not used yet.
     buffer: Vec<u8>,
@@ -30,12 +31,15 @@ pub(super) struct Answer {
 }
 
 impl HttpClient {
-    pub(super) fn connect(address: SocketAddr) -> Outcome<Self> {
+    pub(super) fn connect(to: impl Into<Endpoint>) -> Outcome<Self> {
+        let to = to.into();
+        let address = to.address;
         let doing = format!("connecting to {address}");
         let stream = TcpStream::connect(address).during(&doing)?;
         stream.set_nodelay(true).during(&doing)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).during(&doing)?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT)).during(&doing)?;
+        let stream = to.blocking(stream).during(&doing)?;
         Ok(Self { stream, host: address.to_string(), buffer: Vec::new() })
     }
 
@@ -65,7 +69,7 @@ impl HttpClient {
     }
 
     pub(super) fn send(&mut self, request: &[u8]) -> Outcome<()> {
-        self.stream.write_all(request).during("sending a request")
+        self.stream.write_all(request).and_then(|()| self.stream.flush()).during("sending a request")
     }
 
     /// The next answer.

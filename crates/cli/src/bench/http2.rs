@@ -10,22 +10,24 @@ use super::failure::{Outcome, While};
 use super::hub::HOST;
 use super::process::give_way;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const PING: u8 = 6;
 
-const ACK: u8 = 0x1;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
+pub(super) const ACK: u8 = 0x1;
+pub(super) const END_STREAM: u8 = 0x1;
+pub(super) const END_HEADERS: u8 = 0x4;
 
 /// `SETTINGS_INITIAL_WINDOW_SIZE`, as the two bytes of its name.
-const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+pub(super) const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 
 /// The longest frame that is accepted, in bytes; longer ones are never sent.
-const FRAME_BYTES_MAX: usize = 16 * 1024;
+pub(super) const FRAME_BYTES_MAX: usize = 16 * 1024;
+
+const JSON: &str = "application/json";
 
 /// A connection with a window of zero. Dropping it closes it.
 pub(super) struct Http2 {
@@ -61,14 +63,14 @@ impl Http2 {
     /// Asks for something in JSON.
     pub(super) fn get(&mut self, path: &str) -> Outcome<()> {
         let stream = self.next_stream();
-        let block = header_block("GET", path);
+        let block = header_block("GET", path, JSON);
         self.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block))
     }
 
     /// Begins a request with one byte of its body, and leaves it at that.
     pub(super) fn unfinished_post(&mut self, path: &str) -> Outcome<()> {
         let stream = self.next_stream();
-        let head = frame(HEADERS, END_HEADERS, stream, &header_block("POST", path));
+        let head = frame(HEADERS, END_HEADERS, stream, &header_block("POST", path, JSON));
         self.send(&[head, frame(DATA, 0, stream, b"x")].concat())
     }
 
@@ -113,20 +115,15 @@ fn answer(mut reader: TcpStream, writer: &Mutex<TcpStream>) -> io::Result<()> {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// Fields as literals without indexing (RFC 7541, section 6.2.2); all are shorter than 127 bytes.
-fn header_block(method: &str, path: &str) -> Vec<u8> {
-    let fields = [
-        (":method", method),
-        (":scheme", "http"),
-        (":path", path),
-        (":authority", HOST),
-        ("accept", "application/json"),
-    ];
+pub(super) fn header_block(method: &str, path: &str, accept: &str) -> Vec<u8> {
+    let fields =
+        [(":method", method), (":scheme", "http"), (":path", path), (":authority", HOST), ("accept", accept)];
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -155,9 +152,10 @@ mod tests {
         client.get("/stats").unwrap();
         client.unfinished_post("/x").unwrap();
         let (mut server, _) = listener.accept().unwrap();
-        let post = [frame(HEADERS, END_HEADERS, 3, &header_block("POST", "/x")), frame(DATA, 0, 3, b"x")];
+        let post =
+            [frame(HEADERS, END_HEADERS, 3, &header_block("POST", "/x", JSON)), frame(DATA, 0, 3, b"x")];
         let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        let get = frame(HEADERS, END_HEADERS | END_STREAM, 1, &header_block("GET", "/stats"));
+        let get = frame(HEADERS, END_HEADERS | END_STREAM, 1, &header_block("GET", "/stats", JSON));
         let expected = [PREFACE, &settings, &get, &post.concat()].concat();
         let mut sent = vec![0; expected.len()];
         server.read_exact(&mut sent).unwrap();

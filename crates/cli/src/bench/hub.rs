@@ -5,7 +5,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::Bench;
+use super::certificate::Certificate;
 use super::child::ServerChild;
+use super::endpoint::Endpoint;
 use super::failure::{Failure, Outcome, broken};
 use super::http::HttpClient;
 use super::process::{Memory, Process};
@@ -22,6 +24,8 @@ pub(super) struct Hub {
     /// Held to be ended with this; `None` if it runs by itself.
     child: Option<ServerChild>,
     control: HttpClient,
+    /// If it speaks TLS.
+    certificate: Option<Certificate>,
 }
 
 /// `GET /stats`.
@@ -31,20 +35,40 @@ impl Hub {
     /// The hub that the options name, or a new one with settings of its own (key and value as in its
     /// configuration file).
     pub(super) fn obtain(bench: &Bench, settings: &[(&str, &str)]) -> Outcome<Self> {
+        Self::obtain_over(bench, Transport::Plain, settings)
+    }
+
+    /// The same, over TLS: always a new one, since clients trust a certificate that was made for it.
+    pub(super) fn obtain_over(
+        bench: &Bench,
+        transport: Transport,
+        settings: &[(&str, &str)],
+    ) -> Outcome<Self> {
+        let is_tls = transport == Transport::Tls;
+        if is_tls && bench.options.url.is_some() {
+            return Err(Failure::Usage("--tls needs a hub of its own: leave out --url".into()));
+        }
         if let Some(url) = &bench.options.url {
             return Self::running(url, bench.options.pid);
         }
         bench.progress.step("starting a hub");
+        let certificate = if is_tls { Some(Certificate::make()?) } else { None };
         let own = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let quiet = [("log_level".to_owned(), "error".to_owned())];
         let asked = bench.options.set.iter().cloned();
         let variables = quiet.into_iter().chain(own).chain(asked);
         let environment: Vec<_> =
             variables.map(|(key, value)| (format!("WATERTIGHT_{}", key.to_uppercase()), value)).collect();
-        let child = ServerChild::start(bench.clock, &["serve", "--listen", "127.0.0.1:0"], &environment)?;
+        let mut arguments = vec!["serve".to_owned(), "--listen=127.0.0.1:0".to_owned()];
+        if let Some(certificate) = &certificate {
+            arguments.push(format!("--tls-cert={}", certificate.chain().display()));
+            arguments.push(format!("--tls-key={}", certificate.key().display()));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let child = ServerChild::start(bench.clock, &arguments, &environment)?;
         let process = Process { pid: child.pid() };
-        let control = HttpClient::connect(child.address)?;
-        Ok(Self { address: child.address, process, child: Some(child), control })
+        let control = HttpClient::connect(endpoint(child.address, certificate.as_ref(), HTTP1)?)?;
+        Ok(Self { address: child.address, process, child: Some(child), control, certificate })
     }
 
     fn running(url: &str, pid: Option<u32>) -> Outcome<Self> {
@@ -60,7 +84,17 @@ impl Hub {
                 pid.ok_or_else(|| Failure::Usage("GET /stats has no process.pid: give --pid".into()))?
             }
         };
-        Ok(Self { address, process: Process { pid }, child: None, control })
+        Ok(Self { address, process: Process { pid }, child: None, control, certificate: None })
+    }
+
+    /// Where connections go that follow it, over TLS if it speaks TLS.
+    pub(super) fn endpoint(&self) -> Outcome<Endpoint> {
+        endpoint(self.address, self.certificate.as_ref(), HTTP1)
+    }
+
+    /// The same for HTTP/2.
+    pub(super) fn endpoint_http2(&self) -> Outcome<Endpoint> {
+        endpoint(self.address, self.certificate.as_ref(), HTTP2)
     }
 
     /// The process, for what can only be done to a hub that was started here.
@@ -74,7 +108,7 @@ impl Hub {
         let answer = match self.control.get("/stats") {
             Ok(answer) => answer,
             Err(_) => {
-                self.control = HttpClient::connect(self.address)?;
+                self.control = HttpClient::connect(self.endpoint()?)?;
                 self.control.get("/stats")?
             }
         };
@@ -86,7 +120,7 @@ impl Hub {
         let answer = match self.control.get("/metrics") {
             Ok(answer) => answer,
             Err(_) => {
-                self.control = HttpClient::connect(self.address)?;
+                self.control = HttpClient::connect(self.endpoint()?)?;
                 self.control.get("/metrics")?
             }
         };
@@ -168,6 +202,41 @@ impl Stats {
         kinds.filter_map(|(kind, counts)| Some((kind.clone(), counts.get("live")?.as_u64()?))).collect()
     }
 }
+
+fn endpoint(address: SocketAddr, certificate: Option<&Certificate>, protocol: &str) -> Outcome<Endpoint> {
+    let tls = certificate.map(|certificate| certificate.client(protocol)).transpose()?;
+    Ok(Endpoint { address, tls })
+}
+
+/// Over what a hub and its clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    Plain,
+    Tls,
+}
+
+/// `--tls`, of the scenarios that have it.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub(super) struct OverTls {
+    /// Over TLS, with a certificate that is made for the run (needs a hub of its own)
+    #[arg(long)]
+    pub(super) tls: bool,
+}
+
+impl OverTls {
+    pub(super) fn transport(self) -> Transport {
+        if self.tls { Transport::Tls } else { Transport::Plain }
+    }
+
+    /// What a figure over it is marked with.
+    pub(super) fn suffix(self) -> &'static str {
+        if self.tls { ", over TLS" } else { "" }
+    }
+}
+
+/// Protocols by their names in a TLS handshake (RFC 7301).
+const HTTP1: &str = "http/1.1";
+const HTTP2: &str = "h2";
 
 /// The host that requests name where they do not name an address: every hub answers to it.
 pub(super) const HOST: &str = "localhost";

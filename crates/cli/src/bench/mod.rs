@@ -9,23 +9,28 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `scenario` | what is measured: hold, fanout, scatter, churn, stalled, storm, stats, tokens, unread, access, logs, unread-log, neighbours, all |
+//! | `http2_crowd` | many idle streams over HTTP/2 |
 //! | `crowd`, `scan`, `tally` | many subscribers; reading their streams; counting what arrived |
 //! | `publisher`, `floor`, `scatter_floor` | numbered events at a pace or flat out; the raw floors to compare with |
 //! | `hub`, `child`, `http`, `http2` | the server under measurement |
+//! | `endpoint`, `certificate` | where connections go, plain or over TLS |
 //! | `redis` | a Redis beside it |
 //! | `process`, `sampler`, `histogram` | what the kernel says of it; latencies |
 //! | `background` | work on a thread of its own, beside what is measured |
 //! | `report`, `progress` | figures out, on standard output; what is going on, on standard error |
 
 mod background;
+mod certificate;
 mod child;
 mod clock;
 mod crowd;
+mod endpoint;
 mod failure;
 mod floor;
 mod histogram;
 mod http;
 mod http2;
+mod http2_crowd;
 mod hub;
 mod interrupt;
 mod process;

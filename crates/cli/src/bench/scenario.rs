@@ -20,11 +20,11 @@ pub(super) mod unread;
 pub(super) mod unread_log;
 mod visitors;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Bench;
 use super::crowd::Crowd;
+use super::endpoint::Endpoint;
 use super::failure::{Outcome, While, broken};
 use super::publisher::Publishing;
 
@@ -46,18 +46,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Opens `count` subscriptions, and waits until the hub has answered each with a stream.
 fn gather(
     bench: &Bench,
-    address: SocketAddr,
+    to: impl Into<Endpoint>,
     count: usize,
     first: u64,
     mut request: impl FnMut(usize) -> Vec<u8>,
 ) -> Outcome<Crowd> {
+    let to = to.into();
     let mut crowd = Crowd::new(bench.clock).during("making an epoll")?;
     let mut opened = 0;
     let mut progress_at = bench.clock.now();
     let mut asked = 0;
     while asked < count || crowd.pending() > 0 {
         while asked < count && crowd.pending() < GATHER_WINDOW {
-            crowd.subscribe(address, request(asked), first).during("connecting")?;
+            crowd.subscribe(&to, request(asked), first).during("connecting")?;
             asked += 1;
         }
         crowd.turn(TURN).during("waiting for subscribers")?;

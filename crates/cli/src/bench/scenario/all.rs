@@ -2,6 +2,7 @@
 
 use super::super::Bench;
 use super::super::failure::{Failure, Outcome};
+use super::super::hub::OverTls;
 use super::super::publisher::Rate;
 use super::super::report::{Figure, Report, table};
 use super::{
@@ -17,26 +18,39 @@ pub(in crate::bench) struct Args {
 
 pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> {
     let scale = if args.quick { 10 } else { 1 };
-    let hold = |sessions| hold::Args { subscribers: 10_000 / scale, sessions };
-    let fanout = |rate, seconds, compare_floor| fanout::Args {
+    let hold = |sessions, tls, http2| hold::Args {
+        subscribers: 10_000 / scale,
+        sessions,
+        http2,
+        streams: 10,
+        over: OverTls { tls },
+    };
+    let fanout = |rate, seconds, compare_floor, tls| fanout::Args {
         subscribers: 1000 / scale,
         rate,
         seconds,
         data_bytes: 100,
         batch: 100,
         compare_floor,
+        tls,
         rounds: if args.quick { 1 } else { 5 },
     };
     let seconds = if args.quick { 1 } else { 10 };
-    let churn = churn::Args { cycles: 40_000 / scale as u64, at_once: 200 };
-    let (subscribers, stalled) = (2000 / scale, 1000 / scale);
-    let stalled = stalled::Args { subscribers, stalled, rate: Rate::Max, seconds, data_bytes: 100 };
+    let churn = |tls| churn::Args { cycles: 40_000 / scale as u64, at_once: 200, over: OverTls { tls } };
+    let stalled = |tls| stalled::Args {
+        subscribers: 2000 / scale,
+        stalled: 1000 / scale,
+        rate: Rate::Max,
+        seconds,
+        data_bytes: 100,
+        over: OverTls { tls },
+    };
     let storm = storm::Args { subscribers: 10_000 / scale, events: 256, data_bytes: 10_240 };
     let stats = stats::Args { sessions: 100_000 / scale, calls: 10_000 / scale as u64 };
     let tokens = tokens::Args { seconds: if args.quick { 0.1 } else { 1.0 } };
-    let scatter = scatter::Args {
+    let scatter = |publishers| scatter::Args {
         sessions: 1000 / scale as u64,
-        publishers: None,
+        publishers,
         seconds: 2 * seconds,
         data_bytes: 100,
         compare_floor: true,
@@ -58,13 +72,21 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
         only: None,
     };
     let mut reports = Reports::default();
-    reports.add("hold", hold::run(bench, &hold(hold::Sessions::Own)))?;
-    reports.add("hold", hold::run(bench, &hold(hold::Sessions::One)))?;
-    reports.add("fanout", fanout::run(bench, &fanout(Rate::Max, seconds, false)))?;
-    reports.add("fanout", fanout::run(bench, &fanout(Rate::PerSecond(50), 2 * seconds, true)))?;
-    reports.add("scatter", scatter::run(bench, &scatter))?;
-    reports.add("churn", churn::run(bench, &churn))?;
-    reports.add("stalled", stalled::run(bench, &stalled))?;
+    reports.add("hold", hold::run(bench, &hold(hold::Sessions::Own, false, false)))?;
+    reports.add("hold", hold::run(bench, &hold(hold::Sessions::One, false, false)))?;
+    reports.add("hold", hold::run(bench, &hold(hold::Sessions::Own, true, false)))?;
+    reports.add("hold", hold::run(bench, &hold(hold::Sessions::Own, true, true)))?;
+    reports.add("fanout", fanout::run(bench, &fanout(Some(Rate::Max), seconds, false, false)))?;
+    let paced = fanout(Some(Rate::PerSecond(50)), 2 * seconds, true, false);
+    reports.add("fanout", fanout::run(bench, &paced))?;
+    reports.add("fanout", fanout::run(bench, &fanout(None, 2 * seconds, false, true)))?;
+    for publishers in [2, 4, 8] {
+        reports.add("scatter", scatter::run(bench, &scatter(publishers)))?;
+    }
+    for tls in [false, true] {
+        reports.add("churn", churn::run(bench, &churn(tls)))?;
+        reports.add("stalled", stalled::run(bench, &stalled(tls)))?;
+    }
     reports.add("storm", storm::run(bench, &storm))?;
     reports.add("stats", stats::run(bench, &stats))?;
     reports.add("tokens", tokens::run(bench, &tokens))?;

@@ -1,4 +1,7 @@
-//! Many subscribers of one session: CPU time of the hub per delivery, and latency; beside the raw floor if asked.
+//! Many subscribers of one session: CPU time of the hub per delivery, and latency; beside the raw floor, or over TLS
+//! beside the same on plain, if asked.
+
+mod over_tls;
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use super::super::process::{Process, allow_connections};
 use super::super::publisher::{HubOutlet, Rate, event_data, parse_rate};
 use super::super::report::{Figure, Report};
 use super::gather;
-use super::side::{Side, Spent};
+use super::side::{Side, Spent, Turns, Which};
 
 const SESSION: &str = "fanout";
 
@@ -24,9 +27,9 @@ pub(in crate::bench) struct Args {
     /// How many subscribers
     #[arg(long, short = 'n', default_value_t = 1000)]
     pub(in crate::bench) subscribers: usize,
-    /// Events per second, or `max`: as fast as the hub takes them
-    #[arg(long, default_value = "max", value_parser = parse_rate)]
-    pub(in crate::bench) rate: Rate,
+    /// Events per second, or `max`: as fast as the hub takes them (default: max; with --tls 50, then max)
+    #[arg(long, value_parser = parse_rate)]
+    pub(in crate::bench) rate: Option<Rate>,
     /// How long to publish in all, in seconds
     #[arg(long, default_value_t = 10)]
     pub(in crate::bench) seconds: u64,
@@ -39,7 +42,10 @@ pub(in crate::bench) struct Args {
     /// Measure the raw floor in the same run, in turns with the hub
     #[arg(long)]
     pub(in crate::bench) compare_floor: bool,
-    /// Turns of each with --compare-floor
+    /// Over TLS, in turns with a hub that speaks plain: CPU time per delivery over the other's
+    #[arg(long, conflicts_with = "compare_floor")]
+    pub(in crate::bench) tls: bool,
+    /// Turns of each with --compare-floor and --tls
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(in crate::bench) rounds: u64,
 }
@@ -47,11 +53,19 @@ pub(in crate::bench) struct Args {
 impl Args {
     /// What the specification allows for this rate with 1,000 subscribers.
     fn limit(&self) -> Option<f64> {
-        (self.rate == Rate::Max && !self.compare_floor).then_some(0.4)
+        (self.rate() == Rate::Max && !self.compare_floor).then_some(0.4)
     }
 
-    fn what(&self) -> String {
-        match self.rate {
+    fn rate(&self) -> Rate {
+        self.rate.unwrap_or(Rate::Max)
+    }
+
+    fn turn(&self) -> Duration {
+        Duration::from_secs(self.seconds) / u32::try_from(self.rounds).unwrap_or(u32::MAX)
+    }
+
+    fn what(&self, rate: Rate) -> String {
+        match rate {
             Rate::Max => format!("publisher flat out, {} subscribers", self.subscribers),
             Rate::PerSecond(rate) => format!("{rate} events/s to {}", self.subscribers),
         }
@@ -59,12 +73,15 @@ impl Args {
 }
 
 pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
-    allow_connections(args.subscribers as u64 * if args.compare_floor { 2 } else { 1 })?;
+    allow_connections(args.subscribers as u64 * if args.compare_floor || args.tls { 2 } else { 1 })?;
+    if args.tls {
+        return over_tls::run(bench, args);
+    }
     let hub = Hub::obtain(bench, &[])?;
     let id = sample_id(&mut HttpClient::connect(hub.address)?, args.data_bytes)?;
     bench.progress.step(format!("{} subscribers of one session", args.subscribers));
     let crowd = gather(bench, hub.address, args.subscribers, 1, |_| subscribe_request(SESSION, "", None))?;
-    let mut side = Side::new(crowd, hub.process, args.rate, args.data_bytes, args.batch);
+    let mut side = Side::new(crowd, hub.process, args.rate(), args.data_bytes, args.batch);
     let outlet = || HttpClient::connect(hub.address).map(|client| HubOutlet::new(client, SESSION));
     side.round(bench, outlet()?, WARM_UP)?;
     let Some(mut floor) = Floor::start(bench, args, id)? else {
@@ -73,14 +90,14 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
         return Ok(report(args, &side, &spent));
     };
     floor.side.round(bench, floor.outlet()?, WARM_UP)?;
-    let turn = Duration::from_secs(args.seconds) / u32::try_from(args.rounds).unwrap_or(u32::MAX);
-    let mut rounds = Vec::new();
-    for round in 1..=args.rounds {
-        bench.progress.step(format!("round {round} of {}", args.rounds));
-        let raw = floor.side.round(bench, floor.outlet()?, turn)?;
-        rounds.push((side.round(bench, outlet()?, turn)?, raw));
-    }
-    Ok(compared(args, &side, &rounds))
+    let turns = Turns::take(bench, args.rounds, |which| match which {
+        Which::First => side.round(bench, outlet()?, args.turn()),
+        Which::Second => {
+            let outlet = floor.outlet()?;
+            floor.side.round(bench, outlet, args.turn())
+        }
+    })?;
+    Ok(compared(args, &side, &turns))
 }
 
 /// An id as the hub makes them, so that the floor's frames are as long as the hub's.
@@ -111,7 +128,11 @@ impl Floor {
         let request = |_| subscribe_request(SESSION, "", None);
         let crowd = gather(bench, child.address, args.subscribers, 1, request)?;
         let process = Process { pid: child.pid() };
-        Ok(Some(Self { side: Side::new(crowd, process, args.rate, args.data_bytes, args.batch), id, child }))
+        Ok(Some(Self {
+            side: Side::new(crowd, process, args.rate(), args.data_bytes, args.batch),
+            id,
+            child,
+        }))
     }
 
     fn outlet(&self) -> Outcome<FloorOutlet> {
@@ -121,7 +142,8 @@ impl Floor {
 
 fn report(args: &Args, side: &Side, spent: &Spent) -> Report {
     let mut report = Report::new("fanout");
-    let mut cost = Figure::new(format!("CPU us per delivery, {}", args.what()), spent.cost(), "us");
+    let mut cost =
+        Figure::new(format!("CPU us per delivery, {}", args.what(args.rate())), spent.cost(), "us");
     cost.at_most = args.limit();
     report.figure(cost);
     report.figure(Figure::new("deliveries per second", spent.per_second(), "/s"));
@@ -129,23 +151,15 @@ fn report(args: &Args, side: &Side, spent: &Spent) -> Report {
     report
 }
 
-fn compared(args: &Args, side: &Side, rounds: &[(Spent, Spent)]) -> Report {
-    let sum = |part: fn(&(Spent, Spent)) -> &Spent| rounds.iter().map(part).sum::<Spent>();
-    let (hub, raw) = (sum(|round| &round.0), sum(|round| &round.1));
-    let mut ratios: Vec<_> = rounds.iter().map(|(hub, raw)| hub.cost() / raw.cost()).collect();
-    ratios.sort_by(f64::total_cmp);
+fn compared(args: &Args, side: &Side, turns: &Turns) -> Report {
     let mut report = Report::new("fanout");
-    let what = args.what();
-    report.figure(
-        Figure::new(format!("CPU per delivery over the raw floor's, {what}"), hub.cost() / raw.cost(), "x")
-            .at_most(1.1),
-    );
-    report.figure(Figure::new("CPU us per delivery", hub.cost(), "us"));
-    report.figure(Figure::new("the raw floor's", raw.cost(), "us"));
-    report.figure(Figure::new("deliveries per second", hub.per_second(), "/s"));
+    let name = format!("CPU per delivery over the raw floor's, {}", args.what(args.rate()));
+    report.figure(Figure::new(name, turns.ratio(), "x").at_most(1.1));
+    report.figure(Figure::new("CPU us per delivery", turns.first_cost(), "us"));
+    report.figure(Figure::new("the raw floor's", turns.second_cost(), "us"));
+    report.figure(Figure::new("deliveries per second", turns.first().per_second(), "/s"));
     add_latency(&mut report, side);
-    let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-    report.notes.push(format!("ratio of each round, sorted: {}", ratios.join(" ")));
+    report.notes.push(turns.note());
     report
 }
 

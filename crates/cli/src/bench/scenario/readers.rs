@@ -1,10 +1,10 @@
 //! Subscribers that keep reading one session, and what their latencies are while something is published to it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::Bench;
 use super::super::crowd::Crowd;
+use super::super::endpoint::Endpoint;
 use super::super::failure::Outcome;
 use super::super::histogram::Histogram;
 use super::super::http::HttpClient;
@@ -18,7 +18,7 @@ const BATCH: usize = 100;
 /// Those that read.
 pub(super) struct Readers {
     pub(super) crowd: Crowd,
-    address: SocketAddr,
+    to: Endpoint,
     session: String,
     data_bytes: usize,
     /// Number of the next event.
@@ -28,19 +28,20 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn gather(
         bench: &Bench,
-        address: SocketAddr,
+        to: impl Into<Endpoint>,
         count: usize,
         session: &str,
         data_bytes: usize,
     ) -> Outcome<Self> {
-        let crowd = gather(bench, address, count, 1, |_| subscribe_request(session, "", None))?;
-        Ok(Self { crowd, address, session: session.to_owned(), data_bytes, next: 1 })
+        let to = to.into();
+        let crowd = gather(bench, to.clone(), count, 1, |_| subscribe_request(session, "", None))?;
+        Ok(Self { crowd, to, session: session.to_owned(), data_bytes, next: 1 })
     }
 
     /// Publishes and receives; answers with the latencies.
     pub(super) fn publish(&mut self, bench: &Bench, rate: Rate, lasting: Duration) -> Outcome<Histogram> {
         self.crowd.latency = Histogram::default();
-        let outlet = HubOutlet::new(HttpClient::connect(self.address)?, &self.session);
+        let outlet = HubOutlet::new(HttpClient::connect(self.to.clone())?, &self.session);
         let plan = Plan {
             rate,
             lasting,

@@ -9,6 +9,7 @@ use super::super::failure::Outcome;
 use super::super::histogram::Histogram;
 use super::super::process::Process;
 use super::super::publisher::{Outlet, Plan, Publishing, Rate};
+use super::readers::median;
 use super::{receive, undelivered};
 
 pub(super) struct Side {
@@ -39,6 +40,12 @@ impl Side {
             gives_way: false,
         };
         Self { crowd, process, plan, warm: false }
+    }
+
+    /// From now on at another rate, with latencies of its own.
+    pub(super) fn pace(&mut self, rate: Rate) {
+        self.plan.rate = rate;
+        self.crowd.latency = Histogram::default();
     }
 
     /// Publishes for `lasting` and receives all of it. The first round is a warm-up: its latencies are
@@ -77,6 +84,60 @@ impl Spent {
     }
 }
 
+/// What two servers spent in turns, in one run. Other load on the machine comes in bursts: medians stand for each, so
+/// that a burst beside one turn does not decide.
+pub(super) struct Turns(Vec<(Spent, Spent)>);
+
+impl Turns {
+    /// Runs so many turns; the second server goes first in each.
+    pub(super) fn take(
+        bench: &Bench,
+        count: u64,
+        mut turn: impl FnMut(Which) -> Outcome<Spent>,
+    ) -> Outcome<Self> {
+        let mut turns = Vec::new();
+        for round in 1..=count {
+            bench.progress.step(format!("round {round} of {count}"));
+            let second = turn(Which::Second)?;
+            turns.push((turn(Which::First)?, second));
+        }
+        Ok(Self(turns))
+    }
+
+    /// The first's cost over the second's.
+    pub(super) fn ratio(&self) -> f64 {
+        self.first_cost() / self.second_cost()
+    }
+
+    pub(super) fn first_cost(&self) -> f64 {
+        median(self.0.iter().map(|(first, _)| first.cost()).collect())
+    }
+
+    pub(super) fn second_cost(&self) -> f64 {
+        median(self.0.iter().map(|(_, second)| second.cost()).collect())
+    }
+
+    /// All that the first spent.
+    pub(super) fn first(&self) -> Spent {
+        self.0.iter().map(|(first, _)| first).sum()
+    }
+
+    /// The ratio of each round, for a note.
+    pub(super) fn note(&self) -> String {
+        let mut ratios: Vec<_> = self.0.iter().map(|(first, second)| first.cost() / second.cost()).collect();
+        ratios.sort_by(f64::total_cmp);
+        let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+        format!("ratio of each round, sorted: {}", ratios.join(" "))
+    }
+}
+
+/// One of two servers that take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    First,
+    Second,
+}
+
 impl Sum for Spent {
     fn sum<I: Iterator<Item = Spent>>(rounds: I) -> Spent {
         rounds.fold(Spent::default(), |sum, round| Spent {
@@ -90,5 +151,27 @@ impl Sum for Spent {
 impl<'a> Sum<&'a Spent> for Spent {
     fn sum<I: Iterator<Item = &'a Spent>>(rounds: I) -> Spent {
         rounds.copied().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(cpu_ms: u64) -> Spent {
+        Spent { cpu: Duration::from_millis(cpu_ms), elapsed: Duration::from_secs(1), deliveries: 1000 }
+    }
+
+    #[test]
+    fn a_burst_beside_one_turn_does_not_decide() {
+        let turns = Turns(vec![
+            (spent(20), spent(10)),
+            (spent(900), spent(11)),
+            (spent(21), spent(10)),
+            (spent(22), spent(800)),
+            (spent(20), spent(9)),
+        ]);
+        assert_eq!((turns.first_cost(), turns.second_cost(), turns.ratio()), (21.0, 10.0, 2.1));
+        assert_eq!(turns.note(), "ratio of each round, sorted: 0.03 2.00 2.10 2.22 81.82");
     }
 }

@@ -1,10 +1,11 @@
 //! Connections that ask for something and take nothing of the answer.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
+use super::super::endpoint::{Blocking, Endpoint};
 use super::super::failure::{Outcome, While};
 use super::super::http::HttpClient;
 use super::super::http2::Http2;
@@ -23,13 +24,15 @@ const POLLS_PER_CONNECTION: usize = 100;
 const PATH: &str = "/sessions/unread/events";
 
 /// Sends a request over a connection with a tiny receive buffer, and never reads.
-pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Outcome<TcpStream> {
-    let ask = || -> std::io::Result<TcpStream> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+pub(super) fn ask(to: impl Into<Endpoint>, request: &[u8]) -> Outcome<Blocking> {
+    let to = to.into();
+    let ask = || -> std::io::Result<Blocking> {
+        let socket = Socket::new(Domain::for_address(to.address), Type::STREAM, None)?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-        socket.connect(&address.into())?;
-        let mut stream = TcpStream::from(socket);
+        socket.connect(&to.address.into())?;
+        let mut stream = to.blocking(socket.into())?;
         stream.write_all(request)?;
+        stream.flush()?;
         Ok(stream)
     };
     ask().during("connecting")
@@ -37,7 +40,7 @@ pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Outcome<TcpStream> {
 
 /// Long-polls for large answers that nobody takes, over both protocols. Dropping it closes them.
 pub(super) struct UnreadAnswers {
-    _plain: Vec<TcpStream>,
+    _plain: Vec<Blocking>,
     _multiplexed: Vec<Http2>,
 }
 

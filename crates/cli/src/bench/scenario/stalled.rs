@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::Bench;
 use super::super::failure::Outcome;
-use super::super::hub::{Hub, subscribe_request};
+use super::super::hub::{Hub, OverTls, subscribe_request};
 use super::super::process::allow_connections;
 use super::super::publisher::{Rate, parse_rate};
 use super::super::report::{Figure, Report};
@@ -38,15 +38,17 @@ pub(in crate::bench) struct Args {
     /// Length of each event's data, in bytes
     #[arg(long, default_value_t = 100)]
     pub(in crate::bench) data_bytes: usize,
+    #[command(flatten)]
+    pub(in crate::bench) over: OverTls,
 }
 
 pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     allow_connections(args.subscribers as u64)?;
     let good = args.subscribers.saturating_sub(args.stalled).max(1);
-    let mut hub = Hub::obtain(bench, &[])?;
+    let mut hub = Hub::obtain_over(bench, args.over.transport(), &[])?;
     let before_all = hub.stats()?.live("subscription")?;
     bench.progress.step(format!("{good} subscribers that read"));
-    let mut readers = Readers::gather(bench, hub.address, good, SESSION, args.data_bytes)?;
+    let mut readers = Readers::gather(bench, hub.endpoint()?, good, SESSION, args.data_bytes)?;
     let lasting = Duration::from_secs(args.seconds);
     readers.publish(bench, args.rate, Duration::from_secs(1))?;
 
@@ -57,7 +59,7 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     let sampler = Sampler::watch(hub.process)?;
     let request = subscribe_request(SESSION, "", None);
     let stalled =
-        (0..args.stalled).map(|_| silent::ask(hub.address, &request)).collect::<Outcome<Vec<_>>>()?;
+        (0..args.stalled).map(|_| silent::ask(hub.endpoint()?, &request)).collect::<Outcome<Vec<_>>>()?;
     let all = before_all + args.subscribers as u64;
     hub.wait_for_live(bench, "subscription", |live| live >= all, END_TIMEOUT)?;
     bench.progress.step("publishing to all");
@@ -80,18 +82,22 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     without.merge(&after);
     let mut report = Report::new("stalled");
     let ratio = p99(&beside) / p99(&without).max(0.001);
-    let name = format!("p99 of {good} readers beside {} that never read, over that without", args.stalled);
+    let (never, over) = (args.stalled, args.over.suffix());
+    let name = format!("p99 of {good} readers beside {never} that never read, over that without{over}");
     report.figure(Figure::new(name, ratio, "x").at_most(1.2));
     report.figure(Figure::new("their p99 without", p99(&without), "ms"));
     report.figure(Figure::new("their p99 beside", p99(&beside), "ms"));
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let mut memory = Figure::new("memory of the hub at most, beside them", mebibytes(peak.resident), "MiB");
+    let name = format!("memory of the hub at most, beside them{over}");
+    let mut memory = Figure::new(name, mebibytes(peak.resident), "MiB");
     memory.at_most = hub.stats()?.number("/budget/criticalBytes").map(mebibytes);
     report.figure(memory);
     let growth = mebibytes(peak.resident) - mebibytes(before.resident);
     report.figure(Figure::new("growth of it", growth, "MiB"));
     let left = live.saturating_sub(wanted);
-    report.figure(Figure::new("never read, and not ended by the hub", left as f64, "").at_most(0.0));
+    report.figure(
+        Figure::new(format!("never read, and not ended by the hub{over}"), left as f64, "").at_most(0.0),
+    );
     report.figure(Figure::new("time until all were ended, after the load", waited.as_secs_f64(), "s"));
     report.notes.push(format!(
         "p99 before, beside, after: {:.2} {:.2} {:.2} ms",
@@ -100,7 +106,9 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
         p99(&after)
     ));
     let gaps = readers.crowd.tally.gaps as f64;
-    report.figure(Figure::new("gaps told to subscribers that keep reading", gaps, "").at_most(0.0));
+    report.figure(
+        Figure::new(format!("gaps told to subscribers that keep reading{over}"), gaps, "").at_most(0.0),
+    );
     report.undelivered = readers.undelivered();
     report.tally = Some(readers.crowd.tally.clone());
     Ok(report)

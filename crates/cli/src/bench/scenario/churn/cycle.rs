@@ -1,7 +1,7 @@
 //! Runs cycles, many at once, in an epoll loop.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::super::super::Bench;
 use super::super::super::clock::Clock;
+use super::super::super::endpoint::{Endpoint, Wire};
 use super::super::super::failure::{Outcome, While, broken};
 use super::super::super::scan;
-use super::manner::{MANNERS, Manner};
+use super::manner::Manner;
 
 /// How long a stalled reader stays.
 const STALL: Duration = Duration::from_millis(100);
@@ -25,6 +26,9 @@ const STALLED_RECEIVE_BUFFER_BYTES: usize = 1024;
 /// they do not run out.
 const SOURCES: u64 = 32;
 
+/// What one read takes at most.
+const READ_BYTES: usize = 64 * 1024;
+
 /// No cycle may take longer.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
@@ -32,7 +36,8 @@ pub(super) struct Churn {
     poll: Poll,
     events: Events,
     clock: Clock,
-    address: SocketAddr,
+    to: Endpoint,
+    buffers: Buffers,
     /// By token; a finished cycle leaves its entry to another.
     cycles: Vec<Option<Cycle>>,
     free: Vec<usize>,
@@ -47,22 +52,31 @@ pub(super) struct Churn {
     broke: u64,
 }
 
+/// Where answers are read to, by all cycles.
+struct Buffers {
+    scratch: Vec<u8>,
+    answer: Vec<u8>,
+}
+
 struct Cycle {
-    stream: TcpStream,
+    stream: Wire,
     manner: Manner,
     index: u64,
     sent: bool,
+    /// Whether all that it does is done, and it stays only to stall.
+    is_done: bool,
     /// The start of an answer.
     answer: Vec<u8>,
 }
 
 impl Churn {
-    pub(super) fn new(clock: Clock, address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn new(clock: Clock, to: Endpoint) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             clock,
-            address,
+            to,
+            buffers: Buffers { scratch: Vec::new(), answer: vec![0; READ_BYTES] },
             cycles: Vec::new(),
             free: Vec::new(),
             stalled: VecDeque::new(),
@@ -103,11 +117,12 @@ impl Churn {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        let manner = MANNERS[(self.begun % MANNERS.len() as u64) as usize];
-        let mut stream = connect(self.address, self.begun, manner)?;
+        let manner = Manner::of(self.begun, self.to.tls.is_some());
+        let mut stream = self.to.wire(connect(self.to.address, self.begun, manner)?)?;
         let index = self.free.pop().unwrap_or(self.cycles.len());
-        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        let cycle = Cycle { stream, manner, index: self.begun, sent: false, answer: Vec::new() };
+        self.poll.registry().register(stream.tcp(), Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        let cycle =
+            Cycle { stream, manner, index: self.begun, sent: false, is_done: false, answer: Vec::new() };
         if index == self.cycles.len() {
             self.cycles.push(Some(cycle));
         } else {
@@ -129,7 +144,7 @@ impl Churn {
         for event in &self.events {
             let index = event.token().0;
             let Some(Some(cycle)) = self.cycles.get_mut(index) else { continue };
-            match cycle.step(event.is_writable(), event.is_readable()) {
+            match cycle.step(event.is_writable(), event.is_readable(), &mut self.buffers) {
                 Ok(Step::Waits) => {}
                 Ok(Step::Stalls) => self.stalled.push_back((self.clock.now() + STALL, index)),
                 Ok(Step::Done { status }) => {
@@ -141,7 +156,7 @@ impl Churn {
                     finished.push(index);
                 }
                 // A stalled reader's entry is freed when its time is over.
-                Err(_) if cycle.sent && cycle.manner.stalls() => self.broke += 1,
+                Err(_) if cycle.is_done && cycle.manner.stalls() => self.broke += 1,
                 Err(_) => {
                     self.broke += 1;
                     finished.push(index);
@@ -159,9 +174,12 @@ impl Churn {
 
     /// Closes the connection in its manner.
     fn finish(&mut self, index: usize) -> io::Result<()> {
-        let Some(cycle) = self.cycles.get_mut(index).and_then(Option::take) else { return Ok(()) };
+        let Some(mut cycle) = self.cycles.get_mut(index).and_then(Option::take) else { return Ok(()) };
         if cycle.manner.resets() {
-            SockRef::from(&cycle.stream).set_linger(Some(Duration::ZERO))?;
+            SockRef::from(&*cycle.stream.tcp()).set_linger(Some(Duration::ZERO))?;
+        } else if cycle.manner.says_end(cycle.index) {
+            // The hub may have been quicker.
+            cycle.stream.say_end().ok();
         }
         self.free.push(index);
         self.done += 1;
@@ -179,34 +197,53 @@ enum Step {
 }
 
 impl Cycle {
-    fn step(&mut self, writable: bool, readable: bool) -> io::Result<Step> {
+    fn step(&mut self, writable: bool, readable: bool, buffers: &mut Buffers) -> io::Result<Step> {
         if !self.sent {
             if !writable {
                 return Ok(Step::Waits);
             }
-            if let Some(error) = self.stream.take_error()? {
+            if let Some(error) = self.stream.tcp().take_error()? {
                 return Err(error);
             }
-            self.stream.write_all(&self.manner.request(self.index))?;
-            self.sent = true;
-            if self.manner.stalls() {
-                return Ok(Step::Stalls);
+            match self.manner.below_tls() {
+                Some(bytes) => self.stream.send_below(bytes)?,
+                None => self.stream.send(&self.manner.request(self.index))?,
             }
-            if !self.manner.awaits_head() {
-                return Ok(Step::Done { status: None });
+            self.sent = true;
+        }
+        if self.manner.awaits_head() {
+            return if readable { self.read_head(buffers) } else { Ok(Step::Waits) };
+        }
+        if self.is_done {
+            return Ok(Step::Waits);
+        }
+        if self.stream.is_handshaking() && !self.manner.leaves_in_handshake() {
+            if readable && self.read(buffers)? == Some(0) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if self.stream.is_handshaking() {
+                return Ok(Step::Waits);
             }
         }
-        if readable && self.manner.awaits_head() { self.read_head() } else { Ok(Step::Waits) }
+        self.is_done = true;
+        Ok(if self.manner.stalls() { Step::Stalls } else { Step::Done { status: None } })
     }
 
-    fn read_head(&mut self) -> io::Result<Step> {
-        let mut buffer = [0; 4096];
+    /// What came; `None` if nothing did.
+    fn read(&mut self, buffers: &mut Buffers) -> io::Result<Option<usize>> {
+        match self.stream.receive(&mut buffers.scratch, &mut buffers.answer) {
+            Ok(received) => Ok(Some(received.count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_head(&mut self, buffers: &mut Buffers) -> io::Result<Step> {
         loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Waits),
-                Err(error) => return Err(error),
+            match self.read(buffers)? {
+                Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(count) => self.answer.extend_from_slice(&buffers.answer[..count]),
+                None => return Ok(Step::Waits),
             }
             match scan::head(&self.answer) {
                 Ok(None) => {}

@@ -34,9 +34,14 @@ pub(super) enum Manner {
     Stalled,
     /// The same, but resets the connection.
     StalledReset,
+    /// Over TLS: sends the beginning of a handshake and closes.
+    HalfHandshake,
+    /// Over TLS: sends its part of a handshake and resets before the answer.
+    HandshakeReset,
 }
 
-pub(super) const MANNERS: [Manner; 8] = [
+/// Those that mean something over TLS alone come last.
+const MANNERS: [Manner; 10] = [
     Manner::Fin,
     Manner::Reset,
     Manner::Silent,
@@ -45,9 +50,40 @@ pub(super) const MANNERS: [Manner; 8] = [
     Manner::Junk,
     Manner::Stalled,
     Manner::StalledReset,
+    Manner::HalfHandshake,
+    Manner::HandshakeReset,
 ];
+const OF_PLAIN: usize = 8;
+
+/// The beginning of a ClientHello.
+const HALF_HANDSHAKE: &[u8] = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
 
 impl Manner {
+    /// All of them in turn.
+    pub(super) fn of(index: u64, is_tls: bool) -> Self {
+        let count = if is_tls { MANNERS.len() } else { OF_PLAIN };
+        MANNERS[(index % count as u64) as usize]
+    }
+
+    /// What it sends below TLS, in place of all else.
+    pub(super) fn below_tls(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Silent => Some(&[]),
+            Self::HalfHandshake => Some(HALF_HANDSHAKE),
+            _ => None,
+        }
+    }
+
+    /// Whether it goes before a handshake has come to its end.
+    pub(super) fn leaves_in_handshake(self) -> bool {
+        matches!(self, Self::Silent | Self::HalfHandshake | Self::HandshakeReset)
+    }
+
+    /// Whether it tells TLS of its end: the half of those that close in an orderly way.
+    pub(super) fn says_end(self, index: u64) -> bool {
+        matches!(self, Self::Fin | Self::Junk) && index.is_multiple_of(3)
+    }
+
     /// What it sends once it is connected.
     pub(super) fn request(self, index: u64) -> Vec<u8> {
         let mut request = match self {
@@ -75,6 +111,6 @@ impl Manner {
     }
 
     pub(super) fn resets(self) -> bool {
-        matches!(self, Self::Reset | Self::HalfHeadReset | Self::StalledReset)
+        matches!(self, Self::Reset | Self::HalfHeadReset | Self::StalledReset | Self::HandshakeReset)
     }
 }

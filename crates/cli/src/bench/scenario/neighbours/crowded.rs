@@ -1,11 +1,11 @@
 //! Calls that look at a session of very many sockets: lists of connections, and publishers that wait for readers.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::super::Bench;
 use super::super::super::background::Background;
+use super::super::super::endpoint::Blocking;
 use super::super::super::failure::Outcome;
 use super::super::super::http::HttpClient;
 use super::super::super::hub::{Hub, subscribe_request};
@@ -28,7 +28,7 @@ const EVENT_BYTES: usize = 8 * 1024;
 /// Sockets of one session. Nobody reads what comes.
 struct Sockets {
     wanted: u64,
-    streams: Vec<TcpStream>,
+    streams: Vec<Blocking>,
 }
 
 impl Sockets {
@@ -96,7 +96,7 @@ impl Neighbour for Lists {
 /// Publishers whose answer waits for readers that take nothing.
 pub(super) struct Waiting {
     sockets: Sockets,
-    publishers: Vec<TcpStream>,
+    publishers: Vec<Blocking>,
     /// Requests that were live soon after they came.
     live: u64,
 }

@@ -1,13 +1,14 @@
 //! A pump that panics again and again, while the readers of the other pumps go on. Needs a hub with the feature
 //! `testing`, whose first pump panics at SIGUSR2.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::super::Bench;
 use super::super::super::background::Background;
+use super::super::super::endpoint::Blocking;
 use super::super::super::failure::{Outcome, While, broken};
 use super::super::super::hub::{Hub, subscribe_request};
 use super::super::super::process::{Process, give_way};
@@ -82,7 +83,7 @@ impl Neighbour for Panicking {
     }
 }
 
-fn newcomers(address: SocketAddr) -> Outcome<Vec<TcpStream>> {
+fn newcomers(address: SocketAddr) -> Outcome<Vec<Blocking>> {
     let request = subscribe_request("short-lived", "", None);
     (0..NEWCOMERS).map(|_| silent::ask(address, &request)).collect()
 }
