@@ -48,6 +48,7 @@ mod stall;
 pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 mod wire;
 
 pub use watertight_core::{

@@ -10,10 +10,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use watertight_core::{Entry, Kind, Rung};
@@ -25,9 +25,11 @@ use super::lean::{self, Decision};
 use super::permits::FairPermit;
 use super::refusal::Refusal;
 use super::service::Caller;
+use super::tls::TlsStream;
 use super::{Shared, http1, http2};
 use crate::gate::ConnectionGuard;
 use crate::guarded::{GuardedStream, accept, watch_peer};
+use crate::tls::TlsSession;
 
 /// How long a connection from what is kept back may stay, and how long its head may take.
 const KEPT_BACK_FOR: Duration = Duration::from_secs(5);
@@ -128,23 +130,28 @@ async fn phases(
         let peer = caller.address;
         let leaves = caller.refusal.is_none();
         if let Some((decision, stream)) = http(shared, stream, caller, leaves, None, &stop).await {
-            hand_over(decision, stream, peer);
+            hand_over(decision, stream, None, peer);
         }
         return;
     };
     Box::pin(over_tls(shared, tls, stream, caller, &stop)).await;
 }
 
-fn hand_over(decision: Decision, stream: GuardedStream<TcpStream>, peer: SocketAddr) {
+fn hand_over(
+    decision: Decision,
+    stream: GuardedStream<TcpStream>,
+    tls: Option<(TlsSession, Vec<u8>)>,
+    peer: SocketAddr,
+) {
     let (stream, guard) = stream.into_parts();
     if let Some(guard) = guard {
-        lean::adopt(decision, stream, guard, peer);
+        lean::adopt(decision, stream, tls, guard, peer);
     }
 }
 
 async fn over_tls(
     shared: &Arc<Shared>,
-    tls: &TlsAcceptor,
+    tls: &Arc<ServerConfig>,
     stream: GuardedStream<TcpStream>,
     caller: Caller,
     stop: &CancellationToken,
@@ -162,8 +169,9 @@ async fn over_tls(
     let Some(charge) = caller.allowance.charge(shared, TLS_BYTES) else {
         return debug!(%peer, "no memory for another TLS connection");
     };
-    let handshake = timeout(shared.limits.tls_handshake_timeout, tls.accept(stream));
-    let mut stream = tokio::select! {
+    let accepting = TlsStream::accept(stream, Arc::clone(tls), shared, &caller.allowance);
+    let handshake = timeout(shared.limits.tls_handshake_timeout, accepting);
+    let stream = tokio::select! {
         () = stop.cancelled() => return,
         done = handshake => match done {
             Ok(Ok(stream)) => stream,
@@ -171,12 +179,15 @@ async fn over_tls(
             Err(_) => return debug!(%peer, "TLS handshake timed out"),
         },
     };
-    stream.get_mut().1.set_buffer_limit(Some(16 * 1024));
-    let alpn = match stream.get_ref().1.alpn_protocol() {
+    let alpn = match stream.alpn() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    http(shared, stream, caller, false, Some(alpn), stop).await;
+    let leaves = caller.refusal.is_none();
+    if let Some((decision, stream)) = http(shared, stream, caller, leaves, Some(alpn), stop).await {
+        let (stream, session, unsent) = stream.into_parts();
+        hand_over(decision, stream, Some((session, unsent)), peer);
+    }
     drop(charge);
 }
 
