@@ -161,12 +161,12 @@ impl TlsSession {
         self.write(plain.len(), out, &mut |traffic, room| traffic.encrypt(plain, room))
     }
 
-    /// Says that nothing more will be sent (`close_notify`), unless that was said: appended to `out`.
+    /// Says that nothing more will be sent (`close_notify`), unless that was said, or an alert: appended to `out`.
     ///
     /// # Errors
     /// When the connection cannot go on.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) -> Result<(), TlsError> {
-        if self.said_close {
+        if self.said_close || self.failed {
             return Ok(());
         }
         self.said_close = true;

@@ -270,12 +270,12 @@ fn a_large_event_comes_whole_through_a_small_window() {
     let served = serve_slowly();
     let mut client = Client::open(&served, "s", true);
     for round in 0..3 {
-        publish(&served, &format!("{round} {}", "y".repeat(200_000)));
+        publish(&served, &format!("{round} {}", "Y".repeat(200_000)));
     }
     for round in 0..3 {
         let event = client.until("\n\n");
-        assert!(event.contains(&format!("data: {round} y")), "{event:.100}");
-        assert_eq!(event.matches('y').count(), 200_000);
+        assert!(event.contains(&format!("data: {round} Y")), "{event:.100}");
+        assert_eq!(event.matches('Y').count(), 200_000);
     }
 }
 
@@ -318,6 +318,26 @@ fn a_peer_that_leaves_with_or_without_close_notify_or_by_a_reset_gives_everythin
         eventually(how, || ends(&served, end));
         eventually("nobody subscribes", || served.hub.live(Kind::Subscription) == 0);
     }
+}
+
+#[test]
+fn a_peer_that_says_close_notify_right_behind_its_request_is_not_kept() {
+    let served = serve(HubConfig::default());
+    let mut client = Client::connect(&served, false);
+    while client.tls.is_handshaking() {
+        client.tls.complete_io(&mut client.socket).expect("a handshake");
+    }
+    client.tls.writer().write_all(b"GET /stream/s HTTP/1.1\r\nHost: hub\r\n\r\n").expect("room");
+    client.tls.send_close_notify();
+    let mut both = Vec::new();
+    while client.tls.wants_write() {
+        client.tls.write_tls(&mut both).expect("bytes");
+    }
+    client.socket.write_all(&both).expect("a peer that reads");
+    // Its TCP connection stays open: nothing else tells the hub.
+    assert_eq!(client.end().1, Ended::Clean);
+    eventually("it has ended", || served.hub.live(Kind::Subscription) == 0);
+    assert!(ends(&served, "PEER_CLOSED"));
 }
 
 #[test]
