@@ -1,6 +1,6 @@
-//! A subscription as an HTTP body, for HTTP/2, TLS and other people's servers.
+//! A subscription as an HTTP body, for HTTP/2 and other people's servers.
 //!
-//! It is the same cursor and the same life as on a plain socket; the body holds one frame at most. It has no
+//! It is the same cursor and the same life as on a socket; the body holds one frame at most. It has no
 //! timer: a body is not polled while its reader stalls, so the keeper fires the timer of its life, and the
 //! connection beside it waits for the life's end (`serve/watch.rs`).
 

@@ -134,7 +134,18 @@ async fn phases(
         }
         return;
     };
-    Box::pin(over_tls(shared, tls, stream, caller, &stop)).await;
+    // What the handshake takes is given back before the first request.
+    let Some((stream, alpn, charge)) = Box::pin(over_tls(shared, tls, stream, &caller, &stop)).await else {
+        return;
+    };
+    let peer = caller.address;
+    let leaves = caller.refusal.is_none();
+    let served = Box::pin(http(shared, stream, caller, leaves, Some(alpn), &stop)).await;
+    if let Some((decision, stream)) = served {
+        let (stream, session, unsent) = stream.into_parts();
+        hand_over(decision, stream, Some((session, unsent)), peer);
+    }
+    drop(charge);
 }
 
 fn hand_over(
@@ -149,46 +160,50 @@ fn hand_over(
     }
 }
 
+/// The handshake. What was settled by ALPN, and what is charged for TLS.
 async fn over_tls(
     shared: &Arc<Shared>,
     tls: &Arc<ServerConfig>,
     stream: GuardedStream<TcpStream>,
-    caller: Caller,
+    caller: &Caller,
     stop: &CancellationToken,
-) {
+) -> Option<(TlsStream<GuardedStream<TcpStream>>, Protocol, Charge)> {
     let peer = caller.address;
-    let first_byte = patience(shared, &caller).first_byte;
+    let first_byte = patience(shared, caller).first_byte;
     // A peer that sends nothing at all holds no TLS state.
     let spoke = tokio::select! {
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => return None,
         spoke = timeout(first_byte, stream.get_ref().readable()) => spoke,
     };
     if !matches!(spoke, Ok(Ok(()))) {
-        return debug!(%peer, reason = "head_timeout", "the peer asked nothing");
+        debug!(%peer, reason = "head_timeout", "the peer asked nothing");
+        return None;
     }
     let Some(charge) = caller.allowance.charge(shared, TLS_BYTES) else {
-        return debug!(%peer, "no memory for another TLS connection");
+        debug!(%peer, "no memory for another TLS connection");
+        return None;
     };
     let accepting = TlsStream::accept(stream, Arc::clone(tls), shared, &caller.allowance);
     let handshake = timeout(shared.limits.tls_handshake_timeout, accepting);
     let stream = tokio::select! {
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => return None,
         done = handshake => match done {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return debug!(%error, %peer, "TLS handshake failed"),
-            Err(_) => return debug!(%peer, "TLS handshake timed out"),
+            Ok(Err(error)) => {
+                debug!(%error, %peer, "TLS handshake failed");
+                return None;
+            }
+            Err(_) => {
+                debug!(%peer, "TLS handshake timed out");
+                return None;
+            }
         },
     };
     let alpn = match stream.alpn() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    let leaves = caller.refusal.is_none();
-    if let Some((decision, stream)) = http(shared, stream, caller, leaves, Some(alpn), stop).await {
-        let (stream, session, unsent) = stream.into_parts();
-        hand_over(decision, stream, Some((session, unsent)), peer);
-    }
-    drop(charge);
+    Some((stream, alpn, charge))
 }
 
 fn patience(shared: &Shared, caller: &Caller) -> HeadPatience {
