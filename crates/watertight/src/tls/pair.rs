@@ -47,14 +47,14 @@ impl Pair {
     pub(crate) fn connected(versions: &[&'static SupportedProtocolVersion]) -> Pair {
         let mut pair = Pair::new(versions);
         while pair.server.is_handshaking() || pair.client.is_handshaking() {
-            let answer = pair.to_server(usize::MAX).unwrap();
-            pair.to_client(&answer);
+            let answer = pair.give_server(usize::MAX).unwrap();
+            pair.give_client(&answer);
         }
         pair
     }
 
     /// What the client has to send.
-    pub(crate) fn from_client(&mut self) -> Vec<u8> {
+    pub(crate) fn take_from_client(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while self.client.wants_write() {
             self.client.write_tls(&mut bytes).unwrap();
@@ -63,8 +63,8 @@ impl Pair {
     }
 
     /// Gives the server what the client has to send, in pieces. Returns its answer.
-    pub(crate) fn to_server(&mut self, piece: usize) -> Result<Vec<u8>, TlsError> {
-        let mut bytes = self.from_client();
+    pub(crate) fn give_server(&mut self, piece: usize) -> Result<Vec<u8>, TlsError> {
+        let mut bytes = self.take_from_client();
         let mut out = Vec::new();
         for piece in bytes.chunks_mut(piece) {
             self.server.receive(piece, &mut out, &mut self.kept)?;
@@ -73,7 +73,7 @@ impl Pair {
     }
 
     /// Gives the client bytes. Returns what they say.
-    pub(crate) fn to_client(&mut self, mut bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn give_client(&mut self, mut bytes: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
         while !bytes.is_empty() {
             self.client.read_tls(&mut bytes).unwrap();

@@ -74,12 +74,12 @@ fn a_record_that_was_cut_anywhere_is_finished_before_anything_else_and_its_rest_
         }
         assert_eq!(charged(&bench.budget), LINK_BYTES, "given back");
         assert_eq!(records(&socket.taken).len(), 1);
-        assert_eq!(bench.pair.to_client(&socket.taken), event, "cut after {cut} bytes");
+        assert_eq!(bench.pair.give_client(&socket.taken), event, "cut after {cut} bytes");
         cut += 1;
     }
     let mut socket = Socket { takes: [length].into(), taken: Vec::new() };
     assert!(matches!(bench.link.write(&mut socket, event, false, &mut bench.seal), Ok(Wrote::All)));
-    assert_eq!(bench.pair.to_client(&socket.taken), event);
+    assert_eq!(bench.pair.give_client(&socket.taken), event);
     drop(bench.link);
     assert_eq!(charged(&bench.budget), 0);
 }
@@ -94,7 +94,7 @@ fn of_many_waiting_events_as_many_as_fit_go_into_one_record() {
     let found = records(&socket.taken);
     assert_eq!(found.len(), 50_000usize.div_ceil(RECORD_BYTES));
     assert!(found.iter().all(|(kind, bytes)| *kind == 23 && *bytes <= 5 + RECORD_BYTES + 32), "{found:?}");
-    assert_eq!(bench.pair.to_client(&socket.taken), event.repeat(50));
+    assert_eq!(bench.pair.give_client(&socket.taken), event.repeat(50));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn no_more_is_sealed_once_the_socket_is_full() {
         assert!(charged(&bench.budget) - LINK_BYTES <= RECORD_BYTES + 32, "one record is kept at most");
         socket.takes = [usize::MAX].into();
         bench.link.write_unsent(&mut socket).unwrap();
-        assert_eq!(bench.pair.to_client(&socket.taken), event[..2 * RECORD_BYTES]);
+        assert_eq!(bench.pair.give_client(&socket.taken), event[..2 * RECORD_BYTES]);
     }
 }
 
@@ -125,7 +125,7 @@ fn close_notify_goes_behind_the_last_bytes_in_the_same_write_and_is_not_said_aga
     let before = socket.taken.len();
     bench.link.say_close(&mut socket, &mut bench.seal);
     assert_eq!(socket.taken.len(), before);
-    assert_eq!(bench.pair.to_client(&socket.taken), b"the end");
+    assert_eq!(bench.pair.give_client(&socket.taken), b"the end");
     assert!(bench.pair.client.process_new_packets().unwrap().peer_has_closed());
 }
 
@@ -151,14 +151,14 @@ fn what_was_sealed_before_the_socket_came_is_sent_first_and_charged_until_then()
     let mut socket = Socket { takes: [usize::MAX, usize::MAX].into(), taken: Vec::new() };
     link.write_unsent(&mut socket).unwrap();
     link.write(&mut socket, b"second", false, &mut bench.seal).unwrap();
-    assert_eq!(bench.pair.to_client(&socket.taken), b"first second");
+    assert_eq!(bench.pair.give_client(&socket.taken), b"first second");
 }
 
 #[test]
 fn a_record_that_is_half_there_is_charged_until_it_is_whole() {
     let mut bench = bench();
     bench.pair.client.writer().write_all(&[b'x'; 5000]).unwrap();
-    let mut bytes = bench.pair.from_client();
+    let mut bytes = bench.pair.take_from_client();
     let (first, second) = bytes.split_at_mut(4000);
     let mut socket = Socket::default();
     assert!(!bench.link.receive(&mut socket, first, &mut bench.seal).unwrap());
@@ -172,6 +172,6 @@ fn a_record_that_is_half_there_is_refused_where_the_budget_is_full() {
     let mut bench = bench();
     let _all = bench.budget.charge(Owner::Frames, 1 << 20);
     bench.pair.client.writer().write_all(&[b'x'; 5000]).unwrap();
-    let mut bytes = bench.pair.from_client();
+    let mut bytes = bench.pair.take_from_client();
     assert!(bench.link.receive(&mut Socket::default(), &mut bytes[..4000], &mut bench.seal).is_err());
 }
