@@ -129,7 +129,9 @@ async fn phases(
     let Some(tls) = &shared.tls else {
         let peer = caller.address;
         let leaves = caller.refusal.is_none();
-        if let Some((decision, stream)) = http(shared, stream, caller, leaves, None, &stop).await {
+        // Like that over TLS in memory of its own: a task keeps room for the larger of its branches.
+        let served = Box::pin(http(shared, stream, caller, leaves, None, &stop)).await;
+        if let Some((decision, stream)) = served {
             hand_over(decision, stream, None, peer);
         }
         return;
