@@ -15,7 +15,7 @@ const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 /// What follows from something that has happened already.
 const SHORTLY: Duration = Duration::from_secs(3);
 
-/// The two ways a stream leaves over HTTP/1.1: by a pump (plain) and as a body (TLS). Both promise the same.
+/// Over HTTP/1.1, plain and over TLS. Both promise the same.
 fn each_delivery(scenario: impl Fn(HubBuilder)) {
     scenario(HubProcess::builder(WATERTIGHT));
     println!("and over TLS:");

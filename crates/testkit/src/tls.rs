@@ -88,3 +88,25 @@ impl ServerCertVerifier for TrustAll {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// A server configuration with a certificate of its own, that speaks these versions and offers these protocols.
+///
+/// # Panics
+/// When no certificate can be made.
+#[must_use]
+pub fn server_config(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    protocols: &[&[u8]],
+) -> Arc<rustls::ServerConfig> {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.into()], key.into())
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}

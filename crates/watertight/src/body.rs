@@ -1,6 +1,6 @@
-//! A subscription as an HTTP body, for HTTP/2, TLS and other people's servers.
+//! A subscription as an HTTP body, for HTTP/2 and other people's servers.
 //!
-//! It is the same cursor and the same life as on a plain socket; the body holds one frame at most. It has no
+//! It is the same cursor and the same life as on a socket; the body holds one frame at most. It has no
 //! timer: a body is not polled while its reader stalls, so the keeper fires the timer of its life, and the
 //! connection beside it waits for the life's end (`serve/watch.rs`).
 
@@ -66,10 +66,10 @@ pub struct SseBody {
     done: bool,
 }
 
+/// Has no encoder of its own: what it says beside events is rare, and the scratch space would be held all the while.
 #[derive(Debug)]
 struct Reading {
     subscription: Subscription,
-    encoder: Encoder,
 }
 
 /// A frame's event bytes, shared.
@@ -116,7 +116,7 @@ impl Reading {
         self.subscription.record().start_reading();
         let retry = self.subscription.hub().state.retry_hint();
         let (start, gap) = (self.subscription.start(), self.subscription.gaps().next());
-        let opening = crate::wire::opening(&mut self.encoder, retry, start, gap);
+        let opening = crate::wire::opening(&mut Encoder::new(), retry, start, gap);
         if !self.subscription.source_waits() {
             return Bytes::copy_from_slice(unchunk(&opening));
         }
@@ -132,11 +132,15 @@ impl Reading {
             Step::Source(SourceNews::Waiting | SourceNews::Broken) => Bytes::from_static(WAITING),
             Step::Piece(Piece::Event(_, frame)) => Bytes::from_owner(EventBytes(frame)),
             Step::Piece(Piece::Gap(gap)) => {
-                Bytes::copy_from_slice(unchunk(crate::wire::gap_block(&mut self.encoder, &gap)))
+                Bytes::copy_from_slice(unchunk(crate::wire::gap_block(&mut Encoder::new(), &gap)))
             }
             Step::Closed(reason) => {
                 let retry = self.subscription.hub().state.retry_hint();
-                Bytes::copy_from_slice(unchunk(crate::wire::closing_event(&mut self.encoder, reason, retry)))
+                Bytes::copy_from_slice(unchunk(crate::wire::closing_event(
+                    &mut Encoder::new(),
+                    reason,
+                    retry,
+                )))
             }
         }
     }
@@ -159,7 +163,7 @@ impl Body for SseBody {
                 self.done = true;
                 return Poll::Ready(None);
             };
-            let reading = Reading { subscription, encoder: Encoder::new() };
+            let reading = Reading { subscription };
             let opening = self.reading.insert(Box::new(reading)).opening();
             return Poll::Ready(Some(Ok(BodyFrame::data(opening))));
         };

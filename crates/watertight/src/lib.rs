@@ -26,6 +26,7 @@
 //! | [`access`] | the right to streams: whose, until when, asked again while they are open |
 //! | [`body`] | a subscription as an HTTP body |
 //! | [`serve`] | the accept loop, with a time limit for each phase |
+//! | `tls` | one TLS connection as a state machine, for the accept loop and for the pumps |
 //! | [`guarded`] | [`GuardedListener`], for applications that use `axum::serve` |
 //! | [`gate`] | how many connections there may be |
 //! | [`config`], [`event`], [`error`], [`clock`] | what they say |
@@ -48,6 +49,7 @@ mod stall;
 pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 mod wire;
 
 pub use watertight_core::{

@@ -1,12 +1,13 @@
 //! The accept loop: every connection counted, every phase of a request under a time limit.
 //!
-//! On plain HTTP/1.1 a stream leaves HTTP behind: hyper parses the request, the router decides head and
-//! status, and then a pump takes the socket over (`lean.rs`). With TLS, HTTP/2 or HTTP/1.0 the same
+//! On HTTP/1.x, plain or over TLS, a stream leaves HTTP behind: hyper parses the request, the router decides head
+//! and status, and then a pump takes the socket over, together with its TLS (`lean.rs`). On HTTP/2 the same
 //! subscription feeds an ordinary body. Knows the router only as a service; knows no paths.
 //!
 //! | file | phase |
 //! |---|---|
-//! | `accept.rs` | accepting, what is kept back, TLS |
+//! | `accept.rs` | accepting, what is kept back |
+//! | `tls.rs` | TLS, as long as hyper is there |
 //! | `heads.rs` | the first head, before hyper; HTTP/1.1 or HTTP/2? |
 //! | `io.rs`, `phase.rs` | what hyper reads from and writes to; where a connection stands, the head's clock |
 //! | `http1.rs`, `lean.rs` | HTTP/1.1, and how a socket leaves it |
@@ -34,6 +35,7 @@ mod permits;
 mod phase;
 mod refusal;
 mod service;
+mod tls;
 mod watch;
 
 use std::future::Future;
@@ -41,8 +43,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -110,7 +112,7 @@ pub struct Server {
     application: Arc<dyn Application>,
     gate: Gate,
     limits: ServeLimits,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerConfig>>,
     always_answered: AlwaysAnswered,
     complete_refusal: Option<CompleteRefusal>,
 }
@@ -121,7 +123,7 @@ struct Shared {
     application: Arc<dyn Application>,
     gate: Gate,
     limits: ServeLimits,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerConfig>>,
     always_answered: AlwaysAnswered,
     complete_refusal: Option<CompleteRefusal>,
     /// Requests in flight.
@@ -183,10 +185,15 @@ impl Server {
         self
     }
 
-    /// Speaks TLS. Offer `h2` and `http/1.1` by ALPN in the configuration.
+    /// Speaks TLS. Offer `h2` and `http/1.1` by ALPN in the configuration. Early data is not accepted: it can be
+    /// replayed.
     #[must_use]
-    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Server {
-        self.tls = Some(TlsAcceptor::from(config));
+    pub fn tls(mut self, config: Arc<ServerConfig>) -> Server {
+        let mut config = config;
+        if config.max_early_data_size > 0 {
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
+        self.tls = Some(config);
         self
     }
 

@@ -15,6 +15,8 @@
 //! | `visit.rs` | what a publisher does here itself while the pump sleeps |
 //! | `supervise.rs` | starts the loop again after a panic or a failure, and gives up where that does not help |
 //! | `sockets.rs`, `conn.rs` | adopted sockets; one of them: cursor, what is half written, its life |
+//! | `link.rs`, `seal.rs` | the TLS of a socket; scratch space in which a shard seals |
+//! | `incoming.rs` | what subscribers send: counted and thrown away |
 //! | `groups.rs` | the sockets of each session |
 //! | `framing.rs` | events in chunks (HTTP/1.1) or as they are (HTTP/1.0) |
 //! | `batch.rs`, `pass.rs` | the new events of a session as one run of bytes; writing it to a group |
@@ -31,14 +33,17 @@ mod drain;
 mod ending;
 mod framing;
 mod groups;
+mod incoming;
 #[cfg(feature = "testing")]
 mod injected;
+mod link;
 mod list;
 mod look;
 mod pass;
 mod publishers;
 mod questions;
 mod run;
+mod seal;
 mod sockets;
 mod supervise;
 mod timers;
@@ -55,6 +60,7 @@ use watertight_core::{CloseReason, Finish, Kind, Session, Workplace};
 
 pub(crate) use self::adopt::Adoption;
 pub(crate) use self::framing::Framing;
+pub(crate) use self::link::TlsLink;
 pub use self::list::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
 use self::run::Shard;
 use crate::hub::HubState;

@@ -235,8 +235,8 @@ settings! {
         min 100 * MILLISECOND => "one lost packet would end the connection",
         max HOUR => "lost peers would use up max_connections";
 
-    /// How long a subscriber whose stream is no plain socket (HTTP/2, TLS, long-poll, Rust) may leave events
-    /// unread; on a plain socket `write_deadline` comes first.
+    /// How long a subscriber whose stream has no socket of its own (HTTP/2, long-poll, Rust) may leave events
+    /// unread; on a socket, plain or over TLS, `write_deadline` comes first.
     max_subscriber_idle_time: Duration as Time = Duration::from_secs(600),
         min 100 * MILLISECOND => "a short stall of an honest network takes longer",
         max 7 * DAY => "dead subscribers would hold memory";

@@ -10,10 +10,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use watertight_core::{Entry, Kind, Rung};
@@ -25,9 +25,11 @@ use super::lean::{self, Decision};
 use super::permits::FairPermit;
 use super::refusal::Refusal;
 use super::service::Caller;
+use super::tls::TlsStream;
 use super::{Shared, http1, http2};
 use crate::gate::ConnectionGuard;
 use crate::guarded::{GuardedStream, accept, watch_peer};
+use crate::tls::TlsSession;
 
 /// How long a connection from what is kept back may stay, and how long its head may take.
 const KEPT_BACK_FOR: Duration = Duration::from_secs(5);
@@ -127,57 +129,83 @@ async fn phases(
     let Some(tls) = &shared.tls else {
         let peer = caller.address;
         let leaves = caller.refusal.is_none();
-        if let Some((decision, stream)) = http(shared, stream, caller, leaves, None, &stop).await {
-            hand_over(decision, stream, peer);
+        // Like that over TLS in memory of its own: a task keeps room for the larger of its branches.
+        let served = Box::pin(http(shared, stream, caller, leaves, None, &stop)).await;
+        if let Some((decision, stream)) = served {
+            hand_over(decision, stream, None, peer);
         }
         return;
     };
-    Box::pin(over_tls(shared, tls, stream, caller, &stop)).await;
+    // What the handshake takes is given back before the first request.
+    let Some((stream, alpn, charge)) = Box::pin(over_tls(shared, tls, stream, &caller, &stop)).await else {
+        return;
+    };
+    let peer = caller.address;
+    let leaves = caller.refusal.is_none();
+    let served = Box::pin(http(shared, stream, caller, leaves, Some(alpn), &stop)).await;
+    if let Some((decision, stream)) = served {
+        let (stream, session, unsent) = stream.into_parts();
+        hand_over(decision, stream, Some((session, unsent)), peer);
+    }
+    drop(charge);
 }
 
-fn hand_over(decision: Decision, stream: GuardedStream<TcpStream>, peer: SocketAddr) {
+fn hand_over(
+    decision: Decision,
+    stream: GuardedStream<TcpStream>,
+    tls: Option<(TlsSession, Vec<u8>)>,
+    peer: SocketAddr,
+) {
     let (stream, guard) = stream.into_parts();
     if let Some(guard) = guard {
-        lean::adopt(decision, stream, guard, peer);
+        lean::adopt(decision, stream, tls, guard, peer);
     }
 }
 
+/// The handshake. What was settled by ALPN, and what is charged for TLS.
 async fn over_tls(
     shared: &Arc<Shared>,
-    tls: &TlsAcceptor,
+    tls: &Arc<ServerConfig>,
     stream: GuardedStream<TcpStream>,
-    caller: Caller,
+    caller: &Caller,
     stop: &CancellationToken,
-) {
+) -> Option<(TlsStream<GuardedStream<TcpStream>>, Protocol, Charge)> {
     let peer = caller.address;
-    let first_byte = patience(shared, &caller).first_byte;
+    let first_byte = patience(shared, caller).first_byte;
     // A peer that sends nothing at all holds no TLS state.
     let spoke = tokio::select! {
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => return None,
         spoke = timeout(first_byte, stream.get_ref().readable()) => spoke,
     };
     if !matches!(spoke, Ok(Ok(()))) {
-        return debug!(%peer, reason = "head_timeout", "the peer asked nothing");
+        debug!(%peer, reason = "head_timeout", "the peer asked nothing");
+        return None;
     }
     let Some(charge) = caller.allowance.charge(shared, TLS_BYTES) else {
-        return debug!(%peer, "no memory for another TLS connection");
+        debug!(%peer, "no memory for another TLS connection");
+        return None;
     };
-    let handshake = timeout(shared.limits.tls_handshake_timeout, tls.accept(stream));
-    let mut stream = tokio::select! {
-        () = stop.cancelled() => return,
+    let accepting = TlsStream::accept(stream, Arc::clone(tls), shared, &caller.allowance);
+    let handshake = timeout(shared.limits.tls_handshake_timeout, accepting);
+    let stream = tokio::select! {
+        () = stop.cancelled() => return None,
         done = handshake => match done {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return debug!(%error, %peer, "TLS handshake failed"),
-            Err(_) => return debug!(%peer, "TLS handshake timed out"),
+            Ok(Err(error)) => {
+                debug!(%error, %peer, "TLS handshake failed");
+                return None;
+            }
+            Err(_) => {
+                debug!(%peer, "TLS handshake timed out");
+                return None;
+            }
         },
     };
-    stream.get_mut().1.set_buffer_limit(Some(16 * 1024));
-    let alpn = match stream.get_ref().1.alpn_protocol() {
+    let alpn = match stream.alpn() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    http(shared, stream, caller, false, Some(alpn), stop).await;
-    drop(charge);
+    Some((stream, alpn, charge))
 }
 
 fn patience(shared: &Shared, caller: &Caller) -> HeadPatience {

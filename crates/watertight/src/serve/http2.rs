@@ -75,13 +75,13 @@ where
         let config = self.shared.hub.config();
         let (deadline, closing_grace) = (config.write_deadline, config.closing_grace);
         let resets = Arc::clone(&self.resets);
+        let cell = AnswerCell::default();
+        let mut untaken =
+            Untaken { cell: Arc::clone(&cell), deadline, closing_grace, resets, watch: None, life: None };
+        // Made here: a task keeps room for whatever is moved into it, also when it has moved on.
+        let mut stream = Box::pin(ANSWER.scope(cell, future));
         self.shared.tasks.spawn(async move {
             let _entry = entry;
-            let cell = AnswerCell::default();
-            let cell_of_watch = Arc::clone(&cell);
-            let mut untaken =
-                Untaken { cell: cell_of_watch, deadline, closing_grace, resets, watch: None, life: None };
-            let mut stream = Box::pin(ANSWER.scope(cell, future));
             let is_stalled = poll_fn(|context| match stream.as_mut().poll(context) {
                 Poll::Ready(_) => Poll::Ready(false),
                 Poll::Pending => untaken.poll_stalled(context).map(|()| true),
@@ -180,12 +180,21 @@ impl Untaken {
     }
 }
 
-/// Serves an HTTP/2 connection.
-pub(super) async fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, caller: Caller, stop: &CancellationToken)
+/// A connection as hyper drives it.
+type Driven<S> = http2::Connection<TokioIo<HttpIo<S>>, RouterService, OwnedStreams>;
+
+/// Has hyper take a connection. No part of [`serve`]: what only begins a connection would be kept room for as long as it
+/// lasts.
+fn begin<S>(
+    shared: &Arc<Shared>,
+    io: HttpIo<S>,
+    caller: Caller,
+    watch: &StreamWatch,
+    activity: &Activity,
+) -> Pin<Box<Driven<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer = caller.address;
     let limits = &shared.limits;
     let head_bytes = u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX);
     let mut builder =
@@ -202,8 +211,6 @@ where
         .max_local_error_reset_streams(Some(RESETS_MAX))
         .keep_alive_interval(Some(shared.hub.config().heartbeat_interval))
         .keep_alive_timeout(shared.hub.config().half_open_timeout);
-    let watch = StreamWatch::of_http2();
-    let activity = Activity::default();
     let service = RouterService {
         shared: Arc::clone(shared),
         caller,
@@ -212,7 +219,19 @@ where
         watch: watch.clone(),
         activity: activity.clone(),
     };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    Box::pin(builder.serve_connection(TokioIo::new(io), service))
+}
+
+/// Serves an HTTP/2 connection.
+pub(super) async fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, caller: Caller, stop: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = caller.address;
+    let limits = &shared.limits;
+    let watch = StreamWatch::of_http2();
+    let activity = Activity::default();
+    let mut connection = begin(shared, io, caller, &watch, &activity);
     let mut stopped = pin!(stop.cancelled());
     let patience = limits.keep_alive_timeout;
     // Told to close (GOAWAY) after a while without requests; a connection that stays open is cut off.

@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 use super::head;
 use crate::body::StreamHandle;
 use crate::gate::ConnectionGuard;
-use crate::shard::{Adoption, Framing, Work};
+use crate::shard::{Adoption, Framing, TlsLink, Work};
 use crate::subscription::Subscription;
+use crate::tls::TlsSession;
 
 /// An answered stream that waits for its socket.
 #[derive(Debug)]
@@ -57,16 +58,24 @@ impl Handover {
     }
 }
 
-/// Gives the socket to a pump. Everything that was allocated for HTTP is gone by now.
-pub(super) fn adopt(decision: Decision, stream: TcpStream, guard: ConnectionGuard, peer: SocketAddr) {
+/// Gives the socket to a pump, with its TLS if it has any: the connection, and what is sealed and not sent. Everything
+/// that was allocated for HTTP is gone by now.
+pub(super) fn adopt(
+    decision: Decision,
+    stream: TcpStream,
+    tls: Option<(TlsSession, Vec<u8>)>,
+    guard: ConnectionGuard,
+    peer: SocketAddr,
+) {
     let socket = match stream.into_std() {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, %peer, "the socket was lost on its way to a pump"),
     };
     let hub = Arc::clone(&decision.subscription.hub().state);
     let Decision { head, framing, subscription } = decision;
+    let tls = tls.map(|(session, unsent)| Box::new(TlsLink::new(session, unsent, &hub.budget)));
     // One that has ended meanwhile, or finds no pump that works, ends here: the socket closes.
     if let (Some(parts), Some(shard)) = (subscription.into_parts(), hub.next_shard()) {
-        shard.send(Work::Adopt(Box::new(Adoption { socket, head, framing, parts, guard })));
+        shard.send(Work::Adopt(Box::new(Adoption { socket, tls, head, framing, parts, guard })));
     }
 }

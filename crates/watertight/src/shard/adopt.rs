@@ -3,10 +3,11 @@
 use std::net::TcpStream;
 
 use tracing::debug;
-use watertight_core::{CloseReason, Delivery, Due};
+use watertight_core::{CloseReason, Delivery, Due, End};
 
 use super::conn::Conn;
 use super::framing::Framing;
+use super::link::TlsLink;
 use super::run::Shard;
 use crate::gate::ConnectionGuard;
 use crate::subscription::Parts;
@@ -15,6 +16,8 @@ use crate::subscription::Parts;
 #[derive(Debug)]
 pub(crate) struct Adoption {
     pub(crate) socket: TcpStream,
+    /// The socket's TLS, if it has any.
+    pub(crate) tls: Option<Box<TlsLink>>,
     /// Status line and headers, ready to be written.
     pub(crate) head: Vec<u8>,
     pub(crate) framing: Framing,
@@ -24,7 +27,7 @@ pub(crate) struct Adoption {
 
 impl Shard {
     pub(super) fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, head, framing, mut parts, guard } = adoption;
+        let Adoption { socket, tls, head, framing, mut parts, guard } = adoption;
         let mut socket = mio::net::TcpStream::from_std(socket);
         if let Err(error) = self.sockets.watch(&mut socket) {
             // Dropping the parts gives everything back; the peer sees the connection close.
@@ -40,9 +43,11 @@ impl Shard {
         let session = parts.holdings.membership.session().clone();
         let source = session.attached().map(|attached| attached.state().view()).unwrap_or_default();
         let opening = self.opening(head, framing, &parts, source.is_waiting);
+        // It may have said so behind its request, before the socket came here.
+        let has_left = tls.as_ref().is_some_and(|tls| tls.peer_closed());
         let (life, number) = (parts.life, parts.number);
         let conn = Conn::new(
-            (socket, framing),
+            (socket, tls, framing),
             parts.cursor,
             opening,
             (life, number),
@@ -65,6 +70,9 @@ impl Shard {
         }
         if let Due::End(end) = due {
             return self.finish(slot, end);
+        }
+        if has_left {
+            return self.finish(slot, End::PeerClosed);
         }
         self.arm(slot);
         self.sockets.make_ready(slot);

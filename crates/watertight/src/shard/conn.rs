@@ -10,6 +10,8 @@ use watertight_core::limits::{HOLD_MAX_MS, NEWCOMER_PATIENCE_MS, PROOF_BYTES, RE
 use watertight_core::{Cursor, Frame, Life, Session, Tick};
 
 use super::framing::Framing;
+use super::link::TlsLink;
+use super::seal::Seal;
 use crate::gate::ConnectionGuard;
 use crate::subscription::Holdings;
 
@@ -18,8 +20,19 @@ use crate::subscription::Holdings;
 pub(super) enum Wrote {
     /// Everything was taken.
     All,
-    /// This much was taken, then the socket was full.
+    /// This much was taken, then the socket was full. Over TLS: was sealed; what the socket did not take of that is
+    /// kept, so this may be all.
     Part(usize),
+}
+
+impl Wrote {
+    /// How much was taken of so many bytes, and whether the socket is full.
+    fn of(self, bytes: usize) -> (usize, bool) {
+        match self {
+            Wrote::All => (bytes, false),
+            Wrote::Part(taken) => (taken, true),
+        }
+    }
 }
 
 /// What was begun and must be finished before anything else is written.
@@ -59,6 +72,7 @@ pub(super) struct Conn {
     pub(super) queued: bool,
     /// Has something of its own to write first.
     has_rest: bool,
+    is_tls: bool,
     /// Its life is closing: the closing event is all that is still written.
     is_closing: bool,
     pub(super) cursor: Cursor,
@@ -84,6 +98,8 @@ pub(super) struct Cold {
     /// Few sockets have one at any instant, so it is stored separately.
     rest: Option<Box<Rest>>,
     life: Life,
+    /// Over TLS: its state, and what is sealed and not sent.
+    pub(super) tls: Option<Box<TlsLink>>,
     /// Tells it from every other connection of this hub.
     pub(super) number: u64,
     /// Given back when the connection is dropped, before the gate's guard.
@@ -93,7 +109,7 @@ pub(super) struct Cold {
 
 impl Conn {
     pub(super) fn new(
-        (socket, framing): (TcpStream, Framing),
+        (socket, tls, framing): (TcpStream, Option<Box<TlsLink>>, Framing),
         cursor: Cursor,
         opening: Box<[u8]>,
         (life, number): (Life, u64),
@@ -101,6 +117,7 @@ impl Conn {
         now: Tick,
     ) -> Conn {
         let is_closing = life.closing().is_some();
+        let is_tls = tls.is_some();
         let cold = Cold {
             member: 0,
             has_closing_event: false,
@@ -108,6 +125,7 @@ impl Conn {
             taken_since_full: 0,
             rest: Some(Box::new(Rest::Bytes(opening, 0))),
             life,
+            tls,
             number,
             holdings,
             _guard: guard,
@@ -118,6 +136,7 @@ impl Conn {
             blocked: false,
             queued: false,
             has_rest: true,
+            is_tls,
             is_closing,
             cursor,
             last_write: now,
@@ -146,20 +165,37 @@ impl Conn {
         self.cold.rest = Some(Box::new(rest));
     }
 
-    /// Writes on in what is half written. Returns the bytes that were taken.
-    pub(super) fn write_rest(&mut self, now: Tick) -> io::Result<usize> {
+    /// Writes on in what is half written: what is sealed already comes first. Returns the bytes that were taken.
+    pub(super) fn write_rest(&mut self, now: Tick, seal: &mut Seal) -> io::Result<usize> {
+        let mut taken = 0;
+        if let Some(tls) = &mut self.cold.tls
+            && tls.has_unsent()
+        {
+            taken = tls.write_unsent(&self.socket)?;
+            let is_full = tls.has_unsent();
+            self.note_write(taken, is_full, now);
+            if is_full {
+                return Ok(taken);
+            }
+        }
         let Some(mut rest) = self.cold.rest.take() else {
             self.has_rest = false;
-            return Ok(0);
+            return Ok(taken);
         };
         let remaining = rest.remaining(self.framing);
         let length = remaining.len();
-        let wrote = retry(|| (&self.socket).write(remaining))?;
+        // What closes the stream closes TLS, too.
+        let ends = self.cold.has_closing_event;
+        let (wrote, full) = match &mut self.cold.tls {
+            Some(tls) => tls.write(&self.socket, remaining, ends, seal)?,
+            None => write_plain(&self.socket, remaining)?,
+        }
+        .of(length);
         rest.wrote(wrote);
-        self.has_rest = wrote < length;
-        self.cold.rest = self.has_rest.then_some(rest);
-        self.note_write(wrote, wrote < length, now);
-        Ok(wrote)
+        self.cold.rest = (wrote < length).then_some(rest);
+        self.has_rest = full;
+        self.note_write(wrote, full, now);
+        Ok(taken + wrote)
     }
 
     /// Whether it still reads, although it has fallen behind. A reader that has read on after a full socket is
@@ -186,16 +222,38 @@ impl Conn {
     }
 
     /// Writes one run of bytes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Wrote> {
-        let wrote = retry(|| (&self.socket).write(bytes))?;
-        Ok(if wrote == bytes.len() { Wrote::All } else { Wrote::Part(wrote) })
+    pub(super) fn write(&mut self, bytes: &[u8], seal: &mut Seal) -> io::Result<Wrote> {
+        if self.is_tls {
+            return self.over_tls(|tls, socket| tls.write(socket, bytes, false, seal));
+        }
+        write_plain(&self.socket, bytes)
     }
 
-    /// Writes several runs with one system call.
-    pub(super) fn write_vectored(&mut self, runs: &[IoSlice<'_>]) -> io::Result<Wrote> {
+    /// Writes several runs: with one system call, or over TLS in as few records as may be.
+    pub(super) fn write_vectored(&mut self, runs: &[IoSlice<'_>], seal: &mut Seal) -> io::Result<Wrote> {
+        if self.is_tls {
+            return self.over_tls(|tls, socket| tls.write_vectored(socket, runs, seal));
+        }
         let total: usize = runs.iter().map(|run| run.len()).sum();
         let wrote = retry(|| (&self.socket).write_vectored(runs))?;
         Ok(if wrote == total { Wrote::All } else { Wrote::Part(wrote) })
+    }
+
+    fn over_tls(
+        &mut self,
+        write: impl FnOnce(&mut TlsLink, &TcpStream) -> io::Result<Wrote>,
+    ) -> io::Result<Wrote> {
+        let Some(tls) = &mut self.cold.tls else { return Ok(Wrote::Part(0)) };
+        let wrote = write(tls, &self.socket);
+        self.note_unsent();
+        wrote
+    }
+
+    /// Whether its TLS has something to send, which then goes before everything else.
+    pub(super) fn note_unsent(&mut self) -> bool {
+        let has_unsent = self.is_tls && self.cold.tls.as_ref().is_some_and(|tls| tls.has_unsent());
+        self.has_rest |= has_unsent;
+        has_unsent
     }
 
     /// Notes what became of a write that was not a whole run to an idle socket.
@@ -238,6 +296,13 @@ impl Conn {
         let _ = SockRef::from(&self.socket).set_tcp_user_timeout(Some(patience));
     }
 
+    /// Tells the peer's TLS that this is the end, so that it can be told from a connection that was cut.
+    pub(super) fn say_close(&mut self, seal: &mut Seal) {
+        if let Some(tls) = &mut self.cold.tls {
+            tls.say_close(&self.socket, seal);
+        }
+    }
+
     /// Closes hard: unsent bytes are thrown away at once, in the kernel too.
     pub(super) fn reset(&self) {
         // The socket is closed right after; if the option cannot be set it closes gently instead.
@@ -251,8 +316,13 @@ const _: () = assert!(cfg!(debug_assertions) || size_of::<Option<Conn>>() <= 56)
 // A size class of the allocator: one byte more costs 64.
 const _: () = assert!(cfg!(debug_assertions) || size_of::<Cold>() <= 256);
 
+fn write_plain(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<Wrote> {
+    let wrote = retry(|| socket.write(bytes))?;
+    Ok(if wrote == bytes.len() { Wrote::All } else { Wrote::Part(wrote) })
+}
+
 /// Repeats what a signal interrupted; a full socket is "nothing taken", a closed one an error.
-fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+pub(super) fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match write() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

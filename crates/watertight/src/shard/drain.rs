@@ -60,7 +60,7 @@ impl Shard {
                 return Turn::Ends(end);
             }
             let step = if conn.has_rest() {
-                conn.write_rest(self.now).map(Some).map_err(|error| end_of(&error))
+                conn.write_rest(self.now, &mut self.seal).map(Some).map_err(|error| end_of(&error))
             } else if let Some(reason) = conn.life().closing() {
                 if conn.cold.has_closing_event {
                     conn.with_life(|life| life.told());
@@ -151,7 +151,7 @@ impl Shard {
         let runs: Vec<IoSlice<'_>> =
             frames.iter().map(|(_, frame, _)| IoSlice::new(framing.bytes(frame))).collect();
         let total: usize = runs.iter().map(|run| run.len()).sum();
-        let wrote = conn.write_vectored(&runs).map_err(|error| end_of(&error))?;
+        let wrote = conn.write_vectored(&runs, &mut self.seal).map_err(|error| end_of(&error))?;
         let (taken, full) = match wrote {
             Wrote::All => (total, false),
             Wrote::Part(taken) => (taken, true),

@@ -68,6 +68,8 @@ impl Shard {
         self.hub.counters.note_end(end);
         if end.is_hard() {
             conn.reset();
+        } else {
+            conn.say_close(&mut self.seal);
         }
         report_end(self.id_of(conn.cold.number), conn.session(), conn.life(), end, self.now);
         drop(conn);

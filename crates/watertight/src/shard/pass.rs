@@ -154,7 +154,7 @@ impl Shard {
             self.sockets.make_ready(slot);
             return 0;
         };
-        let wrote = if run.is_empty() { Ok(Wrote::All) } else { conn.write(run) };
+        let wrote = if run.is_empty() { Ok(Wrote::All) } else { conn.write(run, &mut self.seal) };
         match wrote {
             Ok(Wrote::All) => {
                 if !run.is_empty() {

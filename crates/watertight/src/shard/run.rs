@@ -2,7 +2,7 @@
 //!
 //! Every sort of work gets a bounded share of a turn, so that none starves another.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use watertight_core::{End, Piece, Session, TaskSubscriber, Tick};
 use watertight_wire::Encoder;
 
 use super::batch::Batch;
-use super::ending::end_of;
 use super::groups::Groups;
 use super::look::Looks;
 use super::publishers::Publishers;
 use super::questions::{Question, Questions, Stopping};
+use super::seal::Seal;
 use super::sockets::Sockets;
 use super::timers::Timers;
 use super::{ShardHandle, WAKE, Work};
@@ -38,10 +38,6 @@ const LOOK_TURN: usize = 512;
 const PUBLISHER_TURN: usize = 64;
 /// Sockets that are cut off per turn when the hub stops.
 const CUT_OFF_TURN: usize = 256;
-/// Bytes a subscriber may send after its request before it is cut off. They are read and thrown away.
-const RECEIVED_MAX: u32 = 64 * 1024;
-/// Scratch space for what is thrown away.
-const DISCARD_BYTES: usize = 4096;
 /// A pump with nothing to do makes a turn this often, so that a stuck pump can be told from an idle one.
 const TURN_EVERY: Duration = Duration::from_secs(2);
 
@@ -65,6 +61,7 @@ pub(super) struct Shard {
     /// Sockets that failed during a walk over a group. While there are any, the pump alone works here.
     pub(super) failed: Vec<(u32, End)>,
     pub(super) encoder: Encoder,
+    pub(super) seal: Seal,
     // Scratch space, kept between turns.
     pub(super) batch: Batch,
     pub(super) pieces: Vec<Piece>,
@@ -108,6 +105,7 @@ impl Shard {
             stopping: Stopping::default(),
             failed: Vec::new(),
             encoder: Encoder::new(),
+            seal: Seal::new(&hub.budget),
             batch: Batch::default(),
             pieces: Vec::new(),
             tasks: Vec::new(),
@@ -197,26 +195,6 @@ impl Shard {
         {
             conn.note_room();
             self.sockets.make_ready(slot);
-        }
-    }
-
-    /// Reads what a subscriber sends, throws it away, and notices when it leaves: also behind bytes that it
-    /// had pipelined.
-    fn read_and_discard(&mut self, slot: u32) -> Option<End> {
-        let conn = self.sockets.get_mut(slot)?;
-        let mut scratch = [0; DISCARD_BYTES];
-        loop {
-            match (&conn.socket).read(&mut scratch) {
-                Ok(0) => return Some(End::PeerClosed),
-                Ok(read) => {
-                    if conn.with_life(|life| life.received(read)) > RECEIVED_MAX {
-                        return Some(End::UnexpectedInput);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Some(end_of(&error)),
-            }
         }
     }
 

@@ -132,11 +132,13 @@ impl Shard {
         let now = self.now;
         let Some(conn) = self.sockets.get_mut(slot) else { return Ok(()) };
         if conn.is_idle() {
-            match conn.write(comment).map_err(|error| end_of(&error))? {
+            match conn.write(comment, &mut self.seal).map_err(|error| end_of(&error))? {
                 Wrote::All => conn.note_write(comment.len(), false, now),
                 Wrote::Part(0) => conn.note_write(0, true, now),
                 Wrote::Part(wrote) => {
-                    conn.set_rest(Rest::Bytes(comment.into(), wrote));
+                    if wrote < comment.len() {
+                        conn.set_rest(Rest::Bytes(comment.into(), wrote));
+                    }
                     conn.note_write(wrote, true, now);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -35,12 +36,21 @@ impl Served {
 
     /// Somebody's own application.
     pub fn with_router(hub: TestHub, router: Router) -> Served {
+        Served::with(hub, router, |server| server)
+    }
+
+    /// The same over TLS.
+    pub fn over_tls(hub: TestHub, router: Router, tls: Arc<rustls::ServerConfig>) -> Served {
+        Served::with(hub, router, |server| server.tls(tls))
+    }
+
+    fn with(hub: TestHub, router: Router, set: impl FnOnce(Server) -> Server) -> Served {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a listener for the runtime");
         let address = listener.local_addr().expect("an address");
         let gate = Gate::new(hub.ledger().clone(), 1000, 1000);
         let stop = CancellationToken::new();
-        let server = Server::new(hub.hub.clone(), router, gate);
+        let server = set(Server::new(hub.hub.clone(), router, gate));
         let stopped = stop.clone();
         // On a thread of its own, so that tests may be tasks of another runtime.
         let thread = std::thread::spawn(move || {

@@ -1,0 +1,219 @@
+//! The TLS of an adopted socket. Plain sockets have none, and pay a branch.
+//!
+//! A record that was sealed cannot be unsealed, and the next one is only valid behind it. So what is sealed counts as
+//! written: its events are never written again, and what the kernel does not take of it is kept (charged), and written
+//! before anything else. One record at a time is sealed, so one record at most is kept; what follows stays in the log.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
+
+use watertight_core::{Budget, Owner, Permit};
+
+use super::conn::{Wrote, retry};
+use super::seal::Seal;
+use crate::tls::{RECORD_BYTES, Receiver, TlsError, TlsSession};
+
+/// What the TLS of an idle subscriber holds, bytes: rustls's state and keys. Measured with the binary.
+const LINK_BYTES: usize = 4096;
+
+/// What the kernel did not take.
+#[derive(Debug)]
+struct Unsent {
+    bytes: Box<[u8]>,
+    at: usize,
+    _permit: Permit,
+}
+
+/// The TLS of one socket.
+#[derive(Debug)]
+pub(crate) struct TlsLink {
+    session: TlsSession,
+    unsent: Option<Unsent>,
+    /// For what has arrived and is no whole record yet.
+    incoming: Option<Permit>,
+    _permit: Permit,
+}
+
+impl TlsLink {
+    /// A connection whose handshake is done, and what is sealed and not sent yet.
+    pub(crate) fn new(session: TlsSession, unsent: Vec<u8>, budget: &Arc<Budget>) -> TlsLink {
+        let charge = |bytes| budget.charge(Owner::Subscribers, bytes);
+        let incoming = (session.held() > 0).then(|| charge(session.held()));
+        let unsent = (!unsent.is_empty()).then(|| {
+            let permit = charge(unsent.len());
+            Unsent { bytes: unsent.into(), at: 0, _permit: permit }
+        });
+        TlsLink { session, unsent, incoming, _permit: charge(LINK_BYTES) }
+    }
+
+    /// Whether something is sealed that the kernel has not taken.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.unsent.is_some()
+    }
+
+    /// Whether the peer has said that it sends nothing more.
+    pub(super) fn peer_closed(&self) -> bool {
+        self.session.peer_closed()
+    }
+
+    /// Writes on in what is sealed. Returns the bytes that were taken.
+    pub(super) fn write_unsent(&mut self, mut socket: impl Write) -> io::Result<usize> {
+        let Some(unsent) = &mut self.unsent else { return Ok(0) };
+        let rest = unsent.bytes.get(unsent.at..).unwrap_or_default();
+        let took = retry(|| socket.write(rest))?;
+        unsent.at += took;
+        if took == rest.len() {
+            self.unsent = None;
+        }
+        Ok(took)
+    }
+
+    /// Seals and writes `bytes`, a record at a time, while the kernel takes them. With `ends`, `close_notify` goes
+    /// behind them in the same write. What is sealed counts as written.
+    pub(super) fn write(
+        &mut self,
+        mut socket: impl Write,
+        bytes: &[u8],
+        ends: bool,
+        seal: &mut Seal,
+    ) -> io::Result<Wrote> {
+        let mut written = 0;
+        for piece in bytes.chunks(RECORD_BYTES) {
+            written += piece.len();
+            let is_last = ends && written == bytes.len();
+            if !self.write_record(&mut socket, piece, is_last, seal)? {
+                return Ok(Wrote::Part(written));
+            }
+        }
+        Ok(Wrote::All)
+    }
+
+    /// The same for several runs: as many of them as fit go into one record.
+    pub(super) fn write_vectored(
+        &mut self,
+        mut socket: impl Write,
+        runs: &[IoSlice<'_>],
+        seal: &mut Seal,
+    ) -> io::Result<Wrote> {
+        seal.plain.clear();
+        let mut written = 0;
+        for run in runs {
+            let mut rest = &**run;
+            while !rest.is_empty() {
+                rest = seal.gather(rest);
+                if seal.is_full() {
+                    written += seal.plain.len();
+                    if !self.write_gathered(&mut socket, seal)? {
+                        return Ok(Wrote::Part(written));
+                    }
+                }
+            }
+        }
+        written += seal.plain.len();
+        let took = seal.plain.is_empty() || self.write_gathered(&mut socket, seal)?;
+        Ok(if took { Wrote::All } else { Wrote::Part(written) })
+    }
+
+    fn write_gathered(&mut self, socket: &mut impl Write, seal: &mut Seal) -> io::Result<bool> {
+        let mut plain = std::mem::take(&mut seal.plain);
+        let took = self.write_record(socket, &plain, false, seal);
+        plain.clear();
+        seal.plain = plain;
+        took
+    }
+
+    /// Seals and writes one record. `false`: the kernel did not take all of it; the rest is kept.
+    fn write_record(
+        &mut self,
+        socket: &mut impl Write,
+        plain: &[u8],
+        ends: bool,
+        seal: &mut Seal,
+    ) -> io::Result<bool> {
+        seal.sealed.clear();
+        let mut sealed = self.session.seal(plain, &mut seal.sealed);
+        if ends && sealed.is_ok() {
+            sealed = self.session.close(&mut seal.sealed);
+        }
+        let took = self.send(socket, seal)?;
+        // What could not be sealed ends the connection; what rustls had to say about it was sent.
+        sealed.map_err(io::Error::other)?;
+        Ok(took)
+    }
+
+    /// Writes what was sealed behind what is still unsent, and keeps what is not taken. `false`: something was kept.
+    fn send(&mut self, socket: &mut impl Write, seal: &mut Seal) -> io::Result<bool> {
+        if let Some(unsent) = &mut self.unsent {
+            let rest = unsent.bytes.get(unsent.at..).unwrap_or_default();
+            let bytes: Box<[u8]> = [rest, &seal.sealed].concat().into();
+            *unsent = Unsent { at: 0, _permit: seal.charge(bytes.len()), bytes };
+            return Ok(false);
+        }
+        let took = retry(|| socket.write(&seal.sealed))?;
+        let rest = seal.sealed.get(took..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(true);
+        }
+        let permit = seal.charge(rest.len());
+        self.unsent = Some(Unsent { bytes: rest.into(), at: 0, _permit: permit });
+        Ok(false)
+    }
+
+    /// Says `close_notify` if the kernel takes it; a socket that is full, or gone, is closed without.
+    pub(super) fn say_close(&mut self, mut socket: impl Write, seal: &mut Seal) {
+        seal.sealed.clear();
+        if self.unsent.is_none() && self.session.close(&mut seal.sealed).is_ok() && !seal.sealed.is_empty() {
+            // The connection is dropped right after, whatever becomes of this.
+            let _ = retry(|| socket.write(&seal.sealed));
+        }
+    }
+
+    /// Takes bytes that have arrived: rustls answers them, application data is thrown away. `true`: the peer has
+    /// said that it sends nothing more. What is to be answered is sent or kept.
+    ///
+    /// # Errors
+    /// When the connection cannot go on; the alert that says so was sent if the kernel took it.
+    pub(super) fn receive(
+        &mut self,
+        mut socket: impl Write,
+        bytes: &mut [u8],
+        seal: &mut Seal,
+    ) -> Result<bool, TlsError> {
+        let mut out = std::mem::take(&mut seal.sealed);
+        out.clear();
+        let mut discards = Discards { seal, permit: &mut self.incoming };
+        let result = self.session.receive(bytes, &mut out, &mut discards);
+        seal.sealed = out;
+        if self.session.held() == 0 {
+            self.incoming = None;
+        }
+        if !seal.sealed.is_empty()
+            && let Err(error) = self.send(&mut socket, seal)
+        {
+            // The next read or write says the same.
+            tracing::trace!(%error, "an answer of TLS could not be sent");
+        }
+        result.map(|()| self.session.peer_closed())
+    }
+}
+
+/// Throws application data away.
+struct Discards<'a> {
+    seal: &'a Seal,
+    permit: &'a mut Option<Permit>,
+}
+
+impl Receiver for Discards<'_> {
+    fn data(&mut self, _: &[u8]) {}
+
+    fn room(&mut self, bytes: usize) -> bool {
+        if self.permit.as_ref().is_none_or(|permit| permit.bytes() < bytes) {
+            // What was charged before stays charged until the larger charge is there: both buffers exist meanwhile.
+            *self.permit = self.seal.try_charge(bytes);
+        }
+        self.permit.is_some()
+    }
+}
