@@ -214,7 +214,7 @@ fn handshakes_that_stay_silent_are_charged_what_they_hold() {
         // The handshake, and nothing after it.
         connection.try_send("").unwrap();
     }
-    eventually!(hub.stats().request_bytes(), |bytes| *bytes > asking + SILENT * 14_000);
+    eventually!(hub.stats().request_bytes(), |bytes| *bytes > asking + SILENT * 7_000);
     drop(silent);
     eventually!(hub.stats().request_bytes() == asking);
 }

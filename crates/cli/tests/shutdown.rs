@@ -51,9 +51,16 @@ fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up(ov
         hub.publish_text("stalled", &"x".repeat(10_000));
     }
     let count = || {
-        let page = hub.get("/connections?limit=1000").expect(200).json();
-        let rows = page["connections"].as_array().unwrap().clone();
-        rows.iter().filter(|row| row["session"] == "stalled" && row["lag"].as_u64() > Some(0)).count()
+        let (mut count, mut cursor) = (0, String::new());
+        loop {
+            let page = hub.get(&format!("/connections?limit=1000{cursor}")).expect(200).json();
+            let rows = page["connections"].as_array().unwrap().iter();
+            count += rows.filter(|row| row["session"] == "stalled" && row["lag"].as_u64() > Some(0)).count();
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return count,
+            }
+        }
     };
     eventually!(count() > 0);
 

@@ -18,7 +18,6 @@ use watertight_testkit::{
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 
 both_transports!(
-    #[ignore = "over TLS a stream is written by hyper, which learns only from a heartbeat that its peer left"]
     threat_05_junk_behind_the_request_does_not_hide_that_the_peer_left,
     threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time,
 );

@@ -197,7 +197,9 @@ impl Redis {
         command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
         command.arg("--dir").arg(self.dir.path()).args(&self.arguments);
         let mut program = Program::spawn(command);
-        let answers = || self.try_commands(&[&["PING"]]).is_ok();
+        // While it reads its file it answers every command with LOADING: what is sent then is not done.
+        let is_ready = |answers: &Vec<String>| !answers.iter().any(|answer| answer.contains("LOADING"));
+        let answers = || self.try_commands(&[&["PING"]]).as_ref().is_ok_and(is_ready);
         let has_ended = eventually!(
             (answers(), program.ended().is_some()),
             |(answers, has_ended)| *answers || *has_ended,

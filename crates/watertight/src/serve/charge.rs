@@ -17,8 +17,8 @@ use super::permits::FairPermit;
 
 /// What an accepted connection holds before its first byte: its task and its socket.
 pub(super) const CONNECTION_BYTES: usize = 2944;
-/// What a TLS session holds from its first byte on: state, keys, record buffers.
-pub(super) const TLS_BYTES: usize = 14 * 1024;
+/// What a TLS session holds from its first byte on: state, keys, and what a record that came in pieces leaves.
+pub(super) const TLS_BYTES: usize = 7 * 1024;
 /// What an HTTP/1 connection holds from its first head on, also while it rests.
 pub(super) const HTTP1_TASK_BYTES: usize = 2048;
 /// What hyper and the router hold of an HTTP/1 connection while a request goes on, and for each byte of its

@@ -1,5 +1,5 @@
 //! What a subscriber sends behind its request: read, counted and thrown away. Over TLS it passes rustls before, which
-//! answers what is no application data.
+//! answers what is no application data; the limit is for what is on the wire, and what is shown is application data.
 
 use std::io::{self, Read};
 
@@ -27,11 +27,8 @@ impl Shard {
             match (&conn.socket).read(&mut scratch) {
                 Ok(0) => return Some(End::PeerClosed),
                 Ok(read) => {
-                    if conn.with_life(|life| life.received(read)) > RECEIVED_MAX {
-                        return Some(End::UnexpectedInput);
-                    }
                     let bytes = scratch.get_mut(..read).unwrap_or_default();
-                    if let Some(end) = pass_through_tls(conn, bytes, &mut self.seal) {
+                    if let Some(end) = receive(conn, bytes, &mut self.seal) {
                         return Some(end);
                     }
                 }
@@ -47,7 +44,24 @@ impl Shard {
     }
 }
 
-/// Gives what has arrived to the socket's TLS, if it has one. How the connection ends by it, if it does.
+/// Counts what has arrived. How the connection ends by it, if it does.
+fn receive(conn: &mut Conn, bytes: &mut [u8], seal: &mut Seal) -> Option<End> {
+    let received = bytes.len();
+    let Some(tls) = conn.cold.tls.as_mut() else {
+        let in_all = conn.with_life(|life| life.received(received));
+        return (in_all > RECEIVED_MAX).then_some(End::UnexpectedInput);
+    };
+    // Before rustls has any work with it.
+    if tls.on_the_wire() + received > RECEIVED_MAX as usize {
+        return Some(End::UnexpectedInput);
+    }
+    let end = pass_through_tls(conn, bytes, seal);
+    let data = conn.cold.tls.as_mut().map_or(0, |tls| tls.take_data());
+    conn.with_life(|life| life.received(data));
+    end
+}
+
+/// Gives what has arrived to the socket's TLS. How the connection ends by it, if it does.
 fn pass_through_tls(conn: &mut Conn, bytes: &mut [u8], seal: &mut Seal) -> Option<End> {
     let tls = conn.cold.tls.as_mut()?;
     match tls.receive(&conn.socket, bytes, seal) {

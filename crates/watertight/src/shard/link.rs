@@ -34,6 +34,10 @@ pub(crate) struct TlsLink {
     unsent: Option<Unsent>,
     /// For what has arrived and is no whole record yet.
     incoming: Option<Permit>,
+    /// What has arrived, as it is on the wire.
+    on_the_wire: usize,
+    /// Bytes of application data that arrived and were not asked for yet.
+    data: usize,
     _permit: Permit,
 }
 
@@ -46,7 +50,17 @@ impl TlsLink {
             let permit = charge(unsent.len());
             Unsent { bytes: unsent.into(), at: 0, _permit: permit }
         });
-        TlsLink { session, unsent, incoming, _permit: charge(LINK_BYTES) }
+        TlsLink { session, unsent, incoming, on_the_wire: 0, data: 0, _permit: charge(LINK_BYTES) }
+    }
+
+    /// What has arrived so far, as it is on the wire, bytes.
+    pub(super) fn on_the_wire(&self) -> usize {
+        self.on_the_wire
+    }
+
+    /// Bytes of application data that arrived since this was last asked.
+    pub(super) fn take_data(&mut self) -> usize {
+        std::mem::take(&mut self.data)
     }
 
     /// Whether something is sealed that the kernel has not taken.
@@ -184,7 +198,8 @@ impl TlsLink {
     ) -> Result<bool, TlsError> {
         let mut out = std::mem::take(&mut seal.sealed);
         out.clear();
-        let mut discards = Discards { seal, permit: &mut self.incoming };
+        self.on_the_wire = self.on_the_wire.saturating_add(bytes.len());
+        let mut discards = Discards { seal, permit: &mut self.incoming, data: &mut self.data };
         let result = self.session.receive(bytes, &mut out, &mut discards);
         seal.sealed = out;
         if self.session.held() == 0 {
@@ -204,10 +219,13 @@ impl TlsLink {
 struct Discards<'a> {
     seal: &'a Seal,
     permit: &'a mut Option<Permit>,
+    data: &'a mut usize,
 }
 
 impl Receiver for Discards<'_> {
-    fn data(&mut self, _: &[u8]) {}
+    fn data(&mut self, bytes: &[u8]) {
+        *self.data = self.data.saturating_add(bytes.len());
+    }
 
     fn room(&mut self, bytes: usize) -> bool {
         if self.permit.as_ref().is_none_or(|permit| permit.bytes() < bytes) {
