@@ -53,6 +53,12 @@ impl<S, T> Workplace<S, T> {
         work(&mut state)
     }
 
+    /// Whether the owner waits for its turn: then no visitor begins one.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.owner_waits.load(Ordering::SeqCst)
+    }
+
     /// One wait of the owner. `plan` looks at the state and says whether there is work in it, and how long the owner may
     /// sleep; `wait` gets `None` where it may not.
     pub fn wait<P, R>(&self, plan: impl FnOnce(&mut S) -> Option<P>, wait: impl FnOnce(Option<P>) -> R) -> R {
@@ -91,7 +97,7 @@ impl<S, T> Workplace<S, T> {
     }
 
     fn try_work<R>(&self, work: impl FnOnce(&mut S) -> R) -> Option<R> {
-        if self.owner_waits.load(Ordering::SeqCst) {
+        if self.is_awaited() {
             return None;
         }
         self.state.try_lock().map(|mut state| work(&mut state))
