@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use watertight_core::{DirtyQueue, Visit, Workplace};
@@ -104,8 +104,8 @@ fn while_the_owner_waits_for_its_turn_no_visitor_begins_one() {
     let place = Workplace::<Done, u32>::new(Done::new());
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let (begun, begins) = channel();
-        let (end, ends) = channel::<()>();
+        let (begun, begins) = sync_channel(1);
+        let (end, ends) = sync_channel::<()>(1);
         scope.spawn(|| {
             let work = move |done: &mut Done| {
                 begun.send(()).unwrap();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use watertight::{Gate, Hub, HubConfig, Server};
 use watertight_server::config::Config;
@@ -19,7 +20,7 @@ const PER_PUBLISH_MAX: f64 = 22.0;
 fn a_publish_of_a_kilobyte_costs_few_allocations() {
     // One thread, whose allocations are counted; the client in it makes none.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (mut pair, stop, serving) = runtime.block_on(async {
+    let (mut pair, stop, mut serving) = runtime.block_on(async {
         let hub = Hub::new(HubConfig { shards: Some(1), ..HubConfig::default() }).unwrap();
         let gate = Gate::new(Arc::clone(hub.ledger()), 100, 100);
         let app = App::new(hub.clone(), Arc::new(Config::default()), gate.clone(), DroppedLines::default());
@@ -28,7 +29,8 @@ fn a_publish_of_a_kilobyte_costs_few_allocations() {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(async move { server.serve(listener, stopped).await });
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { server.serve(listener, stopped).await });
         let mut pair = Pair::open(address).await;
         // Scratch space grows once; the log becomes full.
         pair.publish(1500).await;
@@ -41,7 +43,7 @@ fn a_publish_of_a_kilobyte_costs_few_allocations() {
     assert!(per_publish <= PER_PUBLISH_MAX, "{per_publish}");
     drop(pair);
     stop.cancel();
-    runtime.block_on(serving).unwrap();
+    runtime.block_on(serving.join_next()).unwrap().unwrap();
 }
 
 /// A publisher on a connection that is kept, and a subscriber. Neither allocates once it is open.
