@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::ops::ControlFlow;
+
+use watertight_testkit::http2::{Frame, Http2, kind};
 use watertight_testkit::{
     HubProcess, PATIENCE, Process, Program, RawConnection, SseItem, SseReader, eventually,
 };
@@ -197,5 +200,32 @@ fn a_curl_that_is_killed_leaves_nothing() {
         drop(curl);
         assert!(!process.is_alive());
         eventually!(hub.stats().live("subscription"), |live| *live == 0);
+    }
+}
+
+#[test]
+fn head_over_http2_is_answered_without_a_body_whoever_answers_it() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let mut connection = Http2::connect(&hub, &[]);
+    // A route, no route, and what is refused before the routes.
+    let long = format!("/sessions/{}/events", "x".repeat(9_000));
+    for (stream, path, status) in
+        [(1, "/sessions/a/events", 200), (3, "/stats", 200), (5, "/nowhere", 404), (7, &*long, 414)]
+    {
+        connection.send(&[Frame::head(stream, path)]).unwrap();
+        let (mut seen, mut body_bytes) = (None, 0);
+        let is_over = connection.read_until(PATIENCE, |frame| {
+            if frame.stream != stream {
+                return ControlFlow::Continue(());
+            }
+            match frame.kind {
+                kind::HEADERS => seen = frame.status(),
+                kind::DATA => body_bytes += frame.payload.len(),
+                _ => {}
+            }
+            if frame.ends_stream() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(is_over, "{path:.40}");
+        assert_eq!((seen, body_bytes), (Some(status), 0), "{path:.40}");
     }
 }

@@ -84,6 +84,12 @@ impl Frame {
         Frame::new(kind::HEADERS, END_STREAM | END_HEADERS, stream, header_block("GET", path, headers))
     }
 
+    /// A whole HEAD request.
+    #[must_use]
+    pub fn head(stream: u32, path: &str) -> Frame {
+        Frame::new(kind::HEADERS, END_STREAM | END_HEADERS, stream, header_block("HEAD", path, &[]))
+    }
+
     /// The head of a request with a body still to come.
     #[must_use]
     pub fn post(stream: u32, path: &str, headers: &[(&str, &str)]) -> Frame {

@@ -140,7 +140,7 @@ impl TlsSession {
         }
         let mut incoming = std::mem::take(&mut self.incoming);
         if !receiver.room(incoming.len() + bytes.len()) {
-            return Err(TlsError::NoRoom);
+            return Err(self.fail(TlsError::NoRoom));
         }
         incoming.reserve_exact(bytes.len());
         incoming.extend_from_slice(bytes);
@@ -188,15 +188,21 @@ impl TlsSession {
             return Ok(());
         }
         if !receiver.room(rest.len()) {
-            return Err(TlsError::NoRoom);
+            return Err(self.fail(TlsError::NoRoom));
         }
         self.incoming = rest.to_vec();
         self.check_length()
     }
 
-    fn check_length(&self) -> Result<(), TlsError> {
+    fn check_length(&mut self) -> Result<(), TlsError> {
         let max = if self.is_handshaking() { HANDSHAKE_INCOMING_MAX } else { INCOMING_MAX };
-        if self.incoming.len() > max { Err(TlsError::TooLong) } else { Ok(()) }
+        if self.incoming.len() > max { Err(self.fail(TlsError::TooLong)) } else { Ok(()) }
+    }
+
+    /// What has arrived is gone: rustls is not asked again.
+    fn fail(&mut self, error: TlsError) -> TlsError {
+        self.failed = true;
+        error
     }
 
     fn process(

@@ -196,11 +196,14 @@ pub(crate) async fn publish_of(
     in_flight: Option<InFlight>,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let answered = async {
+    let answered = async move {
         let caller = Caller::from_request_parts(&mut parts, &app).await?;
         let session = PathText::of(session_in(parts.uri.path()).unwrap_or_default())?;
         let query = Query::from_request_parts(&mut parts, &app).await?;
-        publish(State(app), caller, session, query, in_flight.map(Extension), parts.headers, body).await
+        // A request may wait for long: nothing of its head is held meanwhile.
+        let headers = std::mem::take(&mut parts.headers);
+        drop(parts);
+        publish(State(app), caller, session, query, in_flight.map(Extension), headers, body).await
     };
     answered.await.into_response()
 }

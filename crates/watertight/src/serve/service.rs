@@ -116,6 +116,7 @@ impl Service<Request<Incoming>> for RouterService {
             watch: self.watch.clone(),
             version: request.version(),
             is_get: *request.method() == Method::GET,
+            is_head: *request.method() == Method::HEAD,
         };
         match charges {
             Ok(charges) => Box::pin(call.answer(request, is_always_answered, charges, guards)),
@@ -186,6 +187,7 @@ struct Call {
     watch: StreamWatch,
     version: Version,
     is_get: bool,
+    is_head: bool,
 }
 
 impl Call {
@@ -292,7 +294,15 @@ impl Call {
         answer
     }
 
-    fn watched(&self, response: Response<Body>, guards: RequestGuards) -> Answer {
+    fn watched(&self, mut response: Response<Body>, guards: RequestGuards) -> Answer {
+        if self.is_head {
+            // On HTTP/2 hyper would send it (RFC 9110, section 9.3.2): its length is all that is told.
+            if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
+                let length = HeaderValue::from(length);
+                response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
+            }
+            *response.body_mut() = Body::empty();
+        }
         let taken = Taken::new(guards);
         if self.version == Version::HTTP_2 {
             http2::watch(&taken);

@@ -18,11 +18,11 @@ use crate::tls::{RECORD_BYTES, Receiver, TlsError, TlsSession};
 
 /// Bytes read at a time, on the stack.
 const READ_BYTES: usize = 4096;
-/// What may be held of records that have not arrived whole without a charge of its own: it is in what a TLS connection is
-/// charged from its first byte on.
-const INCOMING_FREE_BYTES: usize = 4096;
+/// What may be held without a charge of its own: it is in what a TLS connection is charged from its first byte on.
+const FREE_BYTES: usize = 4096;
 
-/// Charges what is held of records that have not arrived whole.
+/// Charges what is held: records that have not arrived whole, what was decrypted and not read, what was sealed and not
+/// sent.
 struct Room {
     shared: Arc<Shared>,
     allowance: Allowance,
@@ -33,7 +33,7 @@ struct Room {
 
 impl Room {
     fn make(&mut self, bytes: usize) -> bool {
-        if bytes > self.bytes.max(INCOMING_FREE_BYTES) {
+        if bytes > self.bytes.max(FREE_BYTES) {
             let bytes = bytes.next_power_of_two();
             let Some(charge) = self.allowance.charge(&self.shared, bytes) else { return false };
             (self.charge, self.bytes) = (Some(charge), bytes);
@@ -118,8 +118,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 wrote => self.sealed_at += wrote,
             }
         }
-        (self.sealed, self.sealed_at) = (Vec::new(), 0);
+        if !self.sealed.is_empty() {
+            (self.sealed, self.sealed_at) = (Vec::new(), 0);
+            self.charge_held()?;
+        }
         Poll::Ready(Ok(()))
+    }
+
+    /// Charges what is held now, or gives the charge back.
+    ///
+    /// # Errors
+    /// When there is no room for it: the connection ends.
+    fn charge_held(&mut self) -> io::Result<()> {
+        let held = self.session.held() + self.plain.len() + self.sealed.len();
+        if held <= FREE_BYTES {
+            self.room.give_back();
+        } else if !self.room.make(held) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        Ok(())
     }
 
     /// Reads once, and gives what came to TLS.
@@ -134,12 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
         let mut arrived = Arrived { plain: &mut self.plain, room: &mut self.room };
         let received = self.session.receive(bytes, &mut self.sealed, &mut arrived);
-        if self.session.held() == 0 {
-            self.room.give_back();
-        }
         // An answer or an alert goes out now if it can; if not, with the next write. Whoever reads need not wait for it.
         let sent = self.poll_send(context);
         received.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.charge_held()?;
         if let Poll::Ready(Err(error)) = sent { Poll::Ready(Err(error)) } else { Poll::Ready(Ok(())) }
     }
 }
@@ -163,6 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
                 this.plain_at += some;
                 if this.plain_at == this.plain.len() {
                     (this.plain, this.plain_at) = (Vec::new(), 0);
+                    this.charge_held()?;
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -185,9 +201,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         this.session.seal(some, &mut this.sealed).map_err(sealing_failed)?;
         // A record that was sealed counts as written: what is not sent now goes before the next.
         match this.poll_send(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(some.len())),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {}
+            Poll::Pending => this.charge_held()?,
         }
+        Poll::Ready(Ok(some.len()))
     }
 
     fn poll_write_vectored(

@@ -48,6 +48,8 @@ impl Shard {
         conn.with_life(|life| life.end(end));
         let end = conn.life().ended().unwrap_or(end);
         self.timers.disarm(slot);
+        // It may have failed twice in one walk, and its slot may be another's now.
+        self.failed.retain(|failed| failed.0 != slot);
         if let Some(moved) = moved {
             self.timers.rename(moved);
             if self.questions.looks_at_access() {

@@ -58,16 +58,18 @@ impl ShardHandle {
         let Work::Dirty(session) = queue.take_last_if(|work| matches!(work, Work::Dirty(_)))? else {
             return None;
         };
-        // Tasks are woken by their home.
-        if !session.has_tasks() {
-            // It is clean before it is read.
-            let visit = mailbox::read_news(&session, self.index, |session| self.visit(state, session));
-            if visit.is_done {
-                return Some(visit);
-            }
-            let _ = session.view(self.index).mark();
+        // It is clean before it is looked at: whoever comes later marks it again. Tasks are woken by their home.
+        let visit = mailbox::read_news(&session, self.index, |session| match session.has_tasks() {
+            true => NOT_DONE,
+            false => self.visit(state, session),
+        });
+        if visit.is_done {
+            return Some(visit);
         }
-        queue.add(Work::Dirty(session));
+        // Marked meanwhile, it is in the queue, or comes into it.
+        if session.view(self.index).mark() {
+            queue.add(Work::Dirty(session));
+        }
         None
     }
 
