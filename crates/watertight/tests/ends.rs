@@ -72,7 +72,13 @@ fn served(config: HubConfig, options: fn(&Hub) -> SubscribeOptions) -> (Served, 
 async fn open(served: &Served, delivery: &str, options: &SubscribeOptions) -> Opened {
     let subscribe = || served.hub.subscribe_with("s", Resume::Live, options.clone()).unwrap();
     match delivery {
-        "socket" => Opened::Socket(served.open("s")),
+        "socket" => {
+            let stream = served.open("s");
+            // Of one size: a buffer that the kernel makes larger takes a little more of an unread stream now and then, and
+            // each time the hub's deadline begins anew.
+            socket2::SockRef::from(&stream).set_recv_buffer_size(16 * 1024).unwrap();
+            Opened::Socket(stream)
+        }
         "body" => {
             let mut body = subscribe().into_http_response().into_body();
             body.frame().await.unwrap().unwrap();
