@@ -98,7 +98,7 @@ impl Drop for Terminal {
 fn the_command_has_a_terminal_of_the_same_size_and_learns_of_another_size() {
     let hub = hub();
     let work = "test -t 0 && test -t 1 && test -t 2 && stty size; trap 'stty size; exit 4' WINCH; echo ready; \
-                while :; do read x; done";
+                while :; do sleep 0.02; done";
     let mut terminal = Terminal::start(&hub.url(""), work);
     eventually!(terminal.screen(), |screen| screen == "33 77\r\nready\r\n");
     terminal.pty.resize(Size::new(44, 111)).unwrap();
@@ -114,8 +114,8 @@ fn the_command_has_a_terminal_of_the_same_size_and_learns_of_another_size() {
 #[test]
 fn keys_go_to_the_command_and_those_that_make_signals_make_them_for_it() {
     let hub = hub();
-    let work = "trap 'echo interrupted' INT; n=0; while [ $n -lt 2 ]; do read x && n=$((n+1)) && echo got $x; done; \
-                cat; echo end; exit 5";
+    let work = "trap 'echo interrupted; i=1' INT; read x; echo got $x; while [ -z \"$i\" ]; do sleep 0.02; done; \
+                read x; echo got $x; cat; echo end; exit 5";
     let mut terminal = Terminal::start(&hub.url(""), work);
     eventually!(terminal.is_raw());
     terminal.keys("hello\r");
@@ -198,7 +198,8 @@ fn an_interrupt_of_the_terminal_reaches_a_command_without_one_once() {
     let hub = hub();
     let output = tempfile::NamedTempFile::new().unwrap();
     let file = output.reopen().unwrap();
-    let work = "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo ready >/dev/tty; until read x; do :; done; echo end $n";
+    let work = "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo ready >/dev/tty; \
+                while [ $n = 0 ]; do sleep 0.02; done; read x; echo end $n";
     let mut terminal = Terminal::start_with(&hub.url(""), work, |command| command.stdout(file));
     eventually!(terminal.screen().contains("ready"));
     terminal.keys("\x03");
