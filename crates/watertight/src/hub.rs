@@ -412,7 +412,7 @@ impl HubState {
     /// Delivers the news of `session` where that is little and nobody else is at work, and tells the pumps otherwise.
     /// Tasks are woken here if they are few, by their home if they are many.
     pub(crate) fn announce(&self, session: &Arc<Session>) {
-        let are_woken = session.has_tasks() && session.task_count() <= WOKEN_BY_PUBLISHERS;
+        let are_woken = (1..=WOKEN_BY_PUBLISHERS).contains(&session.task_count());
         if are_woken {
             // Taken out of the thread's scratch space: a waker may be anybody's code.
             let mut tasks = TASKS.take();

@@ -24,10 +24,14 @@ use axum::routing::{get, post};
 use rustls::ClientConnection;
 use support::served::Served;
 use support::{TestHub, eventually};
+use tokio::sync::Notify;
 use watertight::{ConnectionScanPoint, Event, Hub, HubConfig, Resume};
 use watertight_core::Kind;
 use watertight_testkit::raw::ConnectOptions;
 use watertight_testkit::tls::{server_config, trusting_client};
+
+/// Until then `/unread` reads nothing of its requests' bodies.
+static GO_ON: Notify = Notify::const_new();
 
 async fn subscribe(State(hub): State<Hub>, Path(session): Path<String>) -> Response {
     hub.subscribe(&session, Resume::Live).expect("a subscription").into_response()
@@ -38,6 +42,7 @@ fn serve_with(config: HubConfig, tls: Arc<rustls::ServerConfig>) -> Served {
     let router = Router::new()
         .route("/stream/{session}", get(subscribe))
         .route("/echo", post(|body: Bytes| async { body }))
+        .route("/unread", post(|_: axum::extract::Request| GO_ON.notified()))
         .with_state(hub.hub.clone());
     Served::over_tls(hub, router, tls)
 }
@@ -411,4 +416,50 @@ fn a_heartbeat_over_tls_is_a_heartbeat() {
     let mut client = Client::open(&served, "s", false);
     served.hub.advance(HubConfig::default().heartbeat_interval + Duration::from_secs(1));
     client.until(":\n");
+}
+
+#[test]
+fn what_came_in_one_record_with_a_head_and_is_not_read_is_charged() {
+    let served = serve(HubConfig::default());
+    let requests = || {
+        let owners = served.hub.stats().owners;
+        owners.iter().find(|(owner, _)| *owner == "requests").expect("an owner of bytes").1
+    };
+    let head = "POST /unread HTTP/1.1\r\nHost: hub\r\nContent-Length: 100000\r\n\r\n";
+    let mut ask = |request: &str, requests_in_flight: u64| {
+        let mut client = Client::connect(&served, false);
+        client.ask(request);
+        eventually("it is asked", || served.hub.live(Kind::Request) == requests_in_flight);
+        client
+    };
+    let few = ask(head, 1);
+    let of_few = requests();
+    let many = ask(&format!("{head}{}", "x".repeat(15_000)), 2);
+    eventually("what waits is charged", || requests() >= 2 * of_few + 12_000);
+    GO_ON.notify_waiters();
+    drop((few, many));
+    eventually("it is given back", || requests() == 0);
+}
+
+#[test]
+fn a_reader_for_whom_a_record_is_half_sent_is_a_laggard_although_its_cursor_is_not_behind() {
+    let config =
+        HubConfig { memory_warning_bytes: 1 << 20, memory_critical_bytes: 2 << 20, ..HubConfig::default() };
+    let served = serve(HubConfig { send_buffer_bytes: Some(4096), ..config });
+    let _client = Client::open(&served, "s", true);
+    // As much as one record takes: the cursor is behind it at once.
+    let shown = || served.hub.session("s").map(|session| session.head());
+    let before = shown();
+    publish(&served, &"x".repeat(16_000));
+    assert!(shown() > before);
+    eventually("it stalls", || charged(&served) > 8_000);
+    let begun = served.hub.clock().now();
+    let held = served.hub.budget().charge(watertight_core::Owner::Requests, 4 << 20);
+    eventually("it is closed", || {
+        served.hub.advance(Duration::from_millis(50));
+        served.hub.live(Kind::Connection) == 0
+    });
+    let took = served.hub.clock().now().since(begun);
+    assert!(took < Duration::from_secs(25), "by the ladder, before its write deadline: {took:?}");
+    drop(held);
 }

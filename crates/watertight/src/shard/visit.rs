@@ -111,12 +111,14 @@ impl Shard {
         if group.members.len() > INLINE_MEMBERS || group.at > 0 {
             return NOT_DONE;
         }
+        // One socket is written to whatever it takes.
+        let has_several = group.members.len() > 1;
         self.now = self.hub.clock.now();
         let share = Share {
             sockets: INLINE_MEMBERS,
             batch: ReadLimit { events: INLINE_EVENTS, bytes: INLINE_BYTES },
             bytes: INLINE_BYTES,
-            until: Some(self.hub.clock.elapsed() + patience),
+            until: has_several.then(|| self.hub.clock.elapsed() + patience),
         };
         match self.run_slice(key, share) {
             Slice::TooMuch => NOT_DONE,
