@@ -426,7 +426,7 @@ fn what_came_in_one_record_with_a_head_and_is_not_read_is_charged() {
         owners.iter().find(|(owner, _)| *owner == "requests").expect("an owner of bytes").1
     };
     let head = "POST /unread HTTP/1.1\r\nHost: hub\r\nContent-Length: 100000\r\n\r\n";
-    let mut ask = |request: &str, requests_in_flight: u64| {
+    let ask = |request: &str, requests_in_flight: u64| {
         let mut client = Client::connect(&served, false);
         client.ask(request);
         eventually("it is asked", || served.hub.live(Kind::Request) == requests_in_flight);
