@@ -18,8 +18,8 @@ def ndjson(_context, value):
 @schemathesis.hook
 def before_call(_context, case, _kwargs):
     """What OpenAPI cannot say: which parameters go with which `Accept`, and which with which body."""
-    # Sessions of deployments are listed, and have routes of their own.
-    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith("deployments/"):
+    # Sessions of deployments and of services are listed, and have routes of their own.
+    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith(("deployments/", "services/")):
         case.path_parameters["session"] = "demo"
     query = case.query
     if not isinstance(query, dict):

@@ -26,7 +26,8 @@ cargo xtask COMMAND
   plots --quick   whether that works: small sizes, the binary of the tests, into target/plots
   soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)
   soak churn      the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
-  fuzz [SECONDS]  each fuzz target for so long (default 60); installs cargo-fuzz if it is missing
+  fuzz [SECONDS]  each fuzz target for so long (default 60), then requests made at random from docs/openapi.json;
+                  installs cargo-fuzz if it is missing
   loom            the model checker of what threads share alone
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
@@ -145,5 +146,10 @@ fn fuzz(seconds: &str) -> Outcome {
             run(&format!("fuzz {target}"), command)?;
         }
     }
-    Ok(())
+    // The hub as a whole, by requests made from its description: others than `cargo xtask test` makes, each time.
+    let seed = std::process::id();
+    let mut command = cargo(&["test", "-p", "watertight-cli", "--test", "document"]);
+    command.env("WATERTIGHT_TEST_SEED", seed.to_string());
+    command.env("WATERTIGHT_TEST_EXAMPLES", "100");
+    run(&format!("fuzz the HTTP interface, seed {seed}"), command)
 }

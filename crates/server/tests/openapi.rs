@@ -101,15 +101,37 @@ fn the_description_is_openapi_3_1_and_every_reference_resolves() {
     }
 }
 
+#[test]
+fn an_empty_query_parameter_counts_as_absent_in_the_description_too() {
+    let document = document();
+    let mut optional = 0;
+    let of = |(method, path): (String, String)| parameters_of(&document, &method, &path).collect::<Vec<_>>();
+    for parameter in operations(&document).into_iter().flat_map(of) {
+        if parameter["in"] != "query" {
+            continue;
+        }
+        let (name, required) = (&parameter["name"], parameter["required"] == true);
+        let takes_empty = check(&document, &parameter["schema"], &json!(""), "").is_ok();
+        assert_eq!(takes_empty, !required, "{name}: {}", parameter["schema"]);
+        optional += usize::from(!required);
+    }
+    assert!(optional > 10, "only {optional} were found");
+}
+
+/// Those of the path and of the operation itself.
+fn parameters_of<'a>(document: &'a Value, method: &str, path: &str) -> impl Iterator<Item = &'a Value> {
+    let shared = document["paths"][path]["parameters"].as_array().into_iter().flatten();
+    let own = operation(document, method, path)["parameters"].as_array().into_iter().flatten();
+    shared.chain(own).map(|parameter| follow(document, parameter))
+}
+
 fn follow<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     value["$ref"].as_str().map_or(value, |reference| resolve(document, reference).unwrap())
 }
 
 fn parameters_in_path(document: &Value, method: &str, path: &str) -> BTreeSet<String> {
-    let shared = document["paths"][path]["parameters"].as_array().into_iter().flatten();
-    let own = operation(document, method, path)["parameters"].as_array().into_iter().flatten();
-    let all = shared.chain(own).map(|parameter| follow(document, parameter));
-    all.filter(|parameter| parameter["in"] == "path")
+    parameters_of(document, method, path)
+        .filter(|parameter| parameter["in"] == "path")
         .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
         .collect()
 }

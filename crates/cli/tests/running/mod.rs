@@ -36,9 +36,11 @@ pub(crate) fn script(url: &str, flags: &[&str], script: &str) -> Run {
     run(url, flags, &["sh", "-c", script])
 }
 
-/// In a session of its own, without a terminal: whoever runs the tests may have one, which would change who gets signals.
+/// In a session of its own, without a terminal, and with no signal switched off: whoever runs the tests may have a
+/// terminal, or may have started them with `nohup` or behind a shell's `&`. Either would change who gets signals.
 pub(crate) fn command_of(url: &str, flags: &[&str]) -> Command {
-    let mut command = Command::new("setsid");
+    let mut command = Command::new("env");
+    command.args(["--default-signal", "setsid"]);
     for name in ["WATERTIGHT_URL", "WATERTIGHT_TOKEN", "WATERTIGHT_TOKEN_FILE"] {
         command.env_remove(name);
     }

@@ -53,6 +53,10 @@ fn fits(
             let schemas = says.as_array().into_iter().flatten();
             schemas.filter(|one| check(document, one, value, at).is_ok()).count() == 1
         }
+        "anyOf" => {
+            let mut schemas = says.as_array().into_iter().flatten();
+            schemas.any(|one| check(document, one, value, at).is_ok())
+        }
         "items" => {
             for (index, item) in value.as_array().into_iter().flatten().enumerate() {
                 check(document, says, item, &format!("{at}/{index}"))?;
