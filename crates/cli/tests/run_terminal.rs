@@ -36,8 +36,10 @@ impl Terminal {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(33, 77)).unwrap();
         let spools = tempfile::tempdir().unwrap();
+        // With no signal switched off, however the tests were started.
         let mut command = change(
-            Command::new(WATERTIGHT)
+            Command::new("env")
+                .args(["--default-signal", WATERTIGHT])
                 .env_remove("WATERTIGHT_URL")
                 .env_remove("WATERTIGHT_TOKEN")
                 .args(["run", "--hub", url, "--deployment", "1", "--spool-dir"])
