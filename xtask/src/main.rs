@@ -79,7 +79,8 @@ fn test(quick: bool) -> Outcome {
     if !quick {
         tidy::run()?;
     }
-    run("tests", cargo(&["test", "--workspace", "--all-features"]))?;
+    // All of them, so that one run shows everything that fails.
+    run("tests", cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
     clients::test()?;
     if !quick {
         plots::run(true)?;

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -15,13 +16,14 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower::Service;
-use watertight::serve::{Answering, Application, Arrival};
+use watertight::serve::{AnswerBytes, Answering, Application, Arrival, AtOnce, WholeRequest};
 
 use crate::config::{Config, host_and_port};
 use crate::cors::Cors;
 use crate::hosts::{KnownHosts, host_of};
 use crate::problem::{Problem, internal};
-use crate::routes::events;
+use crate::routes::append::{accepted_body, accepted_head};
+use crate::routes::at_once::{Publish, Published};
 use crate::state::App;
 
 /// The routes, behind what every request passes: unknown hosts are refused, origins are answered, limits are checked;
@@ -30,15 +32,22 @@ use crate::state::App;
 #[derive(Clone)]
 pub struct Front {
     routes: Router,
-    /// The publish to a session, the call that has to be quick, goes to its handler without the router.
+    /// The publish to a session, the call that has to be quick, is answered at once where it can be.
     takes_publishes: bool,
     rules: Arc<Rules>,
 }
 
 impl Front {
     pub(crate) fn new(routes: Router, takes_publishes: bool, app: &App) -> Front {
-        let rules =
-            Rules { app: app.clone(), known_hosts: KnownHosts::of(&app.config), cors: Cors::of(&app.config) };
+        let mut rules = Rules {
+            app: app.clone(),
+            known_hosts: KnownHosts::of(&app.config),
+            cors: Cors::of(&app.config),
+            accepted: Vec::new(),
+        };
+        let mut accepted = accepted_head();
+        rules.complete_head(None, accepted.headers_mut());
+        rules.accepted = AnswerBytes::head_of(&accepted);
         Front { routes, takes_publishes, rules: Arc::new(rules) }
     }
 }
@@ -47,6 +56,8 @@ struct Rules {
     app: App,
     known_hosts: KnownHosts,
     cors: Option<Cors>,
+    /// The head of the answer to a publish.
+    accepted: Vec<u8>,
 }
 
 impl Service<Request> for Front {
@@ -80,18 +91,58 @@ impl Application for Front {
         if let Some(refused) = rules.refuse(&request) {
             return Box::pin(ready(rules.finish_for(origin.as_ref(), refused)));
         }
-        if self.takes_publishes && events::is_publish(&request) {
-            let answer = events::publish_of(rules.app.clone(), request, arrival.in_flight);
-            return Box::pin(rules.complete(origin, answer));
-        }
         arrival.note_in(request.extensions_mut());
         // Its future is made here, so that the request is moved once.
         let answer = self.routes.clone().call(request);
         Box::pin(rules.complete(origin, answer.map(|answer| answer.unwrap_or_else(|never| match never {}))))
     }
+
+    fn answer_at_once(&self, request: &WholeRequest<'_>, answer: &mut AnswerBytes) -> AtOnce {
+        let rules = &self.rules;
+        let is_usual = self.takes_publishes
+            && request.target.len() <= rules.app.config.max_uri_bytes
+            && rules.known_hosts.knows(request.host);
+        let publish = is_usual.then(|| Publish::of(request)).flatten();
+        publish.and_then(|publish| rules.publish_at_once(&publish, answer)).unwrap_or(AtOnce::NotHere)
+    }
 }
 
 impl Rules {
+    /// Answers a publish with what its answer waits for. `None`: it goes the general way.
+    fn publish_at_once(self: &Arc<Rules>, publish: &Publish<'_>, answer: &mut AnswerBytes) -> Option<AtOnce> {
+        let begun = self.app.hub.clock().elapsed();
+        let answered = std::panic::catch_unwind(AssertUnwindSafe(|| publish.answer(&self.app)));
+        let answered = answered.unwrap_or_else(|panic| Some(Err(panicked(&*panic))));
+        let Published { positions, appended } = match answered? {
+            Ok(published) => published,
+            Err(problem) => {
+                let mut response = problem.into_whole_response();
+                self.complete_head(None, response.headers_mut());
+                self.app.requests.answered(response.status());
+                answer.write_response(&response);
+                return Some(AtOnce::Answered);
+            }
+        };
+        if let Some(position) = positions.first() {
+            let id = position.text();
+            answer.write(&self.accepted, &accepted_body(id.as_str()).map(str::as_bytes));
+        }
+        let Some(appended) = appended.filter(|appended| !appended.is_paced()) else {
+            self.published(begun);
+            return Some(AtOnce::Answered);
+        };
+        let rules = Arc::clone(self);
+        Some(AtOnce::Later(Box::pin(async move {
+            appended.paced().await;
+            rules.published(begun);
+        })))
+    }
+
+    fn published(&self, begun: Duration) {
+        self.app.requests.published(self.app.hub.clock().elapsed().saturating_sub(begun));
+        self.app.requests.answered(StatusCode::ACCEPTED);
+    }
+
     /// Refuses invalid requests before any route sees them: targets that are too long, pages that may not change
     /// anything, bodies where none belongs.
     fn refuse(&self, request: &Request) -> Option<Response> {
@@ -125,33 +176,43 @@ impl Rules {
         answer: impl Future<Output = Response>,
     ) -> Response {
         let answer = AssertUnwindSafe(answer).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|panic| panicked(&*panic));
+        let answer = answer.unwrap_or_else(|panic| panicked(&*panic).into_response());
         self.finish_for(origin.as_ref(), answer)
     }
 
-    /// Completes an answer that the page of this origin may read, if it is allowed to.
+    /// Completes an answer that the page of this origin may read, if it is allowed to, and counts it.
     fn finish_for(&self, origin: Option<&HeaderValue>, mut answer: Response) -> Response {
-        if let Some(cors) = &self.cors {
-            cors.grant(origin, answer.headers_mut());
-        }
-        self.finish(answer)
-    }
-
-    /// Completes an answer, and counts it.
-    fn finish(&self, mut answer: Response) -> Response {
-        let headers = answer.headers_mut();
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        self.complete_head(origin, answer.headers_mut());
         self.app.requests.answered(answer.status());
         answer
+    }
+
+    /// Completes an answer that no page of another origin is to read, and counts it.
+    fn finish(&self, mut answer: Response) -> Response {
+        protect(answer.headers_mut());
+        self.app.requests.answered(answer.status());
+        answer
+    }
+
+    fn complete_head(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        if let Some(cors) = &self.cors {
+            cors.grant(origin, headers);
+        }
+        protect(headers);
     }
 }
 
 /// A handler that panicked: its guards ran while the stack was unwound, its requester learns that it failed.
-fn panicked(panic: &(dyn Any + Send)) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Problem {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    internal(format!("a handler panicked: {text}")).into_response()
+    internal(format!("a handler panicked: {text}"))
+}
+
+/// What protects browsers, on every answer.
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
 /// Whether a browser sends this for a page of somebody else: such a page cannot read the answer, but without

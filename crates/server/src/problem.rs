@@ -1,5 +1,6 @@
 //! Every refusal of the API: `application/problem+json` (RFC 9457) with a stable `code`.
 
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -113,6 +114,13 @@ fn jittered_seconds() -> u8 {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        self.into_whole_response().map(Body::from)
+    }
+}
+
+impl Problem {
+    /// The answer with a body that is there whole.
+    pub(crate) fn into_whole_response(self) -> http::Response<Bytes> {
         let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -126,7 +134,8 @@ impl IntoResponse for Problem {
         if let Some(epoch) = self.epoch {
             body["epoch"] = epoch.map(|epoch| epoch.to_string()).into();
         }
-        let mut response = (self.status, body.to_string()).into_response();
+        let mut response = http::Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

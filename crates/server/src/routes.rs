@@ -1,7 +1,8 @@
 //! The calls of the API, a file per group.
 
 pub(crate) mod accept;
-mod append;
+pub(crate) mod append;
+pub(crate) mod at_once;
 pub(crate) mod connections;
 pub(crate) mod deployments;
 pub(crate) mod events;

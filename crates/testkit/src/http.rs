@@ -142,7 +142,8 @@ impl Request<'_> {
             line("Host", self.client.to.to_string().as_bytes());
         }
         if !has("connection") {
-            line("Connection", b"close");
+            // As publishers do it, who keep their connections; the others say that they are done.
+            line("Connection", if self.method == "POST" { b"keep-alive" } else { b"close" });
         }
         if !self.body.is_empty() && !has("content-length") && !has("transfer-encoding") {
             line("Content-Length", self.body.len().to_string().as_bytes());

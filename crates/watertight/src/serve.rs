@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `accept.rs` | accepting, what is kept back |
 //! | `tls.rs` | TLS, as long as hyper is there |
-//! | `heads.rs` | the first head, before hyper; HTTP/1.1 or HTTP/2? |
+//! | `heads.rs` | heads before hyper; HTTP/1.1 or HTTP/2? |
+//! | `at_once.rs`, `whole.rs` | requests that are answered before hyper: found, asked for, written |
 //! | `io.rs`, `phase.rs` | what hyper reads from and writes to; where a connection stands, the head's clock |
 //! | `http1.rs`, `lean.rs` | HTTP/1.1, and how a socket leaves it |
 //! | `http2.rs` | HTTP/2, and the reset of streams that nobody takes |
@@ -22,8 +23,10 @@ mod accept;
 mod activity;
 mod answer;
 mod application;
+mod at_once;
 mod awaited;
 mod charge;
+mod date;
 mod head;
 mod heads;
 mod http1;
@@ -37,6 +40,7 @@ mod refusal;
 mod service;
 mod tls;
 mod watch;
+mod whole;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -53,6 +57,7 @@ pub use self::application::{Answering, Application, Arrival};
 use self::charge::SPARE_CONNECTIONS;
 pub use self::in_flight::{InFlight, NoPermit};
 use self::permits::FairPermits;
+pub use self::whole::{AnswerBytes, AtOnce, WholeRequest};
 use crate::gate::Gate;
 use crate::hub::Hub;
 

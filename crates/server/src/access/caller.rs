@@ -1,5 +1,6 @@
 //! Who sends a request: verified before a handler runs, so that no handler can forget it.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,7 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use watertight_access::{Action, Refused, Verified, Zeroizing};
 
-use super::presented::{Presented, may_be_forged, token_of};
+use super::presented::{Presented, bearer, may_be_forged, token_of};
 use super::{Tokens, wall_time};
 use crate::problem::{Problem, unavailable};
 use crate::state::App;
@@ -64,19 +65,23 @@ impl FromRequestParts<App> for Caller {
             Some(settled) => settled,
             None => tokens.verifier.verify(&text).await,
         };
-        let verified = verified.map_err(|refused| tokens.problem(refused))?;
-        if tokens.revoked.covers(&verified, wall_time()) {
-            tokens.counts.refused.fetch_add(1, Relaxed);
-            return Err(Problem::invalid_token());
-        }
-        tokens.counts.accepted.fetch_add(1, Relaxed);
-        let digest = sha256(text.as_bytes());
-        let opaque = verified.is_opaque().then(|| Arc::new(Zeroizing::new(text.into_owned())));
-        Ok(Caller::Holder(Arc::new(Holder { verified, digest, opaque })))
+        tokens.caller(verified.map_err(|refused| tokens.problem(refused))?, text)
     }
 }
 
 impl Tokens {
+    /// Whoever presents this token, unless it was revoked.
+    fn caller(&self, verified: Verified, text: Cow<'_, str>) -> Result<Caller, Problem> {
+        if self.revoked.covers(&verified, wall_time()) {
+            self.counts.refused.fetch_add(1, Relaxed);
+            return Err(Problem::invalid_token());
+        }
+        self.counts.accepted.fetch_add(1, Relaxed);
+        let digest = sha256(text.as_bytes());
+        let opaque = verified.is_opaque().then(|| Arc::new(Zeroizing::new(text.into_owned())));
+        Ok(Caller::Holder(Arc::new(Holder { verified, digest, opaque })))
+    }
+
     /// What whoever sent the token is told. Why it is refused stands in the log, without any part of the token.
     fn problem(&self, refused: Refused) -> Problem {
         match refused {
@@ -96,6 +101,15 @@ impl Tokens {
 }
 
 impl Caller {
+    /// Who sends a request with this `Authorization` and no other token, if that can be told without asking anybody.
+    /// `None`: it cannot, or the token is none; nothing was counted.
+    pub(crate) fn at_once(app: &App, authorization: Option<&[u8]>) -> Option<Result<Caller, Problem>> {
+        let Some(tokens) = &app.access.tokens else { return Some(Ok(Caller::Anybody)) };
+        let text = bearer(authorization?)?;
+        let verified = tokens.verifier.try_verify_now(text)?.ok()?;
+        Some(tokens.caller(verified, text.into()))
+    }
+
     /// Refuses what the token does not grant. `path`: `sessions/NAME` and the like, decoded as it is used; it is written out
     /// only where there is a token.
     pub(crate) fn expect(&self, action: Action, path: impl Display) -> Result<(), Problem> {

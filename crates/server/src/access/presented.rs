@@ -40,13 +40,18 @@ fn of_header(headers: &HeaderMap) -> Presented<'_> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     let Some(value) = first else { return Presented::Nothing };
-    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-    match token {
-        Some((scheme, token)) if second.is_none() && scheme.eq_ignore_ascii_case("bearer") => {
-            Presented::Token { text: token.trim_matches(' ').into(), is_cookie: false }
-        }
+    match bearer(value.as_bytes()) {
+        Some(token) if second.is_none() => Presented::Token { text: token.into(), is_cookie: false },
         _ => Presented::Unusable,
     }
+}
+
+/// The token in a value of `Authorization`.
+pub(super) fn bearer(value: &[u8]) -> Option<&str> {
+    let is_text = |byte: &u8| *byte == b'\t' || (b' '..=b'~').contains(byte);
+    let text = str::from_utf8(value).ok().filter(|_| value.iter().all(is_text));
+    let (scheme, token) = text?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }
 
 /// A browser sends all cookies in one field (RFC 6265, section 5.4); HTTP/2 may split them (RFC 9113, section 8.2.3).

@@ -101,7 +101,7 @@ impl ReadBody {
     }
 }
 
-fn too_large(limits: BodyLimits) -> Problem {
+pub(crate) fn too_large(limits: BodyLimits) -> Problem {
     Problem::too_large(limits.code, format!("at most {} bytes are taken here", limits.max_bytes))
 }
 

@@ -80,7 +80,7 @@ async fn append(
     })
 }
 
-fn reused() -> Problem {
+pub(super) fn reused() -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "IDEMPOTENCY_KEY_REUSED",
@@ -91,18 +91,26 @@ fn reused() -> Problem {
 pub(super) fn accepted_as(positions: Positions, is_one: bool) -> Response {
     match positions.first() {
         Some(position) if is_one => {
-            // A position is made of letters, digits and a dash: nothing in it is to be escaped.
-            let body = Body::from(["{\"id\":\"", position.text().as_str(), "\"}"].concat());
-            let mut response = Response::new(body);
-            *response.status_mut() = StatusCode::ACCEPTED;
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
+            accepted_head().map(|()| Body::from(accepted_body(position.text().as_str()).concat()))
         }
         _ => {
             let ids = positions.iter().map(|position| position.to_string()).collect::<Vec<_>>();
             (StatusCode::ACCEPTED, axum::Json(json!({ "ids": ids }))).into_response()
         }
     }
+}
+
+/// The answer to a publish of one event, without its body.
+pub(crate) fn accepted_head() -> http::Response<()> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Its body, in parts. A position is made of letters, digits and a dash: nothing in it is to be escaped.
+pub(crate) fn accepted_body(id: &str) -> [&str; 3] {
+    ["{\"id\":\"", id, "\"}"]
 }
 
 /// 202 with these ids.
@@ -114,10 +122,17 @@ pub(super) fn accepted_ids(positions: Vec<Position>) -> Response {
 pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let is_visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
-    let key = value.to_str().ok().filter(|key| is_visible && !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+    if values.next().is_some() { Err(invalid_key()) } else { key_in(value.as_bytes()).map(Some) }
+}
+
+/// The key in a value of `Idempotency-Key`.
+pub(super) fn key_in(value: &[u8]) -> Result<&str, Problem> {
+    let is_key = (1..=KEY_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+    str::from_utf8(value).ok().filter(|_| is_key).ok_or_else(invalid_key)
+}
+
+fn invalid_key() -> Problem {
     let detail =
         format!("an Idempotency-Key is 1 to {KEY_BYTES_MAX} visible ASCII characters, without blanks");
-    let key = key.filter(|_| values.next().is_none());
-    key.map(Some).ok_or_else(|| Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail))
+    Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use watertight::body::stream_headers;
@@ -122,7 +122,7 @@ impl Stream {
 }
 
 /// Refuses names of sessions that have routes of their own, where it is asked whose they are.
-fn expect_public(session: &str) -> Result<(), Problem> {
+pub(super) fn expect_public(session: &str) -> Result<(), Problem> {
     let kinds = [ResourceKind::Deployment, ResourceKind::Service];
     let is_of =
         |kind: &ResourceKind| session.strip_prefix(kind.plural()).is_some_and(|rest| rest.starts_with('/'));
@@ -136,7 +136,7 @@ fn expect_public(session: &str) -> Result<(), Problem> {
 }
 
 /// What tokens call a session.
-fn path_of(session: &str) -> impl Display {
+pub(super) fn path_of(session: &str) -> impl Display {
     from_fn(move |f| write!(f, "sessions/{session}"))
 }
 
@@ -178,34 +178,10 @@ fn accepted(headers: &HeaderMap) -> Accepted {
     }
 }
 
-/// Whether a request is a `POST` to a session's events: the call that has to be quick, for which a server needs no router.
-pub(crate) fn is_publish(request: &http::Request<Body>) -> bool {
-    *request.method() == Method::POST && session_in(request.uri().path()).is_some()
-}
-
 /// The session whose events these are, as the path has it.
-fn session_in(path: &str) -> Option<&str> {
+pub(super) fn session_in(path: &str) -> Option<&str> {
     let session = path.strip_prefix("/sessions/")?.strip_suffix("/events")?;
     (!session.is_empty() && !session.contains('/')).then_some(session)
-}
-
-/// Answers what [`is_publish`]: the same extractors in the same order as the route's.
-pub(crate) async fn publish_of(
-    app: App,
-    request: http::Request<Body>,
-    in_flight: Option<InFlight>,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let answered = async move {
-        let caller = Caller::from_request_parts(&mut parts, &app).await?;
-        let session = PathText::of(session_in(parts.uri.path()).unwrap_or_default())?;
-        let query = Query::from_request_parts(&mut parts, &app).await?;
-        // A request may wait for long: nothing of its head is held meanwhile.
-        let headers = std::mem::take(&mut parts.headers);
-        drop(parts);
-        publish(State(app), caller, session, query, in_flight.map(Extension), headers, body).await
-    };
-    answered.await.into_response()
 }
 
 /// `POST`: publish. Answered with 202 once the events are in the log and the pumps keep up.
@@ -235,10 +211,7 @@ pub(crate) async fn publish(
     let limits = body_limits(&app, &format);
     let read = body::read(&headers, request_body, limits, &app.hub).await?;
     let events = parse(&app, &read.bytes, format, &query, event_type)?;
-    let once = key.map(|key| {
-        let request = (format as u8, query.bytes("type"), query.bytes("ttl"), options.reopen, &read.bytes);
-        (key, app.keys.fingerprint(&request))
-    });
+    let once = key.map(|key| (key, fingerprint(&app, format, &query, options.reopen, &read.bytes)));
     // Head and body go before anything waits.
     drop((read, headers));
     let is_one = matches!(events.posted, Posted::One(_));
@@ -247,8 +220,13 @@ pub(crate) async fn publish(
     Ok(accepted_as(positions, is_one))
 }
 
+/// What makes a publish the same as another with its key.
+pub(super) fn fingerprint(app: &App, format: Format, query: &Query, reopen: bool, body: &[u8]) -> u64 {
+    app.keys.fingerprint(&(format as u8, query.bytes("type"), query.bytes("ttl"), reopen, body))
+}
+
 /// The events of a body, charged as long as they are held.
-fn parse(
+pub(super) fn parse(
     app: &App,
     bytes: &[u8],
     format: Format,
@@ -284,15 +262,22 @@ pub(crate) enum Format {
     Text,
 }
 
+fn unsupported(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
+}
+
 impl Format {
     pub(crate) fn of(headers: &HeaderMap) -> Result<Format, Problem> {
-        let refused =
-            |detail: &str| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail);
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
         let value = values.next().map(HeaderValue::as_bytes).unwrap_or_default();
         if values.next().is_some() {
-            return Err(refused("there are two Content-Types"));
+            return Err(unsupported("there are two Content-Types"));
         }
+        Format::of_value(value)
+    }
+
+    /// What a value of `Content-Type` says; an empty one is none.
+    pub(crate) fn of_value(value: &[u8]) -> Result<Format, Problem> {
         let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let essence = parts.next().unwrap_or_default();
         let known: [(&[u8], Format); 3] = [
@@ -301,19 +286,19 @@ impl Format {
             (b"text/plain", Format::Text),
         ];
         let Some((_, format)) = known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(essence)) else {
-            return Err(refused(
+            return Err(unsupported(
                 "set Content-Type to application/json (an event or an array), application/x-ndjson \
                  (an event per line) or text/plain (the body is the data)",
             ));
         };
         if parts.any(|parameter| is_other_charset(&parameter.to_ascii_lowercase())) {
-            return Err(refused("bodies are UTF-8: leave the charset out, or say utf-8"));
+            return Err(unsupported("bodies are UTF-8: leave the charset out, or say utf-8"));
         }
         Ok(format)
     }
 
     /// How many events such a body can be, at most.
-    fn most_events(self, bytes: &[u8], max_events: usize) -> usize {
+    pub(super) fn most_events(self, bytes: &[u8], max_events: usize) -> usize {
         match self {
             Format::Json if posted::is_array(bytes) => posted::most_events(bytes.len()).min(max_events),
             Format::Ndjson => posted::most_events(bytes.len()).min(max_events),
@@ -329,7 +314,7 @@ fn is_other_charset(parameter: &[u8]) -> bool {
     !matches!(unquoted.unwrap_or(charset), b"utf-8" | b"utf8" | b"us-ascii")
 }
 
-fn body_limits(app: &App, format: &Format) -> BodyLimits {
+pub(super) fn body_limits(app: &App, format: &Format) -> BodyLimits {
     let (max_bytes, code) = match format {
         Format::Text => (app.config.max_event_bytes, "EVENT_TOO_LARGE"),
         Format::Json | Format::Ndjson => (app.config.max_body_bytes, "BODY_TOO_LARGE"),

@@ -26,20 +26,9 @@ impl<S: Sync> FromRequestParts<S> for PathText {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathText, Problem> {
         let path = axum::extract::Path::<String>::from_request_parts(parts, &state).await;
-        path.map(|path| PathText(path.0)).map_err(|_| not_utf8())
+        path.map(|path| PathText(path.0))
+            .map_err(|_| Problem::bad_request("INVALID_PARAMETER", "the path is not UTF-8"))
     }
-}
-
-impl PathText {
-    /// One segment of a path, decoded as the extractor does it.
-    pub(crate) fn of(segment: &str) -> Result<PathText, Problem> {
-        let text = percent_encoding::percent_decode_str(segment).decode_utf8();
-        text.map(|text| PathText(text.into_owned())).map_err(|_| not_utf8())
-    }
-}
-
-fn not_utf8() -> Problem {
-    Problem::bad_request("INVALID_PARAMETER", "the path is not UTF-8")
 }
 
 /// The parameters of a request, in order.

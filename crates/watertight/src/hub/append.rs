@@ -65,6 +65,10 @@ pub(super) struct How {
 }
 
 impl How {
+    pub(super) fn of(options: super::PublishOptions) -> How {
+        How { reopen: options.reopen, epoch: options.epoch, end: None }
+    }
+
     fn expect(self, found: Epoch) -> Result<(), PublishError> {
         match self.epoch {
             Some(epoch) if epoch != found => Err(PublishError::EpochChanged { current: Some(found) }),

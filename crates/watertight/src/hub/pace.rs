@@ -47,14 +47,16 @@ impl HubState {
     /// Waits until the pumps are close enough behind, or the patience of a publish that began at `begun` is
     /// over. Dropping the future stops the waiting.
     pub(crate) async fn pace(&self, session: &Arc<Session>, begun: Tick) {
-        let backlog = session.backlog(self.clock.now());
-        if backlog <= 1 {
-            return;
-        }
-        let near = self.near(session);
-        if backlog > near {
+        if !self.is_paced(session) {
+            let near = self.near(session);
             self.wait_for_readers(session, begun, near, |now| session.backlog(now) <= near).await;
         }
+    }
+
+    /// Whether the pumps are close enough behind.
+    pub(crate) fn is_paced(&self, session: &Session) -> bool {
+        let backlog = session.backlog(self.clock.now());
+        backlog <= 1 || backlog <= self.near(session)
     }
 
     /// Waits until `events` of `bytes` fit behind what readers have not read, or the patience is over. Dropping

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use watertight_core::id::PositionText;
-use watertight_core::{Epoch, Position, Session, Tick};
+use watertight_core::{Epoch, Position, Session, SessionName, Tick};
 use watertight_wire::EventId;
 
 use super::append::{Attempt, How};
@@ -32,6 +32,12 @@ impl Appended {
     #[must_use]
     pub fn positions(&self) -> Positions {
         self.positions
+    }
+
+    /// Whether readers are within half of `max_queue_size` already, so that nothing is waited for.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.session.as_ref().is_none_or(|session| self.hub.state.is_paced(session))
     }
 
     /// Waits until readers are within half of `max_queue_size`. Dropping the future gives up the waiting, not
@@ -89,7 +95,7 @@ impl Hub {
         events: &[Event],
         options: PublishOptions,
     ) -> Result<Appended, BatchError> {
-        let how = How { reopen: options.reopen, epoch: options.epoch, end: None };
+        let how = How::of(options);
         let state = &self.state;
         let begun = state.clock.now();
         let name = self.name(session).map_err(PublishError::from)?;
@@ -101,11 +107,7 @@ impl Hub {
                 let positions = Positions::none(Epoch::from_bits(0));
                 return Ok(Appended { hub: self.clone(), session: None, positions, begun });
             }
-            [event] => {
-                let (position, session) = state.append_one(&name, event, how)?;
-                let positions = Positions::new(position, 1);
-                return Ok(Appended { hub: self.clone(), session: Some(session), positions, begun });
-            }
+            [event] => return Ok(self.append_at(&name, event, how, begun)?),
             _ => {}
         }
         let size = state.batch_size(events)?;
@@ -121,6 +123,32 @@ impl Hub {
                 Attempt::NoRoom => {}
             }
         }
+    }
+
+    /// Appends an event, without waiting for anything. The publisher then waits by [`Appended::paced`].
+    ///
+    /// # Errors
+    /// When the event is refused; then it is not in the log.
+    pub fn append_one(
+        &self,
+        session: &SessionName,
+        event: &Event,
+        options: PublishOptions,
+    ) -> Result<Appended, PublishError> {
+        self.state.check(event)?;
+        self.append_at(session, event, How::of(options), self.state.clock.now())
+    }
+
+    fn append_at(
+        &self,
+        name: &SessionName,
+        event: &Event,
+        how: How,
+        begun: Tick,
+    ) -> Result<Appended, PublishError> {
+        let (position, session) = self.state.append_one(name, event, how)?;
+        let positions = Positions::new(position, 1);
+        Ok(Appended { hub: self.clone(), session: Some(session), positions, begun })
     }
 
     /// Publishes an event without waiting for the pumps. Readers may get a gap if this outruns them.

@@ -12,6 +12,7 @@ use http::{Extensions, Request, Response};
 use tower_service::Service;
 
 use super::in_flight::InFlight;
+use super::whole::{AnswerBytes, AtOnce, WholeRequest};
 
 /// An answer that is being made. Dropping it gives the request up.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
@@ -50,6 +51,14 @@ impl Arrival {
 pub trait Application: Send + Sync + 'static {
     /// Begins to answer a request.
     fn answer(&self, request: Request<Body>, arrival: Arrival) -> Answering;
+
+    /// Answers a request that is there whole, without waiting and in short time; or does nothing with it, and is asked by
+    /// [`Application::answer`]. Called on HTTP/1.1 only, over TLS as well. What it answers must be what the other way
+    /// would have answered. A panic in it ends the connection.
+    fn answer_at_once(&self, request: &WholeRequest<'_>, answer: &mut AnswerBytes) -> AtOnce {
+        let _ = (request, answer);
+        AtOnce::NotHere
+    }
 }
 
 impl Application for Router {

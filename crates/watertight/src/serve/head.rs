@@ -1,4 +1,4 @@
-//! The response head that is written without hyper: of a stream that a pump takes over.
+//! Response heads that are written without hyper: of a stream that a pump takes over, and of an answer at once.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -10,12 +10,30 @@ pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap, framing: Framin
     let mut head = Vec::with_capacity(512);
     // A server answers with the highest version that it speaks (RFC 9110, section 2.5), except where a reader of
     // HTTP/1.0 might take that for chunks.
-    let version: &[u8] = if framing == Framing::Chunked { b"HTTP/1.1 " } else { b"HTTP/1.0 " };
-    head.extend_from_slice(version);
+    let version = if framing == Framing::Chunked { "HTTP/1.1 " } else { "HTTP/1.0 " };
+    write_status(version, status, &mut head);
+    write_fields(headers, &mut head);
+    if framing == Framing::Chunked {
+        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    head.extend_from_slice(b"connection: close\r\n");
+    if !headers.contains_key(header::DATE) {
+        super::date::write(&mut head);
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+pub(super) fn write_status(version: &str, status: StatusCode, head: &mut Vec<u8>) {
+    head.extend_from_slice(version.as_bytes());
     head.extend_from_slice(status.as_str().as_bytes());
     head.push(b' ');
     head.extend_from_slice(status.canonical_reason().unwrap_or("OK").as_bytes());
     head.extend_from_slice(b"\r\n");
+}
+
+/// Writes the fields, without those that say how the body is framed.
+pub(super) fn write_fields(headers: &HeaderMap, head: &mut Vec<u8>) {
     for (name, value) in headers {
         if matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
             continue;
@@ -25,16 +43,4 @@ pub(super) fn of_stream(status: StatusCode, headers: &HeaderMap, framing: Framin
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
     }
-    if framing == Framing::Chunked {
-        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
-    }
-    head.extend_from_slice(b"connection: close\r\n");
-    if !headers.contains_key(header::DATE) {
-        let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + crate::clock::wall_clock());
-        head.extend_from_slice(b"date: ");
-        head.extend_from_slice(date.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    head
 }

@@ -77,6 +77,39 @@ impl HeadBuffer {
         HeadBuffer { bytes, ..HeadBuffer::default() }
     }
 
+    /// What was read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes a request out; what is behind it is the beginning of the next.
+    pub(super) fn consume(&mut self, length: usize) {
+        self.bytes.drain(..length);
+        (self.end, self.seen) = (HeadEnd::default(), 0);
+    }
+
+    /// Reads until there are `length` bytes in all. `false`: they do not come in time, or not at all.
+    pub(super) async fn fill_to<S>(
+        &mut self,
+        length: usize,
+        stream: &mut S,
+        patience: Duration,
+        allowance: &Allowance,
+        shared: &Shared,
+    ) -> bool
+    where
+        S: AsyncRead + Unpin,
+    {
+        let deadline = Instant::now() + patience;
+        while self.bytes.len() < length {
+            let read = std::future::poll_fn(|context| self.poll_some(stream, allowance, shared, context));
+            if !matches!(timeout_at(deadline, read).await, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// What was read; whoever has it now charges it.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes

@@ -1,5 +1,5 @@
-//! HTTP/1 by hyper, until a stream leaves it or the connection rests: between two requests hyper's buffers are
-//! given back, and the next head is awaited in ours.
+//! HTTP/1: requests that are answered at once, else by hyper, until a stream leaves it or the connection rests: between
+//! two requests hyper's buffers are given back, and the next head is awaited in ours.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::activity::Activity;
+use super::at_once::{self, Next};
 use super::charge::{HTTP1_TASK_BYTES, http1_bytes};
 use super::heads::{HeadBuffer, HeadPatience, Protocol};
 use super::io::HttpIo;
@@ -102,6 +103,20 @@ where
 {
     let own = caller.allowance.charge(shared, HTTP1_TASK_BYTES);
     loop {
+        if caller.refusal.is_none() && own.is_some() && at_once::is_for_here(shared, &head) {
+            // In memory of its own, which streams do not need.
+            let served =
+                Box::pin(at_once::serve(shared, &mut stream, &mut head, &caller, RESTING_AFTER, stop));
+            match served.await {
+                Next::Hyper => {}
+                Next::Over => return None,
+                Next::Rests => {
+                    head = HeadBuffer::default();
+                    next_head(shared, &mut stream, &mut head, &caller, stop).await?;
+                    continue;
+                }
+            }
+        }
         let bytes = head.into_bytes();
         let charge = own.as_ref().and_then(|_| caller.allowance.charge(shared, http1_bytes(bytes.len())));
         let mut kept_back = None;
@@ -130,19 +145,33 @@ where
             }
             End::Over => return None,
         }
-        let keep_alive = shared.limits.keep_alive_timeout.saturating_sub(RESTING_AFTER);
-        let patience = HeadPatience { first_byte: keep_alive, head: shared.limits.head_timeout };
-        let filled = tokio::select! {
-            () = stop.cancelled() => return None,
-            filled = head.fill(&mut stream, patience, &caller.allowance, shared) => filled,
-        };
-        match filled {
-            Ok(Protocol::Http1) => {}
-            Ok(Protocol::Http2) => return None,
-            Err(error) => {
-                debug!(%error, peer = %caller.address, reason = error.reason(), "a resting connection ends");
-                return None;
-            }
+        next_head(shared, &mut stream, &mut head, &caller, stop).await?;
+    }
+}
+
+/// Waits for the next head while the connection rests. `None`: there will be none.
+async fn next_head<S>(
+    shared: &Shared,
+    stream: &mut S,
+    head: &mut HeadBuffer,
+    caller: &Caller,
+    stop: &CancellationToken,
+) -> Option<()>
+where
+    S: AsyncRead + Unpin,
+{
+    let keep_alive = shared.limits.keep_alive_timeout.saturating_sub(RESTING_AFTER);
+    let patience = HeadPatience { first_byte: keep_alive, head: shared.limits.head_timeout };
+    let filled = tokio::select! {
+        () = stop.cancelled() => return None,
+        filled = head.fill(stream, patience, &caller.allowance, shared) => filled,
+    };
+    match filled {
+        Ok(Protocol::Http1) => Some(()),
+        Ok(Protocol::Http2) => None,
+        Err(error) => {
+            debug!(%error, peer = %caller.address, reason = error.reason(), "a resting connection ends");
+            None
         }
     }
 }

@@ -155,7 +155,7 @@ impl RouterService {
 }
 
 /// A name or an IPv4 address, perhaps with a port: what nearly every request has, told without an allocation.
-fn is_plain_host(host: &[u8]) -> bool {
+pub(super) fn is_plain_host(host: &[u8]) -> bool {
     let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
     let (name, port) = host.split_at(end);
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');

@@ -1,0 +1,139 @@
+//! HTTP/1.1 before hyper: requests that are there whole and that the application answers at once, one after the other
+//! on a connection that is kept. A publish of an agent or a build is such a request: it costs one read and one write.
+//!
+//! Nothing is decided here that hyper would decide otherwise. Whatever is unusual, slow, large or refused goes to hyper with
+//! every byte that was read, as if nobody had looked at it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use watertight_core::{Entry, Kind};
+
+use super::Shared;
+use super::heads::{HeadBuffer, HeadError, HeadPatience, Protocol};
+use super::permits::FairPermit;
+use super::service::Caller;
+use super::whole::{AnswerBytes, AtOnce, FIELDS_MAX, Found, find};
+
+/// How long the rest of a body is waited for here; whoever takes longer is hyper's, with all its limits.
+const BODY_PATIENCE: Duration = Duration::from_millis(100);
+/// What is kept for answers between two requests.
+const ANSWER_BYTES: usize = 512;
+
+/// What a request holds, in the order in which it is given back: what the ledger calls closed holds nothing.
+type Held = (FairPermit, Entry);
+
+/// What is to become of the connection.
+pub(super) enum Next {
+    /// hyper is to read what stands in the buffer.
+    Hyper,
+    /// There was no request for a while. The buffer is empty.
+    Rests,
+    /// Nothing is to be done any more.
+    Over,
+}
+
+/// Whether what stands in the buffer may be a request for here.
+pub(super) fn is_for_here(shared: &Shared, head: &HeadBuffer) -> bool {
+    with_request(shared, head, |found| !matches!(found, Found::Other))
+}
+
+/// Answers requests whose heads are in the buffer, until one is of another kind or none comes for `patience`.
+pub(super) async fn serve<S>(
+    shared: &Arc<Shared>,
+    stream: &mut S,
+    head: &mut HeadBuffer,
+    caller: &Caller,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Next
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(_charge) = caller.allowance.charge(shared, ANSWER_BYTES) else { return Next::Hyper };
+    let patience = HeadPatience { first_byte: patience, head: shared.limits.head_timeout };
+    let mut answer = AnswerBytes::default();
+    loop {
+        if stop.is_cancelled() || !is_whole(shared, stream, head, caller).await {
+            return Next::Hyper;
+        }
+        let held = match answer_one(shared, head, caller, &mut answer) {
+            (AtOnce::NotHere, _) => return Next::Hyper,
+            (AtOnce::Answered, held) => held,
+            (AtOnce::Later(ready), held) => {
+                ready.await;
+                held
+            }
+        };
+        let written = async {
+            stream.write_all(answer.bytes()).await?;
+            stream.flush().await
+        };
+        if let Err(error) = written.await {
+            debug!(%error, peer = %caller.address, "the peer does not take its answer");
+            return Next::Over;
+        }
+        drop(held);
+        answer.clear(ANSWER_BYTES);
+        let filled = tokio::select! {
+            () = stop.cancelled() => return Next::Over,
+            filled = head.fill(stream, patience, &caller.allowance, shared) => filled,
+        };
+        match filled {
+            Ok(Protocol::Http1) => {}
+            Ok(Protocol::Http2) => return Next::Over,
+            Err(HeadError::Silent) => return Next::Rests,
+            Err(error) => {
+                debug!(%error, peer = %caller.address, reason = error.reason(), "a connection ends");
+                return Next::Over;
+            }
+        }
+    }
+}
+
+/// Waits until the request is there with its body. `false`: it is none for here, or it does not come.
+async fn is_whole<S>(shared: &Shared, stream: &mut S, head: &mut HeadBuffer, caller: &Caller) -> bool
+where
+    S: AsyncRead + Unpin,
+{
+    let found = with_request(shared, head, |found| match found {
+        Found::Whole(..) => Some(0),
+        Found::Part(length) => Some(length),
+        Found::Other => None,
+    });
+    match found {
+        None => false,
+        Some(0) => true,
+        Some(length) => head.fill_to(length, stream, BODY_PATIENCE, &caller.allowance, shared).await,
+    }
+}
+
+/// Has the application answer. What a request holds is held until its answer was taken.
+fn answer_one(
+    shared: &Shared,
+    head: &mut HeadBuffer,
+    caller: &Caller,
+    answer: &mut AnswerBytes,
+) -> (AtOnce, Option<Held>) {
+    let Some(permit) = shared.requests.try_acquire(caller.address.ip()) else {
+        return (AtOnce::NotHere, None);
+    };
+    let entry = shared.hub.ledger().open(Kind::Request);
+    let (at_once, length) = with_request(shared, head, |found| match found {
+        Found::Whole(request, length) => (shared.application.answer_at_once(&request, answer), length),
+        Found::Part(_) | Found::Other => (AtOnce::NotHere, 0),
+    });
+    if !matches!(at_once, AtOnce::NotHere) {
+        head.consume(length);
+    }
+    (at_once, Some((permit, entry)))
+}
+
+fn with_request<R>(shared: &Shared, head: &HeadBuffer, of: impl FnOnce(Found<'_>) -> R) -> R {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let limits = &shared.limits;
+    of(find(head.bytes(), &mut fields, limits.max_head_bytes, limits.max_headers))
+}
