@@ -53,7 +53,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use mio::{Poll, Token, Waker};
+use mio::{Poll, Registry, Token, Waker};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 use watertight_core::{CloseReason, Finish, Kind, Session, Workplace};
@@ -134,7 +134,9 @@ impl ShardHandle {
             #[cfg(feature = "testing")]
             injected: injected::Injected::default(),
         });
-        Ok((Arc::clone(&handle), ShardStarter { handle, poll }))
+        // All of a pump's descriptors are there before its thread is: whoever counts them after the start counts all.
+        let registry = poll.registry().try_clone()?;
+        Ok((Arc::clone(&handle), ShardStarter { handle, poll, registry }))
     }
 
     pub(crate) fn index(&self) -> usize {
@@ -207,6 +209,7 @@ impl ShardHandle {
 pub(crate) struct ShardStarter {
     handle: Arc<ShardHandle>,
     poll: Poll,
+    registry: Registry,
 }
 
 impl ShardStarter {
@@ -216,7 +219,7 @@ impl ShardStarter {
         let entry = hub.ledger.open(Kind::Task);
         let thread = std::thread::Builder::new()
             .name(format!("watertight-pump-{}", handle.index))
-            .spawn(move || supervise::supervise(self.poll, &self.handle, &hub, entry))?;
+            .spawn(move || supervise::supervise((self.poll, self.registry), &self.handle, &hub, entry))?;
         Ok(ShardThread { handle, thread: Some(thread) })
     }
 }

@@ -65,9 +65,9 @@ pub(crate) trait Receiver {
     fn room(&mut self, bytes: usize) -> bool;
 }
 
-/// A TLS connection, server side.
+/// A TLS connection, server side. What stands first is read by each write (see `shard/link.rs`).
+#[repr(C)]
 pub(crate) struct TlsSession {
-    connection: UnbufferedServerConnection,
     /// Arrived, and not a whole record yet. Given back as soon as it is empty.
     incoming: Vec<u8>,
     /// The peer has said that it sends nothing more.
@@ -76,6 +76,7 @@ pub(crate) struct TlsSession {
     said_close: bool,
     /// It cannot go on. rustls is not asked again: it may stand in the middle of bytes that are gone.
     failed: bool,
+    connection: UnbufferedServerConnection,
 }
 
 impl fmt::Debug for TlsSession {

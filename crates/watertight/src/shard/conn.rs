@@ -72,7 +72,6 @@ pub(super) struct Conn {
     pub(super) queued: bool,
     /// Has something of its own to write first.
     has_rest: bool,
-    is_tls: bool,
     /// Its life is closing: the closing event is all that is still written.
     is_closing: bool,
     pub(super) cursor: Cursor,
@@ -80,6 +79,8 @@ pub(super) struct Conn {
     pub(super) last_write: Tick,
     /// Events sent since the life was last told.
     pub(super) sent: u64,
+    /// Over TLS: its state, and what is sealed and not sent.
+    pub(super) tls: Option<Box<TlsLink>>,
     /// Everything else.
     pub(super) cold: Box<Cold>,
 }
@@ -98,8 +99,6 @@ pub(super) struct Cold {
     /// Few sockets have one at any instant, so it is stored separately.
     rest: Option<Box<Rest>>,
     life: Life,
-    /// Over TLS: its state, and what is sealed and not sent.
-    pub(super) tls: Option<Box<TlsLink>>,
     /// Tells it from every other connection of this hub.
     pub(super) number: u64,
     /// Given back when the connection is dropped, before the gate's guard.
@@ -117,7 +116,6 @@ impl Conn {
         now: Tick,
     ) -> Conn {
         let is_closing = life.closing().is_some();
-        let is_tls = tls.is_some();
         let cold = Cold {
             member: 0,
             has_closing_event: false,
@@ -125,7 +123,6 @@ impl Conn {
             taken_since_full: 0,
             rest: Some(Box::new(Rest::Bytes(opening, 0))),
             life,
-            tls,
             number,
             holdings,
             _guard: guard,
@@ -136,11 +133,11 @@ impl Conn {
             blocked: false,
             queued: false,
             has_rest: true,
-            is_tls,
             is_closing,
             cursor,
             last_write: now,
             sent: 0,
+            tls,
             cold: Box::new(cold),
         }
     }
@@ -168,7 +165,7 @@ impl Conn {
     /// Writes on in what is half written: what is sealed already comes first. Returns the bytes that were taken.
     pub(super) fn write_rest(&mut self, now: Tick, seal: &mut Seal) -> io::Result<usize> {
         let mut taken = 0;
-        if let Some(tls) = &mut self.cold.tls
+        if let Some(tls) = &mut self.tls
             && tls.has_unsent()
         {
             taken = tls.write_unsent(&self.socket)?;
@@ -186,7 +183,7 @@ impl Conn {
         let length = remaining.len();
         // What closes the stream closes TLS, too.
         let ends = self.cold.has_closing_event;
-        let (wrote, full) = match &mut self.cold.tls {
+        let (wrote, full) = match &mut self.tls {
             Some(tls) => tls.write(&self.socket, remaining, ends, seal)?,
             None => write_plain(&self.socket, remaining)?,
         }
@@ -223,7 +220,7 @@ impl Conn {
 
     /// Writes one run of bytes.
     pub(super) fn write(&mut self, bytes: &[u8], seal: &mut Seal) -> io::Result<Wrote> {
-        if self.is_tls {
+        if self.tls.is_some() {
             return self.over_tls(|tls, socket| tls.write(socket, bytes, false, seal));
         }
         write_plain(&self.socket, bytes)
@@ -231,7 +228,7 @@ impl Conn {
 
     /// Writes several runs: with one system call, or over TLS in as few records as may be.
     pub(super) fn write_vectored(&mut self, runs: &[IoSlice<'_>], seal: &mut Seal) -> io::Result<Wrote> {
-        if self.is_tls {
+        if self.tls.is_some() {
             return self.over_tls(|tls, socket| tls.write_vectored(socket, runs, seal));
         }
         let total: usize = runs.iter().map(|run| run.len()).sum();
@@ -243,7 +240,7 @@ impl Conn {
         &mut self,
         write: impl FnOnce(&mut TlsLink, &TcpStream) -> io::Result<Wrote>,
     ) -> io::Result<Wrote> {
-        let Some(tls) = &mut self.cold.tls else { return Ok(Wrote::Part(0)) };
+        let Some(tls) = &mut self.tls else { return Ok(Wrote::Part(0)) };
         let wrote = write(tls, &self.socket);
         self.note_unsent();
         wrote
@@ -251,7 +248,7 @@ impl Conn {
 
     /// Whether its TLS has something to send, which then goes before everything else.
     pub(super) fn note_unsent(&mut self) -> bool {
-        let has_unsent = self.is_tls && self.cold.tls.as_ref().is_some_and(|tls| tls.has_unsent());
+        let has_unsent = self.tls.as_ref().is_some_and(|tls| tls.has_unsent());
         self.has_rest |= has_unsent;
         has_unsent
     }
@@ -298,7 +295,7 @@ impl Conn {
 
     /// Tells the peer's TLS that this is the end, so that it can be told from a connection that was cut.
     pub(super) fn say_close(&mut self, seal: &mut Seal) {
-        if let Some(tls) = &mut self.cold.tls {
+        if let Some(tls) = &mut self.tls {
             tls.say_close(&self.socket, seal);
         }
     }
@@ -311,7 +308,7 @@ impl Conn {
 }
 
 // One cache line: a pass over many sockets reads this and nothing else.
-const _: () = assert!(cfg!(debug_assertions) || size_of::<Option<Conn>>() <= 56);
+const _: () = assert!(cfg!(debug_assertions) || size_of::<Option<Conn>>() <= 64);
 
 // A size class of the allocator: one byte more costs 64.
 const _: () = assert!(cfg!(debug_assertions) || size_of::<Cold>() <= 256);

@@ -47,7 +47,7 @@ impl Shard {
 /// Counts what has arrived. How the connection ends by it, if it does.
 fn receive(conn: &mut Conn, bytes: &mut [u8], seal: &mut Seal) -> Option<End> {
     let received = bytes.len();
-    let Some(tls) = conn.cold.tls.as_mut() else {
+    let Some(tls) = conn.tls.as_mut() else {
         let in_all = conn.with_life(|life| life.received(received));
         return (in_all > RECEIVED_MAX).then_some(End::UnexpectedInput);
     };
@@ -56,14 +56,14 @@ fn receive(conn: &mut Conn, bytes: &mut [u8], seal: &mut Seal) -> Option<End> {
         return Some(End::UnexpectedInput);
     }
     let end = pass_through_tls(conn, bytes, seal);
-    let data = conn.cold.tls.as_mut().map_or(0, |tls| tls.take_data());
+    let data = conn.tls.as_mut().map_or(0, |tls| tls.take_data());
     conn.with_life(|life| life.received(data));
     end
 }
 
 /// Gives what has arrived to the socket's TLS. How the connection ends by it, if it does.
 fn pass_through_tls(conn: &mut Conn, bytes: &mut [u8], seal: &mut Seal) -> Option<End> {
-    let tls = conn.cold.tls.as_mut()?;
+    let tls = conn.tls.as_mut()?;
     match tls.receive(&conn.socket, bytes, seal) {
         Ok(false) => None,
         Ok(true) => Some(End::PeerClosed),

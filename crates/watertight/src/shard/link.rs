@@ -7,9 +7,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use mio::net::TcpStream;
 use watertight_core::{Budget, Owner, Permit};
 
 use super::conn::{Wrote, retry};
@@ -19,6 +20,34 @@ use crate::tls::{RECORD_BYTES, Receiver, TlsError, TlsSession};
 /// What the TLS of an idle subscriber holds, bytes: rustls's state and keys. Measured with the binary.
 const LINK_BYTES: usize = 4096;
 
+/// A socket that what is sealed is written to.
+pub(super) trait Socket {
+    /// Writes. With `more`, more bytes follow at once: the kernel need not send these by themselves. So a run of several
+    /// records goes through the network's code once, as it does on a plain socket, although no more than one record is
+    /// sealed before the kernel has taken the one before.
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
+}
+
+impl Socket for &TcpStream {
+    #[cfg(target_os = "linux")]
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        use rustix::net::SendFlags;
+        let more = if more { SendFlags::MORE } else { SendFlags::empty() };
+        Ok(rustix::net::send(*self, bytes, SendFlags::NOSIGNAL | more)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send(&mut self, bytes: &[u8], _more: bool) -> io::Result<usize> {
+        io::Write::write(self, bytes)
+    }
+}
+
+impl<S: Socket> Socket for &mut S {
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        (**self).send(bytes, more)
+    }
+}
+
 /// What the kernel did not take.
 #[derive(Debug)]
 struct Unsent {
@@ -27,11 +56,23 @@ struct Unsent {
     _permit: Permit,
 }
 
-/// The TLS of one socket.
+/// What comes behind a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// Another record, at once.
+    More,
+    /// `close_notify`.
+    Close,
+    Nothing,
+}
+
+/// The TLS of one socket. In this order: what each delivery reads stands at the beginning, side by side. With a thousand
+/// sockets per event each cache line that has to be fetched is a fiftieth of what a delivery costs.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct TlsLink {
+    unsent: Option<Box<Unsent>>,
     session: TlsSession,
-    unsent: Option<Unsent>,
     /// For what has arrived and is no whole record yet.
     incoming: Option<Permit>,
     /// What has arrived, as it is on the wire.
@@ -48,9 +89,9 @@ impl TlsLink {
         let incoming = (session.held() > 0).then(|| charge(session.held()));
         let unsent = (!unsent.is_empty()).then(|| {
             let permit = charge(unsent.len());
-            Unsent { bytes: unsent.into(), at: 0, _permit: permit }
+            Box::new(Unsent { bytes: unsent.into(), at: 0, _permit: permit })
         });
-        TlsLink { session, unsent, incoming, on_the_wire: 0, data: 0, _permit: charge(LINK_BYTES) }
+        TlsLink { unsent, session, incoming, on_the_wire: 0, data: 0, _permit: charge(LINK_BYTES) }
     }
 
     /// What has arrived so far, as it is on the wire, bytes.
@@ -74,10 +115,10 @@ impl TlsLink {
     }
 
     /// Writes on in what is sealed. Returns the bytes that were taken.
-    pub(super) fn write_unsent(&mut self, mut socket: impl Write) -> io::Result<usize> {
+    pub(super) fn write_unsent(&mut self, mut socket: impl Socket) -> io::Result<usize> {
         let Some(unsent) = &mut self.unsent else { return Ok(0) };
         let rest = unsent.bytes.get(unsent.at..).unwrap_or_default();
-        let took = retry(|| socket.write(rest))?;
+        let took = retry(|| socket.send(rest, false))?;
         unsent.at += took;
         if took == rest.len() {
             self.unsent = None;
@@ -89,7 +130,7 @@ impl TlsLink {
     /// behind them in the same write. What is sealed counts as written.
     pub(super) fn write(
         &mut self,
-        mut socket: impl Write,
+        mut socket: impl Socket,
         bytes: &[u8],
         ends: bool,
         seal: &mut Seal,
@@ -97,8 +138,14 @@ impl TlsLink {
         let mut written = 0;
         for piece in bytes.chunks(RECORD_BYTES) {
             written += piece.len();
-            let is_last = ends && written == bytes.len();
-            if !self.write_record(&mut socket, piece, is_last, seal)? {
+            let follows = if written < bytes.len() {
+                Follows::More
+            } else if ends {
+                Follows::Close
+            } else {
+                Follows::Nothing
+            };
+            if !self.write_record(&mut socket, piece, follows, seal)? {
                 return Ok(Wrote::Part(written));
             }
         }
@@ -108,32 +155,37 @@ impl TlsLink {
     /// The same for several runs: as many of them as fit go into one record.
     pub(super) fn write_vectored(
         &mut self,
-        mut socket: impl Write,
+        mut socket: impl Socket,
         runs: &[IoSlice<'_>],
         seal: &mut Seal,
     ) -> io::Result<Wrote> {
         seal.plain.clear();
+        let total: usize = runs.iter().map(|run| run.len()).sum();
         let mut written = 0;
         for run in runs {
             let mut rest = &**run;
             while !rest.is_empty() {
                 rest = seal.gather(rest);
-                if seal.is_full() {
+                if seal.is_full() || written + seal.plain.len() == total {
                     written += seal.plain.len();
-                    if !self.write_gathered(&mut socket, seal)? {
+                    let follows = if written < total { Follows::More } else { Follows::Nothing };
+                    if !self.write_gathered(&mut socket, follows, seal)? {
                         return Ok(Wrote::Part(written));
                     }
                 }
             }
         }
-        written += seal.plain.len();
-        let took = seal.plain.is_empty() || self.write_gathered(&mut socket, seal)?;
-        Ok(if took { Wrote::All } else { Wrote::Part(written) })
+        Ok(Wrote::All)
     }
 
-    fn write_gathered(&mut self, socket: &mut impl Write, seal: &mut Seal) -> io::Result<bool> {
+    fn write_gathered(
+        &mut self,
+        socket: &mut impl Socket,
+        follows: Follows,
+        seal: &mut Seal,
+    ) -> io::Result<bool> {
         let mut plain = std::mem::take(&mut seal.plain);
-        let took = self.write_record(socket, &plain, false, seal);
+        let took = self.write_record(socket, &plain, follows, seal);
         plain.clear();
         seal.plain = plain;
         took
@@ -142,46 +194,47 @@ impl TlsLink {
     /// Seals and writes one record. `false`: the kernel did not take all of it; the rest is kept.
     fn write_record(
         &mut self,
-        socket: &mut impl Write,
+        socket: &mut impl Socket,
         plain: &[u8],
-        ends: bool,
+        follows: Follows,
         seal: &mut Seal,
     ) -> io::Result<bool> {
         seal.sealed.clear();
         let mut sealed = self.session.seal(plain, &mut seal.sealed);
-        if ends && sealed.is_ok() {
+        if follows == Follows::Close && sealed.is_ok() {
             sealed = self.session.close(&mut seal.sealed);
         }
-        let took = self.send(socket, seal)?;
+        let more = follows == Follows::More && sealed.is_ok();
+        let took = self.send(socket, more, seal)?;
         // What could not be sealed ends the connection; what rustls had to say about it was sent.
         sealed.map_err(io::Error::other)?;
         Ok(took)
     }
 
     /// Writes what was sealed behind what is still unsent, and keeps what is not taken. `false`: something was kept.
-    fn send(&mut self, socket: &mut impl Write, seal: &mut Seal) -> io::Result<bool> {
+    fn send(&mut self, socket: &mut impl Socket, more: bool, seal: &mut Seal) -> io::Result<bool> {
         if let Some(unsent) = &mut self.unsent {
             let rest = unsent.bytes.get(unsent.at..).unwrap_or_default();
             let bytes: Box<[u8]> = [rest, &seal.sealed].concat().into();
-            *unsent = Unsent { at: 0, _permit: seal.charge(bytes.len()), bytes };
+            **unsent = Unsent { at: 0, _permit: seal.charge(bytes.len()), bytes };
             return Ok(false);
         }
-        let took = retry(|| socket.write(&seal.sealed))?;
+        let took = retry(|| socket.send(&seal.sealed, more))?;
         let rest = seal.sealed.get(took..).unwrap_or_default();
         if rest.is_empty() {
             return Ok(true);
         }
         let permit = seal.charge(rest.len());
-        self.unsent = Some(Unsent { bytes: rest.into(), at: 0, _permit: permit });
+        self.unsent = Some(Box::new(Unsent { bytes: rest.into(), at: 0, _permit: permit }));
         Ok(false)
     }
 
     /// Says `close_notify` if the kernel takes it; a socket that is full, or gone, is closed without.
-    pub(super) fn say_close(&mut self, mut socket: impl Write, seal: &mut Seal) {
+    pub(super) fn say_close(&mut self, mut socket: impl Socket, seal: &mut Seal) {
         seal.sealed.clear();
         if self.unsent.is_none() && self.session.close(&mut seal.sealed).is_ok() && !seal.sealed.is_empty() {
             // The connection is dropped right after, whatever becomes of this.
-            let _ = retry(|| socket.write(&seal.sealed));
+            let _ = retry(|| socket.send(&seal.sealed, false));
         }
     }
 
@@ -192,7 +245,7 @@ impl TlsLink {
     /// When the connection cannot go on; the alert that says so was sent if the kernel took it.
     pub(super) fn receive(
         &mut self,
-        mut socket: impl Write,
+        mut socket: impl Socket,
         bytes: &mut [u8],
         seal: &mut Seal,
     ) -> Result<bool, TlsError> {
@@ -206,7 +259,7 @@ impl TlsLink {
             self.incoming = None;
         }
         if !seal.sealed.is_empty()
-            && let Err(error) = self.send(&mut socket, seal)
+            && let Err(error) = self.send(&mut socket, false, seal)
         {
             // The next read or write says the same.
             tracing::trace!(%error, "an answer of TLS could not be sent");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mio::{Poll, Waker};
+use mio::{Poll, Registry, Waker};
 use tracing::error;
 use watertight_core::Entry;
 use watertight_core::registry::ScanPoint;
@@ -26,19 +26,23 @@ const FAILURES_MAX: u32 = 12;
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// Runs a shard until it is told to stop.
-pub(super) fn supervise(poll: Poll, handle: &Arc<ShardHandle>, hub: &Arc<HubState>, _entry: Entry) {
-    let mut poll = Some(poll);
+pub(super) fn supervise(
+    first: (Poll, Registry),
+    handle: &Arc<ShardHandle>,
+    hub: &Arc<HubState>,
+    _entry: Entry,
+) {
+    let mut first = Some(first);
     let (mut failures, mut pause) = (0, PAUSE_MIN);
     while !handle.is_stopped() {
         let begun = hub.clock.now();
         let run = AssertUnwindSafe(|| {
-            let mut poll = match poll.take() {
-                Some(poll) => poll,
+            let (mut poll, registry) = match first.take() {
+                Some(first) => first,
                 None => handle.new_poll()?,
             };
             #[cfg(feature = "testing")]
             handle.injected.failure()?;
-            let registry = poll.registry().try_clone()?;
             handle.begin(Shard::new(handle.index(), hub, registry));
             run::run(handle, &mut poll)
         });
@@ -73,10 +77,11 @@ pub(super) fn supervise(poll: Poll, handle: &Arc<ShardHandle>, hub: &Arc<HubStat
 
 impl ShardHandle {
     /// A poller in place of one that failed, with the mailbox's waker on it.
-    fn new_poll(&self) -> std::io::Result<Poll> {
+    fn new_poll(&self) -> std::io::Result<(Poll, Registry)> {
         let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
         *self.waker.write() = Waker::new(poll.registry(), WAKE)?;
-        Ok(poll)
+        Ok((poll, registry))
     }
 }
 

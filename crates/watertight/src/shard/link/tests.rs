@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Write as _};
 use std::sync::Arc;
 
 use watertight_core::{Budget, Owner};
@@ -15,20 +15,19 @@ use crate::tls::{RECORD_BYTES, TlsSession};
 struct Socket {
     takes: VecDeque<usize>,
     taken: Vec<u8>,
+    /// Of each write: whether more was to follow.
+    more: Vec<bool>,
 }
 
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl super::Socket for Socket {
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        self.more.push(more);
         let takes = self.takes.pop_front().unwrap_or(0).min(bytes.len());
         if takes == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.taken.extend_from_slice(&bytes[..takes]);
         Ok(takes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -58,7 +57,7 @@ fn a_record_that_was_cut_anywhere_is_finished_before_anything_else_and_its_rest_
     let mut length = usize::MAX;
     let mut cut = 0;
     while cut < length {
-        let mut socket = Socket { takes: [cut].into(), taken: Vec::new() };
+        let mut socket = Socket { takes: [cut].into(), ..Socket::default() };
         let wrote = bench.link.write(&mut socket, event, false, &mut bench.seal).unwrap();
         assert!(
             matches!(wrote, Wrote::Part(sealed) if sealed == event.len()),
@@ -77,7 +76,7 @@ fn a_record_that_was_cut_anywhere_is_finished_before_anything_else_and_its_rest_
         assert_eq!(bench.pair.give_client(&socket.taken), event, "cut after {cut} bytes");
         cut += 1;
     }
-    let mut socket = Socket { takes: [length].into(), taken: Vec::new() };
+    let mut socket = Socket { takes: [length].into(), ..Socket::default() };
     assert!(matches!(bench.link.write(&mut socket, event, false, &mut bench.seal), Ok(Wrote::All)));
     assert_eq!(bench.pair.give_client(&socket.taken), event);
     drop(bench.link);
@@ -89,10 +88,11 @@ fn of_many_waiting_events_as_many_as_fit_go_into_one_record() {
     let mut bench = bench();
     let event = [b'e'; 1000];
     let runs: Vec<IoSlice<'_>> = (0..50).map(|_| IoSlice::new(&event)).collect();
-    let mut socket = Socket { takes: vec![usize::MAX; 8].into(), taken: Vec::new() };
+    let mut socket = Socket { takes: vec![usize::MAX; 8].into(), ..Socket::default() };
     assert!(matches!(bench.link.write_vectored(&mut socket, &runs, &mut bench.seal), Ok(Wrote::All)));
     let found = records(&socket.taken);
     assert_eq!(found.len(), 50_000usize.div_ceil(RECORD_BYTES));
+    assert_eq!(socket.more, [true, true, true, false], "the kernel may put them together");
     assert!(found.iter().all(|(kind, bytes)| *kind == 23 && *bytes <= 5 + RECORD_BYTES + 32), "{found:?}");
     assert_eq!(bench.pair.give_client(&socket.taken), event.repeat(50));
 }
@@ -102,7 +102,7 @@ fn no_more_is_sealed_once_the_socket_is_full() {
     let mut bench = bench();
     let event = vec![b'e'; 5 * RECORD_BYTES];
     for vectored in [false, true] {
-        let mut socket = Socket { takes: [usize::MAX, 10].into(), taken: Vec::new() };
+        let mut socket = Socket { takes: [usize::MAX, 10].into(), ..Socket::default() };
         let wrote = if vectored {
             bench.link.write_vectored(&mut socket, &[IoSlice::new(&event)], &mut bench.seal).unwrap()
         } else {
@@ -119,7 +119,7 @@ fn no_more_is_sealed_once_the_socket_is_full() {
 #[test]
 fn close_notify_goes_behind_the_last_bytes_in_the_same_write_and_is_not_said_again() {
     let mut bench = bench();
-    let mut socket = Socket { takes: [usize::MAX].into(), taken: Vec::new() };
+    let mut socket = Socket { takes: [usize::MAX].into(), ..Socket::default() };
     assert!(matches!(bench.link.write(&mut socket, b"the end", true, &mut bench.seal), Ok(Wrote::All)));
     socket.takes = [usize::MAX].into();
     let before = socket.taken.len();
@@ -132,7 +132,7 @@ fn close_notify_goes_behind_the_last_bytes_in_the_same_write_and_is_not_said_aga
 #[test]
 fn close_notify_is_left_away_where_a_record_is_half_written() {
     let mut bench = bench();
-    let mut socket = Socket { takes: [7].into(), taken: Vec::new() };
+    let mut socket = Socket { takes: [7].into(), ..Socket::default() };
     bench.link.write(&mut socket, b"event", false, &mut bench.seal).unwrap();
     socket.takes = [usize::MAX].into();
     bench.link.say_close(&mut socket, &mut bench.seal);
@@ -148,7 +148,7 @@ fn what_was_sealed_before_the_socket_came_is_sent_first_and_charged_until_then()
     session.seal(b"first ", &mut unsent).unwrap();
     let mut link = TlsLink::new(session, unsent.clone(), &bench.budget);
     assert_eq!(charged(&bench.budget), 2 * LINK_BYTES + unsent.len());
-    let mut socket = Socket { takes: [usize::MAX, usize::MAX].into(), taken: Vec::new() };
+    let mut socket = Socket { takes: [usize::MAX, usize::MAX].into(), ..Socket::default() };
     link.write_unsent(&mut socket).unwrap();
     link.write(&mut socket, b"second", false, &mut bench.seal).unwrap();
     assert_eq!(bench.pair.give_client(&socket.taken), b"first second");
