@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,12 +127,12 @@ async fn phases(
     stop: CancellationToken,
 ) {
     let Some(tls) = &shared.tls else {
-        let peer = caller.address;
         let leaves = caller.refusal.is_none();
         // Like that over TLS in memory of its own: a task keeps room for the larger of its branches.
-        let served = Box::pin(http(shared, stream, caller, leaves, None, &stop)).await;
-        if let Some((decision, stream)) = served {
-            hand_over(decision, stream, None, peer);
+        let served = Box::pin(http(shared, stream, caller.clone(), leaves, None, &stop)).await;
+        let next = after(shared, served, caller, stop, |stream| (stream, None));
+        if let Some(next) = next {
+            next.await;
         }
         return;
     };
@@ -140,14 +140,56 @@ async fn phases(
     let Some((stream, alpn, charge)) = Box::pin(over_tls(shared, tls, stream, &caller, &stop)).await else {
         return;
     };
-    let peer = caller.address;
     let leaves = caller.refusal.is_none();
-    let served = Box::pin(http(shared, stream, caller, leaves, Some(alpn), &stop)).await;
-    if let Some((decision, stream)) = served {
+    let served = Box::pin(http(shared, stream, caller.clone(), leaves, Some(alpn), &stop)).await;
+    let next = after(shared, served, caller, stop, |stream| {
         let (stream, session, unsent) = stream.into_parts();
-        hand_over(decision, stream, Some((session, unsent)), peer);
+        (stream, Some((session, unsent)))
+    });
+    if let Some(next) = next {
+        next.await;
     }
     drop(charge);
+}
+
+/// How the time up to the end of HTTP/1, or to the first bytes of HTTP/2, has ended.
+enum Served<S> {
+    /// A stream is to leave HTTP with this socket.
+    Leaves(Decision, S),
+    /// The peer speaks HTTP/2.
+    Http2(HttpIo<S>),
+    Over,
+}
+
+/// A socket, with its TLS if it has any.
+type Bare = (GuardedStream<TcpStream>, Option<(TlsSession, Vec<u8>)>);
+
+/// Gives the socket away, or begins with HTTP/2. No `async fn`, so that nothing of what has ended is kept room for.
+fn after<S>(
+    shared: &Arc<Shared>,
+    served: Served<S>,
+    caller: Caller,
+    stop: CancellationToken,
+    bare: impl FnOnce(S) -> Bare,
+) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match served {
+        Served::Leaves(decision, stream) => {
+            let (stream, tls) = bare(stream);
+            hand_over(decision, stream, tls, caller.address);
+            None
+        }
+        Served::Http2(io) => {
+            let Some(charge) = caller.allowance.charge(shared, HTTP2_BYTES) else {
+                debug!(peer = %caller.address, "no memory for another HTTP/2 connection");
+                return None;
+            };
+            Some(Box::pin(http2::serve(shared, io, caller, charge, stop)))
+        }
+        Served::Over => None,
+    }
 }
 
 fn hand_over(
@@ -220,7 +262,7 @@ fn patience(shared: &Shared, caller: &Caller) -> HeadPatience {
     }
 }
 
-/// Reads the first head and brings hyper in. `alpn`: what TLS has settled.
+/// Reads the first head and, on HTTP/1, brings hyper in. `alpn`: what TLS has settled.
 async fn http<S>(
     shared: &Arc<Shared>,
     mut stream: S,
@@ -228,7 +270,7 @@ async fn http<S>(
     leaves: bool,
     alpn: Option<Protocol>,
     stop: &CancellationToken,
-) -> Option<(Decision, S)>
+) -> Served<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -236,29 +278,26 @@ where
     let mut head = HeadBuffer::default();
     // A handshake is not a request: hyper waits for ever for a preface, and long for a first head.
     let filled = tokio::select! {
-        () = stop.cancelled() => return None,
+        () = stop.cancelled() => return Served::Over,
         filled = head.fill(&mut stream, patience(shared, &caller), &caller.allowance, shared) => filled,
     };
     let protocol = match filled {
         Ok(protocol) => protocol,
         Err(error) => {
             debug!(%error, %peer, reason = error.reason(), "the peer did not ask");
-            return None;
+            return Served::Over;
         }
     };
     if alpn.is_some_and(|alpn| alpn != protocol) {
         debug!(%peer, ?protocol, "the peer speaks another protocol than it has settled on");
-        return None;
+        return Served::Over;
     }
-    if protocol == Protocol::Http1 {
-        return Box::pin(http1::serve(shared, stream, head, caller, leaves, stop)).await;
+    if protocol == Protocol::Http2 {
+        let io = HttpIo::new(stream, head.into_bytes(), shared.limits.head_timeout);
+        return Served::Http2(io);
     }
-    let Some(charge) = caller.allowance.charge(shared, HTTP2_BYTES) else {
-        debug!(%peer, "no memory for another HTTP/2 connection");
-        return None;
-    };
-    let io = HttpIo::new(stream, head.into_bytes(), shared.limits.head_timeout);
-    Box::pin(http2::serve(shared, io, caller, stop)).await;
-    drop(charge);
-    None
+    match Box::pin(http1::serve(shared, stream, head, caller, leaves, stop)).await {
+        Some((decision, stream)) => Served::Leaves(decision, stream),
+        None => Served::Over,
+    }
 }

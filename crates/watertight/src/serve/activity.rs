@@ -44,18 +44,11 @@ impl Activity {
         (state.active == 0 && state.begun > 0).then_some(state.idle_since)
     }
 
-    /// Completes when there has been no request for `patience`.
-    pub(super) async fn idle_for(&self, patience: Duration) {
-        loop {
-            let until = {
-                let state = self.0.lock();
-                if state.active > 0 { Instant::now() + patience } else { state.idle_since + patience }
-            };
-            if until <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(until).await;
-        }
+    /// When there will have been no request for `patience`, as far as that is known now.
+    pub(super) fn idle_until(&self, patience: Duration) -> Instant {
+        let state = self.0.lock();
+        let since = if state.active > 0 { Instant::now() } else { state.idle_since };
+        since + patience
     }
 }
 

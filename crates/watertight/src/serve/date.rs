@@ -14,6 +14,12 @@ pub(super) fn write(into: &mut Vec<u8>) {
     into.extend_from_slice(&at(crate::clock::wall_clock().as_secs()));
 }
 
+/// Its value alone.
+pub(super) fn now() -> String {
+    let field = at(crate::clock::wall_clock().as_secs());
+    String::from_utf8_lossy(&field[6..35]).into_owned()
+}
+
 fn at(seconds: u64) -> [u8; 37] {
     let (made, mut field) = LAST.get();
     if made != seconds {

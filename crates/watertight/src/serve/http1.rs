@@ -51,12 +51,12 @@ fn builder(limits: &ServeLimits) -> http1::Builder {
 
 /// Waits for a deadline that may move or not be there.
 #[derive(Default)]
-struct Deadline {
+pub(super) struct Deadline {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Deadline {
-    fn poll(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = deadline else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         // One that fires too early looks again: so it need not be moved with every request.

@@ -5,24 +5,29 @@
 //! stream: dropping that resets the stream (RST_STREAM). A task-local ties the answer to it.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue, header};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::debug;
 use watertight_core::{CloseReason, End, Kind};
 
 use super::Shared;
 use super::activity::Activity;
 use super::answer::Taken;
+use super::charge::Charge;
+use super::http1::Deadline;
 use super::io::HttpIo;
 use super::service::{Caller, RequestGuards, RouterService};
 use super::watch::{StreamWatch, must_go};
@@ -55,6 +60,15 @@ tokio::task_local! {
 pub(super) fn watch(taken: &Arc<Taken<RequestGuards>>) {
     // Outside of a stream's task there is nothing to be watched.
     let _ = ANSWER.try_with(|cell| *cell.lock() = Some(Arc::clone(taken)));
+}
+
+/// Keeps the head of a stream out of the connection's table of fields (RFC 7541, section 7.1.3): streams last, so that
+/// there is little to be gained by it, and each connection would hold over a kilobyte for as long as it lasts.
+pub(super) fn forget_head(headers: &mut HeaderMap) {
+    if let Ok(date) = HeaderValue::try_from(super::date::now().as_str()) {
+        headers.entry(header::DATE).or_insert(date);
+    }
+    headers.values_mut().for_each(|value| value.set_sensitive(true));
 }
 
 /// Spawns a connection's streams so that the server owns them, the ledger counts them, and a write deadline holds.
@@ -222,38 +236,103 @@ where
     Box::pin(builder.serve_connection(TokioIo::new(io), service))
 }
 
+pin_project! {
+    /// An HTTP/2 connection that is served. Written out, because an `async fn` keeps room for what it was given beside what it
+    /// has made of that, and there may be many connections.
+    pub(super) struct Serving<S>
+    where
+        S: AsyncRead,
+        S: AsyncWrite,
+        S: Unpin,
+        S: Send,
+        S: 'static,
+    {
+        connection: Pin<Box<Driven<S>>>,
+        #[pin]
+        stopped: WaitForCancellationFutureOwned,
+        idle: Deadline,
+        // How long it may be idle: until it is told to close, or cut off once it was told.
+        patience: Duration,
+        was_idle: bool,
+        is_stopping: bool,
+        watch: StreamWatch,
+        activity: Activity,
+        peer: SocketAddr,
+        // Last: nothing of it is held any more.
+        charge: Charge,
+    }
+}
+
 /// Serves an HTTP/2 connection.
-pub(super) async fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, caller: Caller, stop: &CancellationToken)
+pub(super) fn serve<S>(
+    shared: &Arc<Shared>,
+    io: HttpIo<S>,
+    caller: Caller,
+    charge: Charge,
+    stop: CancellationToken,
+) -> Serving<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer = caller.address;
-    let limits = &shared.limits;
-    let watch = StreamWatch::of_http2();
-    let activity = Activity::default();
-    let mut connection = begin(shared, io, caller, &watch, &activity);
-    let mut stopped = pin!(stop.cancelled());
-    let patience = limits.keep_alive_timeout;
-    // Told to close (GOAWAY) after a while without requests; a connection that stays open is cut off.
-    let mut idle = pin!(activity.idle_for(patience));
-    let mut cut_off = pin!(activity.idle_for(patience + GOAWAY_GRACE));
-    let mut stopping = false;
-    poll_fn(|context| {
-        if !stopping {
-            stopping = idle.as_mut().poll(context).is_ready() || stopped.as_mut().poll(context).is_ready();
-            if stopping {
-                connection.as_mut().graceful_shutdown();
+    let (watch, activity, peer) = (StreamWatch::of_http2(), Activity::default(), caller.address);
+    Serving {
+        connection: begin(shared, io, caller, &watch, &activity),
+        stopped: stop.cancelled_owned(),
+        idle: Deadline::default(),
+        patience: shared.limits.keep_alive_timeout,
+        was_idle: false,
+        is_stopping: false,
+        watch,
+        activity,
+        peer,
+        charge,
+    }
+}
+
+impl<S> Future for Serving<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let mut is_to_close = !*this.is_stopping && this.stopped.poll(context).is_ready();
+        // Told to close (GOAWAY) after a while without requests; a connection that stays open is cut off.
+        while this.idle.poll(Some(this.activity.idle_until(*this.patience)), context).is_ready() {
+            if *this.was_idle {
+                return Poll::Ready(());
             }
+            (*this.was_idle, is_to_close) = (true, is_to_close || !*this.is_stopping);
+            *this.patience += GOAWAY_GRACE;
         }
-        if cut_off.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+        if is_to_close {
+            *this.is_stopping = true;
+            this.connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(context).map(|result| {
+        this.connection.as_mut().poll(context).map(|result| {
             if let Err(error) = result {
-                watch.note_failure(&error);
-                debug!(%error, %peer, "connection ended with an error");
+                this.watch.note_failure(&error);
+                debug!(%error, peer = %this.peer, "connection ended with an error");
             }
         })
-    })
-    .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::forget_head;
+
+    #[test]
+    fn no_field_of_a_streams_head_goes_into_the_connections_table_not_even_its_date() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.append(header::VARY, HeaderValue::from_static("Accept"));
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        forget_head(&mut headers);
+        assert_eq!(headers.len(), 4);
+        assert!(headers.contains_key(header::DATE) && headers.values().all(HeaderValue::is_sensitive));
+    }
 }

@@ -237,6 +237,8 @@ impl Call {
             // While a stream goes on, what the peer sends is no next head, and behind it there is none.
             self.clock.streams(record_of(&response));
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        } else {
+            http2::forget_head(response.headers_mut());
         }
         if let Some(handover) = &self.handover
             && self.is_get
