@@ -45,6 +45,9 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS_MAX: usize = 32;
 
+/// How much longer the other streams of a connection may wait, at most, when one of them was reset: a few round trips.
+const PROLONGED_BY: Duration = Duration::from_secs(3);
+
 /// How long a connection may stay open after it was told to close.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
@@ -178,7 +181,7 @@ impl Untaken {
                 return Poll::Ready(());
             }
             watch.is_prolonged = true;
-            watch.stall.restart(self.deadline / 2);
+            watch.stall.restart((self.deadline / 2).min(PROLONGED_BY));
         }
     }
 

@@ -248,9 +248,14 @@ impl Conn {
 
     /// Whether its TLS has something to send, which then goes before everything else.
     pub(super) fn note_unsent(&mut self) -> bool {
-        let has_unsent = self.tls.as_ref().is_some_and(|tls| tls.has_unsent());
+        let has_unsent = self.has_unsent();
         self.has_rest |= has_unsent;
         has_unsent
+    }
+
+    /// Whether something is sealed that the kernel has not taken.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
     }
 
     /// Notes what became of a write that was not a whole run to an idle socket.

@@ -130,7 +130,7 @@ impl Shard {
             Question::Laggards { furthest } => {
                 for (slot, conn) in self.sockets.iter_from(from).take_while(|(slot, _)| *slot < stop) {
                     // What was sealed for a socket is its own, although its cursor is behind it.
-                    let sealed = u64::from(conn.tls.as_ref().is_some_and(|tls| tls.has_unsent()));
+                    let sealed = u64::from(conn.has_unsent());
                     let lag = conn.session().head().saturating_sub(conn.cursor.next).max(sealed);
                     // A socket that is behind but not full will be written to: it does not hold memory up.
                     if lag > 0 && conn.blocked && conn.life().closing().is_none() {
