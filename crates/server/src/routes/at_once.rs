@@ -20,13 +20,15 @@ use crate::state::App;
 
 /// Fields that change nothing about a publish. One with any other goes the general way, so that no field that is read
 /// there is overlooked here.
-const IDLE_FIELDS: [&str; 14] = [
+const IDLE_FIELDS: [&str; 24] = [
     "accept",
     "accept-encoding",
     "accept-language",
     "baggage",
     "cache-control",
     "dnt",
+    "forwarded",
+    "keep-alive",
     "pragma",
     "priority",
     "sec-fetch-mode",
@@ -34,6 +36,14 @@ const IDLE_FIELDS: [&str; 14] = [
     "traceparent",
     "tracestate",
     "user-agent",
+    "via",
+    "x-correlation-id",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
     "x-request-id",
 ];
 

@@ -121,14 +121,16 @@ fn answer_one(
     let Some(permit) = shared.requests.try_acquire(caller.address.ip()) else {
         return (AtOnce::NotHere, None);
     };
-    let entry = shared.hub.ledger().open(Kind::Request);
     let (at_once, length) = with_request(shared, head, |found| match found {
         Found::Whole(request, length) => (shared.application.answer_at_once(&request, answer), length),
         Found::Part(_) | Found::Other => (AtOnce::NotHere, 0),
     });
-    if !matches!(at_once, AtOnce::NotHere) {
-        head.consume(length);
+    if matches!(at_once, AtOnce::NotHere) {
+        return (at_once, None);
     }
+    head.consume(length);
+    // Not before: a request that goes the general way is opened there.
+    let entry = shared.hub.ledger().open(Kind::Request);
     (at_once, Some((permit, entry)))
 }
 
