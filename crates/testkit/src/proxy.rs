@@ -60,6 +60,8 @@ pub struct FaultProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
+    /// Bound, and never listening: nobody else gets the port while connections are refused.
+    _place: Socket,
 }
 
 impl FaultProxy {
@@ -69,8 +71,9 @@ impl FaultProxy {
     /// When there is none.
     #[must_use]
     pub fn start(upstream: SocketAddr) -> FaultProxy {
-        let listener = listen("127.0.0.1:0".parse().unwrap());
-        let address = listener.local_addr().unwrap();
+        let place = bound("127.0.0.1:0".parse().unwrap());
+        let address = place.local_addr().unwrap().as_socket().unwrap();
+        let listener = listen(address);
         let shared = Arc::new(Shared {
             upstream,
             mode: Mutex::new(Mode::Pass),
@@ -86,7 +89,7 @@ impl FaultProxy {
             let shared = Arc::clone(&shared);
             move || accept(&shared, listener, address)
         });
-        FaultProxy { address, shared, acceptor: Some(acceptor) }
+        FaultProxy { address, shared, acceptor: Some(acceptor), _place: place }
     }
 
     /// Where clients connect to.
@@ -150,11 +153,18 @@ impl Drop for FaultProxy {
     }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
+/// A socket at this address, beside others that were made here.
+fn bound(address: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-    // The same port again after a refusal.
+    // The same port again after a refusal, with connections of before that are just going.
     socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
     socket.bind(&address.into()).unwrap();
+    socket
+}
+
+fn listen(address: SocketAddr) -> TcpListener {
+    let socket = bound(address);
     socket.listen(1024).unwrap();
     socket.set_nonblocking(true).unwrap();
     socket.into()

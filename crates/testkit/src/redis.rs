@@ -47,7 +47,11 @@ impl Redis {
     pub fn start_with(arguments: &[&str]) -> Redis {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         for _ in 0..TRIES {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            // None of those that the kernel gives to whoever asks for any: it must be free again for a restart.
+            let free = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_768)));
+            if TcpListener::bind(free).is_err() {
+                continue;
+            }
             let mut redis = Redis {
                 address: free,
                 arguments: arguments.clone(),
