@@ -46,7 +46,7 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 const RESETS_MAX: usize = 32;
 
 /// How much longer the other streams of a connection may wait, at most, when one of them was reset: a few round trips.
-const PROLONGED_BY: Duration = Duration::from_secs(3);
+const PROLONGED_BY: Duration = Duration::from_secs(1);
 
 /// How long a connection may stay open after it was told to close.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
