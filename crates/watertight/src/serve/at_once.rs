@@ -4,6 +4,8 @@
 //! Nothing is decided here that hyper would decide otherwise. Whatever is unusual, slow, large or refused goes to hyper with
 //! every byte that was read, as if nobody had looked at it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ const BODY_PATIENCE: Duration = Duration::from_millis(100);
 /// What is kept for answers between two requests.
 const ANSWER_BYTES: usize = 512;
 
+/// Ends when an answer may be sent.
+type Ready = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What a request holds, in the order in which it is given back: what the ledger calls closed holds nothing.
 type Held = (FairPermit, Entry);
 
@@ -57,14 +61,21 @@ where
     let patience = HeadPatience { first_byte: patience, head: shared.limits.head_timeout };
     let mut answer = AnswerBytes::default();
     loop {
-        if stop.is_cancelled() || !is_whole(shared, stream, head, caller).await {
+        if stop.is_cancelled() {
             return Next::Hyper;
         }
         let held = match answer_one(shared, head, caller, &mut answer) {
-            (AtOnce::NotHere, _) => return Next::Hyper,
-            (AtOnce::Answered, held) => held,
-            (AtOnce::Later(ready), held) => {
-                ready.await;
+            Looked::Other => return Next::Hyper,
+            Looked::Part(length) => {
+                if head.fill_to(length, stream, BODY_PATIENCE, &caller.allowance, shared).await {
+                    continue;
+                }
+                return Next::Hyper;
+            }
+            Looked::Answered(ready, held) => {
+                if let Some(ready) = ready {
+                    ready.await;
+                }
                 held
             }
         };
@@ -94,44 +105,35 @@ where
     }
 }
 
-/// Waits until the request is there with its body. `false`: it is none for here, or it does not come.
-async fn is_whole<S>(shared: &Shared, stream: &mut S, head: &mut HeadBuffer, caller: &Caller) -> bool
-where
-    S: AsyncRead + Unpin,
-{
-    let found = with_request(shared, head, |found| match found {
-        Found::Whole(..) => Some(0),
-        Found::Part(length) => Some(length),
-        Found::Other => None,
-    });
-    match found {
-        None => false,
-        Some(0) => true,
-        Some(length) => head.fill_to(length, stream, BODY_PATIENCE, &caller.allowance, shared).await,
-    }
+/// What became of what stands in the buffer.
+enum Looked {
+    /// It is nothing for here.
+    Other,
+    /// So many bytes are needed in all.
+    Part(usize),
+    /// The answer was written, to be sent when the future ends, if there is one. What a request holds is held until then.
+    Answered(Option<Ready>, Held),
 }
 
-/// Has the application answer. What a request holds is held until its answer was taken.
-fn answer_one(
-    shared: &Shared,
-    head: &mut HeadBuffer,
-    caller: &Caller,
-    answer: &mut AnswerBytes,
-) -> (AtOnce, Option<Held>) {
-    let Some(permit) = shared.requests.try_acquire(caller.address.ip()) else {
-        return (AtOnce::NotHere, None);
+/// Has the application answer the request at the beginning of the buffer, and takes that out.
+fn answer_one(shared: &Shared, head: &mut HeadBuffer, caller: &Caller, answer: &mut AnswerBytes) -> Looked {
+    let Some(permit) = shared.requests.try_acquire(caller.address.ip()) else { return Looked::Other };
+    let (at_once, length) = match with_request(shared, head, |found| match found {
+        Found::Whole(request, length) => Ok((shared.application.answer_at_once(&request, answer), length)),
+        Found::Part(length) => Err(Looked::Part(length)),
+        Found::Other => Err(Looked::Other),
+    }) {
+        Ok(answered) => answered,
+        Err(looked) => return looked,
     };
-    let (at_once, length) = with_request(shared, head, |found| match found {
-        Found::Whole(request, length) => (shared.application.answer_at_once(&request, answer), length),
-        Found::Part(_) | Found::Other => (AtOnce::NotHere, 0),
-    });
-    if matches!(at_once, AtOnce::NotHere) {
-        return (at_once, None);
-    }
+    let ready = match at_once {
+        AtOnce::NotHere => return Looked::Other,
+        AtOnce::Answered => None,
+        AtOnce::Later(ready) => Some(ready),
+    };
     head.consume(length);
     // Not before: a request that goes the general way is opened there.
-    let entry = shared.hub.ledger().open(Kind::Request);
-    (at_once, Some((permit, entry)))
+    Looked::Answered(ready, (permit, shared.hub.ledger().open(Kind::Request)))
 }
 
 fn with_request<R>(shared: &Shared, head: &HeadBuffer, of: impl FnOnce(Found<'_>) -> R) -> R {
