@@ -21,6 +21,11 @@ pub(super) struct RingLimits {
 /// A ring that is empty again keeps room for no more than so many.
 const EMPTY_CAPACITY_MAX: usize = 64;
 
+/// Of the budget, in eighths: beyond it, a reader that can be given the rest later keeps no more waiting than [`SHORT_BYTES`], so
+/// that whoever takes nothing does not hold all memory while others get none.
+const SHORT_EIGHTHS: usize = 7;
+const SHORT_BYTES: usize = 64 << 10;
+
 /// What waits for one reader. The connection writes, the reader's guard reads.
 #[derive(Debug)]
 pub(super) struct Ring<M> {
@@ -161,7 +166,7 @@ impl<M> Ring<M> {
         let cost = bytes + size_of::<Held<M>>();
         let mut state = self.state.lock();
         // One that is larger than the ring passes when it is alone.
-        if !state.is_empty() && !state.has_room(cost, &self.limits) {
+        if !state.is_empty() && !state.has_room(cost, &self.limits_now()) {
             self.is_blocked.store(true, Ordering::Relaxed);
             return Err(NotTaken::Full);
         }
@@ -176,7 +181,7 @@ impl<M> Ring<M> {
     pub(super) fn is_free_again(&self) -> bool {
         // Both under the lock of the state, one after the other: what is refused later is said later.
         self.is_blocked.load(Ordering::Relaxed)
-            && self.state.lock().has_half(&self.limits)
+            && self.state.lock().has_half(&self.limits_now())
             && self.is_blocked.swap(false, Ordering::Relaxed)
     }
 
@@ -184,11 +189,18 @@ impl<M> Ring<M> {
     /// not, [`is_free_again`](Ring::is_free_again) will say when: nobody else would ask for the rest.
     pub(super) fn may_be_filled(&self) -> bool {
         let state = self.state.lock();
-        let has_half = state.has_half(&self.limits);
+        let has_half = state.has_half(&self.limits_now());
         if !has_half {
             self.is_blocked.store(true, Ordering::Relaxed);
         }
         has_half
+    }
+
+    /// How much may wait while what does not find room is read again later.
+    fn limits_now(&self) -> RingLimits {
+        let is_short = self.budget.used() > self.budget.critical_bytes() / 8 * SHORT_EIGHTHS;
+        let most = if is_short { SHORT_BYTES } else { usize::MAX };
+        RingLimits { bytes_max: self.limits.bytes_max.min(most), ..self.limits }
     }
 
     /// Waits for the next thing. Dropping the future takes nothing.
@@ -256,6 +268,17 @@ mod tests {
         let ring = Ring::new(limits, &Budget::new(1 << 20, 2 << 20));
         (0..messages).for_each(|message| ring.push_if_room(message, 1).unwrap());
         ring
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_leaves_memory_for_the_others() {
+        let limits = RingLimits { messages_max: 1_024, bytes_max: 4 << 20 };
+        let budget = Budget::new(512 << 10, 1 << 20);
+        let (hoarder, other) = (Ring::new(limits, &budget), Ring::new(limits, &budget));
+        let filled = (0..).find(|n| hoarder.push_if_room(*n, 10_000).is_err());
+        assert!(filled.is_some_and(|n| n > 80), "{filled:?}");
+        assert!(!hoarder.may_be_filled() && other.may_be_filled());
+        assert_eq!((0..).find(|n| other.push_if_room(*n, 10_000).is_err()), Some(6));
     }
 
     #[tokio::test]
