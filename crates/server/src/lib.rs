@@ -18,6 +18,7 @@
 //! | `reload` | certificates, keys and the tables of the file, read again while the hub runs |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
+//! | `figures` | the hub's figures as JSON |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
 
@@ -26,6 +27,7 @@ pub mod config;
 mod cors;
 pub mod directory;
 mod dropped_lines;
+mod figures;
 mod hosts;
 mod memory;
 pub mod metrics;

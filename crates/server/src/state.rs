@@ -1,9 +1,9 @@
 //! What all requests share. Knows no route: routes and router both stand on this.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
 
 use watertight::{Gate, Hub, Policy};
 
@@ -22,6 +22,16 @@ use crate::tls::Certificates;
 #[derive(Clone)]
 pub struct App(Arc<AppParts>);
 
+/// The same, holding nothing alive.
+pub(crate) struct WeakApp(Weak<AppParts>);
+
+impl WeakApp {
+    /// What is shared, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<App> {
+        self.0.upgrade().map(App)
+    }
+}
+
 /// The parts of an [`App`].
 pub struct AppParts {
     pub(crate) hub: Hub,
@@ -36,6 +46,8 @@ pub struct AppParts {
     pub(crate) logs_policy: Arc<Policy>,
     /// How streams of metrics live.
     pub(crate) metrics_policy: Arc<Policy>,
+    /// How streams of the hub's own figures live.
+    pub(crate) stats_policy: Arc<Policy>,
     /// Services, and what is counted of their samples.
     pub(crate) sampled: Arc<Sampled>,
     /// Where logs of deployments come from beside what is posted.
@@ -92,6 +104,7 @@ impl App {
         };
         let logs_policy = policy("logs", config.logs_max_age);
         let metrics_policy = policy("metrics", config.metrics_max_age);
+        let stats_policy = Arc::new(Policy { kind: "stats", ..Policy::clone(hub.session_policy()) });
         let is_draining = AtomicBool::new(false);
         App(Arc::new(AppParts {
             hub,
@@ -104,10 +117,16 @@ impl App {
             access,
             logs_policy,
             metrics_policy,
+            stats_policy,
             sampled,
             logs,
             is_draining,
         }))
+    }
+
+    /// The same, holding nothing alive: for what the hub itself holds.
+    pub(crate) fn downgrade(&self) -> WeakApp {
+        WeakApp(Arc::downgrade(&self.0))
     }
 
     /// The hub.

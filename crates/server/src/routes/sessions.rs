@@ -12,7 +12,7 @@ use watertight::{EndOptions, PublishError, Session};
 use watertight_core::registry::ScanPoint;
 
 use super::connections::source_summary;
-use super::events::Format;
+use super::events::{Format, expect_not_own};
 use super::query::{NoQuery, PathText, Query, invalid};
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
@@ -72,6 +72,7 @@ pub(crate) async fn forget(
     PathText(name): PathText,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
+    expect_not_own(&name)?;
     if app.hub.forget_session(&name) { Ok(StatusCode::NO_CONTENT) } else { Err(no_session(&name)) }
 }
 
@@ -84,6 +85,7 @@ pub(crate) async fn end(
     request_body: Body,
 ) -> Result<Json<Value>, Problem> {
     app.hub.name(&session).map_err(PublishError::from)?;
+    expect_not_own(&session)?;
     query.expect_only(&["keep"])?;
     let in_query = query.parse("keep", "a number of seconds")?;
     let limits = BodyLimits {
