@@ -19,6 +19,7 @@
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
 //! | `figures` | the hub's figures as JSON |
+//! | `searches` | how many lists are searched at once |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
 
@@ -41,6 +42,7 @@ pub mod resource;
 pub mod router;
 mod routes;
 pub mod run;
+mod searches;
 mod sources;
 mod state;
 mod tls;

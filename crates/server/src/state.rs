@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
+use crate::searches::Searches;
 use crate::sources::logs::LogsFromRedis;
 use crate::sources::metrics::Sampled;
 use crate::sources::services::Services;
@@ -39,6 +40,8 @@ pub struct AppParts {
     pub(crate) gate: Gate,
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Metrics,
+    /// Who searches lists.
+    pub(crate) searches: Searches,
     pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
     pub(crate) access: Arc<Authorization>,
@@ -112,6 +115,7 @@ impl App {
             gate,
             keys,
             metrics,
+            searches: Searches::default(),
             requests,
             dropped_lines,
             access,

@@ -112,6 +112,13 @@ pub struct ConnectionGuard {
     _entry: Entry,
 }
 
+impl ConnectionGuard {
+    /// Where its peer is.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut addresses = self.gate.addresses.lock();

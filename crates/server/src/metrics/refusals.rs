@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Every code that a route, or what stands before the routes, refuses with. The last is for all others.
-const CODES: [&str; 49] = [
+const CODES: [&str; 51] = [
     "AUTHENTICATION_UNAVAILABLE",
     "BATCH_TOO_LARGE",
     "BODY_NOT_ALLOWED",
@@ -44,9 +44,11 @@ const CODES: [&str; 49] = [
     "SESSION_ENDED",
     "SESSION_NOT_FOUND",
     "SHUTTING_DOWN",
+    "STALE_CURSOR",
     "STUCK",
     "TOO_MANY_EVENTS",
     "TOO_MANY_REVOCATIONS",
+    "TOO_MANY_SEARCHES",
     "TOO_MANY_SESSIONS",
     "TOO_MANY_STREAMS",
     "UNAUTHORIZED",

@@ -2,6 +2,7 @@
 //! what it has not read stays in the log. In two parts: what every delivery touches, and the rest.
 
 use std::io::{self, IoSlice, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -103,10 +104,15 @@ pub(super) struct Cold {
     pub(super) number: u64,
     /// Given back when the connection is dropped, before the gate's guard.
     pub(super) holdings: Holdings,
-    _guard: ConnectionGuard,
+    guard: ConnectionGuard,
 }
 
 impl Conn {
+    /// Where its peer is.
+    pub(super) fn address(&self) -> IpAddr {
+        self.cold.guard.address()
+    }
+
     pub(super) fn new(
         (socket, tls, framing): (TcpStream, Option<Box<TlsLink>>, Framing),
         cursor: Cursor,
@@ -125,7 +131,7 @@ impl Conn {
             life,
             number,
             holdings,
-            _guard: guard,
+            guard,
         };
         Conn {
             socket,
