@@ -17,6 +17,7 @@
 //! | `access` | authorization: tokens, rights, revocations |
 //! | `reload` | certificates, keys and the tables of the file, read again while the hub runs |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
+//! | `listening` | the sockets it listens at: made by the hub, or given by a service manager |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
 //! | `figures` | the hub's figures as JSON |
 //! | `searches` | how many lists are searched at once |
@@ -30,6 +31,7 @@ pub mod directory;
 mod dropped_lines;
 mod figures;
 mod hosts;
+mod listening;
 mod memory;
 pub mod metrics;
 mod middleware;
@@ -49,6 +51,7 @@ mod tls;
 
 pub use self::access::AccessStartError;
 pub use self::dropped_lines::DroppedLines;
+pub use self::listening::{GivenError, GivenSockets, ListenError};
 pub use self::memory::DoesNotFit;
 pub use self::middleware::Front;
 pub use self::router::{admin_application, application, public_application};
