@@ -15,8 +15,8 @@ const CONFIGURATION: &str = "etc/watertight/hub.toml";
 const DESCRIPTION: &str = "\
 hub for Server-Sent Events that cannot leak
  Publishers send events to sessions by HTTP, and any number of subscribers read them
- as they come: by Server-Sent Events, long-poll or Redis. A subscriber that was away
- resumes where it was. Memory has a bound, no event is lost without saying so, and
+ as they come, by Server-Sent Events or long-poll. A subscriber that was away resumes
+ where it was. Memory has a bound, no event is lost without saying so, and
  everything that a connection held is given back.";
 
 pub(super) fn package(release: &Release, pages: &Pages) -> Outcome {
