@@ -2,6 +2,7 @@
 
 mod clients;
 mod dependencies;
+mod dist;
 mod plots;
 mod python;
 mod setup;
@@ -29,6 +30,8 @@ cargo xtask COMMAND
   fuzz [SECONDS]  each fuzz target for so long (default 60), then requests made at random from docs/openapi.json;
                   installs cargo-fuzz if it is missing
   loom            the model checker of what threads share alone
+  dist            the release: archive, package for Debian, Helm chart, list of all that it is made of, checksums;
+                  into target/dist (--into FOLDER); --binary FILE takes one that is built, --version another version
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
+        Some("dist") => dist::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");

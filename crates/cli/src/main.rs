@@ -4,9 +4,11 @@
 
 mod bench;
 mod check;
+mod completions;
 mod exit;
 mod help;
 mod log;
+mod man;
 mod memory;
 mod publish;
 mod run;
@@ -16,7 +18,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// The allocator: gives memory back soon, and can say how much it holds.
 #[global_allocator]
@@ -46,6 +48,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Measure a hub: memory per connection, CPU per delivery, what happens under load
     Bench(bench::BenchArgs),
+    /// Print the completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -61,5 +67,7 @@ fn main() -> ExitCode {
         Command::Token(args) => token::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(args),
+        Command::Completions(args) => completions::run(&args, Arguments::command()),
+        Command::Man(args) => man::run(&args, Arguments::command()),
     }
 }
