@@ -8,7 +8,7 @@ use crate::python;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 16] = [
+const NEEDED: [(&str, &[&str], &str); 17] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("openssl", &["version"], "openssl"),
@@ -24,6 +24,7 @@ const NEEDED: [(&str, &[&str], &str); 16] = [
     ("haproxy", &["-v"], "haproxy"),
     ("apache2", &["-v"], "apache2"),
     ("redis-server", &["--version"], "redis-server"),
+    ("promtool", &["--version"], "prometheus"),
     ("prometheus-node-exporter", &["--version"], "prometheus-node-exporter"),
 ];
 
@@ -41,6 +42,7 @@ fn install(packages: &[&str]) -> Outcome {
 pub(crate) fn run() -> Outcome {
     programs()?;
     clients::install("clients/foreign")?;
+    clients::install("xtask/checkers")?;
     python::install()?;
     dist::tools::install()
 }
