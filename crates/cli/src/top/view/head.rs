@@ -16,7 +16,10 @@ use crate::top::model::Model;
 const NAME_COLUMNS: usize = 9;
 
 /// Columns of the bar of memory.
-const BAR_COLUMNS: usize = 20;
+const BAR_COLUMNS: usize = 12;
+
+/// Columns of a word of the hub's own.
+const WORD_COLUMNS: usize = 20;
 
 /// Lines that say how the hub is, from the most important one on, and how many of them belong on a screen so high.
 pub(super) fn lines(model: &Model, now: Duration, theme: Theme, columns: u16, rows: u16) -> Vec<Line<'static>> {
@@ -101,14 +104,14 @@ fn memory(budget: &Budget, theme: Theme) -> Vec<Part> {
     } else {
         theme.good()
     };
-    let (level, _) = cut(budget.level.as_str(), BAR_COLUMNS);
+    let (level, _) = cut(budget.level.as_str(), WORD_COLUMNS);
     let level_style = if level == "normal" { theme.good() } else { theme.wrong() };
     vec![
         (bytes(used), style),
         (level, level_style),
-        (bar(used, budget.warning_bytes, budget.critical_bytes), style),
-        (format!("warning {}", bytes(budget.warning_bytes)), Theme::plain()),
+        (format!("warn {}", bytes(budget.warning_bytes)), Theme::plain()),
         (format!("critical {}", bytes(budget.critical_bytes)), Theme::plain()),
+        (bar(used, budget.warning_bytes, budget.critical_bytes), style),
     ]
 }
 
@@ -158,7 +161,7 @@ fn adds_up(stats: &Stats) -> bool {
 fn ledger(stats: &Stats, theme: Theme) -> Vec<Part> {
     let kinds = &stats.ledger.0;
     let wrong = kinds.iter().filter(|(_, counts)| !counts.adds_up()).map(|(kind, counts)| {
-        let (kind, _) = cut(kind.as_str(), BAR_COLUMNS);
+        let (kind, _) = cut(kind.as_str(), WORD_COLUMNS);
         (format!("{kind}: opened {}, closed {}, live {}", counts.opened, counts.closed, counts.live), theme.wrong())
     });
     let wrong: Vec<Part> = wrong.collect();
@@ -166,7 +169,7 @@ fn ledger(stats: &Stats, theme: Theme) -> Vec<Part> {
         return std::iter::once(("DOES NOT ADD UP".to_owned(), theme.wrong())).chain(wrong).collect();
     }
     let live = kinds.iter().filter(|(_, counts)| counts.live > 0).map(|(kind, counts)| {
-        let (kind, _) = cut(kind.as_str(), BAR_COLUMNS);
+        let (kind, _) = cut(kind.as_str(), WORD_COLUMNS);
         (format!("{kind} {}", count(counts.live)), Theme::plain())
     });
     std::iter::once(("adds up".to_owned(), theme.good())).chain(live).collect()
