@@ -2,9 +2,9 @@
 
 mod clients;
 mod dependencies;
-mod dist;
 mod plots;
 mod python;
+mod release;
 mod setup;
 mod step;
 mod tidy;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
-        Some("dist") => dist::run(&rest),
+        Some("dist") => release::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
