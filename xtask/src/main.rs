@@ -3,10 +3,10 @@
 mod book;
 mod clients;
 mod dependencies;
-mod dist;
 mod documents;
 mod plots;
 mod python;
+mod release;
 mod setup;
 mod step;
 mod tidy;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
-        Some("dist") => dist::run(&rest),
+        Some("dist") => release::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
