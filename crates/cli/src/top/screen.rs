@@ -236,7 +236,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut screen = Screen::open().unwrap();
-            screen.draw(|frame| frame.render_widget("the page", frame.area())).unwrap();
+            screen.draw(|frame| frame.render_widget("the-page", frame.area())).unwrap();
             while !screen.is_idle() {
                 screen.send().await.unwrap();
             }
@@ -264,7 +264,7 @@ mod tests {
         assert!(status.success() && seen.contains("1 passed"), "{seen}");
         let at = |text: &str| seen.find(text).unwrap_or_else(|| panic!("no {text:?} in {seen:?}"));
         let [enter, leave] = [ENTER, LEAVE].map(|bytes| at(std::str::from_utf8(bytes).unwrap()));
-        assert!(enter < at("the page") && at("the page") < leave && leave < at("panicked at"), "{seen:?}");
+        assert!(enter < at("the-page") && at("the-page") < leave && leave < at("panicked at"), "{seen:?}");
         assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
     }
 }
