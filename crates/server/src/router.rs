@@ -10,8 +10,8 @@ use http::Method;
 use crate::access::Admin;
 use crate::middleware::Front;
 use crate::routes::{
-    connections, deployments, events, fallback, health, landing, metrics, openapi, services, sessions, stats,
-    tokens,
+    connections, deployments, events, fallback, health, landing, metrics, openapi, services, sessions,
+    sources, stats, tokens,
 };
 use crate::state::App;
 
@@ -56,13 +56,17 @@ fn admin_routes(app: &App) -> Router<App> {
             !app.config.metrics_public,
             Router::new().route("/metrics", get(metrics::metrics)),
         ));
+    // Who may see the stream its handler asks: a stream needs to know whose it is.
+    let figures = figures.route("/stats/stream", get(stats::watch));
     let calls = Router::new()
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(sessions::inspect).delete(sessions::forget))
         .route("/sessions/{session}/end", post(sessions::end))
+        .route("/sources", get(sources::list))
         .route("/connections", get(connections::list).delete(connections::close_of_user))
         .route("/connections/{id}", delete(connections::close))
-        .route("/tokens/revoke", post(tokens::revoke));
+        .route("/tokens/revoke", post(tokens::revoke))
+        .route("/tokens/check", post(tokens::check::check));
     figures.merge(guarded(app, true, calls))
 }
 
