@@ -81,6 +81,15 @@ test("a session is ended, and deleted", async () => {
   await it.page.getByText("The hub has no such session (any more).").waitFor();
 });
 
+test("the services of the hub are shown with their figures, and its stream is given back", async () => {
+  await part("page-services").click();
+  await expect.poll(() => part("service").first().getAttribute("data-id")).toBe("host");
+  await expect.poll(() => part("figure-memoryBytes").first().locator("dd").innerText()).toMatch(/^[\d.,]+ [KMGT]iB$/);
+  await expect.poll(live).toBe(1);
+  await part("page-access").click();
+  await expect.poll(live).toBe(0);
+});
+
 test("a hub that dies is told from one that is there, and what came before it stays", async () => {
   await expect.poll(state).toBe("open");
   await publish("test", "1");
