@@ -10,7 +10,7 @@ import { sayCount } from "../model/words.ts";
 import { ConnectionRows, CONNECTION_COLUMNS } from "../parts/ConnectionRows.tsx";
 import { Confirm } from "../parts/Confirm.tsx";
 import { Failure, Outcome } from "../parts/Notice.tsx";
-import { Pager, usePages } from "../parts/Pager.tsx";
+import { Pager, usePages, useStartOver } from "../parts/Pager.tsx";
 import { Snippets } from "../parts/Snippets.tsx";
 import { Table } from "../parts/Table.tsx";
 
@@ -34,6 +34,7 @@ export function Connections() {
   const pages = usePages(JSON.stringify(filters));
   const path = listPath("connections", filters, pages.cursor);
   const { data, error, isBusy, again } = useAsk<ConnectionsAnswer>(path, 5_000);
+  useStartOver(pages, error);
   const doing = useDoing(sayError);
   const set = (name: string, value: string): void => setTyped({ ...typed, [name]: value });
   const user = settled["user"]?.trim() ?? "";

@@ -61,7 +61,7 @@ export function Overview() {
       {last && <Figures last={last} history={history} />}
       {last && (
         <div className="grid plots">
-          <TimePlot name="memory" label="Memory" points={points} lines={MEMORY} say={sayBytes} />
+          <TimePlot name="memory" label="Memory" points={points} lines={MEMORY} say={sayBytes} isBytes />
           <TimePlot name="connections" label="Subscribers and sessions" points={points} lines={CONNECTIONS} say={sayCount} />
           <TimePlot name="events" label="Events" points={points} lines={EVENTS} say={sayRate} />
           <TimePlot name="latency" label="Latency" points={points} lines={LATENCY} say={sayMs} />

@@ -18,8 +18,13 @@ import { Table } from "../parts/Table.tsx";
 import { Name } from "../parts/Text.tsx";
 import type { ConnectionsAnswer, SessionSummary } from "../model/answers.ts";
 
-/** One session: what comes, who reads it, and what can be done to it. */
 export function Session({ name }: { name: string }) {
+  // Whatever resolves an address takes these out of it.
+  return /^\.{1,2}$/.test(name) ? <Notice words="No session is called that: it cannot be asked for." /> : <One name={name} />;
+}
+
+/** One session: what comes, who reads it, and what can be done to it. */
+function One({ name }: { name: string }) {
   const { call } = useAccess();
   const { data, error, again } = useAsk<SessionSummary>(`sessions/${encoded(name)}`, 2_000);
   const doing = useDoing(sayError);

@@ -4,7 +4,7 @@ import { listPath, type Sorting } from "../model/listing.ts";
 import { hashOf } from "../model/route.ts";
 import { sayBytes, sayCount, saySeconds } from "../model/words.ts";
 import { Failure } from "../parts/Notice.tsx";
-import { Pager, usePages } from "../parts/Pager.tsx";
+import { Pager, usePages, useStartOver } from "../parts/Pager.tsx";
 import { Snippets } from "../parts/Snippets.tsx";
 import { Table, type Column } from "../parts/Table.tsx";
 import { Name } from "../parts/Text.tsx";
@@ -36,6 +36,7 @@ export function Sessions() {
   const pages = usePages(JSON.stringify(filters));
   const path = listPath("sessions", filters, pages.cursor);
   const { data, error, isBusy } = useAsk<SessionsAnswer>(path, 5_000);
+  useStartOver(pages, error);
   return (
     <>
       <h1 tabIndex={-1}>Sessions</h1>

@@ -3,7 +3,7 @@ import { listPath } from "../model/listing.ts";
 import { hashOf } from "../model/route.ts";
 import { sayCount, saySeconds, UNKNOWN } from "../model/words.ts";
 import { Failure } from "../parts/Notice.tsx";
-import { Pager, usePages } from "../parts/Pager.tsx";
+import { Pager, usePages, useStartOver } from "../parts/Pager.tsx";
 import { Snippets } from "../parts/Snippets.tsx";
 import { Table } from "../parts/Table.tsx";
 import { Name } from "../parts/Text.tsx";
@@ -24,6 +24,7 @@ export function Sources() {
   const pages = usePages("");
   const path = listPath("sources", {}, pages.cursor);
   const { data, error, isBusy } = useAsk<SourcesAnswer>(path, 3_000);
+  useStartOver(pages, error);
   return (
     <>
       <h1 tabIndex={-1}>Sources</h1>

@@ -42,7 +42,7 @@ function ConnectionRow({ row, onClosed }: { row: ConnectionSummary; onClosed: ()
       </th>
       <td>{row.user === null ? UNKNOWN : <Name of={row.user} max={60} />}</td>
       <td>{row.kind}</td>
-      <td>{row.address ? <Name of={row.address} max={60} /> : UNKNOWN}</td>
+      <td className="address">{row.address ? <Name of={row.address} max={60} /> : UNKNOWN}</td>
       <td className="number">
         {sayCount(row.lag)}
         {row.stalled && " (stalled)"}

@@ -1,4 +1,5 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
+import type { CallError } from "../call.ts";
 import { sayCount } from "../model/words.ts";
 
 /** Where one is in a list that is read page by page, and the way back. Another question begins at its first page. */
@@ -22,6 +23,14 @@ export function usePages(question: string): Pages {
     back: () => go(here.slice(0, -1)),
     first: () => go([]),
   };
+}
+
+/** Begins at the first page again where the hub knows the cursor no more: it was started again meanwhile. */
+export function useStartOver({ number, first }: Pages, error: CallError | null): void {
+  const isStale = number > 1 && error?.code === "STALE_CURSOR";
+  useEffect(() => {
+    if (isStale) first();
+  });
 }
 
 interface PagerProps {

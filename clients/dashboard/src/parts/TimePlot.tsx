@@ -19,25 +19,28 @@ interface TimePlotProps {
   points: readonly Point[];
   lines: readonly Line[];
   say: (value: number | null | undefined) => string;
+  /** Bytes are read by powers of two. */
+  isBytes?: boolean;
 }
 
 const HEIGHT = 150;
+const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 
 /** Ten minutes of some figures. Where one is not known its line is broken. Draws nothing while nobody looks. */
-export function TimePlot({ name, label, points, lines, say }: TimePlotProps) {
+export function TimePlot({ name, label, points, lines, say, isBytes = false }: TimePlotProps) {
   const room = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [pointed, setPointed] = useState<number | null>(null);
   const isDark = useIsDark();
   const isVisible = useIsVisible();
   // Which lines there are does not change while the plot is there.
-  const [fixed] = useState({ lines, say });
+  const [fixed] = useState({ lines, say, isBytes });
 
   useEffect(() => {
     const element = room.current;
     if (!element) return undefined;
-    const made = new uPlot(optionsOf(element, fixed.lines, fixed.say, setPointed), [[]], element);
+    const made = new uPlot(optionsOf(element, fixed, setPointed), [[]], element);
     plot.current = made;
     const resized = new ResizeObserver(() => {
       const width = element.clientWidth;
@@ -101,7 +104,9 @@ export function TimePlot({ name, label, points, lines, say }: TimePlotProps) {
   );
 }
 
-function optionsOf(element: HTMLElement, lines: readonly Line[], say: TimePlotProps["say"], onPoint: (index: number | null) => void): uPlot.Options {
+type Fixed = Pick<TimePlotProps, "lines" | "say"> & { readonly isBytes: boolean };
+
+function optionsOf(element: HTMLElement, { lines, say, isBytes }: Fixed, onPoint: (index: number | null) => void): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string): string => style.getPropertyValue(name).trim();
   const grid = { stroke: colour("--line"), width: 1 };
@@ -121,9 +126,18 @@ function optionsOf(element: HTMLElement, lines: readonly Line[], say: TimePlotPr
         grid,
         ticks: grid,
         font,
+        size: 28,
         values: (_, splits) => splits.map((at) => time.format(at * 1_000).slice(0, 5)),
       },
-      { stroke: colour("--soft"), grid, ticks: grid, font, size: 64, values: (_, splits) => splits.map((value) => say(value)) },
+      {
+        stroke: colour("--soft"),
+        grid,
+        ticks: grid,
+        font,
+        size: 68,
+        ...(isBytes && { incrs: POWERS }),
+        values: (_, splits) => splits.map((value) => say(value)),
+      },
     ],
     series: [
       {},
