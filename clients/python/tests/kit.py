@@ -24,6 +24,9 @@ P = ParamSpec("P")
 PATIENCE = 30.0
 """How long a test waits for what has to come, seconds."""
 
+CYCLES = int(os.environ.get("WATERTIGHT_CYCLES", "400"))
+"""How often a leak is given the chance to show itself; 10,000 is the long form."""
+
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 
 
@@ -33,7 +36,7 @@ def on_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     @wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def main() -> None:
-            with anyio.fail_after(4 * PATIENCE):
+            with anyio.fail_after(4 * PATIENCE + CYCLES / 10):
                 await test(*args, **kwargs)
             await eventually(lambda: len(asyncio.all_tasks()) == 1)
 

@@ -27,7 +27,7 @@ from watertight_sse import (
 from watertight_sse.limits import QUEUE_EVENTS_MAX
 from watertight_sse.plan import hub_plan
 
-from .kit import HEAD, Peer, Script, eventually, on_loop
+from .kit import CYCLES, HEAD, Peer, Script, eventually, on_loop
 
 
 def endless(peer: Peer) -> None:
@@ -356,7 +356,6 @@ def descriptors() -> int:
 @on_loop
 async def test_thousands_of_subscriptions_leave_tasks_sockets_and_memory_where_they_were() -> None:
     """Cancelled at another point each time. `WATERTIGHT_CYCLES=10000` is the long form."""
-    cycles = int(os.environ.get("WATERTIGHT_CYCLES", "400"))
 
     async def cycle(number: int) -> None:
         subscription = subscribe(script.url, "demo")
@@ -403,13 +402,13 @@ async def test_thousands_of_subscriptions_leave_tasks_sockets_and_memory_where_t
             await cycle(number)
         await settled()
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(cycles):
+        for number in range(CYCLES):
             await cycle(number)
         await settled()
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
         assert descriptors() <= sockets + 2
-        assert grown < 40_000 + 4 * cycles, f"{grown} bytes"
+        assert grown < 40_000 + 4 * CYCLES, f"{grown} bytes"
 
 
 def test_token_failures_have_their_cause() -> None:
