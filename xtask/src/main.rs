@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: one command for each thing a contributor does. CI runs the same.
 
 mod book;
+mod checklist;
 mod clients;
 mod dependencies;
 mod documents;
@@ -32,6 +33,8 @@ cargo xtask COMMAND
   fuzz [SECONDS]  each fuzz target for so long (default 60), then requests made at random from docs/openapi.json;
                   installs cargo-fuzz if it is missing
   loom            the model checker of what threads share alone
+  release VERSION looks whether everything is ready for that release, and says what is left to do by hand; changes nothing,
+                  except that --yes sets the tag; --files looks at files only
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
+        Some("release") => checklist::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
