@@ -4,6 +4,7 @@
 
 mod bench;
 mod check;
+mod doctor;
 mod exit;
 mod help;
 mod log;
@@ -44,6 +45,8 @@ enum Command {
     Token(Box<token::TokenArgs>),
     /// Check a configuration and print what holds, and why
     Check(check::CheckArgs),
+    /// Find out what stands between a client and the hub, and which setting mends it
+    Doctor(doctor::DoctorArgs),
     /// Measure a hub: memory per connection, CPU per delivery, what happens under load
     Bench(bench::BenchArgs),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Run(args) => exit::on_runtime(run::run(*args)),
         Command::Token(args) => token::run(*args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => exit::on_runtime(doctor::run(args)),
         Command::Bench(args) => bench::run(args),
     }
 }

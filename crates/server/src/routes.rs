@@ -5,6 +5,7 @@ pub(crate) mod append;
 pub(crate) mod at_once;
 pub(crate) mod connections;
 pub(crate) mod deployments;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod fallback;
 pub(crate) mod health;
