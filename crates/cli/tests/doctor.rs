@@ -5,10 +5,10 @@
 mod doctor_run;
 mod tokens;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use doctor_run::{Diagnosis, WATERTIGHT, doctor, hub};
+use doctor_run::{WATERTIGHT, doctor, hub};
 use tokens::{admin, ask, of, protected};
 use watertight_testkit::{HubProcess, PATIENCE, Program, Signal, eventually};
 
@@ -98,24 +98,34 @@ fn an_interrupt_leaves_no_session_and_no_connection() {
     eventually!(hub.stats().live("subscription") == 0);
 }
 
+/// Whoever connects to this URL is answered with these bytes.
+fn answering(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // Ends with the test's process: it waits for the next connection.
+    std::thread::spawn(move || {
+        for mut peer in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _ = peer.read(&mut head);
+            let _ = peer.write_all(bytes);
+        }
+    });
+    url
+}
+
 #[test]
 fn what_is_no_hub_is_told_from_one() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let answering = std::thread::spawn(move || {
-        let (mut peer, _) = silent.accept().unwrap();
-        peer.write_all(b"220 mail.example ESMTP\r\n").unwrap();
-        let (mut peer, _) = silent.accept().unwrap();
-        peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").unwrap();
-        peer
-    });
-    let no_http: Diagnosis = doctor(&url, &[]);
-    no_http.is("connection", "wrong", "no HTTP");
-    doctor(&url, &[]).is("connection", "wrong", "no hub");
-    drop(answering.join().unwrap());
-    let gone = doctor(&url, &[]);
-    gone.is("connection", "wrong", "refused");
-    assert_eq!(gone.code, Some(1));
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (url, text) in [
+        (answering(b"220 mail.example ESMTP\r\n"), "no HTTP"),
+        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"), "no hub"),
+        (answering(b""), "ends without an answer"),
+        (format!("http://{gone}"), "refused"),
+    ] {
+        let diagnosis = doctor(&url, &[]);
+        diagnosis.is("connection", "wrong", text);
+        assert_eq!(diagnosis.code, Some(1), "{diagnosis}");
+    }
 }
 
 #[test]

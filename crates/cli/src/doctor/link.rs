@@ -76,6 +76,9 @@ pub(super) fn certificate_fault(error: &io::Error) -> Option<String> {
         CertificateError::UnknownIssuer => {
             "its issuer is not trusted here: the chain is incomplete, or --ca is needed".to_owned()
         }
+        CertificateError::BadSignature => {
+            "it was not signed by the issuer that it names: it is not trusted here".to_owned()
+        }
         other => other.to_string(),
     };
     Some(text)

@@ -216,7 +216,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
             (Nginx, "client_max_body_size 8m;"),
             (Caddy, "request_body { max_size 8MiB }"),
             (HaProxy, "no http-request deny by req.body_size or content-length"),
-            (Apache, "LimitRequestBody 8388608"),
+            (Apache, "SecRequestBodyLimit 8388608 where mod_security is on; no Require by Content-Length"),
             (Traefik, "buffering.maxRequestBodyBytes: 8388608"),
             (Envoy, "buffer.max_request_bytes: 8388608"),
             (LoadBalancer, "a body limit of 8 MiB, or max_body_bytes of the hub as low as its own"),

@@ -210,7 +210,9 @@ impl Probe {
         if whole.head.status == 200 && said["httpVersion"].is_string() {
             return Ok(Seen { said, head: whole.head });
         }
-        Err(Trouble(format!("/doctor answers {}; let it pass to the hub, too", described(&whole))))
+        // A body that is too large says nothing of the path.
+        let hint = if whole.head.status == 413 { "" } else { ": let it pass to the hub, too" };
+        Err(Trouble(format!("/doctor answers {}{hint}", described(&whole))))
     }
 
     /// How many subscribers a session has.
