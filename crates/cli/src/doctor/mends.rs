@@ -8,7 +8,7 @@ use super::report::Check;
 pub(super) enum Proxy {
     Nginx,
     Caddy,
-    HaProxy,
+    Haproxy,
     Apache,
     Traefik,
     Envoy,
@@ -17,17 +17,17 @@ pub(super) enum Proxy {
     Hub,
 }
 
-use Proxy::{Apache, Caddy, Envoy, HaProxy, Hub, LoadBalancer, Nginx, Traefik};
+use Proxy::{Apache, Caddy, Envoy, Haproxy, Hub, LoadBalancer, Nginx, Traefik};
 
 impl Proxy {
     #[cfg(test)]
-    pub(super) const ALL: [Proxy; 8] = [Nginx, Caddy, HaProxy, Apache, Traefik, Envoy, LoadBalancer, Hub];
+    pub(super) const ALL: [Proxy; 8] = [Nginx, Caddy, Haproxy, Apache, Traefik, Envoy, LoadBalancer, Hub];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Nginx => "nginx",
             Caddy => "caddy",
-            HaProxy => "haproxy",
+            Haproxy => "haproxy",
             Apache => "apache",
             Traefik => "traefik",
             Envoy => "envoy",
@@ -42,7 +42,7 @@ impl Proxy {
         let known = [
             (["nginx", "openresty"].as_slice(), Nginx),
             (&["caddy"], Caddy),
-            (&["haproxy"], HaProxy),
+            (&["haproxy"], Haproxy),
             (&["apache"], Apache),
             (&["traefik"], Traefik),
             (&["envoy"], Envoy),
@@ -58,7 +58,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Connection => &[
             (Nginx, "proxy_pass http://HUB; in a location that has /sessions/"),
             (Caddy, "reverse_proxy HUB"),
-            (HaProxy, "server hub HUB in the backend, and an acl that lets /sessions/ pass"),
+            (Haproxy, "server hub HUB in the backend, and an acl that lets /sessions/ pass"),
             (Apache, "ProxyPass \"/\" \"http://HUB/\" nocanon"),
             (Traefik, "a router whose rule matches /sessions/, and loadBalancer.servers with the hub"),
             (Envoy, "a route with prefix /sessions/ to the hub's cluster"),
@@ -71,7 +71,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Certificate => &[
             (Nginx, "ssl_certificate with the full chain, the server's own certificate first"),
             (Caddy, "nothing by itself: look at its log for why a renewal fails"),
-            (HaProxy, "bind ... ssl crt FILE with the full chain and the key"),
+            (Haproxy, "bind ... ssl crt FILE with the full chain and the key"),
             (Apache, "SSLCertificateFile with the full chain"),
             (Traefik, "tls.certificates or a certificatesResolvers that renews"),
             (Envoy, "tls_certificates.certificate_chain with the full chain"),
@@ -81,7 +81,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Redirects => &[
             (Nginx, "use the address that return or rewrite leads to; 308 instead of 301 keeps a POST"),
             (Caddy, "use the https address; redir ... 308 keeps a POST"),
-            (HaProxy, "use the address that http-request redirect leads to; code 308 keeps a POST"),
+            (Haproxy, "use the address that http-request redirect leads to; code 308 keeps a POST"),
             (Apache, "use the address that Redirect leads to; Redirect 308 keeps a POST"),
             (Traefik, "use the address that redirectScheme leads to"),
             (Envoy, "use the address that redirect leads to; response_code PERMANENT_REDIRECT keeps a POST"),
@@ -90,13 +90,13 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::HttpVersion => &[
             (Nginx, "proxy_http_version 1.1; proxy_set_header Connection \"\";"),
             (Apache, "remove SetEnv force-proxy-request-1.0 and downgrade-1.0"),
-            (HaProxy, "remove option httpclose; it speaks 1.1 by itself"),
+            (Haproxy, "remove option httpclose; it speaks 1.1 by itself"),
             (LoadBalancer, "HTTP/1.1 or HTTP/2 as the protocol of the target group"),
         ],
         Check::SixConnections => &[
             (Nginx, "listen 443 ssl; http2 on;"),
             (Caddy, "a site address with https: HTTP/2 is on by itself"),
-            (HaProxy, "bind :443 ssl crt FILE alpn h2,http/1.1"),
+            (Haproxy, "bind :443 ssl crt FILE alpn h2,http/1.1"),
             (Apache, "Protocols h2 http/1.1"),
             (Traefik, "an entry point with tls: HTTP/2 is on by itself"),
             (Envoy, "alpn_protocols: [h2, http/1.1]"),
@@ -106,7 +106,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Buffering => &[
             (Nginx, "proxy_buffering off; or no proxy_ignore_headers X-Accel-Buffering"),
             (Caddy, "flush_interval -1"),
-            (HaProxy, "no filter and no option http-buffer-request; it does not buffer answers by itself"),
+            (Haproxy, "no filter and no option http-buffer-request; it does not buffer answers by itself"),
             (Apache, "ProxyPass ... flushpackets=on"),
             (Traefik, "no buffering middleware on this router"),
             (Envoy, "no buffer filter on this route"),
@@ -115,7 +115,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Compression => &[
             (Nginx, "gzip off; or gzip_types without text/event-stream"),
             (Caddy, "encode with a match that leaves text/event-stream out"),
-            (HaProxy, "compression type without text/event-stream"),
+            (Haproxy, "compression type without text/event-stream"),
             (Apache, "SetEnvIf Request_URI ^/sessions/ no-gzip"),
             (Traefik, "compress.excludedContentTypes: [text/event-stream]"),
             (Envoy, "compressor filter: content_type without text/event-stream"),
@@ -124,7 +124,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::IdleTimeOut => &[
             (Nginx, "proxy_read_timeout 60s;"),
             (Caddy, "transport http { read_timeout 0 }, and no write_timeout in servers"),
-            (HaProxy, "timeout client 60s and timeout server 60s"),
+            (Haproxy, "timeout client 60s and timeout server 60s"),
             (Apache, "ProxyPass ... timeout=60, and Timeout 60"),
             (Traefik, "respondingTimeouts.writeTimeout 0 and idleTimeout 180s"),
             (Envoy, "timeout: 0s on the route, stream_idle_timeout 300s"),
@@ -137,7 +137,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::LastEventId => &[
             (Nginx, "proxy_pass_request_headers on; no proxy_set_header Last-Event-ID"),
             (Caddy, "no header_up -Last-Event-ID"),
-            (HaProxy, "no http-request del-header Last-Event-ID"),
+            (Haproxy, "no http-request del-header Last-Event-ID"),
             (Apache, "no RequestHeader unset Last-Event-ID"),
             (Traefik, "no customRequestHeaders that empties Last-Event-ID"),
             (Envoy, "no request_headers_to_remove: [last-event-id]"),
@@ -146,7 +146,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Authorization => &[
             (Nginx, "no proxy_set_header Authorization \"\", or the token in a cookie (token_cookie)"),
             (Caddy, "no header_up -Authorization"),
-            (HaProxy, "no http-request del-header Authorization"),
+            (Haproxy, "no http-request del-header Authorization"),
             (Apache, "no RequestHeader unset Authorization"),
             (Traefik, "basicAuth.removeHeader false, no customRequestHeaders that empties Authorization"),
             (Envoy, "no request_headers_to_remove: [authorization]; jwt_authn with forward: true"),
@@ -155,7 +155,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::IdempotencyKey => &[
             (Nginx, "proxy_pass_request_headers on; no proxy_set_header Idempotency-Key"),
             (Caddy, "no header_up -Idempotency-Key"),
-            (HaProxy, "no http-request del-header Idempotency-Key"),
+            (Haproxy, "no http-request del-header Idempotency-Key"),
             (Apache, "no RequestHeader unset Idempotency-Key"),
             (Traefik, "no customRequestHeaders that empties Idempotency-Key"),
             (Envoy, "no request_headers_to_remove: [idempotency-key]"),
@@ -164,7 +164,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::XAccelBuffering => &[
             (Nginx, "proxy_pass_header X-Accel-Buffering;"),
             (Caddy, "no header_down -X-Accel-Buffering"),
-            (HaProxy, "no http-response del-header X-Accel-Buffering"),
+            (Haproxy, "no http-response del-header X-Accel-Buffering"),
             (Apache, "no Header unset X-Accel-Buffering"),
             (Traefik, "no customResponseHeaders that empties X-Accel-Buffering"),
             (Envoy, "no response_headers_to_remove: [x-accel-buffering]"),
@@ -173,7 +173,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Host => &[
             (Nginx, "proxy_set_header Host $http_host;"),
             (Caddy, "no header_up Host; it passes the host on by itself"),
-            (HaProxy, "no http-request set-header Host; it passes the host on by itself"),
+            (Haproxy, "no http-request set-header Host; it passes the host on by itself"),
             (Apache, "ProxyPreserveHost On"),
             (Traefik, "passHostHeader: true"),
             (Envoy, "no host_rewrite_literal and no auto_host_rewrite"),
@@ -183,7 +183,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::EncodedSlash => &[
             (Nginx, "proxy_pass http://HUB; without a path behind it"),
             (Caddy, "no rewrite and no handle_path on these paths"),
-            (HaProxy, "no http-request normalize-uri percent-decode-unreserved, no path rewrites"),
+            (Haproxy, "no http-request normalize-uri percent-decode-unreserved, no path rewrites"),
             (Apache, "AllowEncodedSlashes NoDecode, and nocanon in ProxyPass"),
             (Traefik, "entryPoints.NAME.http.encodedCharacters.allowEncodedSlash: true"),
             (Envoy, "path_with_escaped_slashes_action: KEEP_UNCHANGED"),
@@ -192,7 +192,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::Cors => &[
             (Nginx, "no add_header Access-Control-*, and let OPTIONS pass"),
             (Caddy, "no header Access-Control-*, and let OPTIONS pass"),
-            (HaProxy, "no http-response set-header Access-Control-*, and let OPTIONS pass"),
+            (Haproxy, "no http-response set-header Access-Control-*, and let OPTIONS pass"),
             (Apache, "no Header set Access-Control-*, and let OPTIONS pass"),
             (Traefik, "no accessControl* in a headers middleware"),
             (Envoy, "no cors filter on this route"),
@@ -201,12 +201,12 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         ],
         Check::HalfClose => &[
             (Nginx, "proxy_ignore_client_abort on; in a location for POST alone"),
-            (HaProxy, "no option abortonclose"),
+            (Haproxy, "no option abortonclose"),
             (LoadBalancer, "no setting is known: let clients keep their side open until the answer is there"),
         ],
         Check::Leaving => &[
             (Nginx, "proxy_ignore_client_abort off;"),
-            (HaProxy, "option abortonclose"),
+            (Haproxy, "option abortonclose"),
             (Apache, "no setting: it notices at its next write, so heartbeat_interval decides"),
             (Envoy, "a shorter stream_idle_timeout, at least two heartbeats"),
             (LoadBalancer, "no setting is known: heartbeat_interval decides when it writes"),
@@ -215,7 +215,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         Check::BodyLimit => &[
             (Nginx, "client_max_body_size 8m;"),
             (Caddy, "request_body { max_size 8MiB }"),
-            (HaProxy, "no http-request deny by req.body_size or content-length"),
+            (Haproxy, "no http-request deny by req.body_size or content-length"),
             (Apache, "SecRequestBodyLimit 8388608 where mod_security is on; no Require by Content-Length"),
             (Traefik, "buffering.maxRequestBodyBytes: 8388608"),
             (Envoy, "buffer.max_request_bytes: 8388608"),

@@ -12,7 +12,7 @@ use super::stream::{Next, Said, Stream};
 /// How long an event may take that comes at once, beyond the way to the hub and back.
 const AT_ONCE: Duration = Duration::from_millis(500);
 /// How long an event is waited for before it counts as held back.
-const HELD_AFTER: Duration = Duration::from_secs(3);
+const HELD_AFTER: Duration = Duration::from_secs(5);
 /// Events of which the slowest counts.
 const ROUNDS: usize = 3;
 /// What is sent to fill a buffer, bytes at a time and in all.
@@ -38,11 +38,10 @@ pub(super) async fn buffering(probe: &Probe) -> Vec<Finding> {
 
 async fn look_at_buffering(probe: &Probe) -> Result<Vec<Finding>, Trouble> {
     let session = probe.session("buffering");
-    let held_after = HELD_AFTER.min(probe.patience);
     let mut stream = probe.stream(&session).await?;
     // The hub sends a comment at once.
     let begun = now();
-    let mut slowest = match stream.next(held_after).await {
+    let mut slowest = match stream.next(HELD_AFTER).await {
         Next::Said(_) => Some(begun.elapsed()),
         Next::Silence => None,
         Next::End(error) => {
@@ -55,10 +54,10 @@ async fn look_at_buffering(probe: &Probe) -> Result<Vec<Finding>, Trouble> {
         let Some(before) = slowest else { break };
         let mark = probe.mark();
         probe.publish(&session, &mark).await?;
-        slowest = stream.expect(&mark, held_after).await.map(|took| took.max(before));
+        slowest = stream.expect(&mark, HELD_AFTER).await.map(|took| took.max(before));
     }
     let Some(slowest) = slowest else {
-        let text = held(probe, &session, &mut stream, held_after).await?;
+        let text = held(probe, &session, &mut stream).await?;
         return Ok(vec![Finding::wrong(Check::Buffering, text), accel(&stream)]);
     };
     let text = format!("the slowest of {} came within {}", ROUNDS + 1, spoken(slowest));
@@ -71,22 +70,17 @@ async fn look_at_buffering(probe: &Probe) -> Result<Vec<Finding>, Trouble> {
 }
 
 /// How much has to be sent until what is held back comes through.
-async fn held(
-    probe: &Probe,
-    session: &str,
-    stream: &mut Stream,
-    waited: Duration,
-) -> Result<String, Trouble> {
+async fn held(probe: &Probe, session: &str, stream: &mut Stream) -> Result<String, Trouble> {
     let mut sent = 0;
     while sent < FILL_BYTES_MAX {
         probe.publish(session, &"x".repeat(FILL_BYTES)).await?;
         sent += FILL_BYTES;
         if let Next::Said(_) = stream.next(FILL_PAUSE).await {
-            let waited = spoken(waited);
+            let waited = spoken(HELD_AFTER);
             return Ok(format!("nothing came within {waited}, until {} KiB more were sent", sent / 1024));
         }
     }
-    let (waited, sent) = (spoken(waited), sent / 1024);
+    let (waited, sent) = (spoken(HELD_AFTER), sent / 1024);
     Ok(format!("nothing came within {waited}, nor when {sent} KiB more were sent: it is held to the end"))
 }
 
@@ -116,10 +110,9 @@ async fn look_at_compression(probe: &Probe) -> Result<Finding, Trouble> {
     let request = Request::new("GET", probe.events(&session))
         .field("Accept", "text/event-stream")
         .field("Accept-Encoding", "gzip, br, zstd, deflate");
-    let held_after = HELD_AFTER.min(probe.patience);
     let mut answering = probe.send(request).await?;
     let mut body = Vec::new();
-    let opened = tokio::time::timeout(held_after, async {
+    let opened = tokio::time::timeout(HELD_AFTER, async {
         while answering.head().is_none() {
             answering.pull(&mut body).await?;
         }
@@ -141,7 +134,7 @@ async fn look_at_compression(probe: &Probe) -> Result<Finding, Trouble> {
     }
     body.clear();
     probe.publish(&session, &probe.mark()).await?;
-    let came = tokio::time::timeout(held_after, async {
+    let came = tokio::time::timeout(HELD_AFTER, async {
         while body.is_empty() && answering.pull(&mut body).await? {}
         Ok::<_, std::io::Error>(())
     });
@@ -151,7 +144,7 @@ async fn look_at_compression(probe: &Probe) -> Result<Finding, Trouble> {
             Finding::slow(Check::Compression, text)
         }
         _ => {
-            let text = format!("{encoding}: an event did not come within {}", spoken(held_after));
+            let text = format!("{encoding}: an event did not come within {}", spoken(HELD_AFTER));
             Finding::wrong(Check::Compression, text)
         }
     })
@@ -162,22 +155,20 @@ pub(super) async fn six_connections(probe: &Probe, speaks_http2: bool) -> Findin
     let session = probe.session("six");
     let mut streams = Vec::new();
     for number in 1..=STREAMS {
-        let stream = probe.stream(&session).await;
-        let opened = match stream {
-            Ok(mut stream) => {
-                let next = stream.next(HELD_AFTER.min(probe.patience)).await;
-                let status = stream.head().map(|head| head.status);
-                streams.push(stream);
-                match (next, status) {
-                    (_, Some(status)) if status != 200 => Err(format!("is answered with {status}")),
-                    (Next::End(_), _) => Err("ends at once".to_owned()),
-                    _ => Ok(()),
-                }
-            }
-            Err(trouble) => Err(trouble.to_string()),
-        };
-        if let Err(why) = opened {
-            return Finding::wrong(Check::SixConnections, format!("stream {number} of one address {why}"));
+        match probe.stream(&session).await {
+            Ok(stream) => streams.push(stream),
+            Err(trouble) => return refused(number, &trouble.to_string()),
+        }
+    }
+    // All together: where heads are held back, none comes.
+    let begun = now();
+    for (number, stream) in (1..).zip(&mut streams) {
+        let next = stream.next(HELD_AFTER.saturating_sub(begun.elapsed())).await;
+        match stream.head().map(|head| head.status) {
+            Some(200) => {}
+            Some(status) => return refused(number, &format!("is answered with {status}")),
+            None if matches!(next, Next::End(_)) => return refused(number, "ends at once"),
+            None => {}
         }
     }
     if speaks_http2 {
@@ -189,6 +180,10 @@ pub(super) async fn six_connections(probe: &Probe, speaks_http2: bool) -> Findin
     let text = "HTTP/1.1: a browser opens six connections to one origin, all tabs together, and waits with the \
                 seventh stream";
     Finding::slow(Check::SixConnections, text)
+}
+
+fn refused(number: usize, why: &str) -> Finding {
+    Finding::wrong(Check::SixConnections, format!("stream {number} of one address: {why}"))
 }
 
 /// Whether a stream stays open while nothing is published.
