@@ -28,7 +28,7 @@ use watertight_server::{App, DroppedLines, application};
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
 /// Words in capitals in the source that are no problem codes.
-const NO_CODES: [&str; 24] = [
+const NO_CODES: [&str; 26] = [
     "POST",
     "COUNT",
     "XLEN",
@@ -38,6 +38,9 @@ const NO_CODES: [&str; 24] = [
     "SIGINT",
     "CARGO_PKG_VERSION",
     "OUT_DIR",
+    // What a service manager says of sockets.
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
     // What Redis answers, and is asked.
     "CLUSTERDOWN",
     "EXPIRE",
