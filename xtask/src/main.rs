@@ -3,10 +3,10 @@
 mod book;
 mod clients;
 mod dependencies;
-mod dist;
 mod documents;
 mod plots;
 mod python;
+mod release;
 mod setup;
 mod step;
 mod tidy;
@@ -21,7 +21,7 @@ cargo xtask COMMAND
 
   test            everything that must pass: setup, tidy, all tests, the model checker
   test --quick    the tests alone
-  clients         the tests of the TypeScript client and the example page alone
+  clients         the tests of the TypeScript and Python clients and the example page alone
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
   book            the documents as a book, in target/book/html, and whether each of its links leads somewhere
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
-        Some("dist") => dist::run(&rest),
+        Some("dist") => release::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");

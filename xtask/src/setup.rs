@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use crate::clients;
-use crate::dist;
 use crate::python;
+use crate::release;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
@@ -44,7 +44,7 @@ pub(crate) fn run() -> Outcome {
     clients::install("clients/foreign")?;
     clients::install("xtask/checkers")?;
     python::install()?;
-    dist::tools::install()
+    release::tools::install()
 }
 
 fn programs() -> Outcome {

@@ -11,17 +11,21 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
+import anyio
 import httpx
 
 P = ParamSpec("P")
 
 PATIENCE = 30.0
 """How long a test waits for what has to come, seconds."""
+
+CYCLES = int(os.environ.get("WATERTIGHT_CYCLES", "400"))
+"""How often a leak is given the chance to show itself; 10,000 is the long form."""
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 
@@ -32,7 +36,8 @@ def on_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     @wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def main() -> None:
-            await asyncio.wait_for(test(*args, **kwargs), 4 * PATIENCE)
+            with anyio.fail_after(4 * PATIENCE + CYCLES / 10):
+                await test(*args, **kwargs)
             await eventually(lambda: len(asyncio.all_tasks()) == 1)
 
         asyncio.run(main())
@@ -250,6 +255,8 @@ class Hub:
                 self.port = int(found[1])
                 break
         else:
+            process.wait(PATIENCE)
+            process.stdout.close()
             raise AssertionError(f"the hub did not start: {said}")
         threading.Thread(target=_drain, args=(process,), daemon=True).start()
         eventually_blocking(lambda: self._is_live(process))
@@ -299,8 +306,3 @@ def _drain(process: subprocess.Popen[str]) -> None:
     with process.stdout as lines:
         for _ in lines:
             pass
-
-
-def hub() -> Iterator[Hub]:
-    with Hub() as one:
-        yield one

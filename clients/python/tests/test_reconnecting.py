@@ -327,7 +327,7 @@ def test_a_redirect_changes_the_method_as_browsers_do(code: int, method: str) ->
     assert (second.body, "content-type" in second.headers) == ((b"b", True) if method == "POST" else (b"", False))
 
 
-@pytest.mark.parametrize("location", [None, "", "ftp://hub.test/", "http://user:word@hub.test/", "http://", "http://h:x/"])
+@pytest.mark.parametrize("location", [None, "", "ftp://hub.test/", "http://user:word@hub.test/", "http://h:x/"])
 def test_a_redirect_that_leads_nowhere_ends_it(location: str | None) -> None:
     answer = status(307) if location is None else status(307, location=location)
     assert isinstance(World([answer]).subscribe(), RedirectFailed)

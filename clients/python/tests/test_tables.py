@@ -129,9 +129,11 @@ def test_what_follows_an_attempt_is_what_the_table_says(row: Any) -> None:
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=str(row)) for row in RECONNECT["refusals"]])
 def test_what_follows_a_refusal_is_what_the_table_says(row: Any) -> None:
-    token = (lambda refresh: "fresh" if refresh else "old") if row["canRefresh"] else "fixed"
+    def token(refresh: bool) -> str:
+        return "fresh" if refresh else "old"
+
     silent = [Answer(after=31.0)] * 3 if row["way"] == "poll" else []
-    world = World([*silent, status(row["status"]), stream("data: x\n\n")], token=token)
+    world = World([*silent, status(row["status"]), stream("data: x\n\n")], token=token if row["canRefresh"] else "fixed")
     error = world.subscribe()
     asked = world.requests[len(silent)]
     assert asked.headers["accept"] == ("application/json" if row["way"] == "poll" else "text/event-stream")

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod completions;
 mod exit;
+mod health;
 mod help;
 mod log;
 mod man;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Measure a hub: memory per connection, CPU per delivery, what happens under load
     Bench(bench::BenchArgs),
+    /// Ask a hub whether it lives
+    Health(health::HealthArgs),
     /// Print the completions for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write one for each command
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Top(args) => exit::on_runtime(top::run(args)),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(args),
+        Command::Health(args) => health::run(&args),
         Command::Completions(args) => completions::run(&args, Arguments::command()),
         Command::Man(args) => man::run(&args, Arguments::command()),
     }

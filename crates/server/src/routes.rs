@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod append;
+pub(crate) mod assets;
 pub(crate) mod at_once;
 pub(crate) mod connections;
 pub(crate) mod deployments;

@@ -133,8 +133,8 @@ pub struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Where its peer is.
-    pub(crate) fn address(&self) -> IpAddr {
+    /// Where its peer is; `None` if it has no address.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
     }
 }

@@ -2,7 +2,6 @@
 //! says that a peer is gone, since both ends are its own.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -26,17 +25,15 @@ pub enum Listener {
 }
 
 impl Listener {
-    pub(crate) fn accept(&self) -> impl Future<Output = io::Result<(PeerStream, Peer)>> + '_ {
-        async move {
-            match self {
-                Listener::Tcp(listener) => {
-                    let (stream, address) = listener.accept().await?;
-                    Ok((PeerStream::Tcp(stream), Peer::Address(address)))
-                }
-                Listener::Unix(listener) => {
-                    let (stream, _) = listener.accept().await?;
-                    Ok((PeerStream::Unix(stream), Peer::Unix))
-                }
+    pub(crate) async fn accept(&self) -> io::Result<(PeerStream, Peer)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((PeerStream::Tcp(stream), Peer::Address(address)))
+            }
+            Listener::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((PeerStream::Unix(stream), Peer::Unix))
             }
         }
     }

@@ -103,7 +103,9 @@ mod tests {
         });
         let read = Exposition::parse(&hostile.concat());
         assert!(read.latency.len() <= SERIES_MAX && read.responses.len() <= SERIES_MAX);
-        for text in ["", "<html>", "watertight_responses_total{code=\"x\"} 1", "watertight_responses_total{code=\""] {
+        for text in
+            ["", "<html>", "watertight_responses_total{code=\"x\"} 1", "watertight_responses_total{code=\""]
+        {
             assert_eq!(Exposition::parse(text), Exposition::default(), "{text}");
         }
         let backwards = format!("{HISTOGRAM}2\"}} 1\n{HISTOGRAM}1\"}} 5\n{HISTOGRAM}NaN\"}} 5\n");

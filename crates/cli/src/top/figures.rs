@@ -104,7 +104,8 @@ pub(super) fn compare(before: Option<&Past>, look: Look) -> (Figures, Past) {
     };
     // By the hub's own clock: however long answers took, its counters are as old as it says.
     let since = before.filter(|before| before.pid == past.pid);
-    let since = since.map(|before| (before, past.uptime - before.uptime)).filter(|(_, seconds)| *seconds > 0.0);
+    let since =
+        since.map(|before| (before, past.uptime - before.uptime)).filter(|(_, seconds)| *seconds > 0.0);
     let rate = |now: u64, then: u64, seconds: f64| now.checked_sub(then).map(|count| count as f64 / seconds);
     let rates = since.and_then(|(before, seconds)| {
         Some(Rates {
@@ -133,7 +134,12 @@ pub(super) fn compare(before: Option<&Past>, look: Look) -> (Figures, Past) {
     let figures = Figures {
         rates,
         latency: latency(exposition.as_ref(), since.and_then(|(before, _)| before.exposition.as_ref())),
-        refusals: exposition.map(|it| it.responses).unwrap_or_default().into_iter().filter(is_refusal).collect(),
+        refusals: exposition
+            .map(|it| it.responses)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(is_refusal)
+            .collect(),
         sessions: List { rows: session_rows, total: sessions_total, trouble: sessions_trouble },
         connections: List {
             rows: connection_rows.collect(),

@@ -90,7 +90,8 @@ impl Hub {
         // It knows what a hub's URL is.
         Publisher::new(&args.url).map_err(|error| error.to_string())?;
         let base = args.url.split('#').next().unwrap_or_default().trim_end_matches('/').to_owned();
-        let roots = args.ca.as_ref().map(tls::roots_from_pem).transpose().map_err(|error| error.to_string())?;
+        let roots =
+            args.ca.as_ref().map(tls::roots_from_pem).transpose().map_err(|error| error.to_string())?;
         let mut transport = HyperTransport::default();
         if let Some(roots) = &roots {
             transport = transport.with_tls_config(roots);
@@ -142,8 +143,7 @@ impl Hub {
     /// # Errors
     /// The name is none that a session can have.
     pub(super) fn subscriber(&self, session: &str) -> Result<Subscriber, Error> {
-        let mut subscriber =
-            Subscriber::new(&self.base, session)?.with_max_event_bytes(EVENT_BYTES_MAX);
+        let mut subscriber = Subscriber::new(&self.base, session)?.with_max_event_bytes(EVENT_BYTES_MAX);
         subscriber = match &self.token {
             Token::None => subscriber,
             Token::Fixed(token) => subscriber.with_token(token)?,
@@ -194,7 +194,8 @@ impl Hub {
             if head.status.is_success() {
                 return collect(body, bytes_max).await;
             }
-            let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let retry_after =
+                head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let problem = collect(body, PROBLEM_BYTES_MAX).await.unwrap_or_default();
             let mut trouble = Trouble::new(refusal(head.status, &problem));
             trouble.status = Some(head.status.as_u16());
@@ -213,7 +214,8 @@ impl Hub {
                 Trouble::new(format!("cannot read the token file {}: {error}", file.display()))
             })?,
         };
-        let unsendable = |_| Trouble::new("the token cannot be sent: it has characters that no header may carry");
+        let unsendable =
+            |_| Trouble::new("the token cannot be sent: it has characters that no header may carry");
         let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(unsendable)?;
         value.set_sensitive(true);
         Ok(Some(value))

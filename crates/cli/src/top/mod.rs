@@ -68,7 +68,9 @@ pub(crate) struct TopArgs {
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "a number of seconds from 0.1 to 3600 would do".to_owned())
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "a number of seconds from 0.1 to 3600 would do".to_owned())
 }
 
 /// Shows the page until it is quit. Exit code 0; 1 if the terminal cannot be used, or with `--once` the hub does not answer;
@@ -86,13 +88,16 @@ pub(crate) async fn run(args: TopArgs) -> ExitCode {
         };
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        let error = "the page needs a terminal for input and output; `watertight top --once` prints it as text";
+        let error =
+            "the page needs a terminal for input and output; `watertight top --once` prints it as text";
         return exit::failed(exit::USAGE, error);
     }
     match page::show(&hub, model).await {
         Ok(End::Quit) => ExitCode::SUCCESS,
         Ok(End::Signal(number)) => ExitCode::from(SIGNALLED + number),
-        Err(error) => exit::failed(1, format!("cannot use the terminal: {error} (--once prints the page as text)")),
+        Err(error) => {
+            exit::failed(1, format!("cannot use the terminal: {error} (--once prints the page as text)"))
+        }
     }
 }
 

@@ -78,7 +78,8 @@ impl Sample {
             stats: serde_json::from_value(self.stats.clone()).expect("as a hub writes it"),
             metrics: Ok(Exposition::parse(&self.metrics)),
             sessions: Ok(read(&self.sessions)),
-            connections: serde_json::from_value::<Connections>(self.connections.clone()).map_err(Trouble::new),
+            connections: serde_json::from_value::<Connections>(self.connections.clone())
+                .map_err(Trouble::new),
         })
     }
 }

@@ -78,7 +78,10 @@ impl Screen {
         Self::on(tty)
     }
 
-    #[expect(deprecated, reason = "safe here: the file is closed together with what watches it, and not before")]
+    #[expect(
+        deprecated,
+        reason = "safe here: the file is closed together with what watches it, and not before"
+    )]
     fn on(tty: File) -> io::Result<Self> {
         let tty = AsyncFd::with_interest(tty, Interest::READABLE | Interest::WRITABLE)?;
         let drawn = Bytes::default();
@@ -214,4 +217,54 @@ fn restore_on_panic() {
         restore();
         hook(panic);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitStatus;
+
+    use pty_process::blocking::{Command, open};
+    use rustix::termios::LocalModes;
+
+    use super::*;
+
+    /// For the next test, which gives it a terminal.
+    #[test]
+    #[ignore = "needs a terminal of its own"]
+    #[should_panic(expected = "on the other screen")]
+    fn panics_while_it_has_the_screen() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut screen = Screen::open().unwrap();
+            screen.draw(|frame| frame.render_widget("the-page", frame.area())).unwrap();
+            while !screen.is_idle() {
+                screen.send().await.unwrap();
+            }
+            panic!("on the other screen");
+        });
+    }
+
+    /// A test of this file in a terminal: all that the terminal got, and how it ended.
+    fn in_terminal(test: &str) -> (String, LocalModes, ExitStatus) {
+        let (mut pty, pts) = open().unwrap();
+        let test = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+        let command = Command::new(std::env::current_exe().unwrap());
+        let arguments = ["--exact", &test, "--ignored", "--nocapture"];
+        let mut child = command.args(arguments).spawn(pts).unwrap();
+        let mut seen = Vec::new();
+        // It ends with an error once nobody has the other side.
+        let _ = pty.read_to_end(&mut seen);
+        let status = child.wait().unwrap();
+        (String::from_utf8_lossy(&seen).into_owned(), tcgetattr(&pty).unwrap().local_modes, status)
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_says_anything() {
+        let (seen, modes, status) = in_terminal("panics_while_it_has_the_screen");
+        assert!(status.success() && seen.contains("1 passed"), "{seen}");
+        let at = |text: &str| seen.find(text).unwrap_or_else(|| panic!("no {text:?} in {seen:?}"));
+        let [enter, leave] = [ENTER, LEAVE].map(|bytes| at(std::str::from_utf8(bytes).unwrap()));
+        assert!(enter < at("the-page") && at("the-page") < leave && leave < at("panicked at"), "{seen:?}");
+        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+    }
 }

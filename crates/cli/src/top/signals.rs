@@ -30,8 +30,10 @@ impl Signals {
         for number in ENDING {
             listened.push((Asked::End(number), signal(raw(number))?));
         }
-        listened.push((Asked::Suspend, signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?));
-        listened.push((Asked::Continued, signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?));
+        listened
+            .push((Asked::Suspend, signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?));
+        listened
+            .push((Asked::Continued, signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?));
         listened.push((Asked::Resized, signal(SignalKind::window_change())?));
         Ok(Self(listened))
     }

@@ -16,10 +16,11 @@ use super::refusals::Refusals;
 use crate::problem::RefusalCode;
 
 /// The status codes that the service gives, as they are written in a label. The last is for all others.
-const CODES: [(u16, &str); 21] = [
+const CODES: [(u16, &str); 22] = [
     (200, "200"),
     (202, "202"),
     (204, "204"),
+    (304, "304"),
     (400, "400"),
     (401, "401"),
     (403, "403"),

@@ -107,8 +107,8 @@ pub(super) struct Cold {
 }
 
 impl Conn {
-    /// Where its peer is.
-    pub(super) fn address(&self) -> IpAddr {
+    /// Where its peer is; `None` if it has no address.
+    pub(super) fn address(&self) -> Option<IpAddr> {
         self.cold.guard.address()
     }
 

@@ -70,7 +70,11 @@ pub(super) enum Asking {
     /// The filter is being typed; this is the one before.
     Filter(String),
     /// Whether to close a connection, and then once more.
-    Close { id: String, whose: String, is_sure: bool },
+    Close {
+        id: String,
+        whose: String,
+        is_sure: bool,
+    },
 }
 
 /// What is to be done outside.

@@ -103,7 +103,10 @@ fn keys_order_a_list_and_turn_it_round() {
     type_keys(&mut model, "\t");
     assert_eq!(connections(&model), ["p0-2", "p0-1", "t-1"], "by lag");
     type_keys(&mut model, "ssss");
-    assert_eq!((connections(&model), model.connections.sort), (vec!["p0-1", "t-1", "p0-2"], ConnectionSort::User));
+    assert_eq!(
+        (connections(&model), model.connections.sort),
+        (vec!["p0-1", "t-1", "p0-2"], ConnectionSort::User)
+    );
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl Watch {
                 self.keep(Seen::Event(line(&format!("{}  {}  {}", event.id, event.event_type, event.data))));
             }
             Item::Gap(gap) => {
-                let missed = gap.missed.map_or("an unknown number of".to_owned(), |missed| missed.to_string());
+                let missed =
+                    gap.missed.map_or("an unknown number of".to_owned(), |missed| missed.to_string());
                 self.keep(Seen::Gap(line(&format!("gap: {missed} events missed ({})", gap.reason))));
             }
             Item::Status(status) => self.say(match status {

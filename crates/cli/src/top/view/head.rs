@@ -22,7 +22,13 @@ const BAR_COLUMNS: usize = 12;
 const WORD_COLUMNS: usize = 20;
 
 /// Lines that say how the hub is, from the most important one on, and how many of them belong on a screen so high.
-pub(super) fn lines(model: &Model, now: Duration, theme: Theme, columns: u16, rows: u16) -> Vec<Line<'static>> {
+pub(super) fn lines(
+    model: &Model,
+    now: Duration,
+    theme: Theme,
+    columns: u16,
+    rows: u16,
+) -> Vec<Line<'static>> {
     let columns = usize::from(columns);
     let mut lines = vec![title(model, theme, columns)];
     if let Some(failing) = &model.failing {
@@ -54,7 +60,10 @@ pub(super) fn lines(model: &Model, now: Duration, theme: Theme, columns: u16, ro
     let room = usize::from(rows / 3).saturating_sub(lines.len()).clamp(1, groups.len());
     // A ledger that does not add up is never left out.
     let is_wrong = !adds_up(&figures.stats);
-    let shown = groups.into_iter().enumerate().filter(|(at, (name, _))| *at < room || (is_wrong && *name == "ledger"));
+    let shown = groups
+        .into_iter()
+        .enumerate()
+        .filter(|(at, (name, _))| *at < room || (is_wrong && *name == "ledger"));
     lines.extend(shown.map(|(_, (name, parts))| group(name, parts, columns)));
     lines
 }
@@ -149,7 +158,9 @@ fn refused(figures: &Figures, theme: Theme) -> Vec<Part> {
     let style = |number: u64| if number > 0 { theme.warning() } else { Theme::plain() };
     let connections = figures.stats.metrics.connections_refused;
     let mut parts = vec![(format!("connections {}", count(connections)), style(connections))];
-    parts.extend(figures.refusals.iter().map(|(code, number)| (format!("{code}: {}", count(*number)), style(*number))));
+    parts.extend(
+        figures.refusals.iter().map(|(code, number)| (format!("{code}: {}", count(*number)), style(*number))),
+    );
     parts
 }
 
@@ -162,7 +173,10 @@ fn ledger(stats: &Stats, theme: Theme) -> Vec<Part> {
     let kinds = &stats.ledger.0;
     let wrong = kinds.iter().filter(|(_, counts)| !counts.adds_up()).map(|(kind, counts)| {
         let (kind, _) = cut(kind.as_str(), WORD_COLUMNS);
-        (format!("{kind}: opened {}, closed {}, live {}", counts.opened, counts.closed, counts.live), theme.wrong())
+        (
+            format!("{kind}: opened {}, closed {}, live {}", counts.opened, counts.closed, counts.live),
+            theme.wrong(),
+        )
     });
     let wrong: Vec<Part> = wrong.collect();
     if !wrong.is_empty() {

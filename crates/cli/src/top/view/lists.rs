@@ -72,7 +72,9 @@ pub(super) fn tabs(model: &Model, figures: &Figures, columns: u16) -> Line<'stat
     ];
     let (order, seen, total) = match model.tab {
         Tab::Sessions => (order(&model.sessions), figures.sessions.rows.len(), figures.sessions.total),
-        Tab::Connections => (order(&model.connections), figures.connections.rows.len(), figures.connections.total),
+        Tab::Connections => {
+            (order(&model.connections), figures.connections.rows.len(), figures.connections.total)
+        }
     };
     parts.push((order, Theme::plain()));
     if total > seen as u64 && seen > 0 {
@@ -173,7 +175,10 @@ fn table<R>(
     let shown: Vec<&Column<R>> = shown.collect();
     let name_columns = columns - shown.iter().map(|column| column.columns + 1).sum::<usize>();
     let cells = |text: &dyn Fn(&Column<R>) -> String| {
-        shown.iter().map(|column| format!(" {}", fit_right(&text(column), column.columns))).collect::<String>()
+        shown
+            .iter()
+            .map(|column| format!(" {}", fit_right(&text(column), column.columns)))
+            .collect::<String>()
     };
     let mut lines = vec![Line::styled(
         format!("{}{}", fit(head, name_columns), cells(&|column| column.head.to_owned())),

@@ -119,9 +119,10 @@ fn foot(model: &Model, theme: Theme, columns: u16) -> Line<'static> {
         Asking::Close { id, whose, is_sure: false } => {
             (format!("close {id} {whose}?  y: yes  any other key: no"), theme.warning())
         }
-        Asking::Close { id, .. } => {
-            (format!("its peer is told DISCONNECTED. Close {id}?  Enter: yes  any other key: no"), theme.wrong())
-        }
+        Asking::Close { id, .. } => (
+            format!("its peer is told DISCONNECTED. Close {id}?  Enter: yes  any other key: no"),
+            theme.wrong(),
+        ),
         Asking::Nothing => match &model.notice {
             Some(notice) => (notice.clone(), Theme::strong()),
             None => (KEYS.to_owned(), Theme::dim()),

@@ -48,13 +48,21 @@ fn busy(sample: &mut Sample) {
     sample.stats["metrics"]["connectionsRefused"] = json!(1_000_000);
     sample.stats["budget"]["level"] = json!("shed_history");
     sample.stats["budget"]["observedBytes"] = json!(490_000_000);
-    let sessions = (0..60).map(|number| session(&format!("deployment-{number:03}/logs"), number * number, number));
+    let sessions =
+        (0..60).map(|number| session(&format!("deployment-{number:03}/logs"), number * number, number));
     sample.sessions = json!({ "sessions": sessions.collect::<Vec<_>>(), "total": 100_000, "next": "1.1" });
     let connections = (0..60).map(|number| {
         let user = (number % 3 > 0).then(|| format!("user-{number}"));
-        connection(&format!("p{}-{number}", number % 4), "deployment-001/logs", user.as_deref(), number * number, number % 7 == 6)
+        connection(
+            &format!("p{}-{number}", number % 4),
+            "deployment-001/logs",
+            user.as_deref(),
+            number * number,
+            number % 7 == 6,
+        )
     });
-    sample.connections = json!({ "connections": connections.collect::<Vec<_>>(), "total": 1_234_567, "next": "1.1" });
+    sample.connections =
+        json!({ "connections": connections.collect::<Vec<_>>(), "total": 1_234_567, "next": "1.1" });
 }
 
 #[test]
@@ -79,7 +87,10 @@ fn a_busy_hub_in_each_size() {
 fn questions_and_help_are_on_the_page() {
     let mut model = model(|_| {});
     type_keys(&mut model, "\tx");
-    assert!(screen(&model, 80, 24).ends_with("close p0-2 of nobody known, reading demo?  y: yes  any other key: no"));
+    assert!(
+        screen(&model, 80, 24)
+            .ends_with("close p0-2 of nobody known, reading demo?  y: yes  any other key: no")
+    );
     type_keys(&mut model, "y");
     assert!(screen(&model, 80, 24).ends_with("Close p0-2?  Enter: yes  any other key: no"));
     type_keys(&mut model, "n/ada");
@@ -95,7 +106,11 @@ fn what_is_watched_shares_the_screen_or_has_it_alone() {
     let watch = model.watch.as_mut().unwrap();
     watch.push(&Item::Status(Status::Open));
     for number in 0..30 {
-        watch.push(&Item::Event(Event::new(format!("9-{number}"), "tick", format!("{{\"n\":{number}}}\n\u{1b}[2J"))));
+        watch.push(&Item::Event(Event::new(
+            format!("9-{number}"),
+            "tick",
+            format!("{{\"n\":{number}}}\n\u{1b}[2J"),
+        )));
     }
     watch.push(&Item::Gap(Gap::new("lagged")));
     insta::assert_snapshot!("watching_80x24", screen(&model, 80, 24));
@@ -189,8 +204,10 @@ fn no_size_of_a_terminal_breaks_the_page() {
 #[test]
 fn without_colours_the_page_says_the_same() {
     let model = model(busy);
-    let (colored, plain) = (drawn(&model, Theme::new(true), 80, 24), drawn(&model, Theme::new(false), 80, 24));
-    let symbols = |buffer: &Buffer| buffer.content.iter().map(|cell| cell.symbol().to_owned()).collect::<String>();
+    let (colored, plain) =
+        (drawn(&model, Theme::new(true), 80, 24), drawn(&model, Theme::new(false), 80, 24));
+    let symbols =
+        |buffer: &Buffer| buffer.content.iter().map(|cell| cell.symbol().to_owned()).collect::<String>();
     assert_eq!(symbols(&colored), symbols(&plain));
     assert!(colored.content.iter().any(|cell| cell.fg != Color::Reset));
     assert!(plain.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));

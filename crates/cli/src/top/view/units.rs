@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn figures_are_short_however_great_they_are() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (9_999_999, "9,999,999"), (10_000_000, "10.0M")] {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (9_999_999, "9,999,999"), (10_000_000, "10.0M")]
+        {
             assert_eq!(count(number), text);
         }
         for (number, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (12_900_000, "12.3 MiB")] {
@@ -135,13 +137,17 @@ mod tests {
         for (number, text) in [(0.04, "0.0"), (9.96, "10.0"), (1234.4, "1,234"), (-1.0, "0.0")] {
             assert_eq!(rate(number), text);
         }
-        for (number, text) in [(0.9, "0s"), (250.0, "4m10s"), (12_345.0, "3h25m"), (1e6, "11d13h"), (-5.0, "0s")] {
+        for (number, text) in
+            [(0.9, "0s"), (250.0, "4m10s"), (12_345.0, "3h25m"), (1e6, "11d13h"), (-5.0, "0s")]
+        {
             assert_eq!(span(number), text);
         }
         for (number, text) in [(0.000_42, "0.42 ms"), (0.0123, "12.3 ms"), (1.25, "1.25 s")] {
             assert_eq!(latency(number), text);
         }
-        for text in [count(u64::MAX), bytes(u64::MAX), rate(f64::INFINITY), span(f64::INFINITY), span(f64::NAN)] {
+        for text in
+            [count(u64::MAX), bytes(u64::MAX), rate(f64::INFINITY), span(f64::INFINITY), span(f64::NAN)]
+        {
             assert!(text.len() <= 9, "{text}");
         }
     }
