@@ -48,7 +48,8 @@ describe("the history", () => {
   test("drops what comes again", () => {
     const samples = [1_000, 2_000, 3_000].map((at) => sampleOf({ at }));
     const once = added(...samples);
-    expect(added(...samples, ...samples).points).toEqual(once.points);
+    expect(added(...samples, ...samples)).toEqual(once);
+    expect(added(...samples, ...samples.slice(0, 2))).toEqual(once);
   });
 
   test("keeps ten minutes, and never more than its limit", () => {
@@ -60,8 +61,11 @@ describe("the history", () => {
   });
 
   test("begins anew where the clock of the hub went back", () => {
-    const history = added(sampleOf({ at: 900_000, pid: 1 }), sampleOf({ at: 1_000, pid: 2 }));
-    expect(history.points.map(({ at }) => at)).toEqual([1]);
+    for (const after of [{ pid: 2 }, { pid: 1, uptime: 2 }]) {
+      const history = added(sampleOf({ at: 900_000, pid: 1 }), sampleOf({ at: 10_000, ...after }));
+      expect(history.points.map(({ at }) => at)).toEqual([10]);
+      expect(history.restarts).toBe(1);
+    }
   });
 
   test("has times that only grow, which is what is drawn", () => {

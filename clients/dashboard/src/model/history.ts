@@ -37,8 +37,8 @@ export const NO_HISTORY: History = { last: null, points: [], restarts: 0 };
 export function addSample(history: History, sample: Stats | null): History {
   if (!sample) return history;
   const { last } = history;
+  if (last && isSeen(last, sample)) return history;
   const isSame = last !== null && isSameHub(last, sample);
-  if (last && isSame && sample.at <= last.at) return history;
   // A clock that was set back: what is to the right of now would never leave.
   const kept = last && sample.at < last.at ? [] : history.points.filter((point) => point.at * 1_000 > sample.at - SPAN);
   const hasHole = last !== null && (!isSame || sample.at - last.at > LATE_AFTER) && kept.length > 0;
@@ -50,6 +50,15 @@ export function addSample(history: History, sample: Stats | null): History {
 /** Whether counters go on from one to the other. */
 export function isSameHub(one: Stats, next: Stats): boolean {
   return one.pid === next.pid && next.uptimeSeconds >= one.uptimeSeconds;
+}
+
+/** How far apart the starts of one and the same hub may seem, milliseconds: its two clocks are read one after the other. */
+const START_FUZZ = 2_000;
+
+/** Whether a sample is of the same life of the same hub as the last one, and not newer. */
+function isSeen(last: Stats, sample: Stats): boolean {
+  const start = ({ at, uptimeSeconds }: Stats): number => at - uptimeSeconds * 1_000;
+  return last.pid === sample.pid && sample.at <= last.at && Math.abs(start(last) - start(sample)) <= START_FUZZ;
 }
 
 /** How much a counter grew in a second; `null` where it cannot be known: another hub counts from 0. */
