@@ -342,6 +342,7 @@ async fn sources_that_were_given_up_stand_before_those_that_wait_and_those_that_
             if page["sources"][1]["state"] == "waiting" {
                 return page;
             }
+            tokio::task::yield_now().await;
         }
     })
     .await;
