@@ -62,7 +62,11 @@ fn is_of_some_list(text: &str) -> bool {
     match text.split('.').collect::<Vec<_>>()[..] {
         [one, two] => is_number(one, 9) && is_number(two, 9),
         [mark, rank, name] => {
-            mark.len() == 16 && is_hex(mark) && is_number(rank, 20) && name.len() % 2 == 0 && is_hex(name)
+            mark.len() == 16
+                && is_hex(mark)
+                && is_number(rank, 20)
+                && name.len().is_multiple_of(2)
+                && is_hex(name)
         }
         _ => false,
     }
