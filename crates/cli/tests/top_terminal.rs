@@ -230,8 +230,10 @@ fn paused_the_hub_is_left_alone() {
     };
     let before = asked();
     // Keys work meanwhile; the hub is asked when it goes on, and not before.
-    terminal.keys("\t");
-    terminal.expect("by lag");
+    for text in ["by lag", "by rate"].repeat(5) {
+        terminal.keys("\t");
+        terminal.expect(text);
+    }
     assert_eq!(asked(), before + 1);
     terminal.keys("p");
     eventually!(proxy.accepted() > before + 1);
