@@ -324,6 +324,16 @@ def test_names_of_sessions_are_sent_as_they_are() -> None:
 
 
 @on_loop
+async def test_what_fails_before_the_first_attempt_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise FileNotFoundError("no certificates")
+
+    monkeypatch.setattr("watertight_sse.subscription.make_client", fail)
+    with pytest.raises(FileNotFoundError):
+        await asyncio.wait_for(anext(subscribe("http://127.0.0.1:9", "demo")), 10)
+
+
+@on_loop
 async def test_two_tasks_cannot_take_from_one_subscription() -> None:
     with Script(endless) as script:
         async with subscribe(script.url, "demo") as subscription:
