@@ -13,6 +13,9 @@ use crate::step::{self, Outcome, cargo, root};
 const PACKAGES: [(&str, &str); 2] =
     [("clients/typescript/package.json", "/version"), ("clients/typescript/jsr.json", "/version")];
 
+/// Files, and the version that each has in it.
+type Versions = Vec<(String, String)>;
+
 /// Looks at everything; with `--files` only at what the files say, with `--yes` it also sets the tag.
 pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let usage = "cargo xtask release VERSION [--files | --yes]";
@@ -67,9 +70,9 @@ fn by_hand(version: &str, is_tagged: bool) -> String {
 }
 
 /// The workspace's version, those of the packages, and the changelog.
-fn files() -> Result<(String, Vec<(String, String)>, String), String> {
+fn files() -> Result<(String, Versions, String), String> {
     let read = |file: &str| fs::read_to_string(root().join(file)).map_err(|error| format!("{file}: {error}"));
-    let mut packages = Vec::new();
+    let mut packages = Versions::new();
     for (file, pointer) in PACKAGES {
         let json: Value = serde_json::from_str(&read(file)?).map_err(|error| format!("{file}: {error}"))?;
         let version = json.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

@@ -201,8 +201,11 @@ fn exported() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
     series
 }
 
-/// The matchers of a selector, from behind its `{`: label, operator, value. Values of ours have no quotes in them.
-fn matchers(selector: &str) -> Vec<(&str, &str, &str)> {
+/// A label, an operator, a value.
+type Matcher<'a> = (&'a str, &'a str, &'a str);
+
+/// The matchers of a selector, from behind its `{`. Values of ours have no quotes in them.
+fn matchers(selector: &str) -> Vec<Matcher<'_>> {
     let inside = selector.split('}').next().unwrap();
     let mut parts = inside.split('"');
     let mut found = Vec::new();
@@ -214,11 +217,8 @@ fn matchers(selector: &str) -> Vec<(&str, &str, &str)> {
     found
 }
 
-/// A name of ours, and what it is matched by: label, sign and value.
-type Selector<'a> = (&'a str, Vec<(&'a str, &'a str, &'a str)>);
-
-/// The selectors of a query.
-fn selectors(query: &str) -> Vec<Selector<'_>> {
+/// The selectors of a query: a name of ours, and its matchers.
+fn selectors(query: &str) -> Vec<(&str, Vec<Matcher<'_>>)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let mut found = Vec::new();
     let mut rest = query;
