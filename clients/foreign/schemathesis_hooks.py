@@ -10,7 +10,7 @@ import schemathesis
 def ndjson(_context, value):
     """One JSON text a line. The document's example is written already; any other text becomes an event's data."""
     if isinstance(value, str):
-        return value.encode() if value.startswith("{") else json.dumps({"data": value}).encode()
+        return value.encode() if value.startswith('{"data":') else json.dumps({"data": value}).encode()
     lines = value if isinstance(value, list) else [value]
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
@@ -18,8 +18,10 @@ def ndjson(_context, value):
 @schemathesis.hook
 def before_call(_context, case, _kwargs):
     """What OpenAPI cannot say: which parameters go with which `Accept`, and which with which body."""
-    # Sessions of deployments and of services are listed, and have routes of their own.
-    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith(("deployments/", "services/")):
+    # Sessions of deployments and of services, and that of the hub's own figures, are listed, and have routes of their own.
+    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith(
+        ("deployments/", "services/", "stats/stream")
+    ):
         case.path_parameters["session"] = "demo"
     query = case.query
     if not isinstance(query, dict):

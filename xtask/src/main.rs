@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: one command for each thing a contributor does. CI runs the same.
 
 mod book;
+mod checklist;
 mod clients;
 mod dependencies;
 mod documents;
@@ -35,6 +36,8 @@ cargo xtask COMMAND
   loom            the model checker of what threads share alone
   dist            the release: archive, package for Debian, Helm chart, list of all that it is made of, checksums;
                   into target/dist (--into FOLDER); --binary FILE takes one that is built, --version another version
+  release VERSION looks whether everything is ready for that release, and says what is left to do by hand; changes nothing,
+                  except that --yes sets the tag; --files looks at files only
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
         Some("dist") => release::run(&rest),
+        Some("release") => checklist::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");

@@ -246,7 +246,9 @@ class Hub:
 
     def _start(self) -> subprocess.Popen[str]:
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", *self._flags]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # The hub takes what begins so for settings of its own, and refuses what it does not know.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WATERTIGHT_")}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
         assert process.stdout is not None
         said: list[str] = []
         for line in process.stdout:

@@ -324,6 +324,16 @@ def test_names_of_sessions_are_sent_as_they_are() -> None:
 
 
 @on_loop
+async def test_what_fails_before_the_first_attempt_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise FileNotFoundError("no certificates")
+
+    monkeypatch.setattr("watertight_sse.subscription.make_client", fail)
+    with pytest.raises(FileNotFoundError):
+        await asyncio.wait_for(anext(subscribe("http://127.0.0.1:9", "demo")), 10)
+
+
+@on_loop
 async def test_two_tasks_cannot_take_from_one_subscription() -> None:
     with Script(endless) as script:
         async with subscribe(script.url, "demo") as subscription:
@@ -398,17 +408,19 @@ async def test_thousands_of_subscriptions_leave_tasks_sockets_and_memory_where_t
         await settled()
         sockets = descriptors()
         tracemalloc.start()
-        for number in range(20):
-            await cycle(number)
-        await settled()
-        before = tracemalloc.get_traced_memory()[0]
-        for number in range(CYCLES):
-            await cycle(number)
-        await settled()
-        grown = tracemalloc.get_traced_memory()[0] - before
+        objects = len(gc.get_objects())
+        growths: list[int] = []
+        for _ in range(3):
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(CYCLES // 3):
+                await cycle(number)
+            await settled()
+            growths.append(tracemalloc.get_traced_memory()[0] - before)
         tracemalloc.stop()
         assert descriptors() <= sockets + 2
-        assert grown < 40_000 + 4 * CYCLES, f"{grown} bytes"
+        assert len(gc.get_objects()) < objects + CYCLES // 2
+        # A leak grows each time; what Python itself and other threads of the tests keep for later does so once.
+        assert min(growths) < 20_000 + 4 * CYCLES, growths
 
 
 def test_token_failures_have_their_cause() -> None:

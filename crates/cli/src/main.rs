@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod completions;
+mod doctor;
 mod exit;
 mod health;
 mod help;
@@ -51,6 +52,8 @@ enum Command {
     Top(top::TopArgs),
     /// Check a configuration and print what holds, and why
     Check(check::CheckArgs),
+    /// Find out what stands between a client and the hub, and which setting mends it
+    Doctor(doctor::DoctorArgs),
     /// Measure a hub: memory per connection, CPU per delivery, what happens under load
     Bench(bench::BenchArgs),
     /// Ask a hub whether it lives
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Token(args) => token::run(*args),
         Command::Top(args) => exit::on_runtime(top::run(args)),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => exit::on_runtime(doctor::run(args)),
         Command::Bench(args) => bench::run(args),
         Command::Health(args) => health::run(&args),
         Command::Completions(args) => completions::run(&args, Arguments::command()),

@@ -124,6 +124,25 @@ fn every_query_of_the_dashboard_and_of_the_document_can_be_parsed() {
 }
 
 #[test]
+fn the_configurations_for_prometheus_in_the_document_are_valid() {
+    let blocks = OPERATIONS.split("\n```yaml\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let configurations: Vec<&str> = blocks.filter(|block| block.contains("scrape_configs:")).collect();
+    assert_eq!(configurations.len(), 2);
+    let rules = root().join("docs/prometheus/watertight.rules.yaml").canonicalize().unwrap();
+    for configuration in configurations {
+        let dir = TempDir::new().unwrap();
+        // What they name lies below /etc there.
+        fs::write(dir.path().join("watertight-token"), "a token").unwrap();
+        let text = configuration
+            .replace("/etc/prometheus/watertight.rules.yaml", rules.to_str().unwrap())
+            .replace("/etc/prometheus", dir.path().to_str().unwrap());
+        let file = dir.path().join("prometheus.yaml");
+        fs::write(&file, text).unwrap();
+        promtool(&["check", "config", file.to_str().unwrap()]);
+    }
+}
+
+#[test]
 fn the_dashboard_has_the_form_that_grafana_publishes() {
     let modules = root().join("xtask/checkers/node_modules").canonicalize().expect("run `cargo xtask setup`");
     let dir = TempDir::new().unwrap();
@@ -195,8 +214,11 @@ fn matchers(selector: &str) -> Vec<(&str, &str, &str)> {
     found
 }
 
-/// The selectors of a query: a name of ours, and its matchers.
-fn selectors(query: &str) -> Vec<(&str, Vec<(&str, &str, &str)>)> {
+/// A name of ours, and what it is matched by: label, sign and value.
+type Selector<'a> = (&'a str, Vec<(&'a str, &'a str, &'a str)>);
+
+/// The selectors of a query.
+fn selectors(query: &str) -> Vec<Selector<'_>> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let mut found = Vec::new();
     let mut rest = query;

@@ -10,7 +10,7 @@ use http::Method;
 use crate::access::Admin;
 use crate::middleware::Front;
 use crate::routes::{
-    assets, connections, deployments, events, fallback, health, landing, metrics, openapi, services,
+    assets, connections, deployments, doctor, events, fallback, health, landing, metrics, openapi, services,
     sessions, sources, stats, tokens,
 };
 use crate::state::App;
@@ -42,6 +42,7 @@ fn public_routes() -> Router<App> {
         .route("/page.css", get(landing::style))
         .route("/sessions/{session}/events", get(events::read).post(events::publish))
         .route("/openapi.json", get(openapi::document))
+        .route("/doctor", get(doctor::look).post(doctor::look))
         .route("/services/metrics/stream", get(services::read))
         .route("/deployments/{id}/logs/stream", get(deployments::read))
         .route("/deployments/{id}/logs", post(deployments::feed))

@@ -6,6 +6,7 @@ pub(crate) mod assets;
 pub(crate) mod at_once;
 pub(crate) mod connections;
 pub(crate) mod deployments;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod fallback;
 pub(crate) mod health;

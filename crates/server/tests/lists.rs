@@ -250,7 +250,7 @@ async fn a_cursor_says_when_it_is_of_another_list() {
     listed.hub.forget_session("a");
     let page = listed.get(&format!("/sessions?sort=name&limit=2&cursor={cursor}")).await;
     assert_eq!((&page["sessions"][0]["session"], &page["next"]), (&json!("b"), &Value::Null));
-    listed.refused(&format!("/sessions?cursor={cursor}"), 400, "INVALID_PARAMETER").await;
+    listed.refused(&format!("/sessions?cursor={cursor}"), 409, "STALE_CURSOR").await;
 }
 
 #[tokio::test]
@@ -342,6 +342,7 @@ async fn sources_that_were_given_up_stand_before_those_that_wait_and_those_that_
             if page["sources"][1]["state"] == "waiting" {
                 return page;
             }
+            tokio::task::yield_now().await;
         }
     })
     .await;

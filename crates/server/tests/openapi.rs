@@ -28,7 +28,7 @@ use watertight_server::{App, DroppedLines, application};
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
 /// Words in capitals in the source that are no problem codes.
-const NO_CODES: [&str; 24] = [
+const NO_CODES: [&str; 26] = [
     "POST",
     "COUNT",
     "XLEN",
@@ -38,6 +38,9 @@ const NO_CODES: [&str; 24] = [
     "SIGINT",
     "CARGO_PKG_VERSION",
     "OUT_DIR",
+    // What a service manager says of sockets.
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
     // What Redis answers, and is asked.
     "CLUSTERDOWN",
     "EXPIRE",
@@ -350,6 +353,8 @@ async fn answers_to_good_requests_are_those_described() {
         ("get", "/health/live", "/health/live"),
         ("get", "/health/ready", "/health/ready"),
         ("get", "/openapi.json", "/openapi.json"),
+        ("get", "/doctor", "/doctor?session=demo"),
+        ("post", "/doctor", "/doctor?session=demo"),
         ("get", "/services/metrics/stream", "/services/metrics/stream"),
         ("get", "/deployments/{id}/logs/stream", "/deployments/42/logs/stream"),
         ("post", "/deployments/{id}/logs", "/deployments/42/logs"),
@@ -420,7 +425,8 @@ async fn refusals_are_those_described() {
         ("get", "/sessions", "/sessions?limit=0", &[], "", "INVALID_PARAMETER"),
         ("get", "/sessions", "/sessions?sort=size", &[], "", "INVALID_PARAMETER"),
         ("get", "/sessions", "/sessions?sort=name&order=up", &[], "", "INVALID_PARAMETER"),
-        ("get", "/sessions", "/sessions?sort=name&cursor=1.2", &[], "", "INVALID_PARAMETER"),
+        ("get", "/sessions", "/sessions?sort=name&cursor=x", &[], "", "INVALID_PARAMETER"),
+        ("get", "/sessions", "/sessions?sort=name&cursor=1.2", &[], "", "STALE_CURSOR"),
         ("get", "/sessions", "/sessions?sort=name&user=ada", &[], "", "INVALID_PARAMETER"),
         ("get", "/sessions", "/sessions?sort=name&cursor=0123456789abcdef.1.", &[], "", "STALE_CURSOR"),
         ("get", "/connections", "/connections?sort=name", &[], "", "INVALID_PARAMETER"),
@@ -429,6 +435,16 @@ async fn refusals_are_those_described() {
         ("get", "/connections", "/connections?sort=lag&cursor=0123456789abcdef.1.", &[], "", "STALE_CURSOR"),
         ("get", "/sources", "/sources?sort=name", &[], "", "INVALID_PARAMETER"),
         ("get", "/sources", "/sources?cursor=0123456789abcdef.1.", &[], "", "STALE_CURSOR"),
+        ("get", "/doctor", "/doctor", &[], "", "INVALID_PARAMETER"),
+        ("get", "/doctor", "/doctor?session=services/x", &[], "", "RESERVED_SESSION"),
+        (
+            "post",
+            "/doctor",
+            "/doctor?session=a",
+            &[("content-encoding", "gzip")],
+            "x",
+            "UNSUPPORTED_ENCODING",
+        ),
         ("get", "/sessions/{session}", "/sessions/none", &[], "", "SESSION_NOT_FOUND"),
         ("delete", "/connections/{id}", "/connections/none", &[], "", "CONNECTION_NOT_FOUND"),
         ("get", "/stats", &long_uri, &[], "", "URI_TOO_LONG"),

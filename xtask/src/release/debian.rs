@@ -51,8 +51,8 @@ fn packaged(unit: &str) -> Result<String, String> {
     ];
     let mut packaged = without_title(unit);
     for (from, to) in changes {
-        if packaged.matches(from).count() != 1 {
-            return Err(format!("watertight.service does not have {from} once"));
+        if !packaged.contains(from) {
+            return Err(format!("watertight.service does not have {from}"));
         }
         packaged = packaged.replace(from, to);
     }

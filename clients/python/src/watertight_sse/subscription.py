@@ -97,12 +97,15 @@ async def _perform(queue: _Queue, outside: Wire, effect: Effect) -> object:
 
 async def _read(queue: _Queue, plan: Plan, token: Token, client: httpx.AsyncClient | None) -> None:
     """The task. Knows the queue, and not the subscription, which would never be let go otherwise."""
-    own = make_client() if client is None else None
-    outside = Wire(client or own or make_client(), token)
     steps = Machine(plan, time.monotonic, random.random).run()
+    own: httpx.AsyncClient | None = None
+    outside: Wire | None = None
     result: object = None
     failure: WatertightError | Interrupted | None = None
     try:
+        if client is None:
+            client = own = make_client()
+        outside = Wire(client, token)
         while True:
             effect = steps.send(result) if failure is None else steps.throw(failure)
             result = failure = None
@@ -120,7 +123,8 @@ async def _read(queue: _Queue, plan: Plan, token: Token, client: httpx.AsyncClie
     finally:
         queue.finish(None)
         steps.close()
-        await outside.aclose()
+        if outside is not None:
+            await outside.aclose()
         if own is not None:
             await own.aclose()
 

@@ -201,6 +201,9 @@ impl Page<'_> {
     fn key(&mut self, key: super::keys::Key) -> io::Result<Option<End>> {
         let action = self.model.key(key);
         self.draw_now();
+        if self.model.is_paused {
+            self.looking = None;
+        }
         match action {
             None => {}
             Some(Action::Quit) => return Ok(Some(End::Quit)),

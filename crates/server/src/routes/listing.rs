@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 use watertight::{Hub, Session};
 use watertight_core::registry::ScanPoint;
 
-pub(super) use self::cursor::List;
+pub(super) use self::cursor::{List, unusable};
 pub(super) use self::top::{Direction, Top};
 use super::query::{Query, invalid};
 use crate::problem::Problem;

@@ -15,6 +15,7 @@ use watertight_core::registry::ScanPoint;
 
 use super::connections::source_summary;
 use super::events::{Format, expect_not_own};
+use super::listing::unusable;
 use super::query::{NoQuery, PathText, Query, invalid};
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
@@ -40,7 +41,7 @@ pub(crate) fn page_size(query: &Query) -> Result<usize, Problem> {
 pub(crate) fn parse_cursor(query: &Query) -> Result<(usize, usize), Problem> {
     let Some(text) = query.text("cursor")? else { return Ok((0, 0)) };
     let parsed = text.split_once('.').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
-    parsed.ok_or_else(|| invalid("cursor", "the `next` of an earlier page"))
+    parsed.ok_or_else(|| unusable(text))
 }
 
 /// Where the next page begins.

@@ -48,11 +48,11 @@ fn rates_are_those_of_the_time_between_two_looks() {
 #[test]
 fn a_hub_that_was_restarted_has_no_rate_until_it_was_seen_twice() {
     let mut model = model(|_| {});
-    let mut sample = Sample::new(1.0);
+    let mut sample = Sample::new(2000.0);
     sample.stats["process"]["pid"] = json!(1);
     model.looked(sample.look(), NOW);
     assert!(model.figures.as_ref().unwrap().rates.is_none());
-    sample = Sample::new(2.0);
+    sample = Sample::new(2001.0);
     sample.stats["process"]["pid"] = json!(1);
     model.looked(sample.look(), NOW);
     assert_eq!(model.figures.as_ref().unwrap().rates.map(|rates| rates.published), Some(100.0));

@@ -135,10 +135,13 @@ fn what_is_built_in_is_whole_and_its_addresses_are_relative() {
         return assert!(EMBEDDED.is_empty(), "files without a page: {names:?}");
     };
     let text = str::from_utf8(page.bytes).unwrap();
-    let addresses = text.split(['"', '\'']).filter(|part| part.starts_with("./") || part.starts_with('/'));
+    let attributes = ["href=\"", "src=\""].into_iter().flat_map(|name| text.split(name).skip(1));
+    let addresses =
+        attributes.filter_map(|rest| rest.split('"').next()).filter(|it| !it.starts_with("data:"));
     for address in addresses {
-        let name = address.strip_prefix("./").unwrap_or_else(|| panic!("{address} is not relative"));
-        assert!(names.contains(&name), "{name} is not built in");
+        assert!(!address.starts_with('/') && !address.contains("://"), "{address} is not relative");
+        let beside = address.strip_prefix("./");
+        assert!(beside.is_none_or(|name| names.contains(&name)), "{address} is not built in");
     }
     let largest = EMBEDDED.iter().map(|file| file.gzip.unwrap_or(file.bytes).len()).sum::<usize>();
     assert!(largest <= 150_000, "{largest} bytes in all, compressed");

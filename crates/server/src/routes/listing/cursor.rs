@@ -36,14 +36,39 @@ impl List {
     /// Where the page before ended, if a request says so.
     pub(crate) fn after(self, query: &Query) -> Result<Option<Key>, Problem> {
         let Some(text) = query.text("cursor")? else { return Ok(None) };
-        let parsed = parse(text).ok_or_else(|| invalid("cursor", "the `next` of an earlier page"))?;
-        let (mark, key) = parsed;
-        if mark == self.mark {
-            return Ok(Some(key));
+        match parse(text) {
+            Some((mark, key)) if mark == self.mark => Ok(Some(key)),
+            _ => Err(unusable(text)),
         }
+    }
+}
+
+/// Refuses a cursor that leads nowhere in the list that is asked for.
+pub(crate) fn unusable(text: &str) -> Problem {
+    if is_of_some_list(text) {
         let detail = "the cursor is stale: it is of a list that was asked for differently, or of a hub that has been \
                       started again since; begin without it";
-        Err(Problem::new(StatusCode::CONFLICT, "STALE_CURSOR", detail))
+        return Problem::new(StatusCode::CONFLICT, "STALE_CURSOR", detail);
+    }
+    invalid("cursor", "the `next` of an earlier page")
+}
+
+/// Whether a text has the form of a cursor, be it of a searched list or of one in no particular order.
+fn is_of_some_list(text: &str) -> bool {
+    let is_number = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match text.split('.').collect::<Vec<_>>()[..] {
+        [one, two] => is_number(one, 9) && is_number(two, 9),
+        [mark, rank, name] => {
+            mark.len() == 16
+                && is_hex(mark)
+                && is_number(rank, 20)
+                && name.len().is_multiple_of(2)
+                && is_hex(name)
+        }
+        _ => false,
     }
 }
 

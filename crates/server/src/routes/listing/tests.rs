@@ -87,8 +87,13 @@ fn a_cursor_of_another_list_or_of_another_run_is_stale_and_one_that_is_none_is_i
         assert_eq!(other.after(&asked).unwrap_err().code(), "STALE_CURSOR");
     }
     let list = list(&searches, "sessions", "sort=bytes");
+    // Those of a list in no particular order, and what has the form of one alone.
+    for other in ["1.2".to_owned(), format!("{text}ff"), format!("{}.{}.", &text[..16], "9".repeat(20))] {
+        let refused = list.after(&query(&format!("cursor={other}"))).unwrap_err();
+        assert_eq!(refused.code(), "STALE_CURSOR", "{other}");
+    }
     assert_eq!(list.after(&query("cursor=")).unwrap(), None, "an empty one counts as absent");
-    for none in ["1.2", "x", &text[1..], &format!("{text}0"), &format!("{text}.00"), &format!("{text}ff")] {
+    for none in ["x", "1.", "1.x", &text[1..], &format!("{text}0"), &format!("{text}.00")] {
         assert_eq!(
             list.after(&query(&format!("cursor={none}"))).unwrap_err().code(),
             "INVALID_PARAMETER",
