@@ -90,6 +90,22 @@ test("the services of the hub are shown with their figures, and its stream is gi
   await expect.poll(live).toBe(0);
 });
 
+test("the figures of the hub are shown live, and its sessions are found by their names", async () => {
+  const name = nameOf(expect.getState().currentTestName ?? "");
+  await expect.poll(state).toBe("open");
+  await publish("test", "1");
+  await expect.poll(() => part("event").count()).toBe(1);
+  await part("page-overview").click();
+  await expect.poll(() => part("figure-subscribers").textContent()).toBe("1");
+  expect(await part("ledger-mark").textContent()).toBe("✓ adds up");
+  // A rate needs a second sample, and there is one a second.
+  await expect.poll(() => part("figure-out").textContent()).toMatch(/^[\d.,]+\/s$/);
+  await part("page-sessions").click();
+  await part("contains").fill(name);
+  await part("sort-name").click();
+  await expect.poll(() => part("matched").textContent()).toMatch(/^page 1, 1 found of \d+$/);
+});
+
 test("a hub that dies is told from one that is there, and what came before it stays", async () => {
   await expect.poll(state).toBe("open");
   await publish("test", "1");
