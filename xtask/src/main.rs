@@ -22,7 +22,7 @@ cargo xtask COMMAND
 
   test            everything that must pass: setup, tidy, all tests, the model checker
   test --quick    the tests alone
-  clients         the tests of the TypeScript and Python clients and the example page alone
+  clients         the tests of the TypeScript client and the example page alone
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
   book            the documents as a book, in target/book/html, and whether each of its links leads somewhere

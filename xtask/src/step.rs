@@ -1,19 +1,14 @@
 //! Running a step: say what, show its output, stop at the first that fails.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 pub(crate) type Outcome = Result<(), String>;
 
 /// Runs a command in the project's root.
-pub(crate) fn run(name: &str, command: Command) -> Outcome {
-    run_in(root(), name, command)
-}
-
-/// Runs a command in a folder.
-pub(crate) fn run_in(folder: &Path, name: &str, mut command: Command) -> Outcome {
+pub(crate) fn run(name: &str, mut command: Command) -> Outcome {
     println!("xtask: {name}");
-    let status = command.current_dir(folder).status().map_err(|error| format!("{name}: {error}"))?;
+    let status = command.current_dir(root()).status().map_err(|error| format!("{name}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
 }
 

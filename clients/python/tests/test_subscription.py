@@ -324,6 +324,28 @@ def test_names_of_sessions_are_sent_as_they_are() -> None:
 
 
 @on_loop
+async def test_closing_wins_over_who_swallows_a_cancellation() -> None:
+    asked = asyncio.Event()
+
+    async def token(refresh: bool) -> str:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "late"
+        return ""
+
+    with Script(endless) as script:
+        subscription = subscribe(script.url, "demo", token=token)
+        waiting = asyncio.ensure_future(anext(subscription))
+        await asked.wait()
+        await subscription.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        assert script.connections == 0
+
+
+@on_loop
 async def test_what_fails_before_the_first_attempt_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise FileNotFoundError("no certificates")

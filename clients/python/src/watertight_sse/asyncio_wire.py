@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeAlias, TypeVar, cast
 
 import anyio
@@ -94,6 +94,16 @@ class Wire:
             except Exception as error:
                 raise TokenFailed(f"cannot get a token: {type(error).__name__}") from error
         raise TimedOut("a token", ask.limit)
+
+
+async def cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels tasks and waits for their end. A cancellation that meets one of anyio's own, as when a connection is just
+    made, may be lost (Python 3.10 cannot tell them apart): so it is repeated until they have ended."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1.0)
 
 
 async def drive(steps: Steps[T], outside: Wire, tell: Callable[[Tell], None]) -> T:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import httpx
 
 from .address import bearer, check_headers, parse_url, session_url
-from .asyncio_wire import Token, Wire, drive, make_client
+from .asyncio_wire import Token, Wire, cancel, drive, make_client
 from .buffer import Receipt, Room
 from .effects import Tell
 from .errors import Closed, Dropped, InvalidOption, NotPublished, Stopped, WatertightError
@@ -210,11 +210,7 @@ class Publisher:
         """Closes it now: what is held fails with `Closed`. Call `flush` before, or use `async with`."""
         self._is_closed = True
         self._room.refuse_all(Closed("the publisher was closed"))
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancel(list(self._tasks))
         # A task that was cancelled before its first step has settled nothing.
         lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():
@@ -264,7 +260,7 @@ class Publisher:
         """Sends what is in a lane until there is nothing."""
         batch: list[Entry] = []
         try:
-            while lane.entries:
+            while lane.entries and not self._is_closed:
                 async with self._in_flight:
                     batch = self._wanted(lane.next_batch())
                     if batch:

@@ -17,7 +17,7 @@ from types import TracebackType
 import anyio
 import httpx
 
-from .asyncio_wire import Token, Wire, make_client
+from .asyncio_wire import Token, Wire, cancel, make_client
 from .effects import Effect, Move, Tell
 from .errors import WatertightError
 from .events import Event, Gap, Status
@@ -106,7 +106,8 @@ async def _read(queue: _Queue, plan: Plan, token: Token, client: httpx.AsyncClie
         if client is None:
             client = own = make_client()
         outside = Wire(client, token)
-        while True:
+        # Whoever closes it cancels the task, too; but a cancellation can be lost (see `cancel`).
+        while not queue.is_over:
             effect = steps.send(result) if failure is None else steps.throw(failure)
             result = failure = None
             if isinstance(effect, Tell | Move):
@@ -200,10 +201,8 @@ class Subscription:
         self._queue.entries.clear()
         self._queue.finish(None)
         self._queue.failure = None
-        task = self._task
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+        if self._task is not None:
+            await cancel({self._task})
 
     async def __aenter__(self) -> Subscription:
         return self
@@ -216,6 +215,7 @@ class Subscription:
     def __del__(self) -> None:
         task, loop = getattr(self, "_task", None), getattr(self, "_loop", None)
         if task is not None and loop is not None and not task.done():
+            self._queue.is_over = True
             # The loop may be closed by now: then there is nothing that could still run.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(task.cancel)
