@@ -77,6 +77,7 @@ const SNIPPETS: How = By(
 const TWO_COMMANDS: How =
     By("crates/cli/tests/documents_access.rs", "two_commands_protect_a_hub_and_a_token_opens_it");
 
+const PYTHON: How = FormOnly("parts of a program; clients/python/tests call all that they call");
 const AN_APPLICATION: How = FormOnly("it starts the example in the foreground; its own tests start it");
 const A_TASK: How = FormOnly("it is a command of the project, which runs this test");
 const A_PAGE: How =
@@ -181,6 +182,7 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("docs/deployments.md", "## `watertight run`", "sh", &[Typed]),
     ("docs/deployments.md", "## Logs from Redis", "toml", &[Settings]),
     ("docs/deployments.md", "## Logs from Redis", "sh", &[REDIS_LOGS, REDIS_LOGS]),
+    ("docs/doctor.md", "# Doctor", "sh", &[FormOnly("it watches an idle stream; doctor.rs runs it")]),
     ("docs/guide.md", "## Start", "sh", &[Typed]),
     ("docs/guide.md", "## Publish and watch", "sh", &[Typed, Typed, PIPES, Typed, PIPES]),
     ("docs/guide.md", "## Resume where you left off", "sh", &[Typed, Typed]),
@@ -216,6 +218,8 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
             ),
         ],
     ),
+    ("docs/operations.md", "### Debian", "sh", &[FormOnly("it needs a release; packages.rs installs one")]),
+    ("docs/operations.md", "### Kubernetes", "sh", &[FormOnly("it needs a cluster; see chart.rs")]),
     (
         "docs/operations.md",
         "### Container",
@@ -226,6 +230,7 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("docs/operations.md", "## Tokens", "yaml", &[PROMETHEUS]),
     ("docs/operations.md", "## TLS", "toml", &[Settings]),
     ("docs/operations.md", "## A listener for operators", "toml", &[Settings]),
+    ("docs/operations.md", "## Several addresses and Unix sockets", "toml", &[Settings]),
     ("docs/operations.md", "#### nginx", "nginx", &[NGINX, NGINX_BELOW]),
     (
         "docs/operations.md",
@@ -252,7 +257,18 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("docs/protocol.md", "## Long-poll", "sh", &[Typed]),
     ("docs/protocol.md", "## Long-poll", "json", &[FormOnly("ids and times differ")]),
     ("docs/protocol.md", "### The end of a session", "json", &[FormOnly("ids and times differ"); 2]),
+    ("docs/protocol.md", "## What the hub sees", "json", &[FormOnly("times and figures differ")]),
     ("docs/protocol.md", "## Refusals", "json", &[FormOnly("openapi.rs compares the codes")]),
+    (
+        "docs/python.md",
+        "# The Python client",
+        "sh",
+        &[FormOnly("it installs the package, as the tests of the client do")],
+    ),
+    ("docs/python.md", "## Publishing", "python", &[PYTHON]),
+    ("docs/python.md", "## Subscribing", "python", &[PYTHON]),
+    ("docs/python.md", "## Tokens", "python", &[PYTHON]),
+    ("docs/python.md", "## Without asyncio", "python", &[PYTHON]),
     ("docs/sources.md", "## Metrics of services", "sh", &[MACHINE]),
     (
         "docs/sources.md",
@@ -261,6 +277,7 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
         &[By("crates/cli/tests/documents_sources.rs", "the_services_of_the_document_are_a_configuration")],
     ),
     ("docs/sources.md", "## Writing a source", "rust", &[DOCTEST]),
+    ("docs/top.md", "# `watertight top`", "sh", &[FormOnly("it asks the usual address; top.rs runs it")]),
     ("examples/axum-app/README.md", "# A clock", "sh", &[AN_APPLICATION, APP]),
     (
         "examples/axum-app/README.md",
