@@ -77,7 +77,6 @@ const SNIPPETS: How = By(
 const TWO_COMMANDS: How =
     By("crates/cli/tests/documents_access.rs", "two_commands_protect_a_hub_and_a_token_opens_it");
 
-const PYTHON: How = FormOnly("parts of a program; clients/python/tests call all that they call");
 const AN_APPLICATION: How = FormOnly("it starts the example in the foreground; its own tests start it");
 const A_TASK: How = FormOnly("it is a command of the project, which runs this test");
 const A_PAGE: How =
@@ -259,16 +258,6 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("docs/protocol.md", "### The end of a session", "json", &[FormOnly("ids and times differ"); 2]),
     ("docs/protocol.md", "## What the hub sees", "json", &[FormOnly("times and figures differ")]),
     ("docs/protocol.md", "## Refusals", "json", &[FormOnly("openapi.rs compares the codes")]),
-    (
-        "docs/python.md",
-        "# The Python client",
-        "sh",
-        &[FormOnly("it installs the package, as the tests of the client do")],
-    ),
-    ("docs/python.md", "## Publishing", "python", &[PYTHON]),
-    ("docs/python.md", "## Subscribing", "python", &[PYTHON]),
-    ("docs/python.md", "## Tokens", "python", &[PYTHON]),
-    ("docs/python.md", "## Without asyncio", "python", &[PYTHON]),
     ("docs/sources.md", "## Metrics of services", "sh", &[MACHINE]),
     (
         "docs/sources.md",
