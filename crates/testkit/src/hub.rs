@@ -1,4 +1,5 @@
 //! The hub as its users run it: the binary, started with flags, spoken to over sockets, stopped by a signal.
+//! Long because all the ways to start the binary, to ask it and to stop it are of one type.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
