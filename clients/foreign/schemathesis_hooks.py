@@ -19,11 +19,11 @@ def ndjson(_context, value):
 def before_call(_context, case, _kwargs):
     """What OpenAPI cannot say: which parameters go with which `Accept`, and which with which body."""
     # Sessions of deployments and of services, and that of the hub's own figures, are listed, and have routes of their own.
-    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith(
-        ("deployments/", "services/", "stats/stream")
-    ):
-        case.path_parameters["session"] = "demo"
     query = case.query
+    for parameters in (case.path_parameters, query):
+        named = parameters.get("session", "") if isinstance(parameters, dict) else ""
+        if unquote(str(named)).startswith(("deployments/", "services/", "stats/stream")):
+            parameters["session"] = "demo"
     if not isinstance(query, dict):
         return
     where = (case.method.upper(), case.operation.path.rsplit("/", 1)[-1])
