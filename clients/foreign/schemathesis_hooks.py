@@ -10,7 +10,7 @@ import schemathesis
 def ndjson(_context, value):
     """One JSON text a line. The document's example is written already; any other text becomes an event's data."""
     if isinstance(value, str):
-        return value.encode() if value.startswith("{") else json.dumps({"data": value}).encode()
+        return value.encode() if value.startswith('{"data":') else json.dumps({"data": value}).encode()
     lines = value if isinstance(value, list) else [value]
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
@@ -18,10 +18,12 @@ def ndjson(_context, value):
 @schemathesis.hook
 def before_call(_context, case, _kwargs):
     """What OpenAPI cannot say: which parameters go with which `Accept`, and which with which body."""
-    # Sessions of deployments and of services are listed, and have routes of their own.
-    if unquote(str((case.path_parameters or {}).get("session", ""))).startswith(("deployments/", "services/")):
-        case.path_parameters["session"] = "demo"
+    # Sessions of deployments and of services, and that of the hub's own figures, are listed, and have routes of their own.
     query = case.query
+    for parameters in (case.path_parameters, query):
+        named = parameters.get("session", "") if isinstance(parameters, dict) else ""
+        if unquote(str(named)).startswith(("deployments/", "services/", "stats/stream")):
+            parameters["session"] = "demo"
     if not isinstance(query, dict):
         return
     where = (case.method.upper(), case.operation.path.rsplit("/", 1)[-1])

@@ -1,4 +1,5 @@
-//! What runs in Node.js: the dependencies of each package, and the tests of the TypeScript client and the example page.
+//! What runs in Node.js: the dependencies of each package, and the tests of the TypeScript client, the example page and the
+//! dashboard.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::process::Command;
 use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other.
-pub(crate) const PACKAGES: [&str; 2] = ["clients/typescript", "examples/react-page"];
+pub(crate) const PACKAGES: [&str; 3] = ["clients/typescript", "examples/react-page", "clients/dashboard"];
 
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;

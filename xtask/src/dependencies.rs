@@ -57,6 +57,11 @@ fn audit(package: &str) -> Outcome {
 
 /// Writes the list of everything that the binary is made of to `target/watertight.cdx.json` (CycloneDX 1.5).
 pub(crate) fn list() -> Outcome {
+    list_into(&root().join("target/watertight.cdx.json"))
+}
+
+/// Writes it to a file.
+pub(crate) fn list_into(file: &Path) -> Outcome {
     let mut command = cargo(&["metadata", "--format-version=1", "--locked"]);
     let output = command.current_dir(root()).output().map_err(|error| format!("cargo metadata: {error}"))?;
     if !output.status.success() {
@@ -65,8 +70,7 @@ pub(crate) fn list() -> Outcome {
     let metadata: Value =
         serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
     let bill = bill_of(&metadata, "watertight-cli").ok_or("cargo metadata has no watertight-cli")?;
-    let file = root().join("target/watertight.cdx.json");
-    write(&file, &bill).map_err(|error| format!("{}: {error}", file.display()))?;
+    write(file, &bill).map_err(|error| format!("{}: {error}", file.display()))?;
     println!("xtask: {} components in {}", bill["components"].as_array().map_or(0, Vec::len), file.display());
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! `cargo xtask COMMAND`: one command for each thing a contributor does. CI runs the same.
 
+mod book;
+mod checklist;
 mod clients;
 mod dependencies;
+mod documents;
 mod plots;
 mod python;
+mod release;
 mod setup;
 mod step;
 mod tidy;
@@ -21,6 +25,7 @@ cargo xtask COMMAND
   clients         the tests of the TypeScript client and the example page alone
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
+  book            the documents as a book, in target/book/html, and whether each of its links leads somewhere
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
   plots           measures many sizes with the release binary, and draws docs/plots/*.svg: ten minutes, alone on the machine
   plots --quick   whether that works: small sizes, the binary of the tests, into target/plots
@@ -29,6 +34,10 @@ cargo xtask COMMAND
   fuzz [SECONDS]  each fuzz target for so long (default 60), then requests made at random from docs/openapi.json;
                   installs cargo-fuzz if it is missing
   loom            the model checker of what threads share alone
+  dist            the release: archive, package for Debian, Helm chart, list of all that it is made of, checksums;
+                  into target/dist (--into FOLDER); --binary FILE takes one that is built, --version another version
+  release VERSION looks whether everything is ready for that release, and says what is left to do by hand; changes nothing,
+                  except that --yes sets the tag; --files looks at files only
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
@@ -45,8 +54,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("test") => test(rest.contains(&"--quick")),
         Some("clients") => clients(),
-        Some("setup") => setup::run().and_then(|()| dependencies::set_up()),
+        Some("setup") => setup::run().and_then(|()| dependencies::set_up()).and_then(|()| book::set_up()),
         Some("tidy") => tidy::run(),
+        Some("book") => book::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
         Some("plots") => plots::run(rest.contains(&"--quick")),
         Some("soak") if rest.first() == Some(&"churn") => {
@@ -55,6 +65,8 @@ fn main() -> ExitCode {
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
         Some("loom") => loom(),
+        Some("dist") => release::run(&rest),
+        Some("release") => checklist::run(&rest),
         Some("sbom") => dependencies::list(),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
@@ -83,6 +95,7 @@ fn test(quick: bool) -> Outcome {
     run("tests", cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
     clients::test()?;
     if !quick {
+        book::run()?;
         plots::run(true)?;
         loom()?;
     }

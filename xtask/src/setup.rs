@@ -4,22 +4,27 @@ use std::process::Command;
 
 use crate::clients;
 use crate::python;
+use crate::release;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 13] = [
+const NEEDED: [(&str, &[&str], &str); 17] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("openssl", &["version"], "openssl"),
     ("ip", &["-V"], "iproute2"),
     ("vmstat", &["--version"], "procps"),
     ("cc", &["--version"], "build-essential"),
+    ("man", &["--version"], "man-db"),
+    ("zsh", &["--version"], "zsh"),
+    ("fish", &["--version"], "fish"),
     ("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
     ("nginx", &["-v"], "nginx"),
     ("caddy", &["version"], "caddy"),
     ("haproxy", &["-v"], "haproxy"),
     ("apache2", &["-v"], "apache2"),
     ("redis-server", &["--version"], "redis-server"),
+    ("promtool", &["--version"], "prometheus"),
     ("prometheus-node-exporter", &["--version"], "prometheus-node-exporter"),
 ];
 
@@ -37,7 +42,9 @@ fn install(packages: &[&str]) -> Outcome {
 pub(crate) fn run() -> Outcome {
     programs()?;
     clients::install("clients/foreign")?;
-    python::install()
+    clients::install("xtask/checkers")?;
+    python::install()?;
+    release::tools::install()
 }
 
 fn programs() -> Outcome {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::dependencies;
+use crate::documents;
 use crate::step::{self, Outcome, cargo, root};
 
 /// Lines a source file may have without giving a reason at its top.
@@ -34,22 +35,8 @@ fn check_file(file: &Path, wrong: &mut Vec<String>) {
                 wrong.push(format!("{name}: {lines} lines and no `Long because ...` at its top"));
             }
         }
-        Some("md") => check_links(file, &name, &text, wrong),
+        Some("md") => documents::check_links(file, &name, &text, wrong),
         _ => {}
-    }
-}
-
-/// Every relative link in a document leads to a file.
-fn check_links(file: &Path, name: &str, text: &str, wrong: &mut Vec<String>) {
-    for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let path = target.split('#').next().unwrap_or_default();
-        if path.is_empty() || path.contains("://") || path.starts_with("mailto:") {
-            continue;
-        }
-        let there = file.parent().is_some_and(|folder| folder.join(path).exists());
-        if !there {
-            wrong.push(format!("{name}: the link to {target} leads nowhere"));
-        }
     }
 }
 

@@ -4,10 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use watertight_testkit::{
-    Client, ConnectOptions, HubBuilder, HubProcess, PATIENCE, RawConnection, Signal, Stats, eventually, timed,
+    Client, ConnectOptions, HubBuilder, HubProcess, PATIENCE, RawConnection, Signal, SseReader, Stats,
+    eventually, timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -40,16 +42,23 @@ fn what_is_for_operators_is_served_on_their_address_and_on_no_other() {
     let Operated { hub, admin } = Operated::start(HubProcess::builder(WATERTIGHT));
     hub.publish_text("demo", "hello");
     let mut reader = hub.subscribe("demo");
-    for path in ["/stats", "/metrics", "/connections", "/sessions", "/sessions/demo"] {
+    for path in ["/stats", "/metrics", "/connections", "/sessions", "/sessions/demo", "/sources"] {
         hub.get(path).expect_problem(404, "NOT_FOUND");
         let _ = admin.get(path).expect(200);
     }
-    for path in ["/sessions/demo/events", "/openapi.json", "/"] {
+    for path in ["/sessions/demo/events", "/openapi.json", "/page.js"] {
         admin.get(path).expect_problem(404, "NOT_FOUND");
     }
+    // The dashboard is there once it is built in; the page that stands in for it is for the public.
+    let dashboard = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/assets/index.html");
+    assert_eq!(admin.get("/").status, if dashboard.exists() { 200 } else { 404 });
     for path in ["/health/live", "/health/ready"] {
         let _ = (hub.get(path).expect(200), admin.get(path).expect(200));
     }
+    hub.get("/stats/stream").expect_problem(404, "NOT_FOUND");
+    let mut figures = SseReader::open(admin.address(), "/stats/stream", &[]);
+    assert_eq!(figures.next_event().event_type, "stats");
+    drop(figures);
     let connections = admin.get("/connections").json();
     let id = connections["connections"][0]["id"].as_str().unwrap().to_owned();
     hub.client().delete(format!("/connections/{id}")).expect_problem(404, "NOT_FOUND");

@@ -74,6 +74,8 @@ fn the_image_is_built_from_the_lock_file_and_runs_without_root_and_shell() {
         assert!(image.iter().any(|line| line.starts_with(exec)), "{exec}: a shell form needs a shell");
     }
     assert!(!image.iter().any(|line| line.starts_with("RUN ")), "nothing there can run it");
+    let check = image.iter().find(|line| line.starts_with("HEALTHCHECK ")).expect("a health check");
+    assert!(check.ends_with("CMD [\"/usr/local/bin/watertight\", \"health\"]"), "the hub's own: {check}");
 }
 
 /// The very command of the Dockerfile, and then a root directory with nothing else in it.

@@ -5,13 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::fs;
+mod proxy;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Command;
 
-use watertight_testkit::{Client, ConnectOptions, HubProcess, Program, SseReader, eventually};
+use proxy::{Proxy, free_address, replace, start_apache, start_caddy, start_haproxy, start_nginx};
+use watertight_testkit::{Client, ConnectOptions, HubProcess, SseReader, eventually};
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
@@ -19,13 +19,6 @@ const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 /// Where the hub listens in the samples, and the service that `auth_request` asks.
 const HUB: &str = "127.0.0.1:8080";
 const AUTH: &str = "127.0.0.1:9000";
-
-/// A proxy that runs.
-struct Proxy {
-    address: SocketAddr,
-    _program: Program,
-    _dir: tempfile::TempDir,
-}
 
 /// The block of the document in this language that has `marker` in it, with idle connections closed after a second.
 fn sample(language: &str, marker: &str) -> String {
@@ -36,65 +29,11 @@ fn sample(language: &str, marker: &str) -> String {
     found[0].to_owned()
 }
 
-/// Replaces what must be there.
-fn replace(text: &str, from: &str, to: impl std::fmt::Display) -> String {
-    assert!(text.contains(from), "no {from:?} in\n{text}");
-    text.replace(from, &to.to_string())
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// Starts `program` with a file that holds `config`; `arguments` make its arguments of that file and a directory.
-fn start(
-    program: &str,
-    package: &str,
-    address: SocketAddr,
-    config: impl FnOnce(&Path) -> String,
-    arguments: impl FnOnce(&str, &str) -> Vec<String>,
-) -> Proxy {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<_> = std::env::split_paths(&paths).collect();
-    places.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let path = places.iter().map(|place| place.join(program)).find(|path| path.exists());
-    let path = path.unwrap_or_else(|| {
-        panic!("this test needs {program}: install the package `{package}`, or run `cargo xtask setup`")
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("config");
-    fs::write(&file, config(dir.path())).unwrap();
-    let mut command = Command::new(path);
-    command
-        .args(arguments(file.to_str().unwrap(), dir.path().to_str().unwrap()))
-        .env("HOME", dir.path())
-        .env("XDG_DATA_HOME", dir.path())
-        .env("XDG_CONFIG_HOME", dir.path());
-    let mut program = Program::spawn(command);
-    eventually!({
-        assert!(program.ended().is_none(), "it ends at once: {}{}", program.text(), program.errors());
-        TcpStream::connect(address).is_ok()
-    });
-    Proxy { address, _program: program, _dir: dir }
-}
-
 /// nginx with a sample in which the ports are already replaced.
 fn nginx(address: SocketAddr, sample: &str) -> Proxy {
     let sample = replace(sample, "listen 80;", format!("listen {address};"));
     let sample = replace(&sample, "keepalive_timeout 60s;", "keepalive_timeout 1s;");
-    let config = |dir: &Path| {
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {}/{kind};\n", dir.display()))
-            .concat();
-        format!(
-            "pid {}/pid;\nerror_log stderr;\ndaemon off;\nmaster_process off;\nevents {{}}\n\
-             http {{\naccess_log off;\n{temporary}{sample}}}\n",
-            dir.display()
-        )
-    };
-    let arguments =
-        |file: &str, dir: &str| ["-c", file, "-p", dir, "-e", "stderr"].map(str::to_owned).to_vec();
-    start("nginx", "nginx", address, config, arguments)
+    start_nginx(address, &sample)
 }
 
 fn hub() -> HubProcess {
@@ -257,10 +196,7 @@ fn caddy_does_what_the_document_says() {
     let text =
         replace(&text, "events.example.com {", format!("http://:{} {{\n    bind 127.0.0.1", address.port()));
     let text = replace(&text, "keepalive 60s", "keepalive 1s");
-    let config = |_: &Path| format!("{{\n    admin off\n    auto_https off\n}}\n{text}");
-    let arguments =
-        |file: &str, _: &str| ["run", "--config", file, "--adapter", "caddyfile"].map(str::to_owned).to_vec();
-    let proxy = start("caddy", "caddy", address, config, arguments);
+    let proxy = start_caddy(address, &text);
     check(&hub, &proxy, "", &[]);
     check_publishers(&proxy);
 }
@@ -272,9 +208,7 @@ fn haproxy_does_what_the_document_says() {
     // Its look at the hub's health would be a connection of its own now and then.
     let text = replace(&text, "bind :80", format!("bind {address}"));
     let text = replace(&text, " check\n", "\n");
-    let config = |_: &Path| format!("global\n    tune.idle-pool.shared on\n{text}");
-    let arguments = |file: &str, _: &str| ["-db", "-f", file].map(str::to_owned).to_vec();
-    let proxy = start("haproxy", "haproxy", address, config, arguments);
+    let proxy = start_haproxy(address, &text);
     check(&hub, &proxy, "", &[]);
     check_publishers(&proxy);
 }
@@ -285,18 +219,7 @@ fn apache_does_what_the_document_says() {
     let text = replace(&sample("apache", "VirtualHost"), HUB, hub.address());
     let text = replace(&text, "*:80", address);
     let text = replace(&text, "ttl=60", "ttl=1");
-    let config = |dir: &Path| {
-        let dir = dir.display();
-        let modules: String = ["mpm_event", "authz_core", "authz_host", "proxy", "proxy_http"]
-            .map(|module| format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"))
-            .concat();
-        format!(
-            "ServerRoot {dir}\nServerName localhost\nPidFile {dir}/pid\nErrorLog /dev/stderr\nMutex pthread default\n\
-             User www-data\nGroup www-data\nListen {address}\n{modules}{text}"
-        )
-    };
-    let arguments = |file: &str, _: &str| ["-X", "-f", file].map(str::to_owned).to_vec();
-    let proxy = start("apache2", "apache2", address, config, arguments);
+    let proxy = start_apache(address, &[], &text);
     check(&hub, &proxy, "", &[]);
     check_publishers(&proxy);
 }

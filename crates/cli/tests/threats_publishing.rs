@@ -306,7 +306,8 @@ fn threat_19_a_stream_is_never_compressed_and_each_event_leaves_at_once() {
             assert_eq!(event.data, n.to_string());
             assert!(took < Duration::from_secs(2), "event {n} came after {took:?}");
         }
-        for path in ["/stats", "/metrics", "/openapi.json", "/sessions/demo/events?wait=0&replay=all", "/"] {
+        // Compressed are the files of the page alone, which are the same for all: nobody's secret has a length in them.
+        for path in ["/stats", "/metrics", "/openapi.json", "/sessions/demo/events?wait=0&replay=all"] {
             let request = hub.client().request("GET", path).header("Accept", "application/json");
             let answer = request.header("Accept-Encoding", "gzip, br").send().expect(200);
             assert_eq!(answer.header("content-encoding"), None, "{path}");

@@ -144,6 +144,11 @@ impl Log {
         self
     }
 
+    /// From now on a newcomer can replay at least so many events, as far as their bytes and their time to live allow.
+    pub fn keep_at_least(&mut self, events: usize) {
+        self.limits.max_history = self.limits.max_history.max(events);
+    }
+
     /// This life of the log.
     #[must_use]
     pub fn epoch(&self) -> Epoch {

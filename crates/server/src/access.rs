@@ -32,11 +32,12 @@ use std::time::SystemTime;
 use watertight::Hub;
 use watertight_access::Verifier;
 
-pub(crate) use self::caller::{Admin, Caller, sha256};
+pub(crate) use self::caller::{Admin, Caller, Onlooker, sha256};
 use self::control::{Control, Told};
 pub(crate) use self::presented::QUERY_PARAMETER;
 use self::rates::Rates;
 use self::revoked::Revocations;
+pub(crate) use self::rights::Needs;
 pub use self::setup::AccessStartError;
 pub(crate) use self::setup::TokenKeys;
 use crate::config::Config;

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
-use crate::config::{AllowedHosts, Config, host_and_port};
+use crate::config::{AllowedHosts, Config, ListenAddress, host_and_port};
 use crate::problem::Problem;
 
 /// The hosts that the hub answers to. Cloning shares them.
@@ -31,8 +31,8 @@ impl KnownHosts {
         if (config.needs_tokens() || config.insecure_open) && listed.is_empty() {
             return KnownHosts(Arc::new(Known::Any));
         }
-        let own = [Some(config.listen), config.admin_listen].into_iter().flatten();
-        let own = own.map(|address| address.ip().to_canonical()).collect();
+        let own = config.listen.iter().chain(&config.admin_listen);
+        let own = own.map(ListenAddress::own_ip).collect();
         KnownHosts(Arc::new(Known::These { own, listed }))
     }
 
@@ -140,7 +140,7 @@ mod tests {
         assert!(open.knows("evil.com"));
         let listed = known(|config| {
             config.insecure_open = true;
-            config.listen = "0.0.0.0:8080".parse().unwrap();
+            config.listen = vec![ListenAddress::Tcp("0.0.0.0:8080".parse().unwrap())].into();
             config.allowed_hosts = AllowedHosts::for_test(&["a"]);
         });
         assert!(listed.knows("a") && listed.knows("10.0.0.5:8080") && !listed.knows("evil.com"));

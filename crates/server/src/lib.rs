@@ -17,7 +17,10 @@
 //! | `access` | authorization: tokens, rights, revocations |
 //! | `reload` | certificates, keys and the tables of the file, read again while the hub runs |
 //! | `hosts`, `cors` | which hosts the hub answers to; which pages may use it |
+//! | `listening` | the sockets it listens at: made by the hub, or given by a service manager |
 //! | [`metrics`] | Prometheus figures; no label that a client can choose |
+//! | `figures` | the hub's figures as JSON |
+//! | `searches` | how many lists are searched at once |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
 
@@ -26,7 +29,9 @@ pub mod config;
 mod cors;
 pub mod directory;
 mod dropped_lines;
+mod figures;
 mod hosts;
+mod listening;
 mod memory;
 pub mod metrics;
 mod middleware;
@@ -39,12 +44,14 @@ pub mod resource;
 pub mod router;
 mod routes;
 pub mod run;
+mod searches;
 mod sources;
 mod state;
 mod tls;
 
 pub use self::access::AccessStartError;
 pub use self::dropped_lines::DroppedLines;
+pub use self::listening::{GivenError, GivenSockets, ListenError};
 pub use self::memory::DoesNotFit;
 pub use self::middleware::Front;
 pub use self::router::{admin_application, application, public_application};

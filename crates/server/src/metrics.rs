@@ -1,11 +1,13 @@
 //! Prometheus figures. They are read from the hub's own ledger, budget and counters at each scrape; the only
 //! labels are kinds, owners and reasons of our own, so the number of series never changes.
 //!
-//! `access`: those of tokens and rights; `directory`: those of the directory; `process`: those of the process; `requests`: those of the routes.
+//! `access`: those of tokens and rights; `directory`: those of the directory; `process`: those of the process; `requests`: those of the
+//! routes; `refusals`: refusals by their code, for `/stats`.
 
 mod access;
 mod directory;
 mod process;
+mod refusals;
 mod requests;
 
 use std::fmt;
@@ -28,7 +30,7 @@ use crate::sources::metrics::Sampled;
 use crate::tls::Certificates;
 
 use self::process::ProcessCollector;
-pub(crate) use self::requests::Requests;
+pub(crate) use self::requests::{PublishTimes, Requests};
 
 /// Renders the hub's figures.
 #[derive(Debug)]

@@ -118,7 +118,7 @@ impl Rules {
             Err(problem) => {
                 let mut response = problem.into_whole_response();
                 self.complete_head(None, response.headers_mut());
-                self.app.requests.answered(response.status());
+                self.app.requests.answered(&response);
                 answer.write_response(&response);
                 return Some(AtOnce::Answered);
             }
@@ -140,7 +140,7 @@ impl Rules {
 
     fn published(&self, begun: Duration) {
         self.app.requests.published(self.app.hub.clock().elapsed().saturating_sub(begun));
-        self.app.requests.answered(StatusCode::ACCEPTED);
+        self.app.requests.answered_with(StatusCode::ACCEPTED);
     }
 
     /// Refuses invalid requests before any route sees them: targets that are too long, pages that may not change
@@ -183,14 +183,14 @@ impl Rules {
     /// Completes an answer that the page of this origin may read, if it is allowed to, and counts it.
     fn finish_for(&self, origin: Option<&HeaderValue>, mut answer: Response) -> Response {
         self.complete_head(origin, answer.headers_mut());
-        self.app.requests.answered(answer.status());
+        self.app.requests.answered(&answer);
         answer
     }
 
     /// Completes an answer that no page of another origin is to read, and counts it.
     fn finish(&self, mut answer: Response) -> Response {
         protect(answer.headers_mut());
-        self.app.requests.answered(answer.status());
+        self.app.requests.answered(&answer);
         answer
     }
 

@@ -6,6 +6,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use watertight::{AccessError, CloseReason, Epoch, PublishError, SubscribeError};
 
+/// The code of a refusal, beside its answer: for whoever counts it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefusalCode(pub(crate) &'static str);
+
 /// A refusal. `code` is stable; `detail` is for people and may change.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -145,6 +149,7 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
         }
+        response.extensions_mut().insert(RefusalCode(self.code));
         response
     }
 }

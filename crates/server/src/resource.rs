@@ -7,6 +7,9 @@ pub use watertight_access::Action;
 /// How many bytes the id of a deployment or a service may have.
 pub const RESOURCE_ID_BYTES_MAX: usize = 128;
 
+/// The session of the hub's own figures, and the path at which it is read. Nobody else publishes to it or ends it.
+pub const FIGURES_SESSION: &str = "stats/stream";
+
 /// The id of a deployment or a service: one segment of a path, decoded. 1 to [`RESOURCE_ID_BYTES_MAX`] bytes of UTF-8
 /// without control characters and without `/`, not `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,8 +10,8 @@ use http::Method;
 use crate::access::Admin;
 use crate::middleware::Front;
 use crate::routes::{
-    connections, deployments, events, fallback, health, landing, metrics, openapi, services, sessions, stats,
-    tokens,
+    assets, connections, deployments, doctor, events, fallback, health, landing, metrics, openapi, services,
+    sessions, sources, stats, tokens,
 };
 use crate::state::App;
 
@@ -27,7 +27,8 @@ pub fn public_application(app: App) -> Front {
 
 /// What is served on `admin_listen`.
 pub fn admin_application(app: App) -> Front {
-    Front::new(routes_of(admin_routes(&app).merge(health_routes()), &app), false, &app)
+    let page = if assets::page().is_some() { dashboard_routes() } else { Router::new() };
+    Front::new(routes_of(page.merge(admin_routes(&app)).merge(health_routes()), &app), false, &app)
 }
 
 /// Whether a request is answered whatever is full: an orchestrator must not kill a hub that is only busy.
@@ -36,15 +37,20 @@ pub(crate) fn is_always_answered(method: &Method, path: &str) -> bool {
 }
 
 fn public_routes() -> Router<App> {
-    Router::new()
-        .route("/", get(landing::page))
+    dashboard_routes()
         .route("/page.js", get(landing::script))
         .route("/page.css", get(landing::style))
         .route("/sessions/{session}/events", get(events::read).post(events::publish))
         .route("/openapi.json", get(openapi::document))
+        .route("/doctor", get(doctor::look).post(doctor::look))
         .route("/services/metrics/stream", get(services::read))
         .route("/deployments/{id}/logs/stream", get(deployments::read))
         .route("/deployments/{id}/logs", post(deployments::feed))
+}
+
+/// The page and what stands beside it; without the dashboard, another page, which is of no use to operators.
+fn dashboard_routes() -> Router<App> {
+    assets::routes().route("/", get(landing::page))
 }
 
 /// An operator's calls: where tokens are needed, for those with `admin`. Nothing of a request is looked at before.
@@ -56,13 +62,17 @@ fn admin_routes(app: &App) -> Router<App> {
             !app.config.metrics_public,
             Router::new().route("/metrics", get(metrics::metrics)),
         ));
+    // Who may see the stream its handler asks: a stream needs to know whose it is.
+    let figures = figures.route("/stats/stream", get(stats::watch));
     let calls = Router::new()
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(sessions::inspect).delete(sessions::forget))
         .route("/sessions/{session}/end", post(sessions::end))
+        .route("/sources", get(sources::list))
         .route("/connections", get(connections::list).delete(connections::close_of_user))
         .route("/connections/{id}", delete(connections::close))
-        .route("/tokens/revoke", post(tokens::revoke));
+        .route("/tokens/revoke", post(tokens::revoke))
+        .route("/tokens/check", post(tokens::check::check));
     figures.merge(guarded(app, true, calls))
 }
 

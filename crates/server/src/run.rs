@@ -1,25 +1,23 @@
 //! Start, serve, stop.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use watertight::{Gate, Hub, HubConfig, ServeLimits, Server, StartError};
+use watertight::{Gate, Hub, HubConfig, Listener, ServeLimits, Server, StartError};
 use watertight_core::{Kind, Observer};
 
 use crate::access::{AccessStartError, Authorization, TokenKeys};
-use crate::config::{AccessFail, Config, ConfigError};
+use crate::config::{AccessFail, Config, ConfigError, ListenAddress};
 use crate::cors::Cors;
 use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
+use crate::listening::{GivenError, GivenSockets, ListenError, Opened, addresses};
 use crate::memory::{Available, DoesNotFit, Thresholds};
 use crate::redis::Redis;
 use crate::reload::{self, Reloadable};
@@ -29,8 +27,6 @@ use crate::sources::metrics::Sampled;
 use crate::state::App;
 use crate::tls::{self, Certificates, TlsError};
 
-/// Connections the kernel keeps for us until they are accepted.
-const BACKLOG: i32 = 4096;
 /// Files kept back for everything that is no ordinary connection: pollers, logs, certificates, operators, health.
 const RESERVED_FILES: u64 = 256;
 /// Connections of the listener for operators. Its own, so that a full public side never blocks it.
@@ -57,15 +53,11 @@ pub enum RunError {
     #[error(transparent)]
     Memory(#[from] DoesNotFit),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another address with {flag}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What sets it.
-        flag: &'static str,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A socket that was given cannot be used.
+    #[error(transparent)]
+    Given(#[from] GivenError),
     /// The operating system refused something at start.
     #[error("cannot {what}: {source}")]
     System {
@@ -77,16 +69,16 @@ pub enum RunError {
 }
 
 /// Where a service listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Listening {
-    /// For everybody.
-    pub address: SocketAddr,
-    /// Whether that speaks TLS.
+    /// For everybody: one at least.
+    pub addresses: Vec<ListenAddress>,
+    /// Whether these speak TLS.
     pub is_tls: bool,
     /// Whether callers need tokens.
     pub needs_tokens: bool,
-    /// For operators, if they have a listener of their own.
-    pub admin: Option<SocketAddr>,
+    /// For operators, if they have listeners of their own.
+    pub admin: Vec<ListenAddress>,
 }
 
 /// How the configuration is read again while the service runs.
@@ -130,17 +122,20 @@ impl Reloadable for DeclaredTables {
 }
 
 /// Runs the service until SIGTERM or SIGINT; SIGHUP has it read its certificate, its keys and the tables of
-/// its file again, and so has a change of their files. `started` is told where it listens.
+/// its file again, and so has a change of their files. Sockets that are `given` take the place of those that the
+/// configuration names. `started` is told where it listens.
 ///
 /// # Errors
 /// When it cannot start; once it serves, it ends by a signal only.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     reading: Reading,
+    given: GivenSockets,
     observe: Observer,
     dropped_lines: DroppedLines,
     started: impl FnOnce(Listening),
 ) -> Result<(), RunError> {
+    let given = given.sort(&mut config)?;
     let config = Arc::new(config);
     let files = raise_file_limit();
     let hub = Hub::new(hub_config(&config, memory_thresholds(&config)?))?;
@@ -165,8 +160,14 @@ pub async fn run(
     let directory = Directory::open_with(&hub, &config, redis.as_ref())?;
     let (access, listener) = Authorization::open(&hub, &config, directory, redis.as_ref())?;
     let logs = redis.and_then(|redis| LogsFromRedis::new(redis, &config));
-    let public = Listener::open(config.listen, "--listen")?;
-    let admin = config.admin_listen.map(|address| Listener::open(address, "--admin-listen")).transpose()?;
+    let public = match given.public.is_empty() {
+        true => Opened::all(&config.listen, &config, "--listen")?,
+        false => given.public,
+    };
+    let admin = match given.admin.is_empty() {
+        true => Opened::all(config.admin_listen.as_slice(), &config, "--admin-listen")?,
+        false => given.admin,
+    };
     let stop = Stop::new()?;
     let hangup = signal(SignalKind::hangup()).map_err(|source| system("listen for signals", source))?;
     let app = App::with_certificates(
@@ -208,12 +209,12 @@ pub async fn run(
         });
     }
     let listening = Listening {
-        address: public.address,
+        addresses: addresses(&public),
         is_tls: tls.is_some(),
         needs_tokens: config.needs_tokens(),
-        admin: admin.as_ref().map(|it| it.address),
+        admin: addresses(&admin),
     };
-    let front = if admin.is_some() { public_application(app.clone()) } else { application(app.clone()) };
+    let front = if !admin.is_empty() { public_application(app.clone()) } else { application(app.clone()) };
     let server = |front, gate| {
         let server = Server::new(hub.clone(), front, gate);
         let server = server.limits(serve_limits(&config)).always_answer(is_always_answered);
@@ -229,12 +230,16 @@ pub async fn run(
         public_server = public_server.tls(tls);
     }
     let mut serves = vec![(public_server, public)];
-    if let Some(admin) = admin {
+    if !admin.is_empty() {
         let gate = Gate::new(Arc::clone(hub.ledger()), ADMIN_CONNECTIONS, ADMIN_CONNECTIONS);
-        info!(address = %admin.address, "listening for operators");
+        for address in &listening.admin {
+            info!(%address, "listening for operators");
+        }
         serves.push((server(admin_application(app.clone()), gate), admin));
     }
-    info!(address = %listening.address, tls = listening.is_tls, max_connections, "listening");
+    for address in &listening.addresses {
+        info!(%address, tls = listening.is_tls, max_connections, "listening");
+    }
     started(listening);
     serve_until_stopped(serves, stop, &app).await;
     keepers.shutdown().await;
@@ -243,7 +248,7 @@ pub async fn run(
 }
 
 /// The first signal stops all listeners gracefully, after the delay; a second one does not wait.
-async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop, app: &App) {
+async fn serve_until_stopped(serves: Vec<(Server, Vec<Opened>)>, mut stop: Stop, app: &App) {
     let told = CancellationToken::new();
     let tell = told.clone();
     let delay = app.config.shutdown_delay;
@@ -265,9 +270,15 @@ async fn serve_until_stopped(serves: Vec<(Server, Listener)>, mut stop: Stop, ap
         };
         warn!(signal = name, "stopping at once");
     };
-    let serving = serves
-        .into_iter()
-        .map(|(server, listener)| server.serve(listener.socket, told.clone().cancelled_owned()));
+    let serving = serves.into_iter().map(|(server, opened)| {
+        let (listeners, files): (Vec<Listener>, Vec<_>) = opened.into_iter().map(Opened::into_parts).unzip();
+        let served = server.serve_all(listeners, told.clone().cancelled_owned());
+        async move {
+            // The files of its Unix sockets, until nobody is served by them.
+            let _files = files;
+            served.await;
+        }
+    });
     tokio::select! {
         _ = futures_util::future::join_all(serving) => {}
         () = signals => {}
@@ -314,28 +325,6 @@ impl Stop {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
-    }
-}
-
-/// A socket that listens.
-struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
-}
-
-impl Listener {
-    fn open(address: SocketAddr, flag: &'static str) -> Result<Listener, RunError> {
-        let bind = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            TcpListener::from_std(socket.into())
-        };
-        let socket = bind().map_err(|source| RunError::Listen { address, flag, source })?;
-        let address = socket.local_addr().map_err(|source| system("learn the address", source))?;
-        Ok(Listener { socket, address })
     }
 }
 

@@ -5,3 +5,4 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 mod sampling;
 pub(crate) mod services;
+pub(crate) mod stats;

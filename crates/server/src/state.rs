@@ -1,9 +1,9 @@
 //! What all requests share. Knows no route: routes and router both stand on this.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
 
 use watertight::{Gate, Hub, Policy};
 
@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::dropped_lines::DroppedLines;
 use crate::metrics::{Metrics, Requests};
 use crate::publishing::idempotency::IdempotencyKeys;
+use crate::searches::Searches;
 use crate::sources::logs::LogsFromRedis;
 use crate::sources::metrics::Sampled;
 use crate::sources::services::Services;
@@ -22,6 +23,16 @@ use crate::tls::Certificates;
 #[derive(Clone)]
 pub struct App(Arc<AppParts>);
 
+/// The same, holding nothing alive.
+pub(crate) struct WeakApp(Weak<AppParts>);
+
+impl WeakApp {
+    /// What is shared, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<App> {
+        self.0.upgrade().map(App)
+    }
+}
+
 /// The parts of an [`App`].
 pub struct AppParts {
     pub(crate) hub: Hub,
@@ -29,6 +40,8 @@ pub struct AppParts {
     pub(crate) gate: Gate,
     pub(crate) keys: IdempotencyKeys,
     pub(crate) metrics: Metrics,
+    /// Who searches lists.
+    pub(crate) searches: Searches,
     pub(crate) requests: Arc<Requests>,
     pub(crate) dropped_lines: DroppedLines,
     pub(crate) access: Arc<Authorization>,
@@ -36,6 +49,8 @@ pub struct AppParts {
     pub(crate) logs_policy: Arc<Policy>,
     /// How streams of metrics live.
     pub(crate) metrics_policy: Arc<Policy>,
+    /// How streams of the hub's own figures live.
+    pub(crate) stats_policy: Arc<Policy>,
     /// Services, and what is counted of their samples.
     pub(crate) sampled: Arc<Sampled>,
     /// Where logs of deployments come from beside what is posted.
@@ -92,6 +107,7 @@ impl App {
         };
         let logs_policy = policy("logs", config.logs_max_age);
         let metrics_policy = policy("metrics", config.metrics_max_age);
+        let stats_policy = Arc::new(Policy { kind: "stats", ..Policy::clone(hub.session_policy()) });
         let is_draining = AtomicBool::new(false);
         App(Arc::new(AppParts {
             hub,
@@ -99,15 +115,22 @@ impl App {
             gate,
             keys,
             metrics,
+            searches: Searches::default(),
             requests,
             dropped_lines,
             access,
             logs_policy,
             metrics_policy,
+            stats_policy,
             sampled,
             logs,
             is_draining,
         }))
+    }
+
+    /// The same, holding nothing alive: for what the hub itself holds.
+    pub(crate) fn downgrade(&self) -> WeakApp {
+        WeakApp(Arc::downgrade(&self.0))
     }
 
     /// The hub.

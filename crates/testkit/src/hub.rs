@@ -1,8 +1,10 @@
 //! The hub as its users run it: the binary, started with flags, spoken to over sockets, stopped by a signal.
+//! Long because all the ways to start the binary, to ask it and to stop it are of one type.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -35,6 +37,7 @@ pub struct HubBuilder {
     transport: Transport,
     balanced: bool,
     own_group: bool,
+    given: Vec<(String, OwnedFd)>,
 }
 
 /// A running hub. Dropping it asserts that everything came back (unless the test panics already), then stops
@@ -110,6 +113,13 @@ impl HubBuilder {
         self
     }
 
+    /// Gives it a socket under a name, as a service manager does (`LISTEN_FDS`): one or two.
+    #[must_use]
+    pub fn given(mut self, name: &str, socket: impl Into<OwnedFd>) -> Self {
+        self.given.push((name.to_owned(), socket.into()));
+        self
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// # Panics
@@ -177,6 +187,15 @@ impl HubBuilder {
 
     fn command(&self, dir: &Path) -> Command {
         let mut command = match self.open_files {
+            None if !self.given.is_empty() => {
+                // A socket that is given becomes standard input, the second one standard error, until the shell moves them.
+                let and_second = if self.given.len() > 1 { "4<&2" } else { "" };
+                let run = format!("exec \"$@\" 3<&0 {and_second} </dev/null 2>\"$log\"");
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("log=$1; shift; LISTEN_PID=$$; export LISTEN_PID; {run}"), "sh"]);
+                shell.arg(dir.join("log")).arg(&self.binary);
+                shell
+            }
             None => Command::new(&self.binary),
             Some(limit) => {
                 let mut shell = Command::new("sh");
@@ -187,7 +206,7 @@ impl HubBuilder {
         command.arg("serve");
         let listens =
             self.arguments.iter().any(|argument| argument.to_string_lossy().starts_with("--listen"));
-        if !listens {
+        if !listens && self.given.is_empty() {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         // What the tests call it in their heads.
@@ -209,6 +228,15 @@ impl HubBuilder {
             command.process_group(0);
         }
         command.stdin(Stdio::null()).stderr(std::fs::File::create(dir.join("log")).unwrap());
+        let stdio = |(_, socket): &(String, OwnedFd)| Stdio::from(socket.try_clone().unwrap());
+        if let Some(first) = self.given.first() {
+            let names: Vec<&str> = self.given.iter().map(|(name, _)| name.as_str()).collect();
+            command.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+            command.stdin(stdio(first));
+        }
+        if let Some(second) = self.given.get(1) {
+            command.stderr(stdio(second));
+        }
         command
     }
 }
@@ -225,6 +253,7 @@ impl HubProcess {
             transport: Transport::Plain,
             balanced: true,
             own_group: false,
+            given: Vec::new(),
         }
     }
 

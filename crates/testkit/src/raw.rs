@@ -2,6 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,11 +27,13 @@ pub struct ConnectOptions {
     pub nodelay: bool,
     /// Speak TLS with this, whatever the hub is asked for by default.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Connects to the Unix socket at this path, whatever the address is.
+    pub unix: Option<PathBuf>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        ConnectOptions { receive_buffer: None, source: None, nodelay: true, tls: None }
+        ConnectOptions { receive_buffer: None, source: None, nodelay: true, tls: None, unix: None }
     }
 }
 
@@ -47,11 +52,21 @@ impl ConnectOptions {
         ConnectOptions { source: Some(source), ..ConnectOptions::default() }
     }
 
-    /// Connects a plain socket.
+    /// Connects to the Unix socket at this path.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>) -> ConnectOptions {
+        ConnectOptions { unix: Some(path.into()), ..ConnectOptions::default() }
+    }
+
+    /// Connects a plain socket. One to a Unix socket comes as a TCP stream, too: what is done to it here, reading, writing and
+    /// shutting down, is the same.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn connect_tcp(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        if let Some(path) = &self.unix {
+            return Ok(OwnedFd::from(UnixStream::connect(path)?).into());
+        }
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         if let Some(bytes) = self.receive_buffer {
             // Before connecting: the window's scale is settled by the handshake.

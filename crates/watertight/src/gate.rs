@@ -56,7 +56,7 @@ impl Gate {
     /// # Errors
     /// When there is no room.
     pub fn admit(&self, address: IpAddr) -> Result<ConnectionGuard, Refused> {
-        self.try_admit(address).inspect_err(|_| self.count_refusal())
+        self.try_admit(Some(address)).inspect_err(|_| self.count_refusal())
     }
 
     /// Counts a connection that was refused.
@@ -64,24 +64,20 @@ impl Gate {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lets a connection in; a refusal is counted by the caller.
-    pub(crate) fn try_admit(&self, address: IpAddr) -> Result<ConnectionGuard, Refused> {
+    /// Lets a connection in; a refusal is counted by the caller. One without an address, over a Unix socket, counts
+    /// among all connections only.
+    pub(crate) fn try_admit(&self, address: Option<IpAddr>) -> Result<ConnectionGuard, Refused> {
         let room = |live: usize| (live < self.0.max_connections).then_some(live + 1);
         let counted = self.0.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
         if counted.is_err() {
             return Err(Refused::Full);
         }
-        {
-            let mut addresses = self.0.addresses.lock();
-            let of_address = addresses.entry(address).or_insert(0);
-            if *of_address < self.0.max_per_address {
-                *of_address += 1;
-                let entry = self.0.ledger.open(Kind::Connection);
-                return Ok(ConnectionGuard { gate: Arc::clone(&self.0), address, _entry: entry });
-            }
+        if address.is_some_and(|address| !self.0.count_address(address)) {
+            self.0.live.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refused::Address);
         }
-        self.0.live.fetch_sub(1, Ordering::Relaxed);
-        Err(Refused::Address)
+        let entry = self.0.ledger.open(Kind::Connection);
+        Ok(ConnectionGuard { gate: Arc::clone(&self.0), address, _entry: entry })
     }
 
     /// Connections there are.
@@ -103,28 +99,51 @@ impl Gate {
     }
 }
 
+impl GateState {
+    /// Counts one more connection of an address, unless it has as many as it may have.
+    fn count_address(&self, address: IpAddr) -> bool {
+        let mut addresses = self.addresses.lock();
+        let of_address = addresses.entry(address).or_insert(0);
+        let has_room = *of_address < self.max_per_address;
+        *of_address += usize::from(has_room);
+        has_room
+    }
+
+    /// Counts one less.
+    fn forget_address(&self, address: IpAddr) {
+        let mut addresses = self.addresses.lock();
+        let Some(of_address) = addresses.get_mut(&address) else { return };
+        *of_address -= 1;
+        if *of_address == 0 {
+            addresses.remove(&address);
+            if addresses.is_empty() {
+                addresses.shrink_to_fit();
+            }
+        }
+    }
+}
+
 /// One admitted connection; dropping it makes room for another.
 #[derive(Debug)]
 #[must_use = "dropping the guard makes room for another connection at once"]
 pub struct ConnectionGuard {
     gate: Arc<GateState>,
-    address: IpAddr,
+    address: Option<IpAddr>,
     _entry: Entry,
+}
+
+impl ConnectionGuard {
+    /// Where its peer is; `None` if it has no address.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let mut addresses = self.gate.addresses.lock();
-        if let Some(of_address) = addresses.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                addresses.remove(&self.address);
-                if addresses.is_empty() {
-                    addresses.shrink_to_fit();
-                }
-            }
+        if let Some(address) = self.address {
+            self.gate.forget_address(address);
         }
-        drop(addresses);
         self.gate.live.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,7 @@
 //! A listener for applications that use `axum::serve` (or another server): connections are counted, dead peers
 //! are noticed, and the write deadline holds even while the body is not polled.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -40,10 +41,13 @@ pub fn watch_peer(stream: &TcpStream, config: &HubConfig) -> io::Result<()> {
 }
 
 /// Accepts the next connection. Running out of descriptors or memory pauses accepting and never ends it.
-pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(crate) async fn accept<T, A>(next: impl Fn() -> A) -> T
+where
+    A: Future<Output = io::Result<T>>,
+{
     let mut pause = ACCEPT_PAUSE_MIN;
     loop {
-        match listener.accept().await {
+        match next().await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
@@ -79,7 +83,7 @@ impl GuardedListener {
     /// The next connection that the gate lets in; the others are closed.
     pub async fn accept(&mut self) -> (GuardedStream<TcpStream>, SocketAddr) {
         loop {
-            let (stream, peer) = accept(&self.listener).await;
+            let (stream, peer) = accept(|| self.listener.accept()).await;
             let Ok(guard) = self.gate.admit(peer.ip()) else { continue };
             if watch_peer(&stream, &self.config).is_ok() {
                 let stream =

@@ -25,6 +25,7 @@
 //! | `testing` | for tests, with the feature of that name: holds a [`Source`] to what it promises |
 //! | [`access`] | the right to streams: whose, until when, asked again while they are open |
 //! | [`body`] | a subscription as an HTTP body |
+//! | `peer` | a connection before a pump has it: TCP or a Unix socket |
 //! | [`serve`] | the accept loop, with a time limit for each phase |
 //! | `tls` | one TLS connection as a state machine, for the accept loop and for the pumps |
 //! | [`guarded`] | [`GuardedListener`], for applications that use `axum::serve` |
@@ -40,6 +41,8 @@ pub mod event;
 pub mod gate;
 pub mod guarded;
 pub mod hub;
+#[cfg(feature = "axum")]
+mod peer;
 pub mod resume;
 #[cfg(feature = "axum")]
 pub mod serve;
@@ -69,6 +72,8 @@ pub use self::guarded::GuardedListener;
 pub use self::hub::{
     AccessCounts, Appended, EndOptions, EndedSession, Hub, Positions, PublishOptions, Stats, SubscribeOptions,
 };
+#[cfg(feature = "axum")]
+pub use self::peer::Listener;
 #[cfg(feature = "axum")]
 pub use self::serve::{ServeLimits, Server};
 pub use self::shard::{ConnectionId, ConnectionInfo, ConnectionScanPoint};

@@ -60,6 +60,7 @@ use self::permits::FairPermits;
 pub use self::whole::{AnswerBytes, AtOnce, WholeRequest};
 use crate::gate::Gate;
 use crate::hub::Hub;
+use crate::peer::Listener;
 
 /// Connections kept back for health and for refusals while there is no room for others.
 const KEPT_BACK_CONNECTIONS: usize = 128;
@@ -206,6 +207,11 @@ impl Server {
     /// connections are gone, after the grace at the latest. Dropping the future ends its connections at once;
     /// streams that a pump has taken over belong to the hub and end with [`Hub::shutdown`].
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        self.serve_all(vec![listener.into()], stop).await;
+    }
+
+    /// The same at several listeners, over TCP and Unix sockets: they share every limit.
+    pub async fn serve_all(self, listeners: Vec<Listener>, stop: impl Future<Output = ()>) {
         let shared = Arc::new(Shared {
             always_answered: self.always_answered,
             complete_refusal: self.complete_refusal,
@@ -223,8 +229,8 @@ impl Server {
         });
         // Dropping this future drops the guard, and the connections' tasks end.
         let _ends_all = shared.abort.clone().drop_guard();
-        accept::run(&shared, &listener, stop).await;
-        drop(listener);
+        accept::run(&shared, &listeners, stop).await;
+        drop(listeners);
         shared.stop.cancel();
         shared.tasks.close();
         let grace = shared.limits.shutdown_grace;

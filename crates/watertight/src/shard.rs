@@ -44,6 +44,7 @@ mod publishers;
 mod questions;
 mod run;
 mod seal;
+mod socket;
 mod sockets;
 mod supervise;
 mod timers;
@@ -63,6 +64,7 @@ pub(crate) use self::framing::Framing;
 pub(crate) use self::link::TlsLink;
 pub use self::list::{ConnectionId, ConnectionInfo, ConnectionScanPoint};
 use self::run::Shard;
+pub(crate) use self::socket::PeerSocket;
 use crate::hub::HubState;
 
 /// The token of the shard's own wake-up; sockets use their slot.

@@ -145,6 +145,13 @@ impl Feed {
         self.session.head() == 1
     }
 
+    /// From now on newcomers can replay at least so many events, in this life of the session, however many
+    /// [`HubConfig::max_history_per_session`](crate::HubConfig::max_history_per_session) says; as far as
+    /// `max_history_bytes_per_session` and the events' time to live allow.
+    pub fn keep_history(&self, events: usize) {
+        self.session.with_log(|log| log.keep_at_least(events));
+    }
+
     /// Publishes an event, and waits until readers are near enough. This is a success: errors in a row begin anew.
     ///
     /// Dropping the future before it returns gives up the waiting; the event is in the log or not.

@@ -134,3 +134,14 @@ pub async fn serve_plain(
         })
         .await
 }
+
+/// The snippets of documents are compiled here: of all packages this one knows the most of what they use.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../../../docs/sources.md")]
+    struct Sources;
+}

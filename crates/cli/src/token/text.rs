@@ -1,24 +1,14 @@
 //! Times and values of a token as text for people. A token is anybody's text: nothing of it may steer a terminal.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::plain::escaped;
+
 /// A value as JSON, in one line, with every character escaped that could steer a terminal or turn the text around.
 pub(super) fn shown(value: &Value) -> String {
-    let mut text = String::new();
-    for character in value.to_string().chars() {
-        let steers = character.is_control()
-            || matches!(u32::from(character), 0x200E..=0x200F | 0x2028..=0x202E | 0x2066..=0x2069);
-        if steers {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "\\u{:04x}", u32::from(character));
-        } else {
-            text.push(character);
-        }
-    }
-    text
+    escaped(&value.to_string())
 }
 
 /// `2026-11-26T17:00:00Z` (RFC 3339), to the second.

@@ -26,6 +26,14 @@ impl HyperTransport {
     pub(crate) fn new(network: Network) -> Self {
         Self { network }
     }
+
+    /// Whom to trust, and how to prove who asks, for `https`. The default trusts whom the machine trusts.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls_config(mut self, config: &rustls::ClientConfig) -> Self {
+        self.network.tls = super::tls::Tls::new(config);
+        self
+    }
 }
 
 impl Transport for HyperTransport {

@@ -122,6 +122,15 @@ impl Caller {
         }
     }
 
+    /// Refuses a token without `admin`.
+    pub(crate) fn expect_admin(&self) -> Result<(), Problem> {
+        match self {
+            Caller::Anybody => Ok(()),
+            Caller::Holder(holder) if holder.verified.grants.is_admin() => Ok(()),
+            Caller::Holder(_) => Err(Problem::forbidden("this call is for tokens with admin")),
+        }
+    }
+
     /// Looks again whether the token is still good, as far as the hub itself knows: for requests that took their time.
     pub(crate) fn expect_still(&self, app: &App) -> Result<(), Problem> {
         let (Caller::Holder(holder), Some(tokens)) = (self, &app.access.tokens) else { return Ok(()) };
@@ -160,11 +169,23 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Admin, Problem> {
-        match Caller::from_request_parts(parts, app).await? {
-            Caller::Anybody => Ok(Admin),
-            Caller::Holder(holder) if holder.verified.grants.is_admin() => Ok(Admin),
-            Caller::Holder(_) => Err(Problem::forbidden("this call is for tokens with admin")),
+        Caller::from_request_parts(parts, app).await?.expect_admin().map(|()| Admin)
+    }
+}
+
+/// Whoever may see the hub's figures: a caller with `admin`, or anybody where `stats_public` says so.
+#[derive(Debug)]
+pub(crate) struct Onlooker(pub(crate) Caller);
+
+impl FromRequestParts<App> for Onlooker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Onlooker, Problem> {
+        if app.config.stats_public {
+            return Ok(Onlooker(Caller::Anybody));
         }
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.expect_admin().map(|()| Onlooker(caller))
     }
 }
 

@@ -12,6 +12,7 @@ use watertight::{Answer, CloseReason, NoAnswer, PendingAnswer, Question};
 use watertight_access::{Action, Credential, Outage, Refused, Verified, Why, Zeroizing};
 
 use super::revoked::{IdDigest, Which, is_before};
+use super::rights::Needs;
 use super::{Authorization, wall_time};
 use crate::directory::{self, DirectoryError};
 use crate::resource::Resource;
@@ -59,7 +60,7 @@ impl IssuedAt {
 pub(super) struct Opaque {
     pub(super) verified: Verified,
     pub(super) text: Arc<Zeroizing<String>>,
-    pub(super) path: String,
+    pub(super) needs: Needs,
 }
 
 impl fmt::Debug for TokenQuestion {
@@ -88,13 +89,14 @@ impl Question for TokenQuestion {
                 }
             });
         };
-        let (verified, text, path) = (opaque.verified.clone(), Arc::clone(&opaque.text), opaque.path.clone());
+        let (verified, text, needs) =
+            (opaque.verified.clone(), Arc::clone(&opaque.text), opaque.needs.clone());
         Box::pin(async move {
             let again = match verifier.recheck(&verified, Some(&text)).await {
                 Ok(again) => again,
                 Err(refused) => return answer_of(refused),
             };
-            if !again.grants.allows(Action::Subscribe, &path) {
+            if !needs.are_met_by(&again.grants) {
                 return Ok(Answer::Denied(CloseReason::Forbidden));
             }
             let until = access.expiry_of(&again);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::StatusCode;
 use watertight::{Access, AccessError, AccessKey, AccessOptions, CloseReason, Tick, Withdrawn};
-use watertight_access::{Action, Verified, Zeroizing};
+use watertight_access::{Action, Grants, Verified, Zeroizing};
 
 use super::caller::{Caller, Holder, sha256};
 use super::question::{IssuedAt, More, Opaque, TokenQuestion, from_now};
@@ -17,20 +17,50 @@ use crate::directory::{self, DirectoryError};
 use crate::problem::{Problem, unavailable};
 use crate::resource::Resource;
 
+/// What a token must grant to read a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// `subscribe` on a path: `sessions/NAME` and the like.
+    Subscribe(String),
+    /// `admin`.
+    Admin,
+}
+
+impl Needs {
+    /// Whether these grants have it.
+    pub(super) fn are_met_by(&self, grants: &Grants) -> bool {
+        match self {
+            Needs::Subscribe(path) => grants.allows(Action::Subscribe, path),
+            Needs::Admin => grants.is_admin(),
+        }
+    }
+
+    /// Tells it from all others: no path has a line end.
+    fn text(&self) -> &str {
+        match self {
+            Needs::Subscribe(path) => path,
+            Needs::Admin => "\nadmin",
+        }
+    }
+}
+
 impl Authorization {
-    /// The right to read `path`: that of the caller's token. Of `resources` it is asked whether they belong to its user,
-    /// now and while the stream is open. `None`: the hub is open.
+    /// The right to read what needs this: that of the caller's token. Of `resources` it is asked whether they belong to
+    /// its user, now and while the stream is open. `None`: the hub is open, or what is read is.
     ///
     /// # Errors
     /// When the token does not grant it, a resource is somebody else's, or the user comes too often.
     pub(crate) async fn right_to_read(
         self: &Arc<Self>,
         caller: &Caller,
-        path: &str,
+        needs: &Needs,
         resources: &[Resource],
     ) -> Result<Option<Arc<Access>>, Problem> {
         let (Caller::Holder(holder), Some(tokens)) = (caller, &self.tokens) else { return Ok(None) };
-        caller.expect(Action::Subscribe, path)?;
+        match needs {
+            Needs::Subscribe(path) => caller.expect(Action::Subscribe, path)?,
+            Needs::Admin => caller.expect_admin()?,
+        }
         if let Some(user) = caller.user() {
             tokens.connects.take(user).map_err(|wait| {
                 let detail = "this user has opened as many streams as a user may in a minute";
@@ -38,10 +68,10 @@ impl Authorization {
             })?;
         }
         let owned = self.owned(caller, resources, Action::Subscribe).await?;
-        let key = key_of(holder, path, resources);
+        let key = key_of(holder, needs, resources);
         let access = match self.hub.access(&key) {
             Some(access) => access,
-            None => self.grant(tokens, holder, key, path, owned)?,
+            None => self.grant(tokens, holder, key, needs, owned)?,
         };
         // Looked at again behind the registration: a revocation in between has not seen it.
         if tokens.revoked.covers(&holder.verified, wall_time()) {
@@ -81,14 +111,14 @@ impl Authorization {
         tokens: &Tokens,
         holder: &Holder,
         key: AccessKey,
-        path: &str,
+        needs: &Needs,
         owned: Box<[Resource]>,
     ) -> Result<Arc<Access>, Problem> {
         let verified = &holder.verified;
         let opaque = holder.opaque.as_ref().map(|text| Opaque {
             verified: verified.clone(),
             text: Arc::clone(text),
-            path: path.to_owned(),
+            needs: needs.clone(),
         });
         let has_more = opaque.is_some() || !owned.is_empty();
         let owned_bytes: usize = owned.iter().map(Resource::bytes).sum();
@@ -100,8 +130,9 @@ impl Authorization {
             issued_at: IssuedAt::of(verified),
             more: has_more.then(|| Box::new(More { opaque, owned })),
         };
-        let opaque_bytes = |text: &Arc<Zeroizing<String>>| text.len() + path.len() + verified.heap_bytes();
-        let bytes = path.len() + owned_bytes + holder.opaque.as_ref().map_or(0, opaque_bytes);
+        let opaque_bytes =
+            |text: &Arc<Zeroizing<String>>| text.len() + needs.text().len() + verified.heap_bytes();
+        let bytes = needs.text().len() + owned_bytes + holder.opaque.as_ref().map_or(0, opaque_bytes);
         let end = verified.stream_ends(wall_time(), tokens.verifier.rules().leeway);
         let mut options = AccessOptions::default()
             .key(key)
@@ -153,12 +184,12 @@ impl Authorization {
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
 /// What a right is shared by. Opaque tokens are asked about again with what they must grant, so each path has its own.
-fn key_of(holder: &Holder, path: &str, resources: &[Resource]) -> AccessKey {
+fn key_of(holder: &Holder, needs: &Needs, resources: &[Resource]) -> AccessKey {
     let is_of_path = !resources.is_empty() || holder.opaque.is_some();
     // The digest of the token has a fixed length, and no name has a line end: no two are written alike.
     let mut text = holder.digest.to_vec();
     if is_of_path {
-        text.extend_from_slice(path.as_bytes());
+        text.extend_from_slice(needs.text().as_bytes());
         for resource in resources {
             text.extend_from_slice(format!("\n{resource}").as_bytes());
         }

@@ -8,7 +8,6 @@
 //! Long because it is one table.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,15 +24,13 @@ use super::directory::DirectoryKind;
 use super::header_names::HeaderNames;
 use super::hosts::{AllowedHosts, Hosts};
 use super::kind::{Bounds, Kind};
+use super::listen::{self, Addresses, FileMode, ListenAddress, OptionalAddress};
 use super::logs::{ChannelName, LogsSource};
 use super::quantity::{DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, ONE, SECOND};
 use super::secret::{OptionalSecret, Secret};
 use super::server_url::{RedisUrls, ServerUrl, WebUrl};
 use super::setting::{Setting, settings};
-use super::words::{
-    Address, Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, OptionalAddress, Switch, SystemWord,
-    ZeroWord,
-};
+use super::words::{Auto, AutoWord, File, LogFilter, LogFormat, NoneWord, Switch, SystemWord, ZeroWord};
 
 /// A default size, which has to fit the smallest machine.
 const fn size(bytes: u64) -> usize {
@@ -43,12 +40,16 @@ const fn size(bytes: u64) -> usize {
 
 settings! {
 "Listening" {
-    /// The address and port the hub listens on. Port 0 takes a free one.
-    listen: SocketAddr as Address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+    /// Where the hub listens: one or several addresses with their ports, of which 0 takes a free one, or Unix sockets,
+    /// which count as loopback. Sockets that a service manager gives to the hub (`LISTEN_FDS`) take the place of these.
+    listen: Cow<'static, [ListenAddress]> as Addresses = Cow::Borrowed(listen::DEFAULT);
 
-    /// The address and port of a second listener, for operators: figures, listings, closing and ending are served
+    /// Who may connect to the Unix sockets that the hub makes, as the mode of their files.
+    listen_unix_mode: u32 as FileMode = 0o660;
+
+    /// The address and port, or the Unix socket, of a second listener, for operators: figures, listings, closing and ending are served
     /// there and no longer on `listen`; health on both. Plain HTTP, also where `listen` speaks TLS.
-    admin_listen: Option<SocketAddr> as OptionalAddress = None;
+    admin_listen: Option<ListenAddress> as OptionalAddress = None;
 
     /// Lets a hub without authentication listen on an address that other machines reach.
     insecure_open: bool as Switch = false;

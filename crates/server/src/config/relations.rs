@@ -3,12 +3,11 @@
 //! Checked last, on the merged configuration, and only where every key of a rule was taken: a rule
 //! says nothing about a value that is refused anyway.
 
-use std::net::SocketAddr;
-
 use super::cross_origin::AllowedOrigins;
 use super::directory::DirectoryKind;
 use super::error::{Mistake, Origin, Problem, printable};
 use super::limits::{Config, SETTINGS};
+use super::listen::ListenAddress;
 use super::logs::LogsSource;
 use super::setting::row_of;
 
@@ -36,7 +35,7 @@ pub(super) static RELATIONS: &[Relation] = &[
         keys: ["listen", "insecure_open"],
         rule: Rule::Other {
             holds: |config| {
-                let is_loopback = config.listen.ip().to_canonical().is_loopback();
+                let is_loopback = config.listen.iter().all(ListenAddress::is_local);
                 config.insecure_open || config.needs_tokens() || is_loopback
             },
             says: "must be a loopback address with",
@@ -49,8 +48,8 @@ pub(super) static RELATIONS: &[Relation] = &[
         keys: ["admin_listen", "insecure_open"],
         rule: Rule::Other {
             holds: |config| {
-                let is_loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
-                config.insecure_open || config.needs_tokens() || config.admin_listen.is_none_or(is_loopback)
+                let is_loopback = config.admin_listen.as_ref().is_none_or(ListenAddress::is_local);
+                config.insecure_open || config.needs_tokens() || is_loopback
             },
             says: "must be a loopback address with",
             advice: "listen on 127.0.0.1, or set insecure_open = true (--insecure-open) to mean it",
@@ -61,7 +60,11 @@ pub(super) static RELATIONS: &[Relation] = &[
         keys: ["admin_listen", "listen"],
         rule: Rule::Other {
             // Port 0 takes a free one each time.
-            holds: |config| config.listen.port() == 0 || config.admin_listen != Some(config.listen),
+            holds: |config| {
+                let is_another =
+                    |admin: &ListenAddress| admin.is_free_port() || !config.listen.contains(admin);
+                config.admin_listen.as_ref().is_none_or(is_another)
+            },
             says: "must be another address than",
             advice: "give admin_listen a port of its own",
         },

@@ -1,8 +1,7 @@
 //! The kinds of setting that are written as words: those that stand in place of a number, and
-//! switches, addresses, paths, formats.
+//! switches, paths, formats.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -113,58 +112,6 @@ impl Kind for Switch {
 
     fn plain(value: &bool) -> Plain {
         Plain::Switch(*value)
-    }
-}
-
-/// An IP address and a port.
-pub(super) enum Address {}
-
-impl Kind for Address {
-    type Value = SocketAddr;
-    const FORM: Form = Form {
-        value_name: "ADDR:PORT",
-        noun: "an IP address and a port",
-        advice: "ADDRESS:PORT such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
-        unit: None,
-        words: "",
-    };
-
-    fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<SocketAddr, Refusal> {
-        let text = raw.scalar().unwrap_or_default().trim();
-        text.parse().map_err(|_| {
-            let port = text.strip_prefix("localhost:").or(text.strip_prefix(':')).unwrap_or(text);
-            match port.parse::<u16>() {
-                Ok(port) => Refusal::malformed(
-                    format!("not {}", Self::FORM.noun),
-                    format!("use \"127.0.0.1:{port}\" (this machine only) or another ADDRESS:PORT"),
-                ),
-                Err(_) => Self::FORM.refuse(bounds),
-            }
-        })
-    }
-
-    fn plain(value: &SocketAddr) -> Plain {
-        Plain::Text(value.to_string())
-    }
-}
-
-/// An IP address and a port, or none.
-pub(super) enum OptionalAddress {}
-
-impl Kind for OptionalAddress {
-    type Value = Option<SocketAddr>;
-    const FORM: Form = Form { words: "\"none\"", ..Address::FORM };
-
-    fn read(raw: &Raw, bounds: Option<&Bounds>) -> Result<Option<SocketAddr>, Refusal> {
-        let text = raw.scalar().unwrap_or_default().trim();
-        if text.eq_ignore_ascii_case("none") {
-            return Ok(None);
-        }
-        Address::read(raw, bounds).map(Some)
-    }
-
-    fn plain(value: &Option<SocketAddr>) -> Plain {
-        Plain::Text(value.map_or_else(|| "none".to_owned(), |address| address.to_string()))
     }
 }
 

@@ -7,16 +7,20 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
+use super::refusals::Refusals;
+use crate::problem::RefusalCode;
+
 /// The status codes that the service gives, as they are written in a label. The last is for all others.
-const CODES: [(u16, &str); 21] = [
+const CODES: [(u16, &str); 22] = [
     (200, "200"),
     (202, "202"),
     (204, "204"),
+    (304, "304"),
     (400, "400"),
     (401, "401"),
     (403, "403"),
@@ -48,11 +52,24 @@ pub(crate) struct Requests {
     /// Accepted publishes by bucket; the last is for what takes longer than any.
     publishes: [AtomicU64; BUCKETS.len() + 1],
     publish_micros: AtomicU64,
+    refusals: Refusals,
 }
 
+/// How long accepted publishes took, by bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublishTimes([u64; BUCKETS.len() + 1]);
+
 impl Requests {
-    /// Counts an answer.
-    pub(crate) fn answered(&self, status: StatusCode) {
+    /// Counts an answer, and why it is a refusal if it is one.
+    pub(crate) fn answered<B>(&self, answer: &Response<B>) {
+        if let Some(RefusalCode(code)) = answer.extensions().get() {
+            self.refusals.count(code);
+        }
+        self.answered_with(answer.status());
+    }
+
+    /// Counts an answer that is no refusal.
+    pub(crate) fn answered_with(&self, status: StatusCode) {
         let code = status.as_u16();
         let at = CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len() - 1);
         self.codes[at].fetch_add(1, Relaxed);
@@ -64,6 +81,16 @@ impl Requests {
         let at = BUCKETS.iter().position(|end| seconds <= *end).unwrap_or(BUCKETS.len());
         self.publishes[at].fetch_add(1, Relaxed);
         self.publish_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Refusals by their code.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.refusals.all()
+    }
+
+    /// How long publishes have taken since the start.
+    pub(crate) fn publish_times(&self) -> PublishTimes {
+        PublishTimes(std::array::from_fn(|at| self.publishes[at].load(Relaxed)))
     }
 
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -84,14 +111,56 @@ impl Requests {
     }
 }
 
+impl PublishTimes {
+    /// Those since an earlier look.
+    pub(crate) fn since(&self, earlier: &PublishTimes) -> PublishTimes {
+        PublishTimes(std::array::from_fn(|at| self.0[at].saturating_sub(earlier.0[at])))
+    }
+
+    /// Which time this share of publishes did not exceed, milliseconds, as if the times within a bucket were spread
+    /// evenly; the end of the last bucket for all beyond it. `None`: there were no publishes.
+    pub(crate) fn quantile_ms(&self, share: f64) -> Option<f64> {
+        let all: u64 = self.0.iter().sum();
+        let rank = all as f64 * share;
+        let (mut below, mut start) = (0.0, 0.0);
+        for (count, end) in self.0.iter().map(|count| *count as f64).zip(BUCKETS) {
+            if count > 0.0 && below + count >= rank {
+                return Some((start + (end - start) * (rank - below) / count) * 1e3);
+            }
+            (below, start) = (below + count, end);
+        }
+        (all > 0).then_some(start * 1e3)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::CODES;
+    use std::time::Duration;
+
+    use super::{CODES, Requests};
 
     /// Given before any route is asked, so that it is not counted here.
     const BEFORE_ROUTES: &str = "431";
+
+    #[test]
+    fn quantiles_lie_within_the_bucket_of_their_rank() {
+        let requests = Requests::default();
+        let before = requests.publish_times();
+        assert_eq!(before.quantile_ms(0.99), None);
+        for _ in 0..98 {
+            requests.published(Duration::from_micros(200));
+        }
+        requests.published(Duration::from_millis(40));
+        requests.published(Duration::from_secs(3600));
+        let times = requests.publish_times();
+        let quantile = |share| times.since(&before).quantile_ms(share).unwrap();
+        assert!((0.4..0.6).contains(&quantile(0.5)), "{}", quantile(0.5));
+        assert!((25.0..=50.0).contains(&quantile(0.99)), "{}", quantile(0.99));
+        assert_eq!(quantile(1.0), 30_000.0, "beyond the last bucket");
+        assert_eq!(times.since(&times).quantile_ms(0.5), None, "nothing since");
+    }
 
     #[test]
     fn every_status_that_the_api_describes_has_a_series_of_its_own() {

@@ -41,19 +41,49 @@ pub(crate) async fn read(
     limits: BodyLimits,
     hub: &Hub,
 ) -> Result<ReadBody, Problem> {
+    let declared = declared(headers, limits)?;
+    within(limits, collect(body, declared, limits, hub)).await
+}
+
+/// Reads the whole body and holds nothing of it; answers with its length.
+pub(crate) async fn count(headers: &HeaderMap, body: Body, limits: BodyLimits) -> Result<usize, Problem> {
+    declared(headers, limits)?;
+    within(limits, length(body, limits)).await
+}
+
+/// The length that the body says it has. One that cannot be taken is refused before a byte of it is read.
+fn declared(headers: &HeaderMap, limits: BodyLimits) -> Result<Option<usize>, Problem> {
     refuse_encodings(headers)?;
-    // Refused before a byte of it is read, if it says so itself.
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.max_bytes) {
         return Err(too_large(limits));
     }
-    match tokio::time::timeout(limits.timeout, collect(body, declared, limits, hub)).await {
+    Ok(declared)
+}
+
+async fn within<T>(
+    limits: BodyLimits,
+    reading: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(limits.timeout, reading).await {
         Ok(read) => read,
         Err(_) => {
             let detail = format!("the body was not complete within {} s", limits.timeout.as_secs_f64());
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "BODY_TIMEOUT", detail))
         }
     }
+}
+
+async fn length(mut body: Body, limits: BodyLimits) -> Result<usize, Problem> {
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::bad_request("MALFORMED_BODY", error.to_string()))?;
+        length += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if length > limits.max_bytes {
+            return Err(too_large(limits));
+        }
+    }
+    Ok(length)
 }
 
 async fn collect(

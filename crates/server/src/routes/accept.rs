@@ -1,4 +1,4 @@
-//! Content negotiation (RFC 9110, section 12.5.1): how much a peer wants a media type.
+//! Content negotiation (RFC 9110, sections 12.5.1 and 12.5.3): how much a peer wants a media type, and whether it takes gzip.
 
 use std::cmp::Ordering;
 
@@ -45,6 +45,23 @@ pub(crate) fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
         None => Wanted { weight: if is_empty { FULL } else { 0 }, is_named: false },
         Some((specificity, weight)) => Wanted { weight, is_named: specificity == 2 },
     }
+}
+
+/// Whether whoever sent these headers takes an answer in gzip.
+pub(crate) fn wants_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let (mut named, mut any) = (None, None);
+    for coding in values.flat_map(|value| value.split(|byte| *byte == b',')) {
+        let mut parts = coding.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let is_taken = parts.find_map(weight).unwrap_or(FULL) > 0;
+        if name.eq_ignore_ascii_case(b"gzip") {
+            named = named.or(Some(is_taken));
+        } else if name == b"*" {
+            any = any.or(Some(is_taken));
+        }
+    }
+    named.or(any).unwrap_or(false)
 }
 
 fn ranges(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

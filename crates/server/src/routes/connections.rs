@@ -1,5 +1,7 @@
 //! `/connections`: the list of subscribers, and closing one of them.
 
+mod search;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -12,9 +14,12 @@ use crate::access::control::Told;
 use crate::problem::Problem;
 use crate::state::App;
 
-/// `GET /connections?cursor=&limit=`: a page, in no particular order.
+/// `GET /connections?cursor=&limit=`: a page, in no particular order; searched and sorted, if the request says how.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
-    query.expect_only(&PAGE_PARAMETERS)?;
+    if search::SEARCH_PARAMETERS.iter().any(|name| query.bytes(name).is_some()) {
+        return search::search(&app, &query).await.map(Json);
+    }
+    query.expect_known(&PAGE_PARAMETERS, &search::SEARCH_PARAMETERS)?;
     let (shard, slot) = parse_cursor(&query)?;
     let from = ConnectionScanPoint { shard, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
     let (page, next) = app.hub.connections(from, page_size(&query)?).await;
@@ -22,7 +27,7 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Va
     let connections: Vec<Value> = page.iter().map(|connection| summary(connection, now)).collect();
     let next = next.map(|next| page_cursor(next.shard, next.slot as usize));
     let total = app.hub.stats().subscribers;
-    Ok(Json(json!({ "connections": connections, "total": total, "next": next })))
+    Ok(Json(json!({ "connections": connections, "total": total, "matched": null, "next": next })))
 }
 
 /// `DELETE /connections?user=`: all streams of a user are told `DISCONNECTED`. Their tokens stay good.
@@ -52,6 +57,7 @@ fn summary(connection: &ConnectionInfo, now: Tick) -> Value {
         "kind": connection.kind,
         "user": connection.user.as_deref(),
         "session": connection.session,
+        "address": connection.address.map(|address| address.to_string()),
         "delivery": connection.delivery,
         "ageSeconds": connection.age.as_secs_f64(),
         "sent": connection.sent,

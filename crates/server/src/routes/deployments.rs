@@ -17,7 +17,7 @@ use watertight_access::Action;
 use super::append::{accepted_ids, append_once, key_of};
 use super::events::{Format, READ_PARAMETERS, Request, Stream, reopen_of, resume_of};
 use super::query::{PathText, Query, invalid};
-use crate::access::Caller;
+use crate::access::{Caller, Needs};
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::Parsed;
@@ -83,7 +83,7 @@ pub(crate) async fn read(
     };
     let stream = Stream {
         session: path.clone(),
-        path,
+        needs: Needs::Subscribe(path),
         resources: vec![deployment],
         policy: Some(Arc::clone(&app.logs_policy)),
         source,

@@ -19,11 +19,11 @@ use watertight_access::Action;
 use super::accept::wanted;
 use super::append::{accepted_as, append_once, key_of};
 use super::query::{ID_PARAMETER, PathText, Query, invalid};
-use crate::access::Caller;
+use crate::access::{Caller, Needs};
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
 use crate::publishing::events::{self as posted, Parsed, Posted};
-use crate::resource::{Resource, ResourceKind};
+use crate::resource::{FIGURES_SESSION, Resource, ResourceKind};
 use crate::state::App;
 
 /// What a subscriber may say, and what a publisher may.
@@ -49,15 +49,16 @@ pub(crate) async fn read(
     caller.expect(Action::Subscribe, &path)?;
     query.expect_only(&READ_PARAMETERS)?;
     let resume = resume_of(&headers, &query)?.unwrap_or(Resume::Live);
-    let stream = Stream { path, session, resources: Vec::new(), policy: None, source: None, resume };
+    let needs = Needs::Subscribe(path);
+    let stream = Stream { needs, session, resources: Vec::new(), policy: None, source: None, resume };
     let request = Request { caller, method, query, in_flight: in_flight.map(|it| it.0), headers };
     stream.answer(&app, request).await
 }
 
 /// A stream that is asked for.
 pub(super) struct Stream {
-    /// What tokens call it.
-    pub(super) path: String,
+    /// What a token must grant.
+    pub(super) needs: Needs,
     /// The session it reads.
     pub(super) session: String,
     /// What must belong to its reader.
@@ -115,8 +116,8 @@ impl Stream {
     }
 
     async fn subscribe(self, app: &App, caller: Caller) -> Result<Subscription, Problem> {
-        let Stream { path, session, resources, policy, source, resume } = self;
-        let access = app.access.right_to_read(&caller, &path, &resources).await?;
+        let Stream { needs, session, resources, policy, source, resume } = self;
+        let access = app.access.right_to_read(&caller, &needs, &resources).await?;
         Ok(app.hub.subscribe_with(&session, resume, SubscribeOptions { access, policy, source })?)
     }
 }
@@ -127,12 +128,21 @@ pub(super) fn expect_public(session: &str) -> Result<(), Problem> {
     let is_of =
         |kind: &ResourceKind| session.strip_prefix(kind.plural()).is_some_and(|rest| rest.starts_with('/'));
     match kinds.iter().find(|kind| is_of(kind)) {
-        None => Ok(()),
+        None => expect_not_own(session),
         Some(kind) => {
             let detail = format!("sessions below {0}/ are read and fed at /{0}", kind.plural());
             Err(Problem::new(StatusCode::FORBIDDEN, "RESERVED_SESSION", detail))
         }
     }
+}
+
+/// Refuses the name of the session that the hub itself feeds.
+pub(super) fn expect_not_own(session: &str) -> Result<(), Problem> {
+    if session != FIGURES_SESSION {
+        return Ok(());
+    }
+    let detail = format!("the session {FIGURES_SESSION} is the hub's own: it is read at /{FIGURES_SESSION}");
+    Err(Problem::new(StatusCode::FORBIDDEN, "RESERVED_SESSION", detail))
 }
 
 /// What tokens call a session.

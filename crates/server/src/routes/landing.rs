@@ -1,12 +1,11 @@
-//! `GET /`: a page that says what this is, watches a session live and shows figures of the hub and of its services.
+//! `GET /`: the dashboard, where it is built in. Otherwise a page that says what this is, watches a session live and shows figures of the hub and of its services.
 //!
 //! One file each, no inline script, text nodes only: nothing that a publisher sends can become markup.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::state::App;
+use super::assets;
 
 const PAGE: &str = include_str!("landing/page.html");
 const SCRIPT: &str = include_str!("landing/page.js");
@@ -25,8 +24,11 @@ fn answer(content_type: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// The page.
-pub(crate) async fn page(State(_): State<App>) -> Response {
+/// The dashboard, or this page.
+pub(crate) async fn page(headers: HeaderMap) -> Response {
+    if let Some(dashboard) = assets::page() {
+        return dashboard.answer(&headers);
+    }
     answer("text/html; charset=utf-8", PAGE)
 }
 

@@ -85,6 +85,13 @@ fn decode(text: &str) -> Vec<u8> {
 }
 
 impl Query {
+    /// The parameters of this query.
+    #[cfg(test)]
+    pub(crate) fn from_pairs(query: &str) -> Query {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        Query(pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect())
+    }
+
     /// Refuses every parameter but those of these names.
     pub(crate) fn expect_only(&self, known: &[&str]) -> Result<(), Problem> {
         let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
@@ -99,6 +106,11 @@ impl Query {
             (None, known) => format!("there is no parameter {shown:?} here; there are {}", known.join(", ")),
         };
         Err(Problem::bad_request("INVALID_PARAMETER", detail))
+    }
+
+    /// Refuses every parameter that is on neither list.
+    pub(crate) fn expect_known(&self, one: &[&str], other: &[&str]) -> Result<(), Problem> {
+        self.expect_only(&[one, other].concat())
     }
 
     /// The first parameter of this name that says something: an empty one counts as absent.

@@ -15,7 +15,7 @@ use watertight_access::Action;
 
 use super::events::{READ_PARAMETERS, Request, Stream, resume_of};
 use super::query::{Query, invalid};
-use crate::access::Caller;
+use crate::access::{Caller, Needs};
 use crate::config::DirectoryKind;
 use crate::directory::Answer;
 use crate::problem::{Problem, unavailable};
@@ -57,7 +57,7 @@ pub(crate) async fn read(
     };
     let source = MetricsSource::new(&app.hub, &app.sampled, &ids, interval);
     let stream = Stream {
-        path: PATH.to_owned(),
+        needs: Needs::Subscribe(PATH.to_owned()),
         session,
         resources: ids.into_iter().map(Resource::service).collect(),
         policy: Some(Arc::clone(&app.metrics_policy)),
@@ -165,7 +165,7 @@ fn session_of(ids: &[ResourceId], interval: Duration) -> String {
 }
 
 /// Whether somebody watches this session, so that its last sample is a moment old at most.
-fn is_sampled(app: &App, session: &str) -> bool {
+pub(super) fn is_sampled(app: &App, session: &str) -> bool {
     let phase = |session: Arc<watertight::Session>| session.attached().map(|it| it.state().info().phase);
     app.hub.session(session).and_then(phase) == Some(SourcePhase::Running)
 }

@@ -1,5 +1,7 @@
 //! `/sessions`: list a page, inspect one, end one, forget one.
 
+mod search;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use watertight::{EndOptions, PublishError, Session};
 use watertight_core::registry::ScanPoint;
 
 use super::connections::source_summary;
-use super::events::Format;
+use super::events::{Format, expect_not_own};
+use super::listing::unusable;
 use super::query::{NoQuery, PathText, Query, invalid};
 use crate::problem::Problem;
 use crate::publishing::body::{self, BodyLimits};
@@ -38,7 +41,7 @@ pub(crate) fn page_size(query: &Query) -> Result<usize, Problem> {
 pub(crate) fn parse_cursor(query: &Query) -> Result<(usize, usize), Problem> {
     let Some(text) = query.text("cursor")? else { return Ok((0, 0)) };
     let parsed = text.split_once('.').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
-    parsed.ok_or_else(|| invalid("cursor", "the `next` of an earlier page"))
+    parsed.ok_or_else(|| unusable(text))
 }
 
 /// Where the next page begins.
@@ -46,14 +49,19 @@ pub(crate) fn page_cursor(one: usize, two: usize) -> String {
     format!("{one}.{two}")
 }
 
-/// `GET /sessions?cursor=&limit=`: a page, in no particular order.
+/// `GET /sessions?cursor=&limit=`: a page, in no particular order; searched and sorted, if the request says how.
 pub(crate) async fn list(State(app): State<App>, query: Query) -> Result<Json<Value>, Problem> {
-    query.expect_only(&PAGE_PARAMETERS)?;
+    if search::SEARCH_PARAMETERS.iter().any(|name| query.bytes(name).is_some()) {
+        return search::search(&app, &query).await.map(Json);
+    }
+    query.expect_known(&PAGE_PARAMETERS, &search::SEARCH_PARAMETERS)?;
     let (stripe, key) = parse_cursor(&query)?;
     let (page, next) = app.hub.sessions(ScanPoint { stripe, key }, page_size(&query)?);
     let sessions: Vec<Value> = page.iter().map(|session| summary(&app, session)).collect();
     let next = next.map(|next| page_cursor(next.stripe, next.key));
-    Ok(Json(json!({ "sessions": sessions, "total": app.hub.stats().sessions, "next": next })))
+    Ok(Json(
+        json!({ "sessions": sessions, "total": app.hub.stats().sessions, "matched": null, "next": next }),
+    ))
 }
 
 /// `GET /sessions/{session}`.
@@ -72,6 +80,7 @@ pub(crate) async fn forget(
     PathText(name): PathText,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
+    expect_not_own(&name)?;
     if app.hub.forget_session(&name) { Ok(StatusCode::NO_CONTENT) } else { Err(no_session(&name)) }
 }
 
@@ -84,6 +93,7 @@ pub(crate) async fn end(
     request_body: Body,
 ) -> Result<Json<Value>, Problem> {
     app.hub.name(&session).map_err(PublishError::from)?;
+    expect_not_own(&session)?;
     query.expect_only(&["keep"])?;
     let in_query = query.parse("keep", "a number of seconds")?;
     let limits = BodyLimits {
@@ -155,6 +165,7 @@ fn summary(app: &App, session: &Arc<Session>) -> Value {
         "bytes": bytes,
         "before": before.to_string(),
         "newest": newest.to_string(),
+        "lag": session.head().saturating_sub(session.oldest_needed()),
         "idleSeconds": idle.as_secs_f64(),
         "source": session.attached().map(|attached| source_summary(&attached.state().info(), now)),
     })

@@ -1,68 +1,55 @@
-//! `GET /stats`: the figures as JSON. O(1): nothing here walks sessions or takes a lock over them.
+//! `/stats`: the hub's figures as JSON, now or once a second.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value, json};
+use axum::response::Response;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+use watertight::serve::InFlight;
+use watertight::{Resume, SourceHandle};
 
-use super::query::NoQuery;
+use super::events::{READ_PARAMETERS, Request, Stream, resume_of};
+use super::query::{NoQuery, Query};
+use super::services::is_sampled;
+use crate::access::{Needs, Onlooker};
+use crate::figures::figures;
+use crate::problem::Problem;
+use crate::resource::FIGURES_SESSION;
+use crate::sources::stats::StatsSource;
 use crate::state::App;
 
-const MIB: f64 = 1024.0 * 1024.0;
-
-/// The figures at this instant.
+/// `GET /stats`: the figures at this instant.
 pub(crate) async fn stats(State(app): State<App>, _: NoQuery) -> Json<Value> {
-    let stats = app.hub.stats();
-    let counters = app.hub.counters();
-    let ledger: Map<String, Value> = stats
-        .ledger
-        .iter()
-        .map(|(kind, counts)| {
-            let live = counts.live();
-            let row = json!({ "opened": counts.opened, "closed": counts.closed, "live": live });
-            ((*kind).to_owned(), row)
-        })
-        .collect();
-    let owners: Map<String, Value> =
-        stats.owners.iter().map(|(owner, bytes)| ((*owner).to_owned(), json!(bytes))).collect();
-    let memory = stats.used_bytes.max(stats.observed_bytes);
-    Json(json!({
-        "memoryUsageMB": memory as f64 / MIB,
-        "totalSessions": stats.sessions,
-        "totalEvents": stats.events,
-        "totalSubscribers": stats.subscribers,
-        "metrics": {
-            "eventsPublished": counters.events_published.load(Relaxed),
-            "eventsDelivered": counters.events_delivered.load(Relaxed),
-            "eventsExpired": counters.events_expired.load(Relaxed),
-            "eventsShed": counters.events_shed.load(Relaxed),
-            "gaps": counters.gaps.load(Relaxed),
-            "slowConsumers": counters.slow_consumers.load(Relaxed),
-            "sessionsExpired": counters.sessions_expired.load(Relaxed),
-            "cleanupCount": counters.cleanups.load(Relaxed),
-            "lastCleanupMs": counters.last_cleanup_ms.load(Relaxed),
-            "connectionsRefused": app.gate.refused(),
-            "pumpRestarts": counters.pump_restarts.load(Relaxed),
-            "keeperRestarts": counters.keeper_restarts.load(Relaxed),
-            "sourcesStarted": counters.sources_started.load(Relaxed),
-            "sourceErrors": counters.source_errors.load(Relaxed),
-            "serviceSamples": app.sampled.samples.load(Relaxed),
-            "logLinesDropped": app.dropped_lines.count(),
-        },
-        "ledger": ledger,
-        "budget": {
-            "usedBytes": stats.used_bytes,
-            "observedBytes": stats.observed_bytes,
-            "warningBytes": app.hub.budget().warning_bytes(),
-            "criticalBytes": app.hub.budget().critical_bytes(),
-            "level": stats.rung.name(),
-            "owners": owners,
-        },
-        "process": {
-            "pid": std::process::id(),
-            "uptimeSeconds": stats.uptime_ms as f64 / 1000.0,
-            "version": env!("CARGO_PKG_VERSION"),
-        },
-    }))
+    Json(figures(&app, &app.requests.publish_times()))
+}
+
+/// `GET /stats/stream`: the same once a second, sampled once for all who watch.
+pub(crate) async fn watch(
+    State(app): State<App>,
+    Onlooker(caller): Onlooker,
+    method: Method,
+    query: Query,
+    in_flight: Option<Extension<InFlight>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    query.expect_only(&READ_PARAMETERS)?;
+    let resume = match resume_of(&headers, &query)? {
+        Some(resume) => resume,
+        // The sample that others have just been given comes at once; where nobody watches, a new one is made.
+        None if is_sampled(&app, FIGURES_SESSION) => Resume::Last(1),
+        None => Resume::Live,
+    };
+    let stream = Stream {
+        needs: Needs::Admin,
+        session: FIGURES_SESSION.to_owned(),
+        resources: Vec::new(),
+        policy: Some(Arc::clone(&app.stats_policy)),
+        source: Some(SourceHandle::new(StatsSource::new(&app))),
+        resume,
+    };
+    let request = Request { caller, method, query, in_flight: in_flight.map(|it| it.0), headers };
+    stream.answer(&app, request).await
 }

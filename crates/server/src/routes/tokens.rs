@@ -1,4 +1,6 @@
-//! `/tokens/revoke`: tokens that are refused from now on, and whose streams are closed.
+//! `/tokens`: those that are refused from now on, and whose streams are closed; what one allows (`check`).
+
+pub(crate) mod check;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -49,10 +51,7 @@ pub(crate) async fn revoke(
     headers: HeaderMap,
     request_body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let Some(tokens) = &app.access.tokens else {
-        let detail = "this hub is open: it asks for no tokens, so none can be revoked";
-        return Err(Problem::new(StatusCode::CONFLICT, "NO_TOKENS", detail));
-    };
+    let tokens = app.access.tokens.as_ref().ok_or_else(no_tokens)?;
     if Format::of(&headers)? != Format::Json {
         let detail = "set Content-Type to application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
@@ -90,6 +89,12 @@ impl Asked {
         };
         Ok((which, until))
     }
+}
+
+/// Nothing can be done with tokens here.
+fn no_tokens() -> Problem {
+    let detail = "this hub is open: it asks for no tokens, so none can be revoked or checked";
+    Problem::new(StatusCode::CONFLICT, "NO_TOKENS", detail)
 }
 
 fn time(name: &str, seconds: f64) -> Result<SystemTime, Problem> {

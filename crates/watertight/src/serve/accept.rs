@@ -5,14 +5,13 @@
 //! with a refusal, or with what is always answered (health).
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -28,7 +27,8 @@ use super::service::Caller;
 use super::tls::TlsStream;
 use super::{Shared, http1, http2};
 use crate::gate::ConnectionGuard;
-use crate::guarded::{GuardedStream, accept, watch_peer};
+use crate::guarded::{GuardedStream, accept};
+use crate::peer::{Listener, Peer, PeerStream};
 use crate::tls::TlsSession;
 
 /// How long a connection from what is kept back may stay, and how long its head may take.
@@ -43,15 +43,20 @@ enum Admission {
     KeptBack(Refusal, FairPermit, Entry),
 }
 
-/// Accepts until told to stop.
-pub(super) async fn run(shared: &Arc<Shared>, listener: &TcpListener, stop: impl Future<Output = ()>) {
-    let mut stop = pin!(stop);
+/// Accepts at all listeners until told to stop.
+pub(super) async fn run(shared: &Arc<Shared>, listeners: &[Listener], stop: impl Future<Output = ()>) {
+    let all = join_all(listeners.iter().map(|listener| at(shared, listener)));
+    tokio::select! {
+        biased;
+        () = stop => {}
+        _ = all => {}
+    }
+}
+
+/// Accepts at one listener, for ever.
+async fn at(shared: &Arc<Shared>, listener: &Listener) {
     loop {
-        let (stream, peer) = tokio::select! {
-            biased;
-            () = &mut stop => return,
-            accepted = accept(listener) => accepted,
-        };
+        let (stream, peer) = accept(|| listener.accept()).await;
         let Some((admission, allowance, charge)) = admit(shared, peer) else { continue };
         let shared = Arc::clone(shared);
         let entry = shared.hub.ledger().open(Kind::Task);
@@ -67,7 +72,7 @@ pub(super) async fn run(shared: &Arc<Shared>, listener: &TcpListener, stop: impl
 }
 
 /// Finds room for a newcomer. `None`: there is none at all, it is closed.
-fn admit(shared: &Shared, peer: SocketAddr) -> Option<(Admission, Allowance, Option<Charge>)> {
+fn admit(shared: &Shared, peer: Peer) -> Option<(Admission, Allowance, Option<Charge>)> {
     let address = peer.ip();
     let allowance = Allowance::new(address);
     if shared.tls.is_some() && shared.hub.budget().rung() >= Rung::NoNewcomers {
@@ -95,19 +100,19 @@ fn admit(shared: &Shared, peer: SocketAddr) -> Option<(Admission, Allowance, Opt
 /// One connection, from its first byte to its last (or until a pump takes it over).
 async fn connection(
     shared: &Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: PeerStream,
+    peer: Peer,
     admission: Admission,
     allowance: Allowance,
     stop: CancellationToken,
 ) {
-    if let Err(error) = watch_peer(&stream, shared.hub.config()) {
+    if let Err(error) = stream.watch_peer(shared.hub.config()) {
         debug!(%error, %peer, "the peer left before its connection was served");
         return;
     }
     let config = shared.hub.config();
     let stream = GuardedStream::new(stream, config.write_deadline, config.half_open_timeout);
-    let mut caller = Caller { address: peer, refusal: None, allowance };
+    let mut caller = Caller { peer, refusal: None, allowance };
     match admission {
         Admission::Admitted(guard) => phases(shared, stream.holding(guard), caller, stop).await,
         Admission::KeptBack(why, permit, entry) => {
@@ -122,7 +127,7 @@ async fn connection(
 
 async fn phases(
     shared: &Arc<Shared>,
-    stream: GuardedStream<TcpStream>,
+    stream: GuardedStream<PeerStream>,
     caller: Caller,
     stop: CancellationToken,
 ) {
@@ -162,7 +167,7 @@ enum Served<S> {
 }
 
 /// A socket, with its TLS if it has any.
-type Bare = (GuardedStream<TcpStream>, Option<(TlsSession, Vec<u8>)>);
+type Bare = (GuardedStream<PeerStream>, Option<(TlsSession, Vec<u8>)>);
 
 /// Gives the socket away, or begins with HTTP/2. No `async fn`, so that nothing of what has ended is kept room for.
 fn after<S>(
@@ -178,12 +183,12 @@ where
     match served {
         Served::Leaves(decision, stream) => {
             let (stream, tls) = bare(stream);
-            hand_over(decision, stream, tls, caller.address);
+            hand_over(decision, stream, tls, caller.peer);
             None
         }
         Served::Http2(io) => {
             let Some(charge) = caller.allowance.charge(shared, HTTP2_BYTES) else {
-                debug!(peer = %caller.address, "no memory for another HTTP/2 connection");
+                debug!(peer = %caller.peer, "no memory for another HTTP/2 connection");
                 return None;
             };
             Some(Box::pin(http2::serve(shared, io, caller, charge, stop)))
@@ -194,9 +199,9 @@ where
 
 fn hand_over(
     decision: Decision,
-    stream: GuardedStream<TcpStream>,
+    stream: GuardedStream<PeerStream>,
     tls: Option<(TlsSession, Vec<u8>)>,
-    peer: SocketAddr,
+    peer: Peer,
 ) {
     let (stream, guard) = stream.into_parts();
     if let Some(guard) = guard {
@@ -208,11 +213,11 @@ fn hand_over(
 async fn over_tls(
     shared: &Arc<Shared>,
     tls: &Arc<ServerConfig>,
-    stream: GuardedStream<TcpStream>,
+    stream: GuardedStream<PeerStream>,
     caller: &Caller,
     stop: &CancellationToken,
-) -> Option<(TlsStream<GuardedStream<TcpStream>>, Protocol, Charge)> {
-    let peer = caller.address;
+) -> Option<(TlsStream<GuardedStream<PeerStream>>, Protocol, Charge)> {
+    let peer = caller.peer;
     let first_byte = patience(shared, caller).first_byte;
     // A peer that sends nothing at all holds no TLS state.
     let spoke = tokio::select! {
@@ -274,7 +279,7 @@ async fn http<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer = caller.address;
+    let peer = caller.peer;
     let mut head = HeadBuffer::default();
     // A handshake is not a request: hyper waits for ever for a preface, and long for a first head.
     let filled = tokio::select! {

@@ -20,7 +20,7 @@ pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 /// What is known of a request beside what it says.
 #[derive(Debug, Clone, Default)]
 pub struct Arrival {
-    /// Who sends it; `None` where a request was made by hand.
+    /// The address that sends it; `None` over a Unix socket, and where a request was made by hand.
     pub peer: Option<SocketAddr>,
     /// Its permit; `None` for what is always answered.
     pub in_flight: Option<InFlight>,

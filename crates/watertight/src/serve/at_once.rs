@@ -84,7 +84,7 @@ where
             stream.flush().await
         };
         if let Err(error) = written.await {
-            debug!(%error, peer = %caller.address, "the peer does not take its answer");
+            debug!(%error, peer = %caller.peer, "the peer does not take its answer");
             return Next::Over;
         }
         drop(held);
@@ -98,7 +98,7 @@ where
             Ok(Protocol::Http2) => return Next::Over,
             Err(HeadError::Silent) => return Next::Rests,
             Err(error) => {
-                debug!(%error, peer = %caller.address, reason = error.reason(), "a connection ends");
+                debug!(%error, peer = %caller.peer, reason = error.reason(), "a connection ends");
                 return Next::Over;
             }
         }
@@ -117,7 +117,7 @@ enum Looked {
 
 /// Has the application answer the request at the beginning of the buffer, and takes that out.
 fn answer_one(shared: &Shared, head: &mut HeadBuffer, caller: &Caller, answer: &mut AnswerBytes) -> Looked {
-    let Some(permit) = shared.requests.try_acquire(caller.address.ip()) else { return Looked::Other };
+    let Some(permit) = shared.requests.try_acquire(caller.peer.ip()) else { return Looked::Other };
     let (at_once, length) = match with_request(shared, head, |found| match found {
         Found::Whole(request, length) => Ok((shared.application.answer_at_once(&request, answer), length)),
         Found::Part(length) => Err(Looked::Part(length)),

@@ -51,7 +51,7 @@ pub(super) struct Allowance(Arc<OfConnection>);
 
 #[derive(Debug)]
 struct OfConnection {
-    address: IpAddr,
+    address: Option<IpAddr>,
     /// Taken when the budget was full, and kept for as long as the connection lives.
     spare: Mutex<Option<FairPermit>>,
     /// What unread bodies of waiting requests may fill: HTTP/2's window, charged once for all of them.
@@ -59,7 +59,7 @@ struct OfConnection {
 }
 
 impl Allowance {
-    pub(super) fn new(address: IpAddr) -> Allowance {
+    pub(super) fn new(address: Option<IpAddr>) -> Allowance {
         Allowance(Arc::new(OfConnection { address, spare: Mutex::default(), window: Mutex::default() }))
     }
 

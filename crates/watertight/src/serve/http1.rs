@@ -122,7 +122,7 @@ where
         let mut kept_back = None;
         if charge.is_none() && caller.refusal.is_none() {
             // A refusal needs hyper as well: one of the few connections kept back is used for it.
-            kept_back = Some(shared.reserve.try_acquire(caller.address.ip())?);
+            kept_back = Some(shared.reserve.try_acquire(caller.peer.ip())?);
             caller.refusal = Some(Refusal::Memory);
         }
         let io = HttpIo::new(stream, bytes, shared.limits.head_timeout);
@@ -170,7 +170,7 @@ where
         Ok(Protocol::Http1) => Some(()),
         Ok(Protocol::Http2) => None,
         Err(error) => {
-            debug!(%error, peer = %caller.address, reason = error.reason(), "a resting connection ends");
+            debug!(%error, peer = %caller.peer, reason = error.reason(), "a resting connection ends");
             None
         }
     }
@@ -187,7 +187,7 @@ async fn drive<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let peer = caller.address;
+    let peer = caller.peer;
     let io = io.by_heads();
     let (clock, activity) = (io.clock(), Activity::default());
     let (mut head, mut rest) = (Deadline::default(), Deadline::default());

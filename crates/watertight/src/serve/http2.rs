@@ -5,7 +5,6 @@
 //! stream: dropping that resets the stream (RST_STREAM). A task-local ties the answer to it.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +30,7 @@ use super::http1::Deadline;
 use super::io::HttpIo;
 use super::service::{Caller, RequestGuards, RouterService};
 use super::watch::{StreamWatch, must_go};
+use crate::peer::Peer;
 use crate::stall::Stall;
 use crate::subscription::TaskRecord;
 
@@ -260,7 +260,7 @@ pin_project! {
         is_stopping: bool,
         watch: StreamWatch,
         activity: Activity,
-        peer: SocketAddr,
+        peer: Peer,
         // Last: nothing of it is held any more.
         charge: Charge,
     }
@@ -277,7 +277,7 @@ pub(super) fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (watch, activity, peer) = (StreamWatch::of_http2(), Activity::default(), caller.address);
+    let (watch, activity, peer) = (StreamWatch::of_http2(), Activity::default(), caller.peer);
     Serving {
         connection: begin(shared, io, caller, &watch, &activity),
         stopped: stop.cancelled_owned(),

@@ -24,7 +24,7 @@ pub struct InFlight(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     permits: FairPermits,
-    address: IpAddr,
+    address: Option<IpAddr>,
     patience: Duration,
     permit: Mutex<Option<FairPermit>>,
     /// What the head of the request holds.
@@ -36,7 +36,7 @@ struct Held {
 impl InFlight {
     pub(super) fn new(
         permits: &FairPermits,
-        address: IpAddr,
+        address: Option<IpAddr>,
         patience: Duration,
         permit: FairPermit,
         head: Option<Charge>,

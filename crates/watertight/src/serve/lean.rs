@@ -2,18 +2,17 @@
 //! giving it to hyper the service puts the decision aside and stays pending. The connection's task finds it,
 //! takes the socket back from hyper and hands it to a pump.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Response, Version, header};
 use http_body::Body;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 use super::head;
 use crate::body::StreamHandle;
 use crate::gate::ConnectionGuard;
-use crate::shard::{Adoption, Framing, TlsLink, Work};
+use crate::peer::{Peer, PeerStream};
+use crate::shard::{Adoption, Framing, PeerSocket, TlsLink, Work};
 use crate::subscription::Subscription;
 use crate::tls::TlsSession;
 
@@ -62,12 +61,20 @@ impl Handover {
 /// that was allocated for HTTP is gone by now.
 pub(super) fn adopt(
     decision: Decision,
-    stream: TcpStream,
+    stream: PeerStream,
     tls: Option<(TlsSession, Vec<u8>)>,
     guard: ConnectionGuard,
-    peer: SocketAddr,
+    peer: Peer,
 ) {
-    let socket = match stream.into_std() {
+    let socket = match stream {
+        PeerStream::Tcp(stream) => {
+            stream.into_std().map(|it| PeerSocket::Tcp(mio::net::TcpStream::from_std(it)))
+        }
+        PeerStream::Unix(stream) => {
+            stream.into_std().map(|it| PeerSocket::Unix(mio::net::UnixStream::from_std(it)))
+        }
+    };
+    let socket = match socket {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, %peer, "the socket was lost on its way to a pump"),
     };

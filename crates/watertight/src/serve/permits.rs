@@ -1,7 +1,7 @@
 //! Permits that are shared fairly by address: for requests in flight, and for what is kept back.
 //!
 //! While at least a quarter of the permits is free anybody takes one. The last quarter is for addresses that
-//! hold less than an eighth of all, so that one address never shuts out the others.
+//! hold less than an eighth of all, so that one address never shuts out the others. `None` is all Unix peers together.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -32,9 +32,9 @@ struct State {
     waiting: usize,
     next_waiter: u64,
     /// Addresses that hold a permit or wait for one; an address with neither is taken out.
-    addresses: HashMap<IpAddr, OfAddress>,
+    addresses: HashMap<Option<IpAddr>, OfAddress>,
     /// Addresses with waiters, in the order of their turns.
-    turns: VecDeque<IpAddr>,
+    turns: VecDeque<Option<IpAddr>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ struct Waiter {
 pub(super) struct FairPermit {
     /// `None`: it was passed on.
     pool: Option<Arc<Pool>>,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl FairPermits {
@@ -71,13 +71,13 @@ impl FairPermits {
     }
 
     /// A permit for `address`, if one can be had at once.
-    pub(super) fn try_acquire(&self, address: IpAddr) -> Option<FairPermit> {
+    pub(super) fn try_acquire(&self, address: Option<IpAddr>) -> Option<FairPermit> {
         let taken = self.0.state.lock().take(self.0.max, address);
         taken.then(|| FairPermit::new(&self.0, address))
     }
 
     /// A permit for `address`, waiting at most so long. `None`: none came free, or too many wait already.
-    pub(super) async fn acquire(&self, address: IpAddr, patience: Duration) -> Option<FairPermit> {
+    pub(super) async fn acquire(&self, address: Option<IpAddr>, patience: Duration) -> Option<FairPermit> {
         let (mut waiting, granted) = {
             let mut state = self.0.state.lock();
             if state.take(self.0.max, address) {
@@ -96,7 +96,7 @@ impl FairPermits {
 /// Takes a waiter that gave up out of its queue.
 struct WaitGuard<'p> {
     pool: &'p Arc<Pool>,
-    address: IpAddr,
+    address: Option<IpAddr>,
     number: u64,
     granted: bool,
 }
@@ -110,12 +110,12 @@ impl Drop for WaitGuard<'_> {
 }
 
 impl State {
-    fn may_take(&self, max: usize, address: IpAddr) -> bool {
+    fn may_take(&self, max: usize, address: Option<IpAddr>) -> bool {
         let held = self.addresses.get(&address).map_or(0, |of| of.held);
         self.free > 0 && (self.free * 4 >= max || held * 8 < max)
     }
 
-    fn take(&mut self, max: usize, address: IpAddr) -> bool {
+    fn take(&mut self, max: usize, address: Option<IpAddr>) -> bool {
         let may = self.may_take(max, address);
         if may {
             self.free -= 1;
@@ -124,7 +124,12 @@ impl State {
         may
     }
 
-    fn enqueue(&mut self, max: usize, address: IpAddr, grant: oneshot::Sender<FairPermit>) -> Option<u64> {
+    fn enqueue(
+        &mut self,
+        max: usize,
+        address: Option<IpAddr>,
+        grant: oneshot::Sender<FairPermit>,
+    ) -> Option<u64> {
         let of_address = self.addresses.get(&address).map_or(0, |of| of.waiters.len());
         if self.waiting >= max || of_address >= max.div_ceil(4) {
             return None;
@@ -141,7 +146,7 @@ impl State {
 
     /// Takes a permit back and finds who has it next: at most eight addresses, which hold an eighth each, are
     /// passed over.
-    fn give_back(&mut self, max: usize, address: IpAddr) -> Option<(IpAddr, Waiter)> {
+    fn give_back(&mut self, max: usize, address: Option<IpAddr>) -> Option<(Option<IpAddr>, Waiter)> {
         self.free += 1;
         if let Some(of) = self.addresses.get_mut(&address) {
             of.held -= 1;
@@ -166,7 +171,7 @@ impl State {
         None
     }
 
-    fn forget_waiter(&mut self, address: IpAddr, number: u64) {
+    fn forget_waiter(&mut self, address: Option<IpAddr>, number: u64) {
         let Some(of) = self.addresses.get_mut(&address) else { return };
         let Some(at) = of.waiters.iter().position(|waiter| waiter.number == number) else { return };
         of.waiters.remove(at);
@@ -177,7 +182,7 @@ impl State {
         self.tidy(address);
     }
 
-    fn tidy(&mut self, address: IpAddr) {
+    fn tidy(&mut self, address: Option<IpAddr>) {
         if self.addresses.get(&address).is_some_and(|of| of.held == 0 && of.waiters.is_empty()) {
             self.addresses.remove(&address);
             // A small table stays: else each request of a quiet hub would make one.
@@ -190,7 +195,7 @@ impl State {
 }
 
 impl FairPermit {
-    fn new(pool: &Arc<Pool>, address: IpAddr) -> FairPermit {
+    fn new(pool: &Arc<Pool>, address: Option<IpAddr>) -> FairPermit {
         FairPermit { pool: Some(Arc::clone(pool)), address }
     }
 }
@@ -221,8 +226,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(10);
 
-    fn address(last: u8) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)))
     }
 
     fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {

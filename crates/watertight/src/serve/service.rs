@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
@@ -27,6 +26,7 @@ use super::permits::FairPermit;
 use super::phase::{Asked, HeadClock};
 use super::refusal::Refusal;
 use super::watch::{StreamWatch, record_of};
+use crate::peer::Peer;
 use crate::subscription::TaskRecord;
 
 /// Answers up to this size are covered by what their request or connection is charged.
@@ -35,7 +35,7 @@ const SMALL_ANSWER_BYTES: u64 = 8 * 1024;
 /// Who is at the other end of a connection, and what it is granted.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    pub(super) address: SocketAddr,
+    pub(super) peer: Peer,
     /// Why everything is refused but what is always answered. `None`: it is an ordinary connection.
     pub(super) refusal: Option<Refusal>,
     pub(super) allowance: Allowance,
@@ -206,7 +206,7 @@ impl Call {
         } else {
             request.map(Body::new)
         };
-        let mut arrival = Arrival { peer: Some(self.caller.address), in_flight: None };
+        let mut arrival = Arrival { peer: self.caller.peer.address(), in_flight: None };
         // What is always answered is short work, and takes no permit.
         let _head = if is_always_answered {
             head
@@ -217,7 +217,7 @@ impl Call {
             };
             let (permits, patience) = (&self.shared.requests, self.shared.limits.head_timeout);
             let clock = is_http1.then(|| self.clock.clone());
-            let in_flight = InFlight::new(permits, self.caller.address.ip(), patience, permit, head, clock);
+            let in_flight = InFlight::new(permits, self.caller.peer.ip(), patience, permit, head, clock);
             arrival.in_flight = Some(in_flight.clone());
             guards.in_flight = Some(in_flight);
             None
@@ -255,7 +255,7 @@ impl Call {
     }
 
     async fn permit(&self) -> Option<FairPermit> {
-        self.shared.requests.acquire(self.caller.address.ip(), self.shared.limits.head_timeout).await
+        self.shared.requests.acquire(self.caller.peer.ip(), self.shared.limits.head_timeout).await
     }
 
     fn refuse(&self, why: Refusal, head: &HeaderMap, guards: RequestGuards) -> Answer {

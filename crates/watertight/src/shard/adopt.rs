@@ -1,7 +1,5 @@
 //! Taking over a socket: from here on its head is written, its cursor moves, and the shard owns it.
 
-use std::net::TcpStream;
-
 use tracing::debug;
 use watertight_core::{CloseReason, Delivery, Due, End};
 
@@ -9,13 +7,14 @@ use super::conn::Conn;
 use super::framing::Framing;
 use super::link::TlsLink;
 use super::run::Shard;
+use super::socket::PeerSocket;
 use crate::gate::ConnectionGuard;
 use crate::subscription::Parts;
 
 /// A socket, the head of its response, and the subscription it is to carry.
 #[derive(Debug)]
 pub(crate) struct Adoption {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: PeerSocket,
     /// The socket's TLS, if it has any.
     pub(crate) tls: Option<Box<TlsLink>>,
     /// Status line and headers, ready to be written.
@@ -27,8 +26,7 @@ pub(crate) struct Adoption {
 
 impl Shard {
     pub(super) fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, tls, head, framing, mut parts, guard } = adoption;
-        let mut socket = mio::net::TcpStream::from_std(socket);
+        let Adoption { mut socket, tls, head, framing, mut parts, guard } = adoption;
         if let Err(error) = self.sockets.watch(&mut socket) {
             // Dropping the parts gives everything back; the peer sees the connection close.
             debug!(%error, "a socket could not be watched");

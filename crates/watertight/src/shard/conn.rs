@@ -2,16 +2,16 @@
 //! what it has not read stays in the log. In two parts: what every delivery touches, and the rest.
 
 use std::io::{self, IoSlice, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use mio::net::TcpStream;
-use socket2::SockRef;
 use watertight_core::limits::{HOLD_MAX_MS, NEWCOMER_PATIENCE_MS, PROOF_BYTES, READING_PATIENCE_MS};
 use watertight_core::{Cursor, Frame, Life, Session, Tick};
 
 use super::framing::Framing;
 use super::link::TlsLink;
 use super::seal::Seal;
+use super::socket::PeerSocket;
 use crate::gate::ConnectionGuard;
 use crate::subscription::Holdings;
 
@@ -64,7 +64,7 @@ impl Rest {
 /// the processor has to fetch for each is what a delivery costs beside its system call.
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) socket: TcpStream,
+    pub(super) socket: PeerSocket,
     pub(super) framing: Framing,
     /// The peer's side is full: nothing is written until the kernel says that it is writable.
     pub(super) blocked: bool,
@@ -103,12 +103,17 @@ pub(super) struct Cold {
     pub(super) number: u64,
     /// Given back when the connection is dropped, before the gate's guard.
     pub(super) holdings: Holdings,
-    _guard: ConnectionGuard,
+    guard: ConnectionGuard,
 }
 
 impl Conn {
+    /// Where its peer is; `None` if it has no address.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.cold.guard.address()
+    }
+
     pub(super) fn new(
-        (socket, tls, framing): (TcpStream, Option<Box<TlsLink>>, Framing),
+        (socket, tls, framing): (PeerSocket, Option<Box<TlsLink>>, Framing),
         cursor: Cursor,
         opening: Box<[u8]>,
         (life, number): (Life, u64),
@@ -125,7 +130,7 @@ impl Conn {
             life,
             number,
             holdings,
-            _guard: guard,
+            guard,
         };
         Conn {
             socket,
@@ -238,7 +243,7 @@ impl Conn {
 
     fn over_tls(
         &mut self,
-        write: impl FnOnce(&mut TlsLink, &TcpStream) -> io::Result<Wrote>,
+        write: impl FnOnce(&mut TlsLink, &PeerSocket) -> io::Result<Wrote>,
     ) -> io::Result<Wrote> {
         let Some(tls) = &mut self.tls else { return Ok(Wrote::Part(0)) };
         let wrote = write(tls, &self.socket);
@@ -294,8 +299,7 @@ impl Conn {
         const MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
         let policy = self.cold.life.policy();
         let patience = if self.blocked { policy.write_deadline + MARGIN } else { policy.half_open };
-        // A kernel without the option still has the hub's deadlines.
-        let _ = SockRef::from(&self.socket).set_tcp_user_timeout(Some(patience));
+        self.socket.set_kernel_patience(patience);
     }
 
     /// Tells the peer's TLS that this is the end, so that it can be told from a connection that was cut.
@@ -307,8 +311,7 @@ impl Conn {
 
     /// Closes hard: unsent bytes are thrown away at once, in the kernel too.
     pub(super) fn reset(&self) {
-        // The socket is closed right after; if the option cannot be set it closes gently instead.
-        let _ = SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO));
+        self.socket.set_hard_close();
     }
 }
 
@@ -318,7 +321,7 @@ const _: () = assert!(cfg!(debug_assertions) || size_of::<Option<Conn>>() <= 64)
 // A size class of the allocator: one byte more costs 64.
 const _: () = assert!(cfg!(debug_assertions) || size_of::<Cold>() <= 256);
 
-fn write_plain(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<Wrote> {
+fn write_plain(mut socket: &PeerSocket, bytes: &[u8]) -> io::Result<Wrote> {
     let wrote = retry(|| socket.write(bytes))?;
     Ok(if wrote == bytes.len() { Wrote::All } else { Wrote::Part(wrote) })
 }

@@ -10,11 +10,11 @@ mod tests;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use mio::net::TcpStream;
 use watertight_core::{Budget, Owner, Permit};
 
 use super::conn::{Wrote, retry};
 use super::seal::Seal;
+use super::socket::PeerSocket;
 use crate::tls::{RECORD_BYTES, Receiver, TlsError, TlsSession};
 
 /// What the TLS of an idle subscriber holds, bytes: rustls's state and keys. Measured with the binary.
@@ -28,7 +28,7 @@ pub(super) trait Socket {
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
 }
 
-impl Socket for &TcpStream {
+impl Socket for &PeerSocket {
     #[cfg(target_os = "linux")]
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
         use rustix::net::SendFlags;

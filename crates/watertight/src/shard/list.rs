@@ -1,6 +1,7 @@
 //! What operators see of connections: a page at a time, never all at once.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +76,10 @@ pub struct ConnectionInfo {
     pub session: String,
     /// How it is delivered: `socket`, `body`, `poll` or `stream`.
     pub delivery: &'static str,
+    /// Where its peer is; `None` for a stream without a socket of its own.
+    pub address: Option<IpAddr>,
+    /// When it began.
+    pub started: Tick,
     /// How old it is.
     pub age: Duration,
     /// Events sent.
@@ -108,6 +113,8 @@ impl ConnectionInfo {
             user: life.user().cloned(),
             session: session.name().as_str().to_owned(),
             delivery: life.delivery().name(),
+            address: None,
+            started: state.started,
             age: now.since(state.started),
             sent: state.sent,
             received: state.received,

@@ -115,6 +115,7 @@ impl Shard {
                     let mut info = ConnectionInfo::of(id, conn.session(), conn.life(), lag, self.now);
                     info.sent += conn.sent;
                     info.stalled = conn.blocked;
+                    info.address = conn.address();
                     page.push((slot, info));
                 }
                 page.len() >= *limit

@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 use watertight_core::Table;
 
 use super::conn::Conn;
+use super::socket::PeerSocket;
 
 /// Gives back what a queue holds above about twice of what it needs.
 pub(super) fn give_back<T>(queue: &mut VecDeque<T>) {
@@ -59,7 +60,7 @@ impl Sockets {
     }
 
     /// Watches a socket under the slot that it gets, which is the next that is inserted.
-    pub(super) fn watch(&mut self, socket: &mut mio::net::TcpStream) -> io::Result<u32> {
+    pub(super) fn watch(&mut self, socket: &mut PeerSocket) -> io::Result<u32> {
         let slot = self.table.next_key();
         self.registry.register(socket, Token(slot as usize), BOTH)?;
         Ok(slot)

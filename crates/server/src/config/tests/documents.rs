@@ -38,7 +38,7 @@ fn the_report_says_each_value_and_where_it_came_from() {
     let report = load(&args, env(&[("WATERTIGHT_MAX_EVENT_BYTES", "1 MiB")])).unwrap().report();
     let report = folder.relative(&report);
     for line in [
-        "listen                        = \"127.0.0.1:8080\"          # built-in default",
+        "listen                        = [\"127.0.0.1:8080\"]        # built-in default",
         "event_ttl                     = \"300500ms\"                # hub.toml:1:13",
         "max_event_bytes               = \"1 MiB\"                   # WATERTIGHT_MAX_EVENT_BYTES",
         "cors_origins                  = [\"http://a\", \"http://b\"]  # --cors-origins",

@@ -13,6 +13,7 @@ use super::*;
 /// A value of each key without bounds that is not of its form.
 const WRONG_FORM: &[(&str, &str)] = &[
     ("listen", "somewhere"),
+    ("listen_unix_mode", "660 rw"),
     ("insecure_open", "maybe"),
     ("admin_listen", "9090"),
     ("tls_cert", ""),
@@ -211,7 +212,7 @@ fn a_hub_nobody_has_configured_has_the_documented_defaults() {
 
     let config = load(&ConfigArgs::default(), std::iter::empty()).unwrap().config;
     assert_eq!(config, Config::default());
-    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
     assert_eq!(config.max_queue_size, 1_000);
     assert_eq!(config.max_history_per_session, 500);
     assert_eq!(config.event_ttl, Some(Duration::from_secs(300)));

@@ -10,7 +10,7 @@ use super::*;
 const BROKEN: &[(&str, &str)] = &[
     (
         "listen = \"0.0.0.0:8080\"",
-        "hub.toml:1:10: listen = \"0.0.0.0:8080\": must be a loopback address with insecure_open = false \
+        "hub.toml:1:10: listen = [\"0.0.0.0:8080\"]: must be a loopback address with insecure_open = false \
          (built-in default): an open hub lets whoever reaches it read, publish and end every session",
     ),
     (
@@ -21,7 +21,7 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "admin_listen = \"127.0.0.1:8080\"",
         "hub.toml:1:16: admin_listen = \"127.0.0.1:8080\": must be another address than \
-         listen = \"127.0.0.1:8080\" (built-in default): \
+         listen = [\"127.0.0.1:8080\"] (built-in default): \
          what is for operators alone needs a listener of its own",
     ),
     (
@@ -222,7 +222,7 @@ fn an_open_hub_starts_on_every_loopback_address_and_elsewhere_only_when_told() {
     for address in ["0.0.0.0:8080", "[::]:8080", "192.168.1.1:80", "[::ffff:10.0.0.1]:80"] {
         assert!(load_flags(&["--listen", address]).is_err(), "{address}");
         let config = load_flags(&["--listen", address, "--insecure-open"]).unwrap().config;
-        assert_eq!(config.listen.to_string(), address);
+        assert_eq!(config.listen[0].to_string(), address);
     }
 }
 

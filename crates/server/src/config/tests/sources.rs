@@ -89,7 +89,7 @@ fn a_variable_set_to_nothing_is_refused_where_nothing_means_nothing() {
         "\
 the configuration is refused, 1 problem:
 WATERTIGHT_LISTEN: listen = \"\": not an IP address and a port
-    use ADDRESS:PORT such as \"127.0.0.1:8080\" or \"[::1]:8080\""
+    use ADDRESS:PORT such as \"127.0.0.1:8080\" or \"[::1]:8080\", or unix:/PATH"
     );
 }
 
