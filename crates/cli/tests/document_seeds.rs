@@ -49,7 +49,8 @@ fn has_test(file: &str, text: &str, name: &str) -> bool {
                 line.starts_with(&format!("fn {name}(")) || line.starts_with(&format!("async fn {name}("))
             };
             let Some(at) = lines.iter().position(is_it) else { return false };
-            let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with(')'));
+            let attributes =
+                lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with(')'));
             let is_marked = attributes.clone().any(|it| *it == "#[test]" || it.starts_with("#[tokio::test"));
             // Or in the list of those that run over each transport.
             let lists = text.split("both_transports!(").skip(1).filter_map(|list| list.split(");").next());
@@ -100,7 +101,8 @@ fn what_only_looks_like_a_test_is_none() {
     let rust = "#[test]\nfn is_one() {\n}\n\nfn helper() {\n}\nboth_transports!(\n    over_each,\n);\nfn over_each(over: Transport) {}\n";
     let found = ["is_one", "helper", "over_each", "is", "gone"].map(|name| has_test("a.rs", rust, name));
     assert_eq!(found, [true, false, true, false, false]);
-    let typescript = "  it(\"is one\", () => {});\n// \"a comment\"\ntest.each([1])(\"each %d\", () => {});\n";
+    let typescript =
+        "  it(\"is one\", () => {});\n// \"a comment\"\ntest.each([1])(\"each %d\", () => {});\n";
     let found = ["is one", "a comment", "each %d", "is"].map(|name| has_test("a.tsx", typescript, name));
     assert_eq!(found, [true, false, true, false]);
     let python = "def helper():\n    pass\n\nasync def test_one():\n    pass\n";

@@ -218,7 +218,8 @@ fn one_part_of_the_hub_is_logged_in_detail_and_another_left_out_by_its_name() {
         assert!(hub.wait(PATIENCE).success());
         hub.log()
     };
-    let is_there = |log: &str| ["connection closed", "DEBUG watertight::serve"].map(|text| log.contains(text));
+    let is_there =
+        |log: &str| ["connection closed", "DEBUG watertight::serve"].map(|text| log.contains(text));
     for (level, expected) in [
         ("info", [true, false]),
         ("info,watertight::serve=debug", [true, true]),

@@ -68,9 +68,8 @@ fn whatever_ends_a_stream_of_metrics_or_of_logs_nothing_of_it_is_left() {
     for (reason, flags, end) in WAYS {
         for (kind, path) in STREAMS {
             println!("{kind} ended by {reason}");
-            let hub = platform(&dir)
-                .flag("--logs-source", "redis_pubsub")
-                .env("WATERTIGHT_REDIS_URL", redis.url());
+            let hub =
+                platform(&dir).flag("--logs-source", "redis_pubsub").env("WATERTIGHT_REDIS_URL", redis.url());
             let hub = flags.iter().fold(hub, |hub, (flag, value)| hub.flag(flag, value)).start();
             let lasts = if reason == "TOKEN_EXPIRED" { 3 } else { 3600 };
             let token = of("ada").id("t").lasting(Duration::from_secs(lasts)).text();

@@ -35,20 +35,34 @@ describe("a component that was written for the hooks before these", () => {
 
   it("subscribes by hand, once however often it connects, and unsubscribes on unmount", async () => {
     const log = vi.spyOn(console, "log").mockImplementation(() => {});
-    const { sse, unmount } = page(<AdvancedSSEComponent />);
+    const sse = createMockSSE();
+    // Another component keeps the connection.
+    const tree = (advanced: ReactNode): ReactNode => (
+      <SSEProvider {...sse.options}>
+        <AgentNetworkComponent />
+        {advanced}
+      </SSEProvider>
+    );
+    const { rerender, unmount } = render(tree(null));
     await act(() => sse.open());
-    const handlers = takeLedger().handlers;
+    const { handlers } = takeLedger();
+    rerender(tree(<AdvancedSSEComponent />));
+    const more = takeLedger().handlers;
     for (let turn = 0; turn < 3; turn++) {
       await act(() => sse.drop());
       await act(() => sse.reconnect());
     }
+    expect(more).toBeGreaterThanOrEqual(handlers + 2);
+    expect(takeLedger().handlers).toBe(more);
     await act(() => sse.emit("event1", 1));
     await act(() => sse.emit("event2", 2));
+    rerender(tree(null));
+    expect([takeLedger().handlers, sse.connections]).toEqual([handlers, 1]);
+    await act(() => sse.emit("event1", 3));
     expect(log.mock.calls.map(([text, { data }]) => [text, data])).toEqual([
       ["Event 1:", 1],
       ["Event 2:", 2],
     ]);
-    expect(takeLedger().handlers).toBe(handlers);
     unmount();
     await sse.expectNoLeaks();
   });
