@@ -31,13 +31,8 @@ fn promises(document: &str) -> BTreeMap<&str, Vec<(&str, &str)>> {
 
 /// Name and file of each test in a cell: links whose text is code.
 fn named(cell: &str) -> Vec<(&str, &str)> {
-    cell.split("[`").skip(1).map(|rest| rest.split_once("`](").expect("a link")).fold(
-        Vec::new(),
-        |mut tests, (name, rest)| {
-            tests.push((name, rest.split_once(')').expect("the link ends").0));
-            tests
-        },
-    )
+    let links = cell.split("[`").skip(1).map(|rest| rest.split_once("`](").expect("a link"));
+    links.map(|(name, rest)| (name, rest.split_once(')').expect("the link ends").0)).collect()
 }
 
 /// Whether `text`, a file of that kind, has a test of this name.
@@ -49,9 +44,8 @@ fn has_test(file: &str, text: &str, name: &str) -> bool {
                 line.starts_with(&format!("fn {name}(")) || line.starts_with(&format!("async fn {name}("))
             };
             let Some(at) = lines.iter().position(is_it) else { return false };
-            let attributes =
-                lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with(')'));
-            let is_marked = attributes.clone().any(|it| *it == "#[test]" || it.starts_with("#[tokio::test"));
+            let mut attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+            let is_marked = attributes.any(|it| *it == "#[test]" || it.starts_with("#[tokio::test"));
             // Or in the list of those that run over each transport.
             let lists = text.split("both_transports!(").skip(1).filter_map(|list| list.split(");").next());
             is_marked || lists.flat_map(str::lines).any(|line| line.trim() == format!("{name},"))

@@ -137,13 +137,17 @@ fn a_stream_of_metrics_or_of_logs_is_listed_and_leaves_a_line_with_its_user_dura
         let line = || {
             let log = hub.log();
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.filter(|line| line["message"] == "connection closed" && line["kind"] == kind).last()
+            lines.filter(|line| line["message"] == "connection closed" && line["kind"] == kind).next_back()
         };
         let line = eventually!(line(), |line| line.is_some()).unwrap();
         assert_eq!((&line["user"], &line["reason"]), (&"ada".into(), &"PEER_CLOSED".into()), "{line}");
         assert_eq!((&line["sent"], &line["errors"]), (&sent.into(), &0.into()), "{line}");
         assert!(line["validations"].as_u64() >= Some(2), "{line}");
-        assert!((open..open + 10_000).contains(&line["duration_ms"].as_u64().unwrap()), "{open} ms: {line}");
+        // The hub's clock is read once a turn.
+        assert!(
+            (open.saturating_sub(50)..open + 10_000).contains(&line["duration_ms"].as_u64().unwrap()),
+            "{open} ms: {line}"
+        );
         eventually!(hub.stats().live("subscription") == 0);
     }
 }
