@@ -163,8 +163,8 @@ fn a_stream_of_metrics_or_of_logs_is_listed_and_leaves_a_line_with_its_user_dura
         leave(stream);
         let line = || {
             let log = hub.log();
-            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.filter(|line| line["message"] == "connection closed" && line["kind"] == kind).next_back()
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.rfind(|line| line["message"] == "connection closed" && line["kind"] == kind)
         };
         let line = eventually!(line(), |line| line.is_some()).unwrap();
         assert_eq!((&line["user"], &line["reason"]), (&"ada".into(), &"PEER_CLOSED".into()), "{line}");
