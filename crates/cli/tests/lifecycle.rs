@@ -85,6 +85,31 @@ fn what_expires_is_freed_by_the_cleanup() {
 }
 
 #[test]
+fn each_cleanup_is_counted_and_says_in_the_log_what_it_freed() {
+    let hub = HubProcess::builder(WATERTIGHT)
+        .flag("--event-ttl", "0.2")
+        .flag("--session-ttl", "5")
+        .flag("--cleanup-interval", "0.1")
+        .flag("--log-format", "json")
+        .start();
+    for n in 0..100 {
+        hub.publish_text("demo", &n.to_string());
+    }
+    eventually!(hub.stats().number("metrics.cleanupCount") >= 3);
+    eventually!(hub.stats().number("metrics.sessionsExpired") == 1);
+    let freed = |field: &str| {
+        let log = hub.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let passes = lines.filter(|line| line["message"] == "cleaned up" && line["took_ms"].is_u64());
+        passes.map(|pass| pass[field].as_u64().unwrap()).sum::<u64>()
+    };
+    eventually!((freed("events"), freed("sessions")) == (100, 1));
+    assert!(freed("bytes") > 100, "{}", hub.log());
+    let passes = hub.log().matches("cleaned up").count() as u64;
+    assert!(passes < hub.stats().number("metrics.cleanupCount"), "one that freed nothing says nothing");
+}
+
+#[test]
 fn a_session_nobody_uses_goes_after_its_time_and_what_comes_back_to_it_is_told() {
     let hub = HubProcess::builder(WATERTIGHT)
         .flag("--session-ttl", "0.3")

@@ -206,6 +206,30 @@ fn a_name_with_control_characters_of_a_terminal_never_reaches_the_log() {
     assert!(!log.contains('\x1b'), "{log:?}");
 }
 
+#[test]
+fn one_part_of_the_hub_is_logged_in_detail_and_another_left_out_by_its_name() {
+    // What a hub logs of a stream, and of a peer that leaves in the middle of its head.
+    let log_at = |level: &str| {
+        let mut hub = HubProcess::builder(WATERTIGHT).flag("--log-level", level).start();
+        drop(hub.subscribe("demo"));
+        RawConnection::connect(hub.address()).send("GET /sess");
+        eventually!(hub.stats(), |stats| stats.live("subscription") == 0 && stats.live("connection") == 1);
+        hub.signal(Signal::TERM);
+        assert!(hub.wait(PATIENCE).success());
+        hub.log()
+    };
+    let is_there =
+        |log: &str| ["connection closed", "DEBUG watertight::serve"].map(|text| log.contains(text));
+    for (level, expected) in [
+        ("info", [true, false]),
+        ("info,watertight::serve=debug", [true, true]),
+        ("info,watertight::connection=warn", [false, false]),
+    ] {
+        let log = log_at(level);
+        assert_eq!(is_there(&log), expected, "{level}: {log}");
+    }
+}
+
 /// The figures of `/metrics`: each series with its labels, and its value.
 fn figures(hub: &HubProcess) -> HashMap<String, f64> {
     let text = hub.get("/metrics").expect(200).text();

@@ -34,6 +34,17 @@ async fn next_data(subscription: &mut Subscription) -> String {
     }
 }
 
+#[test]
+fn the_defaults_of_a_hub_are_the_documented_ones() {
+    let config = HubConfig::default();
+    assert_eq!((config.max_queue_size, config.max_history_per_session), (1000, 500));
+    assert_eq!(config.event_ttl, Some(Duration::from_secs(5 * 60)));
+    assert_eq!(config.session_ttl, Duration::from_secs(30 * 60));
+    assert_eq!(config.cleanup_interval, Duration::from_secs(60));
+    assert_eq!(config.max_subscriber_idle_time, Duration::from_secs(10 * 60));
+    assert_eq!((config.memory_warning_bytes, config.memory_critical_bytes), (500 << 20, 1000 << 20));
+}
+
 #[tokio::test]
 async fn a_subscriber_gets_what_is_published_after_it_came() {
     let hub = TestHub::new(HubConfig::default());
@@ -190,6 +201,41 @@ async fn leak_class_f_history_is_gone_after_its_time_and_sessions_after_theirs()
     assert_eq!(hub.stats().sessions, 0);
     assert_eq!(hub.live(Kind::Session), 0);
     assert_eq!(hub.budget().used(), 0, "every byte came back");
+}
+
+#[tokio::test]
+async fn without_a_time_to_live_history_stays_and_an_events_own_still_counts() {
+    let hub = TestHub::new(HubConfig { event_ttl: None, ..HubConfig::default() });
+    let mut subscription = hub.subscribe("s", Resume::Live).unwrap();
+    hub.publish("s", Event::new("lasting")).await.unwrap();
+    hub.publish("s", Event::new("short").with_ttl(Duration::from_secs(1))).await.unwrap();
+    assert_eq!(next_data(&mut subscription).await, "lasting");
+    assert_eq!(next_data(&mut subscription).await, "short");
+    assert!(subscription.next().now_or_never().is_none());
+    hub.advance(Duration::from_secs(365 * 24 * 3600));
+    hub.clean_up();
+    assert_eq!(hub.stats().events, 1);
+    assert_eq!(next_data(&mut hub.subscribe("s", Resume::All).unwrap()).await, "lasting");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_reads_nothing_for_max_subscriber_idle_time_is_let_go_and_told() {
+    let hub = TestHub::new(HubConfig::default());
+    let mut idle = hub.subscribe("s", Resume::Live).unwrap();
+    let mut caught_up = hub.subscribe("other", Resume::Live).unwrap();
+    for reader in [&mut idle, &mut caught_up] {
+        assert!(reader.next().now_or_never().is_none());
+    }
+    hub.publish("s", Event::new("unread")).await.unwrap();
+    support::eventually("it is let go", || {
+        hub.advance(Duration::from_secs(1));
+        hub.live(Kind::Subscription) == 1
+    });
+    let at = Duration::from_millis(hub.clock().now().0);
+    assert!(at >= Duration::from_secs(600), "not before its time: {at:?}");
+    assert_eq!(hub.counters().slow_consumers.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(next(&mut idle).await, Message::Closed(CloseReason::SlowConsumer));
+    assert!(caught_up.next().now_or_never().is_none(), "whom nothing waits for stays");
 }
 
 #[tokio::test]

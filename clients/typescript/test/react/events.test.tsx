@@ -3,7 +3,7 @@ import { flushSync } from "react-dom";
 import { describe, expect, it, vi } from "vitest";
 import type { SSEEvent } from "../../src/index.ts";
 import { useSSE, useSSEEvent, type UseSSEReturn } from "../../src/react/index.ts";
-import { settle } from "../../src/testing/index.ts";
+import { settle, takeLedger } from "../../src/testing/index.ts";
 import { data, mock, mount, mountStrict, seen, Watch } from "./kit.tsx";
 
 describe("events", () => {
@@ -136,6 +136,24 @@ describe("addEventListener", () => {
     two();
     await sse.emit("x", 3);
     expect(heard.map((event) => event.data)).toEqual([1, 1, 2]);
+  });
+
+  it("gives a way out that still leads out when the stream has changed or reconnected, and leaves no handler", async () => {
+    const sse = mock();
+    const into = seen();
+    const { render } = await mount(<Watch {...sse.options} sessionId="a" into={into} />);
+    const before = takeLedger();
+    const heard: unknown[] = [];
+    const off = into.sse.addEventListener("x", (event) => heard.push(event.data));
+    await sse.drop();
+    await sse.reconnect();
+    await sse.emit("x", 1, "a");
+    await render(<Watch {...sse.options} sessionId="b" into={into} />);
+    await sse.emit("x", 2, "b");
+    expect(heard).toEqual([1, 2]);
+    off();
+    await sse.emit("x", 3, "b");
+    expect([heard, takeLedger()]).toEqual([[1, 2], before]);
   });
 
   it("is the same function for a component's life, and the whole is the same object until the status changes", async () => {

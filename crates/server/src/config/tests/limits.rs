@@ -226,4 +226,8 @@ fn a_hub_nobody_has_configured_has_the_documented_defaults() {
     assert_eq!(config.max_history_bytes_per_session, 8 << 20);
     assert_eq!(config.send_buffer_bytes, Some(128 << 10));
     assert_eq!(config.max_age, None);
+    assert_eq!(config.metrics_max_age, Duration::from_secs(30 * 60));
+    assert_eq!(config.logs_max_age, Duration::from_secs(60 * 60));
+    assert_eq!(config.revalidate_interval, Some(Duration::from_secs(30)));
+    assert_eq!(config.breaker_errors, 3);
 }
