@@ -222,7 +222,7 @@ fn every_answer_carries_what_protects_browsers() {
     assert_eq!(stream.head().header("x-content-type-options"), Some("nosniff"));
     assert_eq!(stream.head().header("referrer-policy"), Some("no-referrer"));
     for path in
-        ["/", "/page.js", "/stats", "/sessions", "/nowhere", "/metrics", "/openapi.json", "/health/ready"]
+        ["/", "/stats", "/sessions", "/nowhere", "/metrics", "/openapi.json", "/health/ready"]
     {
         let answer = hub.get(path);
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");

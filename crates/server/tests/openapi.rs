@@ -339,8 +339,6 @@ async fn answers_to_good_requests_are_those_described() {
     assert!(subscription.next().now_or_never().is_none());
     for (method, path, uri) in [
         ("get", "/", "/"),
-        ("get", "/page.js", "/page.js"),
-        ("get", "/page.css", "/page.css"),
         ("get", "/sessions", "/sessions?limit=1"),
         ("get", "/sessions/{session}", "/sessions/demo"),
         ("get", "/sessions", "/sessions?contains=em&sort=bytes&order=asc&limit=1"),

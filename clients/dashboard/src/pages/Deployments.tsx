@@ -17,8 +17,8 @@ export function Deployments({ id }: { id: string | null }) {
   const label = useId();
   const field = useRef<HTMLInputElement>(null);
   const path = listPath("sessions", { contains: "deployments/", sort: "activity", order: "desc" }, null);
-  const { data, error } = useAsk<{ sessions: readonly SessionSummary[] }>(path, 10_000);
-  const known = (data?.sessions ?? []).flatMap((session) => {
+  const asked = useAsk<{ sessions: readonly SessionSummary[] }>(path, 10_000);
+  const known = (asked.data?.sessions ?? []).flatMap((session) => {
     const id = deploymentOf(session.session);
     return id === null ? [] : [{ id, session }];
   });
@@ -37,8 +37,8 @@ export function Deployments({ id }: { id: string | null }) {
         <button type="submit">Show its log</button>
       </form>
       {stream !== null && id !== null && <LogPanel url={`${base}/${stream}`} title={oneLine(id)} tail={10_000} />}
-      <Failure error={error} />
-      {data && (
+      <Failure of={asked} />
+      {asked.data && (
         <section className="card">
           <h2>With a log, the latest first</h2>
           {known.length ? (

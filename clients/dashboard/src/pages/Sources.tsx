@@ -23,12 +23,13 @@ const COLUMNS = [
 export function Sources() {
   const pages = usePages("");
   const path = listPath("sources", {}, pages.cursor);
-  const { data, error, isBusy } = useAsk<SourcesAnswer>(path, 3_000);
-  useStartOver(pages, error);
+  const asked = useAsk<SourcesAnswer>(path, 3_000);
+  const { data, isBusy } = asked;
+  useStartOver(pages, asked.error);
   return (
     <>
       <h1 tabIndex={-1}>Sources</h1>
-      <Failure error={error} />
+      <Failure of={asked} />
       {data && (
         <section className="card">
           {data.sources.length ? (
