@@ -25,8 +25,10 @@ const SESSIONS = Math.max(Math.floor(SUBSCRIBERS / 5), 1);
 const SHARE_MAX = 0.01;
 /** Of the hub's memory that is not of files, which allocators keep or not, bytes. */
 const GROWTH_MAX = 2 * 1024 * 1024;
-/** Longer than the hub's sampler goes on for nobody. */
-const SETTLE_MAX = 30_000;
+/** Longer than the hub's sampler goes on for nobody, milliseconds. */
+const LINGER = 30_000;
+/** Longer than the hub keeps its figures: ten minutes of them are there for the next who looks. */
+const KEPT = 660_000;
 
 /** @param {number} n */
 const sessionOf = (n) => `orders/${n % SESSIONS}`;
@@ -92,15 +94,17 @@ async function visit(hash, ready) {
   return context;
 }
 
-/** Until what the visits took is given back. @param {{ streams: number, files: number, charged: number }} wanted */
+/** Until what the visits took is given back; `seconds`: how long that took. @param {Awaited<ReturnType<typeof heldBy>>} wanted */
 async function settled(wanted) {
-  const end = performance.now() + SETTLE_MAX;
+  const began = performance.now();
+  /** @param {typeof wanted} held */
+  const isMore = (held) => held.streams > wanted.streams || held.files > wanted.files || held.charged > wanted.charged;
   let held = await heldBy(hub.url, pid);
-  while ((held.streams > wanted.streams || held.files > wanted.files || held.charged > wanted.charged) && performance.now() < end) {
+  while (isMore(held) && performance.now() - began < KEPT) {
     await sleep(500);
     held = await heldBy(hub.url, pid);
   }
-  return held;
+  return { ...held, seconds: Math.round((performance.now() - began) / 1_000) };
 }
 
 const PAGES = [
@@ -113,7 +117,7 @@ const PAGES = [
 
 try {
   for (const [hash = "", ready = ""] of [["#/overview", "figure-in"], ...PAGES]) await (await visit(hash, ready)).close();
-  await sleep(SETTLE_MAX);
+  await sleep(LINGER);
   const before = await heldBy(hub.url, pid);
   const sharesWithout = [await shareOf(pid, BESIDE)];
   const overview = await visit("#/overview", "figure-in");
@@ -125,14 +129,15 @@ try {
     other.push({ hash, share: await shareOf(pid, BESIDE / 4) });
     await context.close();
   }
-  const after = await settled(before);
   sharesWithout.push(await shareOf(pid, BESIDE));
+  const after = await settled(before);
   const without = sharesWithout.reduce((all, one) => all + one, 0) / sharesWithout.length;
 
   say(`subscribers, in ${SESSIONS} sessions; closed by the hub`, `${crowd.size}; ${crowd.lost()}`);
   say("hub without the page, of one core: before, after", sharesWithout.map(percent).join(", "));
   judge(`the overview for ${MINUTES} min, of one core, more than without`, percent(shareWith - without), shareWith - without < SHARE_MAX);
   for (const { hash, share } of other) say(`${hash} for ${BESIDE / 4} min, of one core, more than without`, percent(share - without));
+  say("all was given back after, s", `${after.seconds + BESIDE * 60}`);
   judge("streams left behind", `${after.streams - before.streams}`, after.streams === before.streams);
   judge("sessions left behind", `${after.sessions - before.sessions}`, after.sessions <= before.sessions);
   judge("files left behind", `${after.files - before.files}`, after.files <= before.files);

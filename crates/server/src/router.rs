@@ -10,8 +10,8 @@ use http::Method;
 use crate::access::Admin;
 use crate::middleware::Front;
 use crate::routes::{
-    assets, connections, deployments, doctor, events, fallback, health, metrics, openapi, services,
-    sessions, sources, stats, tokens,
+    assets, connections, deployments, doctor, events, fallback, health, metrics, openapi, services, sessions,
+    sources, stats, tokens,
 };
 use crate::state::App;
 
@@ -27,7 +27,8 @@ pub fn public_application(app: App) -> Front {
 
 /// What is served on `admin_listen`.
 pub fn admin_application(app: App) -> Front {
-    Front::new(routes_of(assets::routes().merge(admin_routes(&app)).merge(health_routes()), &app), false, &app)
+    let routes = assets::routes().merge(admin_routes(&app)).merge(health_routes());
+    Front::new(routes_of(routes, &app), false, &app)
 }
 
 /// Whether a request is answered whatever is full: an orchestrator must not kill a hub that is only busy.
