@@ -44,7 +44,7 @@ export function Sources() {
                   <td>{source.kind}</td>
                   <td>{source.state}</td>
                   <td>{source.breaker}</td>
-                  <td className="number">{saySeconds(source.forSeconds)}</td>
+                  <td className="number">{saySeconds(source.forSeconds)} ago</td>
                   <td className="number">{sayCount(source.subscribers)}</td>
                   <td>{source.lastError ? <Name of={source.lastError} /> : UNKNOWN}</td>
                 </tr>
