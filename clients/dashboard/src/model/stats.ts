@@ -27,7 +27,7 @@ export interface Stats {
   readonly gapsByReason: Readonly<Record<string, number>>;
   readonly closesByReason: Readonly<Record<string, number>>;
   readonly refusalsByReason: Readonly<Record<string, number>>;
-  /** From when an event was taken to when it was written to a subscriber, in the last second. */
+  /** How long events took in the last second, from being accepted until they were handed to readers who keep up. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly pid: number;

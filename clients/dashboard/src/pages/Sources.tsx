@@ -35,7 +35,7 @@ export function Sources() {
           {data.sources.length ? (
             <Table label="Sources" columns={COLUMNS}>
               {data.sources.map((source) => (
-                <tr key={source.name} data-testid="source" data-bad={source.breaker !== "closed"}>
+                <tr key={source.name} data-testid="source" data-bad={source.state !== "running"}>
                   <th scope="row">
                     <a href={hashOf("sessions", source.name)}>
                       <Name of={source.name} />
