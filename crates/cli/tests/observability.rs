@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use watertight_testkit::{
-    ConnectOptions, Crowd, HubProcess, PATIENCE, RawConnection, Signal, eventually, timed,
+    ConnectOptions, Crowd, HubProcess, PATIENCE, Program, RawConnection, Signal, eventually, timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -269,6 +269,46 @@ fn the_figures_of_the_process_agree_with_the_kernel() {
     assert_eq!(figures["watertight_memory_critical_threshold_bytes"], f64::from(90 << 20));
     assert_eq!(figures["watertight_memory_warning_threshold_bytes"], f64::from(60 << 20));
     assert_eq!(figures["watertight_build_info{version=\"0.1.0\"}"], 1.0);
+}
+
+/// A wait, and deliveries that were at hand when they were asked for.
+#[test]
+fn deliveries_are_timed_for_those_who_wait_for_them_and_for_nobody_else() {
+    let hub = HubProcess::start(WATERTIGHT);
+    let timed = |hub: &HubProcess| figures(hub)["watertight_delivery_duration_seconds_count"];
+    assert_eq!(timed(&hub), 0.0);
+    let mut reader = hub.subscribe("demo");
+    let http2 = Program::start("curl", ["-sN", "--http2-prior-knowledge", &hub.url("/sessions/demo/events")]);
+    let poll = |query: &str| {
+        let path = format!("/sessions/demo/events?{query}");
+        hub.client().request("GET", path).header("Accept", "application/json").send().expect(200)
+    };
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| poll("wait=60"));
+        eventually!(hub.stats().live("subscription") == 3);
+        hub.publish_text("demo", "one");
+        waiting.join().unwrap();
+    });
+    assert_eq!(reader.next_event().data, "one");
+    eventually!(timed(&hub) == 3.0);
+    // What was published before anybody asked for it.
+    let mut late = hub.subscribe_with("demo", "replay=all", &[]);
+    assert_eq!(late.next_event().data, "one");
+    poll("replay=all&wait=0");
+    let stats = eventually!(hub.stats(), |stats| stats.number("metrics.eventsDelivered") == 5);
+    assert_eq!(timed(&hub), 3.0, "replays are not timed");
+    let latency = stats.json()["latency"]["delivery"].clone();
+    let (p50, p99) = (latency["p50Ms"].as_f64().unwrap(), latency["p99Ms"].as_f64().unwrap());
+    assert!(0.0 < p50 && p50 <= p99 && p99 <= 30_000.0, "{latency}");
+    let sum = figures(&hub)["watertight_delivery_duration_seconds_sum"];
+    assert!(sum > 0.0 && sum < 60.0, "{sum}");
+    // Both have everything now, and take what comes as it comes: three events that are published at once are one
+    // delivery each to sockets, and the first of them to a task.
+    hub.publish_json("demo", &serde_json::json!([{"data": 2}, {"data": 3}, {"data": 4}]));
+    eventually!(hub.stats().number("metrics.eventsDelivered") == 5 + 9);
+    let count = timed(&hub);
+    assert!((3.0 + 6.0 + 1.0..=3.0 + 9.0).contains(&count), "{count}");
+    drop(http2);
 }
 
 #[test]

@@ -17,7 +17,7 @@ struct Head {
     /// Gives the frame's bytes back to the budget when the last reader lets go; `None` for frames that live
     /// only for one write (gaps).
     permit: Option<Permit>,
-    /// When it was published, milliseconds since the Unix epoch. Wall time: for people, not for deadlines. Of a mark
+    /// When it was published, microseconds since the Unix epoch. Wall time: for people, not for deadlines. Of a mark
     /// ([`Frame::gap`]): [`MARK`], and one more than how many events are missing; without more, that is not known.
     stamp: u64,
 }
@@ -62,7 +62,7 @@ impl Frame {
     /// The same for an event that is published at `created_at`, wall time since the Unix epoch.
     #[must_use]
     pub fn published(chunk: &[u8], permit: Option<Permit>, created_at: Duration) -> Frame {
-        let stamp = u64::try_from(created_at.as_millis()).unwrap_or(u64::MAX) & !MARK;
+        let stamp = u64::try_from(created_at.as_micros()).unwrap_or(u64::MAX) & !MARK;
         Frame(ThinArc::from_header_and_slice(Head { permit, stamp }, chunk))
     }
 
@@ -91,10 +91,10 @@ impl Frame {
         });
     }
 
-    /// When it was published, since the Unix epoch, in whole milliseconds; zero for the hub's own messages.
+    /// When it was published, since the Unix epoch, in whole microseconds; zero for the hub's own messages.
     #[must_use]
     pub fn created_at(&self) -> Duration {
-        Duration::from_millis(self.0.header.header.stamp & !MARK)
+        Duration::from_micros(self.0.header.header.stamp & !MARK)
     }
 
     /// Bytes it is charged.
@@ -178,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_knows_when_it_was_published_to_the_millisecond() {
-        let at = Duration::from_micros(1_764_150_000_123_456);
+    fn a_frame_knows_when_it_was_published_to_the_microsecond() {
+        let at = Duration::from_nanos(1_764_150_000_123_456_789);
         let frame = Frame::published(CHUNK, None, at);
-        assert_eq!(frame.created_at(), Duration::from_millis(1_764_150_000_123));
+        assert_eq!(frame.created_at(), Duration::from_micros(1_764_150_000_123_456));
         assert_eq!(frame.chunk(), CHUNK, "it is not on the wire");
     }
 }

@@ -3,14 +3,45 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Map, Value, json};
+use watertight::hub::DurationCounts;
 
-use crate::metrics::PublishTimes;
 use crate::state::AppParts;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// The figures at this instant. `times`: how long publishes took, over what is to be told of.
-pub(crate) fn figures(app: &AppParts, times: &PublishTimes) -> Value {
+/// How long things have taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Latency {
+    deliveries: DurationCounts,
+    publishes: DurationCounts,
+}
+
+impl Latency {
+    /// Since the start.
+    pub(crate) fn of(app: &AppParts) -> Latency {
+        Latency {
+            deliveries: app.hub.counters().deliveries.counts(),
+            publishes: app.requests.publish_times(),
+        }
+    }
+
+    /// Since an earlier look.
+    pub(crate) fn since(&self, earlier: &Latency) -> Latency {
+        Latency {
+            deliveries: self.deliveries.since(&earlier.deliveries),
+            publishes: self.publishes.since(&earlier.publishes),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let quantiles =
+            |of: &DurationCounts| json!({ "p50Ms": of.quantile_ms(0.5), "p99Ms": of.quantile_ms(0.99) });
+        json!({ "delivery": quantiles(&self.deliveries), "publish": quantiles(&self.publishes) })
+    }
+}
+
+/// The figures at this instant. `latency`: over what is to be told of.
+pub(crate) fn figures(app: &AppParts, latency: &Latency) -> Value {
     let stats = app.hub.stats();
     let counters = app.hub.counters();
     let ledger: Map<String, Value> = stats
@@ -50,7 +81,7 @@ pub(crate) fn figures(app: &AppParts, times: &PublishTimes) -> Value {
             "serviceSamples": app.sampled.samples.load(Relaxed),
             "logLinesDropped": app.dropped_lines.count(),
         },
-        "latency": { "p50Ms": times.quantile_ms(0.5), "p99Ms": times.quantile_ms(0.99) },
+        "latency": latency.json(),
         "gapsByReason": counted(counters.gaps_by_reason()),
         "closesByReason": counted(counters.ends()),
         "refusalsByReason": counted(refusals.filter(|(_, count)| *count > 0)),

@@ -30,7 +30,7 @@ use crate::sources::metrics::Sampled;
 use crate::tls::Certificates;
 
 use self::process::ProcessCollector;
-pub(crate) use self::requests::{PublishTimes, Requests};
+pub(crate) use self::requests::Requests;
 
 /// Renders the hub's figures.
 #[derive(Debug)]
@@ -98,6 +98,9 @@ impl Collector for HubCollector {
         self.gauges(&mut encoder)?;
         self.reasons(&mut encoder)?;
         self.requests.encode(&mut encoder)?;
+        let help = "How long events took from being accepted until they were handed to readers who keep up";
+        let counts = self.hub.counters().deliveries.counts();
+        requests::duration_histogram(&mut encoder, "delivery_duration_seconds", help, &counts)?;
         directory::encode(&self.access.directory, &mut encoder)?;
         access::encode(&self.hub, &self.access, &mut encoder)?;
         self.certificate(&mut encoder)?;

@@ -5,6 +5,7 @@
 
 mod access;
 mod append;
+mod durations;
 mod end;
 mod feed;
 mod keeper;
@@ -32,6 +33,7 @@ use watertight_core::{
 
 pub use self::access::AccessCounts;
 pub(crate) use self::access::Rights;
+pub use self::durations::{DurationCounts, Durations};
 pub use self::end::{EndOptions, EndedSession, PublishOptions};
 pub use self::lag::RecentLag;
 pub use self::positions::Positions;

@@ -92,6 +92,8 @@ pub struct Subscription {
     /// What was missed before the first event, and what a gap came before: told first.
     pending: VecDeque<Piece>,
     ended: bool,
+    /// It had taken everything when it was read last: what comes next is taken as it comes.
+    waits: bool,
     /// The version of what its reader was told of its source.
     told: u64,
     hub: Hub,
@@ -138,6 +140,7 @@ impl Subscription {
             start,
             pending: gaps.into_iter().map(Piece::Gap).collect(),
             ended: false,
+            waits: false,
             told: 0,
             hub,
         }
@@ -257,12 +260,14 @@ impl Subscription {
             if let Some(news) = SourceNews::since(self.record.session(), &mut self.told) {
                 return Poll::Ready(Step::Source(news));
             }
+            self.waits = true;
             return if self.record.take_heartbeat() { Poll::Ready(Step::Heartbeat) } else { Poll::Pending };
         };
         let next = self.position().sequence + 1;
         let is_event = matches!(piece, Piece::Event(..));
         self.record.took(next, more || !self.pending.is_empty(), is_event);
-        self.hub.state.counters.note_delivered(&piece);
+        let waited = std::mem::take(&mut self.waits);
+        self.hub.state.counters.note_taken(&piece, waited);
         if more {
             let lag = self.record.session().head().saturating_sub(next);
             self.hub.state.counters.lag.note(lag, self.hub.state.clock.now());

@@ -1,11 +1,11 @@
 //! The few figures that only `GET /metrics` has: a histogram, and answers by status code. Knows the hub's own text, one
 //! series in a line with one label, and no more of the format.
 
-/// How long accepted publishes took: from the head of the request until all of it is in the log and on its way.
-const HISTOGRAM: &str = "watertight_publish_duration_seconds_bucket{le=\"";
+/// How long events took from being accepted until they were handed to readers who keep up.
+const HISTOGRAM: &str = "watertight_delivery_duration_seconds_bucket{le=\"";
 const RESPONSES: &str = "watertight_responses_total{code=\"";
 
-/// Series of one name that are kept; a hub has 15 and 21.
+/// Series of one name that are kept; a hub has 18 and 22.
 const SERIES_MAX: usize = 64;
 
 /// Figures of one moment.
@@ -40,7 +40,7 @@ impl Exposition {
         read
     }
 
-    /// How long the publishes since `before` took, as a histogram of their own.
+    /// How long the deliveries since `before` took, as a histogram of their own.
     pub(super) fn latency_since(&self, before: &Self) -> Vec<(f64, u64)> {
         let ends = |of: &Self| of.latency.iter().map(|(end, _)| *end).collect::<Vec<_>>();
         if ends(self) != ends(before) {
@@ -76,13 +76,13 @@ pub(super) fn quantile(buckets: &[(f64, u64)], share: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# HELP watertight_publish_duration_seconds How long\n\
-        # TYPE watertight_publish_duration_seconds histogram\n\
-        watertight_publish_duration_seconds_sum 0.1\n\
-        watertight_publish_duration_seconds_count 10\n\
-        watertight_publish_duration_seconds_bucket{le=\"0.001\"} 2\n\
-        watertight_publish_duration_seconds_bucket{le=\"0.01\"} 6\n\
-        watertight_publish_duration_seconds_bucket{le=\"+Inf\"} 10\n\
+    const TEXT: &str = "# HELP watertight_delivery_duration_seconds How long\n\
+        # TYPE watertight_delivery_duration_seconds histogram\n\
+        watertight_delivery_duration_seconds_sum 0.1\n\
+        watertight_delivery_duration_seconds_count 10\n\
+        watertight_delivery_duration_seconds_bucket{le=\"0.001\"} 2\n\
+        watertight_delivery_duration_seconds_bucket{le=\"0.01\"} 6\n\
+        watertight_delivery_duration_seconds_bucket{le=\"+Inf\"} 10\n\
         watertight_responses_total{code=\"200\"} 7\n\
         watertight_responses_total{code=\"401\"} 0\n\
         watertight_responses_total{code=\"429\"} 3\n\

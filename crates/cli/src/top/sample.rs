@@ -47,9 +47,9 @@ impl Sample {
                 "process": { "pid": 4711, "uptimeSeconds": uptime, "version": "0.1.0" },
             }),
             metrics: format!(
-                "watertight_publish_duration_seconds_bucket{{le=\"0.001\"}} {}\n\
-                 watertight_publish_duration_seconds_bucket{{le=\"0.0025\"}} {published}\n\
-                 watertight_publish_duration_seconds_bucket{{le=\"+Inf\"}} {published}\n\
+                "watertight_delivery_duration_seconds_bucket{{le=\"0.001\"}} {}\n\
+                 watertight_delivery_duration_seconds_bucket{{le=\"0.0025\"}} {published}\n\
+                 watertight_delivery_duration_seconds_bucket{{le=\"+Inf\"}} {published}\n\
                  watertight_responses_total{{code=\"200\"}} 70\n\
                  watertight_responses_total{{code=\"401\"}} 3\n",
                 published / 2

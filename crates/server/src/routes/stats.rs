@@ -15,7 +15,7 @@ use super::events::{READ_PARAMETERS, Request, Stream, resume_of};
 use super::query::{NoQuery, Query};
 use super::services::is_sampled;
 use crate::access::{Needs, Onlooker};
-use crate::figures::figures;
+use crate::figures::{Latency, figures};
 use crate::problem::Problem;
 use crate::resource::FIGURES_SESSION;
 use crate::sources::stats::StatsSource;
@@ -23,7 +23,7 @@ use crate::state::App;
 
 /// `GET /stats`: the figures at this instant.
 pub(crate) async fn stats(State(app): State<App>, _: NoQuery) -> Json<Value> {
-    Json(figures(&app, &app.requests.publish_times()))
+    Json(figures(&app, &Latency::of(&app)))
 }
 
 /// `GET /stats/stream`: the same once a second, sampled once for all who watch.

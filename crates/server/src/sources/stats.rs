@@ -8,7 +8,7 @@ use watertight::clock::{Clock, wall_clock};
 use watertight::event::EventType;
 use watertight::{Event, Feed, Source, SourceError};
 
-use crate::figures::figures;
+use crate::figures::{Latency, figures};
 use crate::state::{App, WeakApp};
 
 /// How often there is a sample.
@@ -39,9 +39,9 @@ impl Source for StatsSource {
         loop {
             let data = {
                 let Some(app) = self.app.upgrade() else { return Ok(()) };
-                let times = app.requests.publish_times();
-                let mut sample = figures(&app, &times.since(before.as_ref().unwrap_or(&times)));
-                before = Some(times);
+                let latency = Latency::of(&app);
+                let mut sample = figures(&app, &latency.since(before.as_ref().unwrap_or(&latency)));
+                before = Some(latency);
                 // To the millisecond; a wall clock before 1970 there is none.
                 sample["at"] = json!(u64::try_from(wall_clock().as_millis()).unwrap_or(u64::MAX));
                 sample.to_string()

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use watertight_core::log::Freed;
 use watertight_core::{CloseReason, End, GapReason, Kind, Owner, Piece, Rung};
 
-use super::{Hub, RecentLag};
+use super::{Durations, Hub, RecentLag};
+use crate::clock::wall_clock;
 
 /// Counters that only rise.
 #[derive(Debug, Default)]
@@ -14,6 +15,10 @@ pub struct Counters {
     pub events_published: AtomicU64,
     /// Events handed to subscribers' sockets or tasks.
     pub events_delivered: AtomicU64,
+    /// How long events took from being accepted until they were handed to the sockets or tasks of readers who had taken
+    /// everything before. What a reader takes later, because it is slow or replays, is not in it; of several events that
+    /// wait for a task at once, the first is.
+    pub deliveries: Durations,
     /// Gaps told.
     pub gaps: AtomicU64,
     /// Gaps told, by reason, in the order of [`GapReason::ALL`].
@@ -45,9 +50,15 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn note_delivered(&self, piece: &Piece) {
+    /// A task took this; `was_waiting`: it had taken all before, and waited for it.
+    pub(crate) fn note_taken(&self, piece: &Piece, was_waiting: bool) {
         match piece {
-            Piece::Event(..) => drop(self.events_delivered.fetch_add(1, Ordering::Relaxed)),
+            Piece::Event(_, frame) => {
+                self.events_delivered.fetch_add(1, Ordering::Relaxed);
+                if was_waiting {
+                    self.deliveries.note_delivered([frame].into_iter(), 1, wall_clock());
+                }
+            }
             Piece::Gap(gap) => self.note_gap(gap.reason, 1),
         }
     }

@@ -125,6 +125,11 @@ impl Batch {
         &self.gaps
     }
 
+    /// The events that were loaded.
+    pub(super) fn events(&self) -> impl Iterator<Item = &Frame> + Clone {
+        self.parts.iter().filter(|part| part.is_event).map(|part| &part.frame)
+    }
+
     /// Forgets the frames; keeps the scratch space.
     pub(super) fn clear(&mut self) {
         self.parts.clear();

@@ -15,6 +15,7 @@ use super::conn::Wrote;
 use super::ending::end_of;
 use super::look::Slowest;
 use super::run::Shard;
+use crate::clock::wall_clock;
 use crate::source::SourceNews;
 
 /// Sockets that one slice of a pass writes to.
@@ -106,7 +107,11 @@ impl Shard {
                 self.tell_member(key, member, news);
             }
         }
-        self.hub.counters.events_delivered.fetch_add(delivered, Ordering::Relaxed);
+        if delivered > 0 {
+            let counters = &self.hub.counters;
+            counters.events_delivered.fetch_add(delivered, Ordering::Relaxed);
+            counters.deliveries.note_delivered(batch.events(), delivered, wall_clock());
+        }
         batch.clear();
         self.batch = batch;
         self.end_slice(key, upto);

@@ -99,7 +99,7 @@ fn events(figures: &Figures) -> Vec<Part> {
     vec![
         (format!("in {published}"), Theme::strong()),
         (format!("out {delivered}"), Theme::strong()),
-        (format!("publish p50 {p50}"), Theme::plain()),
+        (format!("delivery p50 {p50}"), Theme::plain()),
         (format!("p99 {p99}"), Theme::plain()),
     ]
 }

@@ -138,7 +138,7 @@ fn lists_that_are_kept_from_us_leave_the_figures_there() {
     model.looked(Ok(look), NOW);
     let screen = screen(&model, 80, 24);
     assert!(screen.contains("the hub answers 401 TOKEN_MISSING") && screen.contains("readers 3"), "{screen}");
-    assert!(screen.contains("publish p50 off"), "{screen}");
+    assert!(screen.contains("delivery p50 off"), "{screen}");
 }
 
 #[test]
