@@ -33,6 +33,8 @@ export async function startBusy(binary: string): Promise<Busy> {
     settings: {
       WATERTIGHT_REDIS_URL: `redis://127.0.0.1:${redis.port}`,
       WATERTIGHT_LOGS_SOURCE: "redis_stream",
+      WATERTIGHT_MEMORY_WARNING_THRESHOLD_MB: "64",
+      WATERTIGHT_MEMORY_CRITICAL_THRESHOLD_MB: "96",
       // The laggard is to stay.
       WATERTIGHT_WRITE_DEADLINE: "1h",
     },
@@ -65,7 +67,7 @@ export async function startBusy(binary: string): Promise<Busy> {
     inTurns(async (turn) => {
       const socket = await openReader(url, `${eventsOf(sessionOf(turn))}?after=nonsense`);
       await once(socket.destroy(), "close");
-    }, 2_000),
+    }, 20_000),
   ]);
   work.catch(() => {});
 
