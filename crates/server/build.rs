@@ -1,5 +1,5 @@
 //! Puts the dashboard's built files, `assets/`, into the program: each as it is, and compressed where that makes it smaller.
-//! Nothing is compressed while the hub runs. Without the folder there are none.
+//! Nothing is compressed while the hub runs.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -17,18 +17,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     let folder = Path::new(&root).join("assets");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=assets");
     let mut names = Vec::new();
-    if folder.is_dir() {
-        println!("cargo:rerun-if-changed=assets");
-        for entry in fs::read_dir(&folder)? {
-            let name = entry?.file_name().into_string().map_err(|_| "a name in assets/ is no UTF-8")?;
-            let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-            if extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
-                names.push(name);
-            }
+    for entry in fs::read_dir(&folder)? {
+        let name = entry?.file_name().into_string().map_err(|_| "a name in assets/ is no UTF-8")?;
+        let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+        if extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
+            names.push(name);
         }
     }
     names.sort();
+    if !names.iter().any(|name| name == "index.html") {
+        return Err("assets/ has no index.html: `npm run build` in clients/dashboard writes it".into());
+    }
     let mut list = String::from("[\n");
     for name in names {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);

@@ -59,7 +59,7 @@ export interface Asked<T> {
 /** Longest pause between two questions, however often the hub refuses, milliseconds. */
 const PAUSE_MAX = 30_000;
 
-/** Asks the hub, and again some time after each answer; not while nobody looks. `null` asks nothing. */
+/** Asks the hub, and again some time after each answer, refusal or silence; not while nobody looks. `null` asks nothing. */
 export function useAsk<T>(path: string | null, every: number): Asked<T> {
   const { call, identity } = useAccess();
   const isVisible = useIsVisible();
@@ -83,9 +83,11 @@ export function useAsk<T>(path: string | null, every: number): Asked<T> {
         if (ended.signal.aborted) return;
         const error = thrown instanceof CallError ? thrown : new CallError(0, "", String(thrown));
         setState(({ data, of }) => ({ data: of === path ? data : null, error, of: path }));
-        // What is refused stays refused until somebody signs in, or asks for something else.
-        if (error.status >= 400 && error.status < 500 && error.status !== 429 && error.code !== "SESSION_NOT_FOUND") return;
-        pause = Math.min(Math.max(every, (error.retryAfter ?? 0) * 1_000), PAUSE_MAX);
+        // Refused until somebody signs in, or asks for something else.
+        if (error.status === 400 || error.status === 401) return;
+        // What is refused otherwise may be granted by somebody else meanwhile.
+        const isRefused = error.status > 401 && error.status < 500 && error.status !== 429 && error.code !== "SESSION_NOT_FOUND";
+        pause = isRefused ? PAUSE_MAX : Math.min(Math.max(every, (error.retryAfter ?? 0) * 1_000), PAUSE_MAX);
       }
       timer = setTimeout(() => void ask(), pause);
     };

@@ -19,13 +19,11 @@ beforeEach(async () => {
   visits = [];
 });
 afterEach(async () => {
-  for (const { context, errors } of visits) {
-    expect(errors).toEqual([]);
-    await context.close();
-  }
+  for (const { context } of visits) await context.close();
   // Closed, nothing of it is left.
   await expect.poll(() => hub.streams()).toEqual([]);
   await hub.stop();
+  for (const { errors } of visits) expect(errors).toEqual([]);
 });
 
 async function open(hash = "", look = {}): Promise<Visit> {
@@ -69,6 +67,7 @@ describe("the overview", () => {
     expect(asked("GET", /^stats/)).toEqual(["stats/stream?replay=600"]);
     // 540 moments, and the hole for the minute that is missing.
     await expect.poll(() => page.getByTestId("plot-events").getAttribute("data-points")).toBe("541");
+    expect(await page.getByTestId("plot-memory").getAttribute("data-holes")).toBe("1");
     const at = Date.now() + 1_000;
     hub.send("stats", "stats", sampleOf({ at, uptime: 20_000, published: 5_000_000 }));
     hub.send("stats", "stats", sampleOf({ at: at + 1_000, uptime: 20_001, published: 5_000_700, delivered: 9_000 }));
@@ -214,6 +213,49 @@ describe("lists", () => {
     await expect.poll(() => page.getByTestId("notice").textContent()).toContain("busy (too many requests)");
     isBusy = false;
     await expect.poll(() => page.getByTestId("notice").count()).toBe(0);
+  });
+});
+
+describe("a hub that does not answer", () => {
+  let isSilent: boolean;
+  beforeEach(() => {
+    isSilent = true;
+    hub.answer(({ path }) => (isSilent && /^(sources|sessions\/[^/]*$)/.test(path) ? "silence" : undefined));
+  });
+
+  test("is told from one that has nothing to say, and asked again", async () => {
+    const { page } = await open("#/access");
+    await page.clock.install();
+    await page.getByTestId("page-sources").click();
+    await page.getByText("The hub is asked").waitFor();
+    await expect.poll(() => hub.waiting().length).toBe(1);
+    await page.clock.runFor(15_000);
+    await expect.poll(() => page.getByTestId("notice").textContent()).toBe("The hub did not answer (no answer within 15 s). It is asked again by itself.");
+    await expect.poll(() => hub.waiting()).toEqual([]);
+    isSilent = false;
+    await page.clock.runFor(3_000);
+    await expect.poll(() => page.getByTestId("source").count()).toBe(2);
+    expect(await page.getByTestId("notice").count()).toBe(0);
+  });
+
+  test("is asked no more by a page that is left", async () => {
+    const { page } = await open("#/sources");
+    await expect.poll(() => hub.waiting().length).toBe(1);
+    await page.getByTestId("page-access").click();
+    await expect.poll(() => hub.waiting()).toEqual([]);
+  });
+
+  test("leaves a button not as if it had done what it was pressed for", async () => {
+    const { page } = await open("#/access");
+    hub.answer(({ path }) => (path === "tokens/revoke" ? "silence" : undefined));
+    await page.clock.install();
+    await page.getByTestId("revoke-value").fill("t-1");
+    await page.getByTestId("revoke").click();
+    await page.getByTestId("revoke-yes").click();
+    await expect.poll(() => hub.waiting()).toEqual(["tokens/revoke"]);
+    await page.clock.runFor(15_000);
+    await page.getByText("The hub did not answer (no answer within 15 s). Whether it was done is not known.").waitFor();
+    expect(await page.getByTestId("revoke").isEnabled()).toBe(true);
   });
 });
 

@@ -1,7 +1,6 @@
 import { createElement } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
-import { explain } from "../src/call.ts";
 import { addEvent, CHARACTERS_MAX, EVENT_CHARACTERS_MAX, EVENTS_MAX, NO_FEED, unfold, type Feed } from "../src/model/feed.ts";
 import { listPath, nextSorting } from "../src/model/listing.ts";
 import { deploymentOf, hashOf, routeOf } from "../src/model/route.ts";
@@ -115,11 +114,4 @@ test("what is not known is never 0", () => {
 
 test("what is typed is JSON, or else a text", () => {
   expect(['{"a": 1}', "7", "seven", ""].map(dataOf)).toEqual([{ a: 1 }, 7, "seven", ""]);
-});
-
-test("a refusal says what to do about it", () => {
-  expect(explain({ status: 404, code: "NOT_FOUND", message: "" })).toContain("admin_listen");
-  expect(explain({ status: 404, code: "SESSION_NOT_FOUND", message: "no session" })).toBe("no session");
-  expect(explain({ status: 403, code: "FORBIDDEN", message: "no" })).toContain("admin");
-  expect(explain({ status: 401, code: "INVALID_TOKEN", message: "" })).toContain("sign in");
 });

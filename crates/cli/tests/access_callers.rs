@@ -40,7 +40,7 @@ fn without_a_token_nothing_is_answered_but_health_the_page_and_the_description()
         let nothing = of("ada").subscribe(&["x"]).publish(&["x"]).text();
         ask(&hub, method, path, &nothing).expect_problem(403, "FORBIDDEN");
     }
-    for path in ["/health/live", "/health/ready", "/", "/page.js", "/openapi.json"] {
+    for path in ["/health/live", "/health/ready", "/", "/openapi.json"] {
         hub.get(path).expect(200);
     }
     for path in ["/stats", "/metrics", "/sessions", "/connections"] {

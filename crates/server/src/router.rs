@@ -10,8 +10,8 @@ use http::Method;
 use crate::access::Admin;
 use crate::middleware::Front;
 use crate::routes::{
-    assets, connections, deployments, doctor, events, fallback, health, landing, metrics, openapi, services,
-    sessions, sources, stats, tokens,
+    assets, connections, deployments, doctor, events, fallback, health, metrics, openapi, services, sessions,
+    sources, stats, tokens,
 };
 use crate::state::App;
 
@@ -27,8 +27,8 @@ pub fn public_application(app: App) -> Front {
 
 /// What is served on `admin_listen`.
 pub fn admin_application(app: App) -> Front {
-    let page = if assets::page().is_some() { dashboard_routes() } else { Router::new() };
-    Front::new(routes_of(page.merge(admin_routes(&app)).merge(health_routes()), &app), false, &app)
+    let routes = assets::routes().merge(admin_routes(&app)).merge(health_routes());
+    Front::new(routes_of(routes, &app), false, &app)
 }
 
 /// Whether a request is answered whatever is full: an orchestrator must not kill a hub that is only busy.
@@ -37,20 +37,13 @@ pub(crate) fn is_always_answered(method: &Method, path: &str) -> bool {
 }
 
 fn public_routes() -> Router<App> {
-    dashboard_routes()
-        .route("/page.js", get(landing::script))
-        .route("/page.css", get(landing::style))
+    assets::routes()
         .route("/sessions/{session}/events", get(events::read).post(events::publish))
         .route("/openapi.json", get(openapi::document))
         .route("/doctor", get(doctor::look).post(doctor::look))
         .route("/services/metrics/stream", get(services::read))
         .route("/deployments/{id}/logs/stream", get(deployments::read))
         .route("/deployments/{id}/logs", post(deployments::feed))
-}
-
-/// The page and what stands beside it; without the dashboard, another page, which is of no use to operators.
-fn dashboard_routes() -> Router<App> {
-    assets::routes().route("/", get(landing::page))
 }
 
 /// An operator's calls: where tokens are needed, for those with `admin`. Nothing of a request is looked at before.

@@ -10,7 +10,6 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod fallback;
 pub(crate) mod health;
-pub(crate) mod landing;
 pub(crate) mod listing;
 pub(crate) mod metrics;
 pub(crate) mod openapi;

@@ -48,16 +48,18 @@ export async function buildHub({ release }) {
 /**
  * Runs a hub on loopback until it is told to stop.
  *
- * @param {{ binary: string, port?: number, log?: (line: string) => void }} options `port` 0: a free one
+ * @param {{ binary: string, port?: number, settings?: Record<string, string>, log?: (line: string) => void }} options
+ *   `port` 0: a free one; `settings`: of the hub, by the names of its variables
  * @returns {Promise<Hub>}
  */
-export async function startHub({ binary, port = 0, log = console.log }) {
+export async function startHub({ binary, port = 0, settings = {}, log = console.log }) {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   let child;
   let stopping = false;
 
   // Its settings are the hub's (`WATERTIGHT_EVENT_TTL=10s npm start`), but it refuses a name that is none of them.
-  const { WATERTIGHT_BIN: _, ...env } = process.env;
+  const { WATERTIGHT_BIN: _, ...inherited } = process.env;
+  const env = { ...inherited, ...settings };
 
   const launch = async () => {
     // A group of its own: Ctrl-C in a terminal reaches `start.mjs` alone, which stops everything in order.

@@ -27,6 +27,7 @@ export interface Stats {
   readonly gapsByReason: Readonly<Record<string, number>>;
   readonly closesByReason: Readonly<Record<string, number>>;
   readonly refusalsByReason: Readonly<Record<string, number>>;
+  /** How long events took in the last second, from being accepted until they were handed to readers who keep up. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly pid: number;
@@ -52,7 +53,7 @@ export function readStats(data: unknown, now?: number): Stats | null {
   const process = json(of["process"]);
   if (at === undefined || maybe(budget["usedBytes"]) === null) return null;
   const metrics = json(of["metrics"]);
-  const latency = json(of["latency"]);
+  const delivery = json(json(of["latency"])["delivery"]);
   const refusalsByReason = counts(of["refusalsByReason"]);
   return {
     at,
@@ -78,8 +79,8 @@ export function readStats(data: unknown, now?: number): Stats | null {
     gapsByReason: counts(of["gapsByReason"]),
     closesByReason: counts(of["closesByReason"]),
     refusalsByReason,
-    p50Ms: maybe(latency["p50Ms"]),
-    p99Ms: maybe(latency["p99Ms"]),
+    p50Ms: maybe(delivery["p50Ms"]),
+    p99Ms: maybe(delivery["p99Ms"]),
     pid: num(process["pid"]),
     uptimeSeconds: num(process["uptimeSeconds"]),
     version: str(process["version"]),

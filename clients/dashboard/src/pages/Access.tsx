@@ -1,6 +1,6 @@
 import { useId, useState, type FormEvent } from "react";
 import { useAccess } from "../access.tsx";
-import { sayError } from "../call.ts";
+import { sayOutcome } from "../call.ts";
 import { useDoing } from "../hooks.ts";
 import type { TokenAnswer } from "../model/answers.ts";
 import { oneLine } from "../model/text.ts";
@@ -42,7 +42,7 @@ function Check() {
   const { call } = useAccess();
   const [token, setToken] = useState("");
   const [answer, setAnswer] = useState<TokenAnswer | null>(null);
-  const doing = useDoing(sayError);
+  const doing = useDoing(sayOutcome);
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();
     setAnswer(null);
@@ -111,7 +111,7 @@ function Revoke() {
   const { call } = useAccess();
   const [by, setBy] = useState<"jti" | "sub">("jti");
   const [value, setValue] = useState("");
-  const doing = useDoing(sayError);
+  const doing = useDoing(sayOutcome);
   const words = value.trim();
   const revoke = async (signal: AbortSignal): Promise<string> => {
     const { closed } = (await call("tokens/revoke", { method: "POST", body: { [by]: words }, signal })) as { closed: number };

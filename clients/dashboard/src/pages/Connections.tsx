@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { useAccess } from "../access.tsx";
-import { sayError } from "../call.ts";
+import { sayOutcome } from "../call.ts";
 import { useAsk, useDoing, useSettled } from "../hooks.ts";
 import type { ConnectionsAnswer } from "../model/answers.ts";
 import { listPath, type Sorting } from "../model/listing.ts";
@@ -33,9 +33,10 @@ export function Connections() {
   const filters = { ...settled, min_lag: wholeNumber(settled["min_lag"] ?? ""), sort: sorting.by, order: sorting.order };
   const pages = usePages(JSON.stringify(filters));
   const path = listPath("connections", filters, pages.cursor);
-  const { data, error, isBusy, again } = useAsk<ConnectionsAnswer>(path, 5_000);
-  useStartOver(pages, error);
-  const doing = useDoing(sayError);
+  const asked = useAsk<ConnectionsAnswer>(path, 5_000);
+  const { data, isBusy, again } = asked;
+  useStartOver(pages, asked.error);
+  const doing = useDoing(sayOutcome);
   const set = (name: string, value: string): void => setTyped({ ...typed, [name]: value });
   const user = settled["user"]?.trim() ?? "";
   const closeAll = async (signal: AbortSignal): Promise<string> => {
@@ -81,7 +82,7 @@ export function Connections() {
         </div>
       )}
       <Outcome of={doing} />
-      <Failure error={error} />
+      <Failure of={asked} />
       {data && (
         <section className="card">
           <Table label="Connections" columns={CONNECTION_COLUMNS} sorting={sorting} onSort={setSorting} isBusy={isBusy}>

@@ -1,4 +1,4 @@
-import { useId, useRef, type FormEvent } from "react";
+import { useRef, type FormEvent } from "react";
 import { LogPanel } from "../../../../examples/react-page/src/panels/log/LogPanel.tsx";
 import { useAccess } from "../access.tsx";
 import { useAsk } from "../hooks.ts";
@@ -14,11 +14,10 @@ import { Name } from "../parts/Text.tsx";
 /** The logs of deployments: those that the hub has, and any other by its id. */
 export function Deployments({ id }: { id: string | null }) {
   const { base } = useAccess();
-  const label = useId();
   const field = useRef<HTMLInputElement>(null);
   const path = listPath("sessions", { contains: "deployments/", sort: "activity", order: "desc" }, null);
-  const { data, error } = useAsk<{ sessions: readonly SessionSummary[] }>(path, 10_000);
-  const known = (data?.sessions ?? []).flatMap((session) => {
+  const asked = useAsk<{ sessions: readonly SessionSummary[] }>(path, 10_000);
+  const known = (asked.data?.sessions ?? []).flatMap((session) => {
     const id = deploymentOf(session.session);
     return id === null ? [] : [{ id, session }];
   });
@@ -32,13 +31,15 @@ export function Deployments({ id }: { id: string | null }) {
     <>
       <h1 tabIndex={-1}>Deployments</h1>
       <form className="card filters" onSubmit={onSubmit}>
-        <label htmlFor={label}>Id of a deployment</label>
-        <input id={label} ref={field} defaultValue={id ?? ""} key={id} data-testid="deployment" />
+        <label>
+          Id of a deployment
+          <input ref={field} defaultValue={id ?? ""} key={id} data-testid="deployment" />
+        </label>
         <button type="submit">Show its log</button>
       </form>
       {stream !== null && id !== null && <LogPanel url={`${base}/${stream}`} title={oneLine(id)} tail={10_000} />}
-      <Failure error={error} />
-      {data && (
+      <Failure of={asked} />
+      {asked.data && (
         <section className="card">
           <h2>With a log, the latest first</h2>
           {known.length ? (

@@ -1,4 +1,4 @@
-import { useSSEStatus, useSSEState } from "watertight/react";
+import { useSSEEvent, useSSEStatus, useSSEState } from "watertight/react";
 import { useAccess } from "../access.tsx";
 import { sayError } from "../call.ts";
 import { useSignInFor } from "../hooks.ts";
@@ -42,6 +42,8 @@ export function Overview() {
   const stream = { url: `${base}/stats/stream`, replay: SPAN / 1_000, linger: 0 };
   const history = useSSEState("stats", fold, NO_HISTORY, stream);
   const status = useSSEStatus((status) => status, stream);
+  // The plots are broken there, which says it; without anybody who listens to it, it would be reported as an error.
+  useSSEEvent("gap", () => {}, stream);
   useSignInFor(status.error);
   const { last, points, restarts } = history;
   const error = status.state === "error" ? status.error : null;
@@ -64,7 +66,7 @@ export function Overview() {
           <TimePlot name="memory" label="Memory" points={points} lines={MEMORY} say={sayBytes} isBytes />
           <TimePlot name="connections" label="Subscribers and sessions" points={points} lines={CONNECTIONS} say={sayCount} />
           <TimePlot name="events" label="Events" points={points} lines={EVENTS} say={sayRate} />
-          <TimePlot name="latency" label="Latency" points={points} lines={LATENCY} say={sayMs} />
+          <TimePlot name="latency" label="Delivery latency" points={points} lines={LATENCY} say={sayMs} />
           <TimePlot name="trouble" label="Gaps and refusals" points={points} lines={TROUBLE} say={sayRate} />
         </div>
       )}
@@ -89,8 +91,8 @@ function Figures({ last, history: { points } }: { last: Stats; history: History 
     ["sessions", "Sessions", sayCount(last.sessions)],
     ["in", "Events in", sayRate(now?.published)],
     ["out", "Events out", sayRate(now?.delivered)],
-    ["p50", "Latency p50", sayMs(last.p50Ms)],
-    ["p99", "Latency p99", sayMs(last.p99Ms)],
+    ["p50", "Delivery p50", sayMs(last.p50Ms)],
+    ["p99", "Delivery p99", sayMs(last.p99Ms)],
     ["gaps", "Gaps told", sayCount(last.gaps)],
     ["refused", "Refusals", sayCount(last.refused)],
   ];

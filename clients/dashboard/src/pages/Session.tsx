@@ -1,7 +1,7 @@
 import { useReducer, useState } from "react";
-import { useSSEEvent, useSSEStatus, useSSEState } from "watertight/react";
+import { useSSEStatus, useSSEState } from "watertight/react";
 import { useAccess } from "../access.tsx";
-import { sayError } from "../call.ts";
+import { sayError, sayOutcome } from "../call.ts";
 import { useAsk, useDoing, useSignInFor } from "../hooks.ts";
 import { addEvent, NO_FEED } from "../model/feed.ts";
 import { encoded } from "../model/route.ts";
@@ -26,8 +26,9 @@ export function Session({ name }: { name: string }) {
 /** One session: what comes, who reads it, and what can be done to it. */
 function One({ name }: { name: string }) {
   const { call } = useAccess();
-  const { data, error, again } = useAsk<SessionSummary>(`sessions/${encoded(name)}`, 2_000);
-  const doing = useDoing(sayError);
+  const asked = useAsk<SessionSummary>(`sessions/${encoded(name)}`, 2_000);
+  const { data, error, again } = asked;
+  const doing = useDoing(sayOutcome);
   const end = async (signal: AbortSignal): Promise<string> => {
     await call(`sessions/${encoded(name)}/end`, { method: "POST", signal });
     again();
@@ -46,7 +47,7 @@ function One({ name }: { name: string }) {
       <h1 tabIndex={-1}>
         Session <Name of={name} />
       </h1>
-      {error?.code === "SESSION_NOT_FOUND" ? <Notice words="The hub has no such session (any more)." /> : <Failure error={error} />}
+      {error?.code === "SESSION_NOT_FOUND" ? <Notice words="The hub has no such session (any more)." /> : <Failure of={asked} />}
       {data && <Summary of={data} />}
       <div className="buttons">
         <Confirm
@@ -110,8 +111,6 @@ function Stream({ name, onClear }: { name: string; onClear: () => void }) {
   const stream = { sessionId: name, replay: 100, key: "page", linger: 0 };
   const feed = useSSEState("*", (feed, _, event) => addEvent(feed, event), NO_FEED, stream);
   const status = useSSEStatus((status) => status, stream);
-  // A gap is shown as what it is; without anybody who listens to it, it would be reported as an error.
-  useSSEEvent("gap", () => {}, stream);
   useSignInFor(status.error);
   const [held, setHeld] = useState<typeof feed | null>(null);
   const shown = held ?? feed;
@@ -143,14 +142,15 @@ function Stream({ name, onClear }: { name: string; onClear: () => void }) {
 /** Who reads it, the slowest first. */
 function Subscribers({ session }: { session: string }) {
   const query = new URLSearchParams({ session, sort: "lag", order: "desc", limit: "20" });
-  const { data, error, again } = useAsk<ConnectionsAnswer>(`connections?${query}`, 5_000);
+  const asked = useAsk<ConnectionsAnswer>(`connections?${query}`, 5_000);
+  const { data, again } = asked;
   return (
     <section className="card">
       <div className="title">
         <h2>Subscribers, the slowest first</h2>
         {data?.matched != null && data.matched > 20 && <p className="hint">20 of {sayCount(data.matched)}</p>}
       </div>
-      <Failure error={error} />
+      <Failure of={asked} />
       {data && !data.connections.length && <p className="hint">none</p>}
       {data && data.connections.length > 0 && (
         <Table label="Subscribers" columns={CONNECTION_COLUMNS}>

@@ -35,8 +35,9 @@ export function Sessions() {
   const filters = { contains, sort: sorting.by, order: sorting.order };
   const pages = usePages(JSON.stringify(filters));
   const path = listPath("sessions", filters, pages.cursor);
-  const { data, error, isBusy } = useAsk<SessionsAnswer>(path, 5_000);
-  useStartOver(pages, error);
+  const asked = useAsk<SessionsAnswer>(path, 5_000);
+  const { data, isBusy } = asked;
+  useStartOver(pages, asked.error);
   return (
     <>
       <h1 tabIndex={-1}>Sessions</h1>
@@ -46,7 +47,7 @@ export function Sessions() {
           <input type="search" value={words} onChange={(event) => setWords(event.target.value)} data-testid="contains" />
         </label>
       </form>
-      <Failure error={error} />
+      <Failure of={asked} />
       {data && (
         <section className="card">
           <Table label="Sessions" columns={COLUMNS} sorting={sorting} onSort={setSorting} isBusy={isBusy}>

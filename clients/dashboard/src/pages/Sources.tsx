@@ -23,18 +23,19 @@ const COLUMNS = [
 export function Sources() {
   const pages = usePages("");
   const path = listPath("sources", {}, pages.cursor);
-  const { data, error, isBusy } = useAsk<SourcesAnswer>(path, 3_000);
-  useStartOver(pages, error);
+  const asked = useAsk<SourcesAnswer>(path, 3_000);
+  const { data, isBusy } = asked;
+  useStartOver(pages, asked.error);
   return (
     <>
       <h1 tabIndex={-1}>Sources</h1>
-      <Failure error={error} />
+      <Failure of={asked} />
       {data && (
         <section className="card">
           {data.sources.length ? (
             <Table label="Sources" columns={COLUMNS}>
               {data.sources.map((source) => (
-                <tr key={source.name} data-testid="source" data-bad={source.breaker !== "closed"}>
+                <tr key={source.name} data-testid="source" data-bad={source.state !== "running"}>
                   <th scope="row">
                     <a href={hashOf("sessions", source.name)}>
                       <Name of={source.name} />
@@ -43,7 +44,7 @@ export function Sources() {
                   <td>{source.kind}</td>
                   <td>{source.state}</td>
                   <td>{source.breaker}</td>
-                  <td className="number">{saySeconds(source.forSeconds)}</td>
+                  <td className="number">{saySeconds(source.forSeconds)} ago</td>
                   <td className="number">{sayCount(source.subscribers)}</td>
                   <td>{source.lastError ? <Name of={source.lastError} /> : UNKNOWN}</td>
                 </tr>

@@ -1,5 +1,5 @@
 import { useAccess } from "../access.tsx";
-import { sayError } from "../call.ts";
+import { sayOutcome } from "../call.ts";
 import { useDoing } from "../hooks.ts";
 import type { ConnectionSummary } from "../model/answers.ts";
 import { encoded, hashOf } from "../model/route.ts";
@@ -27,7 +27,7 @@ export function ConnectionRows({ rows, onClosed }: { rows: readonly ConnectionSu
 
 function ConnectionRow({ row, onClosed }: { row: ConnectionSummary; onClosed: () => void }) {
   const { call } = useAccess();
-  const doing = useDoing(sayError);
+  const doing = useDoing(sayOutcome);
   const close = async (signal: AbortSignal): Promise<string> => {
     await call(`connections/${encoded(row.id)}`, { method: "DELETE", signal });
     onClosed();

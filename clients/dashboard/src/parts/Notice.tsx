@@ -1,5 +1,5 @@
-import { explain, type CallError } from "../call.ts";
-import type { Doing } from "../hooks.ts";
+import { explain } from "../call.ts";
+import type { Asked, Doing } from "../hooks.ts";
 import { oneLine } from "../model/text.ts";
 
 /** Why something is not shown, or what came of what one did. Announced. */
@@ -11,8 +11,10 @@ export function Notice({ words, isBad = true }: { words: string; isBad?: boolean
   );
 }
 
-export function Failure({ error }: { error: Pick<CallError, "status" | "code" | "message"> | null }) {
-  return error ? <Notice words={explain(error)} /> : null;
+/** Why what was asked for is not shown, or not new: the hub refused, or has not answered yet. */
+export function Failure({ of: { data, error } }: { of: Pick<Asked<unknown>, "data" | "error"> }) {
+  if (error) return <Notice words={explain(error)} />;
+  return data === null ? <p className="hint">The hub is asked …</p> : null;
 }
 
 export function Outcome({ of }: { of: Doing }) {

@@ -1,7 +1,7 @@
 import { useId, useState, type FormEvent } from "react";
 import { publish } from "watertight/publish";
 import { useAccess } from "../access.tsx";
-import { sayError } from "../call.ts";
+import { sayOutcome } from "../call.ts";
 import { useDoing } from "../hooks.ts";
 import { dataOf } from "../model/typed.ts";
 import { Outcome } from "./Notice.tsx";
@@ -12,7 +12,7 @@ export function PublishForm({ session }: { session: string }) {
   const { base, token } = useAccess();
   const [type, setType] = useState("test");
   const [text, setText] = useState('{"hello": "world"}');
-  const doing = useDoing(sayError);
+  const doing = useDoing(sayOutcome);
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();
     doing.run(async (signal) => {

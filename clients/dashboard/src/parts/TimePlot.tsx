@@ -70,8 +70,9 @@ export function TimePlot({ name, label, points, lines, say, isBytes = false }: T
     made.setCursor({ left: made.valToPos(points[index]?.at ?? 0, "x"), top: HEIGHT / 2 });
   };
 
+  const isHole = (point: Point): boolean => fixed.lines.every(({ of }) => point[of] === null);
   return (
-    <figure className="card plot" data-testid={`plot-${name}`} data-points={points.length}>
+    <figure className="card plot" data-testid={`plot-${name}`} data-points={points.length} data-holes={points.filter(isHole).length}>
       <figcaption>
         <h3>{label}</h3>
         <dl className="legend">

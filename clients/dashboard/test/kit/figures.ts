@@ -17,7 +17,7 @@ export function sampleOf({ at, published = 0, delivered = 0, pid = 7, uptime = a
     totalEvents: 40_000,
     totalSubscribers: 10_000,
     metrics: { eventsPublished: published, eventsDelivered: delivered, gaps: 3, connectionsRefused: 1 },
-    latency: { p50Ms: 0.8, p99Ms: 12.5 },
+    latency: { delivery: { p50Ms: 0.8, p99Ms: 12.5 }, publish: { p50Ms: 7, p99Ms: 70 } },
     gapsByReason: { expired: 1, evicted: 0, lagged: 2, epoch: 0, unknown_id: 0, source: 0 },
     closesByReason: { SLOW_CONSUMER: 2, PEER_CLOSED: 40, TIMEOUT: 0 },
     refusalsByReason: { TOO_MANY_CONNECTIONS: 1 },

@@ -19,8 +19,8 @@ export interface Ask {
   readonly body: string;
 }
 
-/** What is answered; `undefined`: the next one is asked. */
-export type Answer = (ask: Ask) => { status?: number; json?: unknown; stream?: string } | undefined;
+/** What is answered, or that nothing ever is; `undefined`: the next one is asked. */
+export type Answer = (ask: Ask) => { status?: number; json?: unknown; stream?: string } | "silence" | undefined;
 
 /** Serves the page below a path, as behind a proxy, and says what a test wants where a hub would answer. */
 export interface Stub {
@@ -29,6 +29,8 @@ export interface Stub {
   readonly asks: readonly Ask[];
   /** Paths of the streams that are open. */
   streams(): readonly string[];
+  /** Paths of the calls that get no answer and are waited for. */
+  waiting(): readonly string[];
   /** To all streams whose path begins like this. */
   send(path: string, type: string, data: unknown): void;
   /** Asked before what was there. */
@@ -39,6 +41,7 @@ export interface Stub {
 export async function startStub(first: Answer, prefix = "/behind/a proxy/"): Promise<Stub> {
   const below = encodeURI(prefix);
   const open = new Map<ServerResponse, string>();
+  const silent = new Map<ServerResponse, string>();
   const asks: Ask[] = [];
   const answers = [first];
   let n = 0;
@@ -59,6 +62,10 @@ export async function startStub(first: Answer, prefix = "/behind/a proxy/"): Pro
     for (const answer of answers) {
       const said = answer(ask);
       if (!said) continue;
+      if (said === "silence") {
+        silent.set(response, path);
+        return void response.once("close", () => silent.delete(response));
+      }
       const { status = 200, json, stream } = said;
       if (stream === undefined) {
         const type = status < 400 ? "application/json" : "application/problem+json";
@@ -81,6 +88,7 @@ export async function startStub(first: Answer, prefix = "/behind/a proxy/"): Pro
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${below}`,
     asks,
     streams: () => [...open.values()],
+    waiting: () => [...silent.values()],
     send(path, type, data) {
       const text = block(`epoch-${++n}`, type, data);
       for (const [response, of] of open) if (of.startsWith(path)) response.write(text);

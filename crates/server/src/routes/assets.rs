@@ -1,5 +1,5 @@
 //! The dashboard's files, which `build.rs` puts into the program: each under its own name, the page itself at `/`. Relative
-//! addresses alone, so that it works below a path of a proxy.
+//! addresses alone, so that it works below a path of a proxy. No inline script; what is sent by others is text to the page.
 
 use std::sync::LazyLock;
 
@@ -16,10 +16,11 @@ use crate::state::App;
 /// The page, whose scripts and style stand beside it.
 const PAGE: &str = "index.html";
 
-/// Only its own script and style, and requests to this hub; no frames around it (threats: XSS, clickjacking). Pictures may
-/// stand in the page itself.
+/// Only its own script and style, and requests to this hub; no frames around it (threats: XSS, clickjacking); no text becomes
+/// markup or script. Pictures may stand in the page itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'";
 
 /// A file with a hash in its name never changes.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -37,7 +38,7 @@ struct Embedded {
 const EMBEDDED: &[Embedded] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// A file with what its answers say.
-pub(crate) struct Asset {
+struct Asset {
     file: &'static Embedded,
     content_type: &'static str,
     cache: HeaderValue,
@@ -47,25 +48,16 @@ pub(crate) struct Asset {
 
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| EMBEDDED.iter().filter_map(Asset::new).collect());
 
-/// The dashboard's page; `None`: it was not built in.
-pub(crate) fn page() -> Option<&'static Asset> {
-    page_of(&ASSETS)
-}
-
-/// The files beside the page. One that is not there is unknown, like any other path.
+/// The page and the files beside it. One that is not there is unknown, like any other path.
 pub(crate) fn routes() -> Router<App> {
     routes_of(&ASSETS)
 }
 
-fn page_of(assets: &'static [Asset]) -> Option<&'static Asset> {
-    assets.iter().find(|asset| asset.file.name == PAGE)
-}
-
 fn routes_of(assets: &'static [Asset]) -> Router<App> {
-    let beside = assets.iter().filter(|asset| asset.file.name != PAGE);
-    beside.fold(Router::new(), |routes, asset| {
+    assets.iter().fold(Router::new(), |routes, asset| {
         let answer = move |headers: HeaderMap| async move { asset.answer(&headers) };
-        routes.route(&format!("/{}", asset.file.name), get(answer))
+        let name = if asset.file.name == PAGE { "" } else { asset.file.name };
+        routes.route(&format!("/{name}"), get(answer))
     })
 }
 
@@ -88,7 +80,7 @@ impl Asset {
     }
 
     /// The file, compressed for those who take that, or nothing for those who have it.
-    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
+    fn answer(&self, request: &HeaderMap) -> Response {
         let gzip = self.file.gzip.filter(|_| wants_gzip(request));
         let tag = &self.tags[usize::from(gzip.is_some())];
         let mut response = Response::new(Body::empty());
