@@ -116,7 +116,8 @@ fn a_path_that_haproxy_or_apache_decodes_or_refuses_is_told() {
 
 #[test]
 fn http_1_0_between_apache_and_the_hub_is_told() {
-    let old = apache(&hub(), APACHE, &["env"], "SetEnv force-proxy-request-1.0 1\n");
+    let hub = hub();
+    let old = apache(&hub, APACHE, &["env"], "SetEnv force-proxy-request-1.0 1\n");
     let diagnosis = through(&old, &[]);
     let mends = diagnosis.is("http-version", "slow", "HTTP/1.0 to the hub");
     assert!(mends["apache"].as_str().unwrap().contains("force-proxy-request-1.0"), "{mends}");
@@ -148,9 +149,10 @@ fn proxies_without_their_hub_are_told_from_what_is_no_hub() {
 
 /// What the doctor says of half closes, where the hub's answer takes long enough to be waited for.
 fn half_close(proxy: impl FnOnce(std::net::SocketAddr) -> Proxy) -> Diagnosis {
-    let hub = hub();
+    // The largest body that it takes has to come to it as slowly.
+    let hub = HubProcess::builder(WATERTIGHT).flag("--max-body-bytes", "256KiB").start();
     let far = FaultProxy::start(hub.address());
-    far.set(Mode::Delay(Duration::from_millis(200)));
+    far.set(Mode::Delay(Duration::from_millis(100)));
     through(&proxy(far.address()), &[])
 }
 
