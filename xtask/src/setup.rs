@@ -8,7 +8,7 @@ use crate::release;
 use crate::step::{self, Outcome, succeeds};
 
 /// A program that tests start, how to see that it is there, and the package that has it.
-const NEEDED: [(&str, &[&str], &str); 17] = [
+const NEEDED: [(&str, &[&str], &str); 18] = [
     ("chromium", &["--version"], "chromium"),
     ("curl", &["--version"], "curl"),
     ("openssl", &["version"], "openssl"),
@@ -25,6 +25,7 @@ const NEEDED: [(&str, &[&str], &str); 17] = [
     ("apache2", &["-v"], "apache2"),
     ("redis-server", &["--version"], "redis-server"),
     ("promtool", &["--version"], "prometheus"),
+    ("lintian", &["--version"], "lintian"),
     ("prometheus-node-exporter", &["--version"], "prometheus-node-exporter"),
 ];
 

@@ -36,7 +36,7 @@ const GATHERED_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) struct PublishArgs {
     /// The session to publish to
     session: String,
-    /// The hub
+    /// The hub: http://, https:// or unix:/PATH
     #[arg(long, env = "WATERTIGHT_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// Sent as `Authorization: Bearer`

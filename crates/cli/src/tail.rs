@@ -29,7 +29,7 @@ const SESSION_ENDED: &str = "SESSION_ENDED";
 pub(crate) struct TailArgs {
     /// The session to read
     session: String,
-    /// The hub
+    /// The hub: http://, https:// or unix:/PATH
     #[arg(long, env = "WATERTIGHT_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// Sent as `Authorization: Bearer`

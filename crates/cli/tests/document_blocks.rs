@@ -85,7 +85,19 @@ const A_PAGE: How =
 /// The blocks of each section, in order. Without those that are no code: `text` and `http`.
 const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("README.md", "## Run it", "sh", &[Typed, A_TASK]),
-    ("README.md", "## In 60 seconds", "sh", &[Typed, Typed, Typed, Typed, PIPES]),
+    (
+        "README.md",
+        "## In 60 seconds",
+        "sh",
+        &[
+            Typed,
+            Typed,
+            Typed,
+            Typed,
+            PIPES,
+            FormOnly("they need a terminal and time; top.rs and doctor.rs run them"),
+        ],
+    ),
     ("README.md", "## Protect it", "sh", &[PROTECT, PROTECT]),
     ("README.md", "## In a Rust application", "rust", &[DOCTEST]),
     ("README.md", "## In a page", "tsx", &[SNIPPETS]),

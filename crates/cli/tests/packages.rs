@@ -168,6 +168,17 @@ fn the_debian_package_is_installed_used_upgraded_and_purged_and_leaves_what_poli
     assert!(machine.run(&["getent", "passwd", "watertight"]).starts_with("watertight:"));
 }
 
+/// What is different on purpose is written down in the package, with the reason.
+#[test]
+fn debians_own_checker_finds_nothing_in_the_package() {
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]);
+    lintian.arg(file_ending(".deb"));
+    let mut lintian = Program::spawn(lintian);
+    let status = lintian.wait(AMPLE);
+    assert!(status.success() && lintian.text().is_empty(), "{}{}", lintian.text(), lintian.errors());
+}
+
 #[test]
 fn the_same_binary_makes_the_same_files_byte_for_byte() {
     let again = TempDir::new().unwrap();

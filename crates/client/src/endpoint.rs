@@ -1,17 +1,23 @@
 //! Where a hub is: a checked base URL, and the paths under it. Knows no socket.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::Error;
+use crate::transport::unix::{ORIGIN, unix_socket};
 use crate::url::Url;
 
 /// What a path segment or a query value may carry as it is (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A hub's address: `http://host[:port][/prefix]`.
+/// A hub's address: `http://host[:port][/prefix]`, or `unix:/path`.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     base: Url,
+    /// The Unix socket that the base stands for.
+    socket: Option<Arc<Path>>,
 }
 
 impl Endpoint {
@@ -20,18 +26,24 @@ impl Endpoint {
     /// # Errors
     /// [`Error::InvalidUrl`] says what is wrong with it.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let base = Url::parse(url)?;
+        let socket = unix_socket(url)?;
+        let base = Url::parse(if socket.is_some() { ORIGIN } else { url })?;
         if base.path().contains('?') {
             let reason = "it must not carry a query";
             return Err(Error::InvalidUrl { url: url.to_owned(), reason });
         }
         let prefix = base.path().trim_end_matches('/').to_owned();
-        Ok(Self { base: base.with_path(prefix) })
+        Ok(Self { base: base.with_path(prefix), socket: socket.map(Arc::from) })
     }
 
     /// The hub itself, for a connection.
     pub(crate) fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// The Unix socket at which the hub is, if it is at one.
+    pub(crate) fn socket(&self) -> Option<&Arc<Path>> {
+        self.socket.as_ref()
     }
 
     /// The URL of a session's events.
@@ -108,6 +120,9 @@ mod tests {
             "/sessions/demo/events"
         );
         assert!(Endpoint::parse("http://h/?x=1").is_err());
+        let unix = Endpoint::parse("unix:/run/hub.sock").unwrap();
+        assert_eq!(unix.events("demo").unwrap().text(), "http://localhost/sessions/demo/events");
+        assert_eq!(unix.socket().unwrap().as_os_str(), "/run/hub.sock");
     }
 
     #[test]

@@ -36,7 +36,7 @@
 //! | `fallback`, `backoff` | which way to ask next; how long to wait before |
 //! | `credentials` | tokens, and functions that give them |
 //! | `proxy` | which proxy a request goes through, from the environment; `bypass`: `no_proxy` |
-//! | [`Transport`] (`transport`) | how requests reach a server: `network` (TCP, a proxy, [`tls`]), `link` (hyper over it) |
+//! | [`Transport`] (`transport`) | how requests reach a server: `network` (TCP, a proxy, `unix`, [`tls`]), `link` (hyper over it) |
 //! | [`Clock`] (`clock`) | the only place that reads time |
 //! | `url`, `endpoint` | checked URLs; where the hub is |
 //! | [`limits`] | every limit with its reason |
@@ -71,7 +71,7 @@ pub use feed::{Feed, LogLines};
 pub use plan::Replay;
 pub use publisher::{PublishAll, Published, Publisher, Stopped, Unsent};
 pub use subscriber::Subscriber;
-pub use transport::{Answering, Body, HyperTransport, Transport};
+pub use transport::{Answering, Body, HyperTransport, Transport, unix_socket};
 
 /// Whom to trust over `https`: for `with_tls_config` of a [`Subscriber`] or a [`Publisher`].
 #[cfg(feature = "tls")]

@@ -73,13 +73,15 @@ impl Shared {
 }
 
 impl Publisher {
-    /// A publisher for the hub at `url` (`http://127.0.0.1:8080`). Connects at the first publish.
+    /// A publisher for the hub at `url` (`http://127.0.0.1:8080`, or `unix:/run/watertight/hub.sock`). Connects at the first
+    /// publish.
     ///
     /// # Errors
     /// [`Error::InvalidUrl`].
     pub fn new(url: &str) -> Result<Self, Error> {
         let endpoint = Endpoint::parse(url)?;
-        let options = Options::default();
+        let mut options = Options::default();
+        options.network.socket = endpoint.socket().cloned();
         let shared = Arc::new(Shared::new(options.in_flight_max));
         Ok(Self { endpoint, options: Arc::new(options), shared })
     }

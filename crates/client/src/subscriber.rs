@@ -63,13 +63,14 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscriber to `session` at the hub at `url`, from now on.
+    /// A subscriber to `session` at the hub at `url` (`http://127.0.0.1:8080`, or `unix:/run/watertight/hub.sock`), from now on.
     ///
     /// # Errors
     /// [`Error::InvalidUrl`]; [`Error::InvalidOption`] for a session without a name, or called `.` or `..`.
     pub fn new(url: &str, session: &str) -> Result<Self, Error> {
-        let url = Endpoint::parse(url)?.events(session)?;
-        let mut new = Self::at(url);
+        let hub = Endpoint::parse(url)?;
+        let network = Network { socket: hub.socket().cloned(), ..Network::default() };
+        let mut new = Self::at(hub.events(session)?, network);
         new.reading.hub = true;
         new.fallback.set_enabled(true);
         Ok(new)
@@ -83,12 +84,11 @@ impl Subscriber {
     /// # Errors
     /// [`Error::InvalidUrl`].
     pub fn from_url(url: &str) -> Result<Self, Error> {
-        Ok(Self::at(Url::parse(url)?))
+        Ok(Self::at(Url::parse(url)?, Network::default()))
     }
 
-    fn at(url: Url) -> Self {
+    fn at(url: Url, network: Network) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
-        let network = Network::default();
         let plan = Plan {
             url,
             method: Method::GET,

@@ -1,4 +1,4 @@
-//! How requests reach a server: a trait with one method, and the connection over TCP that implements it.
+//! How requests reach a server: a trait with one method, and the connection over TCP or a Unix socket that implements it.
 //!
 //! Must not know events, retries or cursors.
 
@@ -6,6 +6,7 @@ mod hyper;
 mod link;
 mod network;
 pub(crate) mod tls;
+pub(crate) mod unix;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use crate::error::Error;
 pub use self::hyper::HyperTransport;
 pub(crate) use self::link::{Link, within};
 pub(crate) use self::network::Network;
+pub use self::unix::unix_socket;
 
 /// The bytes of an answer as they come. Its end is the end of the answer; dropping it closes the socket.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;

@@ -32,6 +32,7 @@
 //! | [`proxy`] | [`FaultProxy`]: a network that fails on command |
 //! | [`http_proxy`] | [`HttpProxy`]: a proxy with `CONNECT`, absolute form, a user and a password |
 //! | [`network`] | [`Network`]: two hosts whose link can be cut |
+//! | [`ports`] | [`free_address`]: a port for a server that must be told its own |
 //! | [`program`] | [`Program`]: another program, its output, its end |
 //! | [`token_server`] | [`TokenServer`]: a server that accepts tokens which are valid at the moment |
 //! | [`redis`] | [`Redis`]: a `redis-server`, killed, paused and started again; [`Sentinel`], [`RedisCluster`] |
@@ -59,6 +60,7 @@ pub mod http_proxy;
 pub mod hub;
 pub mod network;
 pub mod pipeline;
+pub mod ports;
 pub mod process;
 pub mod program;
 pub mod proxy;
@@ -88,6 +90,7 @@ pub use http2::Http2;
 pub use hub::{HubBuilder, HubProcess};
 pub use network::Network;
 pub use pipeline::Pipeline;
+pub use ports::free_address;
 pub use process::Process;
 pub use program::Program;
 pub use proxy::{Cut, FaultProxy, Mode};

@@ -5,7 +5,7 @@ mod cluster;
 mod sentinel;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 pub use self::cluster::{RedisCluster, SlotMove};
 pub use self::sentinel::Sentinel;
+use crate::ports::free_address;
 use crate::program::Program;
 use crate::{PATIENCE, eventually};
 
@@ -47,13 +48,8 @@ impl Redis {
     pub fn start_with(arguments: &[&str]) -> Redis {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         for _ in 0..TRIES {
-            // None of those that the kernel gives to whoever asks for any: it must be free again for a restart.
-            let free = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_768)));
-            if TcpListener::bind(free).is_err() {
-                continue;
-            }
             let mut redis = Redis {
-                address: free,
+                address: free_address(),
                 arguments: arguments.clone(),
                 program: None,
                 dir: TempDir::new().unwrap(),

@@ -14,10 +14,10 @@ const CONFIGURATION: &str = "etc/watertight/hub.toml";
 
 const DESCRIPTION: &str = "\
 hub for Server-Sent Events that cannot leak
- Publishers send events to sessions by HTTP, and any number of subscribers read them
- as they come, by Server-Sent Events or long-poll. A subscriber that was away resumes
- where it was. Memory has a bound, no event is lost without saying so, and
- everything that a connection held is given back.";
+ Publishers send events to sessions by HTTP, and any number of subscribers
+ read them as they come, by Server-Sent Events or long-poll. A subscriber
+ that was away resumes where it was. Memory has a bound, no event is lost
+ without saying so, and everything that a connection held is given back.";
 
 pub(super) fn package(release: &Release, pages: &Pages) -> Outcome {
     let tree = release.work.join("debian");
@@ -27,7 +27,7 @@ pub(super) fn package(release: &Release, pages: &Pages) -> Outcome {
     copy(&root().join("deploy/debian/sysusers.conf"), &tree.join("usr/lib/sysusers.d/watertight.conf"))?;
     units(&tree)?;
     pages.install_completions(&tree)?;
-    documents(&tree, pages)?;
+    documents(release, &tree, pages)?;
     control(release, &tree)?;
     permissions(&tree)?;
     build(release, &tree)
@@ -64,11 +64,16 @@ fn without_title(unit: &str) -> String {
     unit.lines().skip_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 
-fn documents(tree: &Path, pages: &Pages) -> Outcome {
+fn documents(release: &Release, tree: &Path, pages: &Pages) -> Outcome {
     let about = tree.join("usr/share/doc/watertight");
     copy(&root().join("deploy/debian/copyright"), &about.join("copyright"))?;
-    copy(&root().join("CHANGELOG.md"), &about.join("changelog"))?;
-    let mut packed = vec![about.join("changelog")];
+    copy(&root().join("CHANGELOG.md"), &about.join("CHANGELOG.md"))?;
+    write(&about.join("changelog"), &changelog(release)?)?;
+    copy(
+        &root().join("deploy/debian/lintian-overrides"),
+        &tree.join("usr/share/lintian/overrides/watertight"),
+    )?;
+    let mut packed = vec![about.join("changelog"), about.join("CHANGELOG.md")];
     for page in pages.manuals()? {
         let name = page.file_name().ok_or_else(|| format!("{} is no page", page.display()))?;
         let installed = tree.join("usr/share/man/man1").join(name);
@@ -76,6 +81,29 @@ fn documents(tree: &Path, pages: &Pages) -> Outcome {
         packed.push(installed);
     }
     output(Command::new("gzip").args(["--best", "--no-name"]).args(packed)).map(|_| ())
+}
+
+/// In Debian's form, for its programs; the one for people lies beside it.
+fn changelog(release: &Release) -> Result<String, String> {
+    let when = output(
+        Command::new("date").args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", release.epoch)),
+    )?;
+    Ok(format!(
+        "watertight ({}) unstable; urgency=medium\n\n  * What is new stands in CHANGELOG.md.gz.\n\n -- {}  {when}",
+        version(release),
+        maintainer(),
+    ))
+}
+
+/// A release candidate comes before the release.
+fn version(release: &Release) -> String {
+    release.version.replace('-', "~")
+}
+
+fn maintainer() -> String {
+    let who = |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
+    let name = who("DEBFULLNAME", "The Watertight authors");
+    format!("{name} <{}>", who("DEBEMAIL", "watertight-sse@users.noreply.github.com"))
 }
 
 fn control(release: &Release, tree: &Path) -> Outcome {
@@ -91,16 +119,13 @@ fn control(release: &Release, tree: &Path) -> Outcome {
     let sums = output(Command::new("md5sum").args(names).current_dir(tree))?;
     write(&control.join("md5sums"), &sums)?;
     let bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum::<u64>();
-    let who = |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
     let text = format!(
-        "Package: watertight\nVersion: {}\nArchitecture: {}\nMaintainer: {} <{}>\nInstalled-Size: {}\n\
+        "Package: watertight\nVersion: {}\nArchitecture: {}\nMaintainer: {}\nInstalled-Size: {}\n\
          Depends: {}, systemd | systemd-standalone-sysusers\nSection: net\nPriority: optional\n\
          Homepage: https://github.com/watertight-sse/watertight\nDescription: {DESCRIPTION}\n",
-        // A release candidate comes before the release.
-        release.version.replace('-', "~"),
+        version(release),
         output(Command::new("dpkg").arg("--print-architecture"))?.trim(),
-        who("DEBFULLNAME", "The Watertight authors"),
-        who("DEBEMAIL", "watertight@localhost"),
+        maintainer(),
         bytes.div_ceil(1024),
         libraries(release)?,
     );

@@ -1,12 +1,13 @@
-//! A connection to whatever stands at the URL: TCP, and TLS over it. Knows no HTTP.
+//! A connection to whatever stands at the URL: TCP or a Unix socket, and TLS over TCP. Knows no HTTP.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
@@ -38,6 +39,10 @@ pub(super) async fn tcp(url: &Url) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((bare(host), port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+pub(super) async fn unix(path: &Path) -> io::Result<Link> {
+    Ok(Box::new(UnixStream::connect(path).await?))
 }
 
 pub(super) async fn handshake(

@@ -105,9 +105,9 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         ],
         Check::Buffering => &[
             (Nginx, "proxy_buffering off; or no proxy_ignore_headers X-Accel-Buffering"),
-            (Caddy, "flush_interval -1"),
-            (Haproxy, "no filter and no option http-buffer-request; it does not buffer answers by itself"),
-            (Apache, "ProxyPass ... flushpackets=on"),
+            (Caddy, "flush_interval -1, and no response_buffers or buffer_responses"),
+            (Haproxy, "no http-response wait-for-body and no filter; it does not buffer answers by itself"),
+            (Apache, "ProxyPass ... flushpackets=on, and no SetOutputFilter of ExtFilterDefine or Sed"),
             (Traefik, "no buffering middleware on this router"),
             (Envoy, "no buffer filter on this route"),
             (LoadBalancer, "switch response buffering and content inspection off for text/event-stream"),
@@ -201,6 +201,7 @@ pub(super) fn mends(check: Check) -> &'static [(Proxy, &'static str)] {
         ],
         Check::HalfClose => &[
             (Nginx, "proxy_ignore_client_abort on; in a location for POST alone"),
+            (Caddy, "no setting is known: let clients keep their side open until the answer is there"),
             (Haproxy, "no option abortonclose"),
             (LoadBalancer, "no setting is known: let clients keep their side open until the answer is there"),
         ],

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `reaching` | whether the hub is there: certificate, redirects, a first answer |
 //! | `streams`, `requests` | the checks |
-//! | `probe` | its sessions and requests; `stream`, `http`, `link`: events over HTTP/1.1 over TCP or TLS |
+//! | `probe` | its sessions and requests; `stream`, `http`, `link`: events over HTTP/1.1 over TCP, TLS or a Unix socket |
 //! | `report`, `mends` | what was found, and the setting that mends it |
 
 mod clock;
@@ -29,11 +29,11 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::Url;
-use watertight_client::tls;
+use watertight_client::{tls, unix_socket};
 
 use crate::exit;
 
-use probe::Probe;
+use probe::{Probe, UNIX_HOST};
 use reaching::reach;
 use report::{Finding, Report};
 
@@ -51,7 +51,7 @@ const PATIENCE_SECONDS_MAX: f64 = 86_400.0;
 wrong; 1: something is, or the hub is not there; 64: the options cannot work."
 )]
 pub(crate) struct DoctorArgs {
-    /// Where clients find the hub, with the path that it is below
+    /// Where clients find the hub, with the path that it is below; or unix:/PATH
     #[arg(value_name = "URL")]
     url: String,
     /// Sent as `Authorization: Bearer`: it has to let its holder read and publish to the probe sessions; with `admin`
@@ -115,7 +115,11 @@ pub(crate) async fn run(args: DoctorArgs) -> ExitCode {
 
 /// The probe that was asked for, or why there can be none.
 fn probe(args: &DoctorArgs) -> Result<Probe, String> {
-    let url = base(&args.url)?;
+    let socket = unix_socket(&args.url).map_err(|error| error.to_string())?;
+    let url = match &socket {
+        Some(_) => base(&format!("http://{UNIX_HOST}"))?,
+        None => base(&args.url)?,
+    };
     let mut tls_config: Option<ClientConfig> = None;
     if let Some(file) = &args.ca {
         tls_config = Some(tls::roots_from_pem(file).map_err(|error| error.to_string())?);
@@ -131,13 +135,15 @@ fn probe(args: &DoctorArgs) -> Result<Probe, String> {
             return Err(format!("--{name} is text without blanks and control characters"));
         }
     }
-    Ok(Probe::new(url, tls_config, args.token.clone(), &args.session, args.patience))
+    Ok(Probe::new(url, socket, tls_config, args.token.clone(), &args.session, args.patience))
 }
 
 fn base(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("the URL cannot be used: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("the URL begins with http:// or https://, and names a host".to_owned());
+        return Err(
+            "the URL begins with http:// or https:// and names a host, or it is unix:/PATH".to_owned()
+        );
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL must have no user and no password".to_owned());
@@ -157,6 +163,9 @@ async fn examine(probe: &Probe, origin: Option<&str>) -> Vec<Finding> {
         findings.sort_by_key(|finding| finding.check);
         return findings;
     }
+    // Before others are open: they would count, too, where streams are limited.
+    progress("streams");
+    findings.push(streams::six_connections(probe, reached.speaks_http2).await);
     let others = async {
         progress("headers, bodies, clock");
         let mut found = requests::seen(probe).await;
@@ -168,7 +177,6 @@ async fn examine(probe: &Probe, origin: Option<&str>) -> Vec<Finding> {
         found.push(requests::half_close(probe).await);
         found.push(requests::body_limit(probe).await);
         progress("streams");
-        found.push(streams::six_connections(probe, reached.speaks_http2).await);
         found.push(streams::compression(probe).await);
         found.extend(streams::buffering(probe).await);
         progress("watching an idle stream");

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -13,6 +14,8 @@ use super::http::{Answering, Head, Request, Whole};
 use super::link::{self, HTTP1, Link};
 use super::stream::Stream;
 
+/// The host of what is asked over a Unix socket.
+pub(super) const UNIX_HOST: &str = "localhost";
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long an answer to a large body may take.
@@ -70,6 +73,8 @@ pub(super) struct Probe {
     /// Where the hub is: its path ends without a slash.
     base: RefCell<Url>,
     pub(super) tls: Option<ClientConfig>,
+    /// Where the URL that was given is, if that is a Unix socket.
+    socket: Option<PathBuf>,
     token: Option<String>,
     name: String,
     /// The sessions that were used: they are deleted at the end.
@@ -84,6 +89,7 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn new(
         base: Url,
+        socket: Option<PathBuf>,
         tls: Option<ClientConfig>,
         token: Option<String>,
         prefix: &str,
@@ -94,6 +100,7 @@ impl Probe {
         Probe {
             base: RefCell::new(base),
             tls,
+            socket,
             token,
             name,
             sessions: RefCell::default(),
@@ -150,7 +157,16 @@ impl Probe {
         base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The Unix socket that requests go over. A redirect may lead away from it.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        let is_there = self.base.borrow().scheme() == "http" && self.host() == UNIX_HOST;
+        self.socket.as_deref().filter(|_| is_there)
+    }
+
     async fn connect(&self) -> io::Result<Link> {
+        if let Some(path) = self.socket() {
+            return link::unix(path).await;
+        }
         let url = self.url();
         match &self.tls {
             Some(config) if url.scheme() == "https" => Ok(link::handshake(&url, config, HTTP1).await?.link),

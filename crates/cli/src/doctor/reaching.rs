@@ -48,7 +48,10 @@ pub(super) async fn reach(probe: &Probe) -> Reached {
                 }
             }
         } else {
-            let text = "http:// has none: tokens and events travel in clear";
+            let text = match probe.socket() {
+                Some(_) => "a Unix socket has none: nothing leaves this machine",
+                None => "http:// has none: tokens and events travel in clear",
+            };
             reached.findings.push(Finding::not_tested(Check::Certificate, text));
         }
         let begun = now();

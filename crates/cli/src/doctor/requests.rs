@@ -167,7 +167,12 @@ pub(super) async fn half_close(probe: &Probe) -> Finding {
         Ok(whole) if whole.head.status == 202 => {
             Finding::good(Check::HalfClose, "a client that closes its side behind a request gets the answer")
         }
-        Ok(whole) => Finding::slow(Check::HalfClose, described(&whole)),
+        Ok(whole) => {
+            let said = described(&whole);
+            let text =
+                format!("a client that closes its side behind a request gets no answer of the hub: {said}");
+            Finding::slow(Check::HalfClose, text)
+        }
         Err(trouble) => {
             let text = format!("a client that closes its side behind a request gets no answer: {trouble}");
             Finding::slow(Check::HalfClose, text)

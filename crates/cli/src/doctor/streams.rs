@@ -45,7 +45,11 @@ async fn look_at_buffering(probe: &Probe) -> Result<Vec<Finding>, Trouble> {
         Next::Said(_) => Some(begun.elapsed()),
         Next::Silence => None,
         Next::End(error) => {
-            let why = error.map(|error| Trouble::from(error).to_string()).unwrap_or_default();
+            let why = match (error, stream.head()) {
+                (_, Some(head)) if head.status != 200 => format!("it is answered with {}", head.status),
+                (Some(error), _) => Trouble::from(error).to_string(),
+                (None, _) => "its answer is empty".to_owned(),
+            };
             let text = format!("a stream ends before its first byte: {why}");
             return Ok(vec![Finding::wrong(Check::Buffering, text)]);
         }
@@ -170,6 +174,10 @@ pub(super) async fn six_connections(probe: &Probe, speaks_http2: bool) -> Findin
             None if matches!(next, Next::End(_)) => return refused(number, "ends at once"),
             None => {}
         }
+    }
+    if probe.socket().is_some() {
+        let text = format!("{STREAMS} streams at once; no browser comes over a Unix socket");
+        return Finding::good(Check::SixConnections, text);
     }
     if speaks_http2 {
         return Finding::good(

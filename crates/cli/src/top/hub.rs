@@ -10,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use watertight_client::{Body, Error, HyperTransport, Publisher, Subscriber, Transport, tls};
+use watertight_client::{Body, Error, HyperTransport, Publisher, Subscriber, Transport, tls, unix_socket};
 
 use super::TopArgs;
 use super::answer::{Connections, Problem, ROWS_MAX, Sessions, Stats};
@@ -27,6 +27,9 @@ const PROBLEM_BYTES_MAX: usize = 16 * 1024;
 
 /// Characters of a hub's own words that are shown.
 const DETAIL_CHARS_MAX: usize = 200;
+
+/// What a Unix socket stands for.
+const UNIX_BASE: &str = "http://localhost";
 
 /// The largest event of a session that is watched, in bytes.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
@@ -67,7 +70,9 @@ impl fmt::Display for Trouble {
 
 /// A hub, and what proves who asks.
 pub(super) struct Hub {
-    /// Its URL, without a slash at the end.
+    /// Its URL, as it was given.
+    url: String,
+    /// What paths stand behind, without a slash at the end: over a Unix socket the host that it stands for.
     base: String,
     transport: HyperTransport,
     roots: Option<tls::ClientConfig>,
@@ -89,10 +94,16 @@ impl Hub {
     pub(super) fn new(args: &TopArgs) -> Result<Self, String> {
         // It knows what a hub's URL is.
         Publisher::new(&args.url).map_err(|error| error.to_string())?;
-        let base = args.url.split('#').next().unwrap_or_default().trim_end_matches('/').to_owned();
+        let socket = unix_socket(&args.url).map_err(|error| error.to_string())?;
+        let url = if socket.is_some() { &args.url } else { args.url.split('#').next().unwrap_or_default() };
+        let url = url.trim_end_matches('/').to_owned();
+        let base = if socket.is_some() { UNIX_BASE.to_owned() } else { url.clone() };
         let roots =
             args.ca.as_ref().map(tls::roots_from_pem).transpose().map_err(|error| error.to_string())?;
         let mut transport = HyperTransport::default();
+        if let Some(path) = socket {
+            transport = transport.with_unix_socket(path);
+        }
         if let Some(roots) = &roots {
             transport = transport.with_tls_config(roots);
         }
@@ -101,7 +112,7 @@ impl Hub {
             (None, Some(token)) => Token::Fixed(token.clone()),
             (None, None) => Token::None,
         };
-        let hub = Self { base, transport, roots, token };
+        let hub = Self { url, base, transport, roots, token };
         // A file that is not there at the start is a mistake; later it may be on its way.
         hub.authorization().map_err(|trouble| trouble.text)?;
         Ok(hub)
@@ -109,7 +120,7 @@ impl Hub {
 
     /// Its address, as text that can be shown.
     pub(super) fn address(&self) -> String {
-        escaped(&self.base)
+        escaped(&self.url)
     }
 
     /// Asks for everything that the page shows. Dropping the future closes the connection.
@@ -143,7 +154,7 @@ impl Hub {
     /// # Errors
     /// The name is none that a session can have.
     pub(super) fn subscriber(&self, session: &str) -> Result<Subscriber, Error> {
-        let mut subscriber = Subscriber::new(&self.base, session)?.with_max_event_bytes(EVENT_BYTES_MAX);
+        let mut subscriber = Subscriber::new(&self.url, session)?.with_max_event_bytes(EVENT_BYTES_MAX);
         subscriber = match &self.token {
             Token::None => subscriber,
             Token::Fixed(token) => subscriber.with_token(token)?,

@@ -46,7 +46,7 @@ const ONCE_ROWS: usize = 20;
 #[derive(clap::Args, Debug)]
 #[command(after_help = crate::help::PROXIES)]
 pub(crate) struct TopArgs {
-    /// The hub; its `admin_listen` address, if it has one
+    /// The hub: http://, https:// or unix:/PATH; its `admin_listen` address, if it has one
     #[arg(env = "WATERTIGHT_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// Sent as `Authorization: Bearer`: an operator's

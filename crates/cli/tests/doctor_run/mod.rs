@@ -63,6 +63,12 @@ impl Diagnosis {
         &check["mend"]
     }
 
+    /// Asserts what a check found that measures time, of which a busy machine takes more.
+    pub(crate) fn is_good_or_slow(&self, name: &str, text: &str) {
+        let verdict = if self.of("slow").contains(&name) { "slow" } else { "good" };
+        self.is(name, verdict, text);
+    }
+
     /// Asserts that all is good, but for these checks, of which none is wrong. On a busy machine everything takes its
     /// time: what is measured may be slow.
     pub(crate) fn is_good_but_for(&self, others: &[&str]) {

@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
+pub(crate) use watertight_testkit::free_address;
 use watertight_testkit::{Program, eventually};
 
 /// A proxy that runs.
@@ -19,10 +20,6 @@ pub(crate) struct Proxy {
 pub(crate) fn replace(text: &str, from: &str, to: impl std::fmt::Display) -> String {
     assert!(text.contains(from), "no {from:?} in\n{text}");
     text.replace(from, &to.to_string())
-}
-
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Starts `program` with a file that holds `config`; `arguments` make its arguments of that file and a directory.

@@ -1,5 +1,6 @@
 //! The transport that comes with the client: one TCP connection per request, HTTP/1.1 by hyper.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -25,6 +26,13 @@ pub struct HyperTransport {
 impl HyperTransport {
     pub(crate) fn new(network: Network) -> Self {
         Self { network }
+    }
+
+    /// Sends what is for `http://localhost` over the Unix socket at this path, through no proxy.
+    #[must_use]
+    pub fn with_unix_socket(mut self, path: impl AsRef<Path>) -> Self {
+        self.network.socket = Some(path.as_ref().into());
+        self
     }
 
     /// Whom to trust, and how to prove who asks, for `https`. The default trusts whom the machine trusts.

@@ -42,11 +42,8 @@ impl Link {
     /// # Errors
     /// [`Error::Connect`], [`Error::Proxy`] or [`Error::TimedOut`]. Dropping the future gives the half-made connection up.
     pub(crate) async fn open(url: &Url, network: &Network) -> Result<Self, Error> {
-        let phase = if network.proxies.choose(url)?.is_some() {
-            "a connection through the proxy"
-        } else {
-            "a connection"
-        };
+        let phase =
+            if network.proxy(url)?.is_some() { "a connection through the proxy" } else { "a connection" };
         let Connected { io, forward } = within(CONNECT_TIMEOUT, phase, network.connect(url)).await??;
         let (sender, driver) = Builder::new()
             .max_buf_size(READ_BUFFER_BYTES)

@@ -1,9 +1,11 @@
-//! How a connection comes about: directly or through a proxy, with or without TLS. Knows requests only as far as a
-//! proxy has to be asked for a tunnel.
+//! How a connection comes about: directly, through a proxy or over a Unix socket, with or without TLS. Knows requests only
+//! as far as a proxy has to be asked for a tunnel.
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -17,17 +19,20 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::tls::{Io, Tls};
+use super::unix;
 use crate::clock;
 use crate::error::{Error, ProxyProblem};
 use crate::limits::{CONNECT_TIMEOUT, READ_BUFFER_BYTES};
 use crate::proxy::{Proxies, Proxy};
 use crate::url::Url;
 
-/// Whom connections trust, and what they go through.
+/// Whom connections trust, and what they go over.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Network {
     pub(crate) tls: Tls,
     pub(crate) proxies: Proxies,
+    /// Where `http://localhost` is, if it is a Unix socket: no proxy stands before it.
+    pub(crate) socket: Option<Arc<Path>>,
 }
 
 /// A connection to a server, as far as requests over it can tell.
@@ -38,11 +43,29 @@ pub(super) struct Connected {
 }
 
 impl Network {
+    /// The proxy that there is for `url`.
+    ///
+    /// # Errors
+    /// [`Error::Proxy`] if there should be one and it cannot be used.
+    pub(super) fn proxy(&self, url: &Url) -> Result<Option<&Proxy>, Error> {
+        if self.socket(url).is_some() { Ok(None) } else { self.proxies.choose(url) }
+    }
+
+    /// The Unix socket that stands for the origin of `url`.
+    fn socket(&self, url: &Url) -> Option<&Path> {
+        let is_meant = !url.is_tls() && url.address() == ("localhost", 80);
+        self.socket.as_deref().filter(|_| is_meant)
+    }
+
     /// Connects to where `url` is, over TLS if it says so: plain requests are read by the proxy there is, and for `https`
     /// it is asked for a tunnel, through which it sees nothing. Unbounded in time.
     pub(super) async fn connect(&self, url: &Url) -> Result<Connected, Error> {
+        if let Some(path) = self.socket(url) {
+            let failed = |source| Error::Connect { address: unix::shown(path), source };
+            return Ok(Connected { io: unix::connect(path).await.map_err(failed)?, forward: None });
+        }
         let (host, port) = url.address();
-        let Some(proxy) = self.proxies.choose(url)? else {
+        let Some(proxy) = self.proxy(url)? else {
             let failed = |source| Error::Connect { address: url.host_and_port(), source };
             let io = tcp(host, port).await.map_err(failed)?;
             let io = if url.is_tls() { self.tls.connect(io, host).await? } else { io };

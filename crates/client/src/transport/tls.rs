@@ -5,17 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// A connection's bytes.
 pub(crate) struct Io(Box<dyn Bytestream>);
 
-trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytestream for T {}
 
 impl Io {
-    pub(crate) fn from_plain(stream: TcpStream) -> Self {
+    pub(super) fn from_plain(stream: impl Bytestream + 'static) -> Self {
         Self(Box::new(stream))
     }
 }

@@ -1,8 +1,7 @@
 //! A cluster of Redis: three masters, each with a third of the slots.
 
-use std::net::TcpListener;
-
 use super::Redis;
+use crate::ports::free_address;
 use crate::{PATIENCE, eventually};
 
 /// How many servers it has.
@@ -127,7 +126,8 @@ pub struct SlotMove {
 
 /// A server, and the port at which the others reach it.
 fn start_one() -> (Redis, u16) {
-    let bus = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // As the server's own port, it must be free again for a restart.
+    let bus = free_address().port();
     let server = Redis::start_with(&[
         "--cluster-enabled",
         "yes",

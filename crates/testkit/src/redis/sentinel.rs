@@ -1,12 +1,13 @@
 //! A master of Redis, a replica and a sentinel that watches them.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::{Redis, TRIES, all_of, try_command};
+use crate::ports::free_address;
 use crate::program::Program;
 use crate::{PATIENCE, eventually};
 
@@ -33,7 +34,7 @@ impl Sentinel {
         let master = Redis::start_with(&["--repl-diskless-sync-delay", "0"]);
         let replica = Redis::replica_of(&master);
         for _ in 0..TRIES {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let address = free_address();
             let (port, watched) = (address.port(), master.address().port());
             let dir = TempDir::new().unwrap();
             let file = dir.path().join("sentinel.conf");
