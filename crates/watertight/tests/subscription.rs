@@ -152,9 +152,9 @@ async fn an_event_says_when_it_was_published() {
     for data in ["one", "two", "three"] {
         let Message::Event(event) = next(&mut reader).await else { panic!("expected an event") };
         assert_eq!(event.data, data);
-        let millisecond = Duration::from_millis(1);
-        assert!(before < event.created_at + millisecond && event.created_at <= after, "{event:?}");
-        assert_eq!(event.created_at.subsec_micros() % 1000, 0, "whole milliseconds");
+        let microsecond = Duration::from_micros(1);
+        assert!(before < event.created_at + microsecond && event.created_at <= after, "{event:?}");
+        assert_eq!(event.created_at.subsec_nanos() % 1000, 0, "whole microseconds");
     }
 }
 
