@@ -48,7 +48,7 @@ pub struct Received {
     pub event_type: String,
     /// Its text; line ends are LF.
     pub data: String,
-    /// When it was published, since the Unix epoch, to the millisecond. The hub's wall clock: it may have been set
+    /// When it was published, since the Unix epoch, to the microsecond. The hub's wall clock: it may have been set
     /// between two events, so their order is that of their ids.
     pub created_at: Duration,
 }
