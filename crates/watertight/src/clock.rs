@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use watertight_core::Tick;
 
+const NANOS_PER_MILLI: u32 = 1_000_000;
+
 /// A clock that only goes forward.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Source>);
@@ -67,6 +69,14 @@ impl Clock {
         }
     }
 
+    /// The first millisecond at which all of `duration` has passed from now; [`Tick::NEVER`] if that is too far.
+    #[must_use]
+    pub fn after(&self, duration: Duration) -> Tick {
+        let at = self.elapsed().saturating_add(duration);
+        let begun = u64::from(at.subsec_nanos().div_ceil(NANOS_PER_MILLI));
+        Tick(at.as_secs().saturating_mul(1000).saturating_add(begun))
+    }
+
     /// Moves a manual clock forward; a monotonic clock moves by itself.
     #[cfg(feature = "testing")]
     pub(crate) fn advance(&self, by: Duration) {
@@ -89,4 +99,30 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
 pub fn wall_clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_a_while_is_never_over_before() {
+        let clock = Clock::monotonic();
+        for micros in 0..2_000 {
+            let lasting = Duration::from_micros(50_000 + micros);
+            let begun = clock.elapsed();
+            let at = Duration::from_millis(clock.after(lasting).0);
+            assert!(at >= begun + lasting, "{at:?} is before {begun:?} and {lasting:?}");
+            assert!(at <= clock.elapsed() + lasting + Duration::from_millis(1));
+        }
+        assert_eq!(clock.after(Duration::MAX), Tick::NEVER);
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn on_a_clock_of_whole_milliseconds_it_is_over_just_then() {
+        let clock = Clock::manual();
+        clock.advance(Duration::from_millis(7));
+        assert_eq!(clock.after(Duration::from_millis(50)), Tick(57));
+    }
 }

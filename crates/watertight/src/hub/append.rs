@@ -229,14 +229,12 @@ impl HubState {
     }
 
     fn expiry(&self, event: &Event) -> Expiry {
-        let after = |ttl| self.clock.now().after(ttl);
-        event.ttl.map_or_else(|| self.default_expiry(), |ttl| Expiry::own(after(ttl)))
+        event.ttl.map_or_else(|| self.default_expiry(), |ttl| Expiry::own(self.clock.after(ttl)))
     }
 
     /// When what says nothing of its own expires.
     pub(super) fn default_expiry(&self) -> Expiry {
-        let after = |ttl| self.clock.now().after(ttl);
-        Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, after))
+        Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, |ttl| self.clock.after(ttl)))
     }
 }
 
