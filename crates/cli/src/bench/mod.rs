@@ -15,6 +15,7 @@
 //! | `hub`, `child`, `http`, `http2` | the server under measurement |
 //! | `endpoint`, `certificate` | where connections go, plain or over TLS |
 //! | `redis` | a Redis beside it |
+//! | `cores` | cores of their own for servers that take turns |
 //! | `process`, `sampler`, `histogram` | what the kernel says of it; latencies |
 //! | `background` | work on a thread of its own, beside what is measured |
 //! | `report`, `progress` | figures out, on standard output; what is going on, on standard error |
@@ -23,6 +24,7 @@ mod background;
 mod certificate;
 mod child;
 mod clock;
+mod cores;
 mod crowd;
 mod endpoint;
 mod failure;

@@ -48,12 +48,12 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
     let storm = storm::Args { subscribers: 10_000 / scale, events: 256, data_bytes: 10_240 };
     let stats = stats::Args { sessions: 100_000 / scale, calls: 10_000 / scale as u64 };
     let tokens = tokens::Args { seconds: if args.quick { 0.1 } else { 1.0 } };
-    let scatter = |publishers| scatter::Args {
+    let scatter = |publishers, compare_floor| scatter::Args {
         sessions: 1000 / scale as u64,
         publishers,
-        seconds: 2 * seconds,
+        seconds: if compare_floor { 2 * seconds } else { seconds },
         data_bytes: 100,
-        compare_floor: true,
+        compare_floor,
         rounds: if args.quick { 1 } else { 5 },
     };
     let unread = unread::Args { http1: 300 / scale, http2: 200 / scale };
@@ -80,8 +80,9 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Vec<Report>> 
     let paced = fanout(Some(Rate::PerSecond(50)), 2 * seconds, true, false);
     reports.add("fanout", fanout::run(bench, &paced))?;
     reports.add("fanout", fanout::run(bench, &fanout(None, 2 * seconds, false, true)))?;
+    reports.add("scatter", scatter::run(bench, &scatter(2, false)))?;
     for publishers in [2, 4, 8] {
-        reports.add("scatter", scatter::run(bench, &scatter(publishers)))?;
+        reports.add("scatter", scatter::run(bench, &scatter(publishers, true)))?;
     }
     for tls in [false, true] {
         reports.add("churn", churn::run(bench, &churn(tls)))?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::Bench;
 use super::super::child::ServerChild;
+use super::super::cores::Apart;
 use super::super::failure::{Outcome, broken};
 use super::super::floor::FloorOutlet;
 use super::super::http::HttpClient;
@@ -77,18 +78,22 @@ pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     if args.tls {
         return over_tls::run(bench, args);
     }
-    let hub = Hub::obtain(bench, &[])?;
+    let ((hub, floor), _apart) = match args.compare_floor {
+        true => Apart::start(bench, || Ok((Hub::obtain(bench, &[])?, Some(start_floor(bench)?))))?,
+        false => ((Hub::obtain(bench, &[])?, None), None),
+    };
     let id = sample_id(&mut HttpClient::connect(hub.address)?, args.data_bytes)?;
     bench.progress.step(format!("{} subscribers of one session", args.subscribers));
     let crowd = gather(bench, hub.address, args.subscribers, 1, |_| subscribe_request(SESSION, "", None))?;
     let mut side = Side::new(crowd, hub.process, args.rate(), args.data_bytes, args.batch);
     let outlet = || HttpClient::connect(hub.address).map(|client| HubOutlet::new(client, SESSION));
     side.round(bench, outlet()?, WARM_UP)?;
-    let Some(mut floor) = Floor::start(bench, args, id)? else {
+    let Some(floor) = floor else {
         bench.progress.step("publishing");
         let spent = side.round(bench, outlet()?, Duration::from_secs(args.seconds))?;
         return Ok(report(args, &side, &spent));
     };
+    let mut floor = Floor::gather(bench, args, id, floor)?;
     floor.side.round(bench, floor.outlet()?, WARM_UP)?;
     let turns = Turns::take(bench, args.rounds, |which| match which {
         Which::First => side.round(bench, outlet()?, args.turn()),
@@ -111,6 +116,10 @@ fn sample_id(client: &mut HttpClient, data_bytes: usize) -> Outcome<String> {
     }
 }
 
+fn start_floor(bench: &Bench) -> Outcome<ServerChild> {
+    ServerChild::start(bench.clock, &["bench", "floor-server"], &[])
+}
+
 /// The raw floor beside the hub.
 struct Floor {
     side: Side,
@@ -119,20 +128,13 @@ struct Floor {
 }
 
 impl Floor {
-    fn start(bench: &Bench, args: &Args, id: String) -> Outcome<Option<Self>> {
-        if !args.compare_floor {
-            return Ok(None);
-        }
-        let child = ServerChild::start(bench.clock, &["bench", "floor-server"], &[])?;
+    fn gather(bench: &Bench, args: &Args, id: String, child: ServerChild) -> Outcome<Self> {
         bench.progress.step(format!("{} subscribers of the floor", args.subscribers));
         let request = |_| subscribe_request(SESSION, "", None);
         let crowd = gather(bench, child.address, args.subscribers, 1, request)?;
         let process = Process { pid: child.pid() };
-        Ok(Some(Self {
-            side: Side::new(crowd, process, args.rate(), args.data_bytes, args.batch),
-            id,
-            child,
-        }))
+        let side = Side::new(crowd, process, args.rate(), args.data_bytes, args.batch);
+        Ok(Self { side, id, child })
     }
 
     fn outlet(&self) -> Outcome<FloorOutlet> {

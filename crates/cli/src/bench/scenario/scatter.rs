@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::Bench;
 use super::super::child::ServerChild;
+use super::super::cores::Apart;
 use super::super::failure::Outcome;
 use super::super::hub::{Hub, subscribe_request};
 use super::super::process::{Process, allow_connections};
@@ -61,24 +62,28 @@ impl Args {
         format!("{} sessions, publishers: {}", self.sessions, self.publishers())
     }
 
-    /// A limit that is one for as many publishers as there are by default: with more of them on few cores, each waits for
-    /// the others.
+    /// A limit that is one for as many publishers as there are by default (with more of them on few cores, each waits for
+    /// the others), and where the kernel chooses the cores.
     fn limit(&self, limit: f64) -> Option<f64> {
-        (self.publishers() == PUBLISHERS).then_some(limit)
+        (self.publishers() == PUBLISHERS && !self.compare_floor).then_some(limit)
     }
 }
 
 pub(in crate::bench) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
     let connections = args.sessions + args.publishers();
     allow_connections(connections * if args.compare_floor { 2 } else { 1 })?;
-    let hub = Hub::obtain(bench, &[])?;
-    let mut scatter = start(bench, args, hub.address, hub.process)?;
     if !args.compare_floor {
+        let hub = Hub::obtain(bench, &[])?;
+        let mut scatter = start(bench, args, hub.address, hub.process)?;
         bench.progress.step("publishing");
         let spent = scatter.round(bench, Duration::from_secs(args.seconds))?;
         return Ok(report(args, &scatter, &spent, None));
     }
-    let floor = ServerChild::start(bench.clock, &["bench", "scatter-floor-server"], &[])?;
+    let ((hub, floor), _apart) = Apart::start(bench, || {
+        let floor = ServerChild::start(bench.clock, &["bench", "scatter-floor-server"], &[])?;
+        Ok((Hub::obtain(bench, &[])?, floor))
+    })?;
+    let mut scatter = start(bench, args, hub.address, hub.process)?;
     let mut raw = start(bench, args, floor.address, Process { pid: floor.pid() })?;
     let turn = Duration::from_secs(args.seconds) / u32::try_from(args.rounds).unwrap_or(u32::MAX);
     let turns = Turns::take(bench, args.rounds, |which| match which {

@@ -1,6 +1,7 @@
 //! A hub that speaks TLS in turns with one that speaks plain: what TLS adds to a delivery.
 
 use super::super::super::Bench;
+use super::super::super::cores::Apart;
 use super::super::super::endpoint::Endpoint;
 use super::super::super::failure::Outcome;
 use super::super::super::http::HttpClient;
@@ -19,8 +20,12 @@ const FLAT_OUT_MAX: f64 = 1.3;
 const RATES: [Rate; 2] = [Rate::PerSecond(50), Rate::Max];
 
 pub(super) fn run(bench: &Bench, args: &Args) -> Outcome<Report> {
-    let mut tls = Measured::start(bench, args, Transport::Tls)?;
-    let mut plain = Measured::start(bench, args, Transport::Plain)?;
+    let (hubs, _apart) = Apart::start(bench, || {
+        let of = |transport| Hub::obtain_over(bench, transport, &[]);
+        Ok((of(Transport::Tls)?, of(Transport::Plain)?))
+    })?;
+    let mut tls = Measured::gather(bench, args, hubs.0, "TLS")?;
+    let mut plain = Measured::gather(bench, args, hubs.1, "plain")?;
     let mut report = Report::new("fanout");
     let rates = args.rate.as_ref().map_or(&RATES[..], std::slice::from_ref);
     for rate in rates {
@@ -63,10 +68,9 @@ struct Measured {
 }
 
 impl Measured {
-    fn start(bench: &Bench, args: &Args, transport: Transport) -> Outcome<Self> {
-        let hub = Hub::obtain_over(bench, transport, &[])?;
+    fn gather(bench: &Bench, args: &Args, hub: Hub, transport: &str) -> Outcome<Self> {
         let to = hub.endpoint()?;
-        bench.progress.step(format!("{} subscribers of one session, {transport:?}", args.subscribers));
+        bench.progress.step(format!("{} subscribers of one session, {transport}", args.subscribers));
         let request = |_| subscribe_request(SESSION, "", None);
         let crowd = gather(bench, to.clone(), args.subscribers, 1, request)?;
         let side = Side::new(crowd, hub.process, args.rate(), args.data_bytes, args.batch);
