@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::jobs::Job;
 use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other.
@@ -13,16 +14,18 @@ pub(crate) const PACKAGES: [&str; 3] = ["clients/typescript", "examples/react-pa
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
-/// Installs what the lock files name and runs each package's tests, against the hub that cargo has just built.
-pub(crate) fn test() -> Outcome {
+/// Installs what the lock files name. The job runs each package's tests, one after the other, because some use what an earlier
+/// one built; against the hub that cargo has built by then.
+pub(crate) fn job() -> Result<Job, String> {
     let hub = target_dir().join("debug/watertight");
+    let mut commands = Vec::new();
     for package in PACKAGES {
         install(package)?;
         let mut test = Command::new("npm");
         test.args(["test", "--silent", "--prefix"]).arg(root().join(package)).env("WATERTIGHT_BIN", &hub);
-        run(&format!("tests of {package}"), test)?;
+        commands.push(test);
     }
-    Ok(())
+    Ok(Job { name: PACKAGES.join(", "), commands })
 }
 
 /// Installs what the lock file of a package names, if that is not there yet.

@@ -5,16 +5,19 @@ mod checklist;
 mod clients;
 mod dependencies;
 mod documents;
+mod jobs;
 mod plots;
 mod python;
 mod release;
 mod setup;
 mod step;
+mod tests;
 mod tidy;
 
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
+use jobs::Job;
 use step::{Outcome, cargo, run};
 
 const HELP: &str = "\
@@ -41,6 +44,9 @@ cargo xtask COMMAND
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
+/// Jobs of tests at once: they wait more than they compute.
+const AT_ONCE: usize = 3;
+
 /// What is fuzzed: the folder, its dictionary, its targets.
 const FUZZED: [(&str, &str, &[&str]); 3] = [
     ("crates/wire/fuzz", "stream.dict", &["parse", "roundtrip"]),
@@ -64,7 +70,7 @@ fn main() -> ExitCode {
         }
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
-        Some("loom") => loom(),
+        Some("loom") => jobs::run(vec![loom()], 1),
         Some("dist") => release::run(&rest),
         Some("release") => checklist::run(&rest),
         Some("sbom") => dependencies::list(),
@@ -91,13 +97,15 @@ fn test(quick: bool) -> Outcome {
     if !quick {
         tidy::run()?;
     }
-    // All of them, so that one run shows everything that fails.
-    run("tests", cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
-    clients::test()?;
+    let mut jobs = vec![clients::job()?];
+    if !quick {
+        jobs.push(loom());
+    }
+    jobs.extend(tests::jobs()?);
+    jobs::run(jobs, AT_ONCE)?;
     if !quick {
         book::run()?;
         plots::run(true)?;
-        loom()?;
     }
     println!("xtask: everything passes");
     Ok(())
@@ -107,11 +115,11 @@ fn test(quick: bool) -> Outcome {
 fn clients() -> Outcome {
     setup::run()?;
     run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
-    clients::test()
+    jobs::run(vec![clients::job()?], 1)
 }
 
 /// The model checker is compiled apart: under its cfg, locks and atomics are its own.
-fn loom() -> Outcome {
+fn loom() -> Job {
     let mut command = cargo(&[
         "test",
         "--package",
@@ -123,7 +131,7 @@ fn loom() -> Outcome {
         "target/loom",
     ]);
     command.env("RUSTFLAGS", "--cfg loom");
-    run("model checker", command)
+    Job::one("model checker", command)
 }
 
 fn bench(arguments: &[&str]) -> Outcome {

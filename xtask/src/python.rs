@@ -1,28 +1,67 @@
-//! Programs in Python that the tests start, in an environment of their own below cargo's target directory.
+//! What runs in Python: programs that the tests start, and the tests of the package for Python. Each has an environment of its
+//! own below cargo's target directory.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::jobs::Job;
 use crate::step::{Outcome, root, run, target_dir};
 
-/// What is installed, with versions.
-const REQUIREMENTS: &str = "clients/foreign/requirements.txt";
+/// What is installed for the tests of the hub, with versions.
+const FOREIGN: &str = "clients/foreign/requirements.txt";
 
-/// Installs what the list names, if that is not there yet: a copy of the list is put beside it when it is done.
+/// The package, and what is installed for its tests.
+const PACKAGE: &str = "clients/python";
+const DEVELOPMENT: &str = "clients/python/requirements-dev.txt";
+
+/// The programs that the tests start.
 pub(crate) fn install() -> Outcome {
-    let environment = target_dir().join("tools/python");
-    let (wanted, done) = (root().join(REQUIREMENTS), environment.join("installed.txt"));
-    let text = fs::read(&wanted).map_err(|error| format!("{REQUIREMENTS}: {error}"))?;
-    if fs::read(&done).is_ok_and(|installed| installed == text) {
-        return Ok(());
+    environment("python", FOREIGN)?;
+    environment("python-package", DEVELOPMENT).map(drop)
+}
+
+/// Builds the package into its environment, checks it, and runs its tests against the hub that cargo has built by then.
+pub(crate) fn job() -> Result<Job, String> {
+    let environment = environment("python-package", DEVELOPMENT)?;
+    let command = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(environment.join("bin").join(program));
+        command.args(arguments).current_dir(root().join(PACKAGE));
+        command.env("VIRTUAL_ENV", &environment).env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
+        command
+    };
+    Ok(Job {
+        name: PACKAGE.to_owned(),
+        commands: vec![
+            command("maturin", &["develop", "--quiet"]),
+            command("ruff", &["check", "--quiet"]),
+            command("ruff", &["format", "--check", "--quiet"]),
+            command("pyright", &[]),
+            command("mypy", &[]),
+            command("pytest", &["--quiet"]),
+        ],
+    })
+}
+
+/// Makes an environment with what a list names, if it is not there yet: a copy of the list is put beside it when it is done.
+fn environment(name: &str, requirements: &str) -> Result<PathBuf, String> {
+    let environment = target_dir().join("tools").join(name);
+    let (wanted, done) = (root().join(requirements), environment.join("installed.txt"));
+    let text = fs::read(&wanted).map_err(|error| format!("{requirements}: {error}"))?;
+    if !fs::read(&done).is_ok_and(|installed| installed == text) {
+        fill(&environment, &wanted)?;
+        fs::write(&done, text).map_err(|error| format!("{}: {error}", done.display()))?;
     }
+    Ok(environment)
+}
+
+fn fill(environment: &Path, requirements: &Path) -> Outcome {
     let mut make = Command::new("python3");
-    make.args(["-m", "venv", "--clear"]).arg(&environment);
+    make.args(["-m", "venv", "--clear"]).arg(environment);
     run("environment for Python", make)?;
     let mut install = Command::new(environment.join("bin/python"));
     install
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-        .arg(&wanted);
-    run("Python programs for the tests", install)?;
-    fs::write(&done, text).map_err(|error| format!("{}: {error}", done.display()))
+        .arg(requirements);
+    run(&format!("{} for the tests", requirements.display()), install)
 }
