@@ -25,7 +25,13 @@ BATCH = 50
 """Events that are published together."""
 
 Message = MutableMapping[str, Any]
-SCOPE: Message = {"type": "http", "asgi": {"spec_version": "2.3"}, "method": "GET", "path": "/", "headers": []}
+SCOPE: Message = {
+    "type": "http",
+    "asgi": {"spec_version": "2.3"},
+    "method": "GET",
+    "path": "/",
+    "headers": [],
+}
 
 
 class Server:
@@ -171,7 +177,9 @@ def main() -> None:
     asked = parser.parse_args()
     readers, events = asked.readers, asked.events // BATCH * BATCH
     for batch in (BATCH, 1):
-        print(f"{readers} readers in one loop, {events} events of {len(TEXT)} bytes, published {batch} at a time")
+        print(
+            f"{readers} readers in one loop, {events} events of {len(TEXT)} bytes, published {batch} at a time"
+        )
         base = 0.0
         for name, measure in (
             ("sse-starlette, responses", of_sse_starlette),

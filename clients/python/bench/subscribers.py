@@ -67,7 +67,7 @@ class Crowd:
     def __init__(self, address: str, count: int) -> None:
         """Opens them."""
         command = [sys.executable, __file__, "--crowd", address, "--subscribers", str(count)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603: our own
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.says("open")
 
     def says(self, word: str) -> None:
@@ -114,12 +114,18 @@ def main() -> None:
         called = time.perf_counter() - begun
         readers.says("received")
         seconds = time.perf_counter() - begun
-        print(f"{count} subscribers of serve(): each {charged_each:.0f} bytes charged, {resident_each:.0f} resident")
-        print(f"one event to all of them: {called * 1000:.1f} ms in the call, {seconds * 1000:.0f} ms until all had read it")
+        print(
+            f"{count} subscribers of serve(): each {charged_each:.0f} bytes charged, {resident_each:.0f} resident"
+        )
+        print(
+            f"one event to all of them: {called * 1000:.1f} ms in the call, {seconds * 1000:.0f} ms until all had read it"
+        )
         readers.leave()
         nobody_is_left()
         left = broadcaster.get_stats()
-        print(f"after they left: {left['totalSubscribers']} subscribers, ledger {left['ledger']['connection']}")
+        print(
+            f"after they left: {left['totalSubscribers']} subscribers, ledger {left['ledger']['connection']}"
+        )
 
 
 if __name__ == "__main__":

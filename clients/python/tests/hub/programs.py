@@ -14,7 +14,7 @@ def run(program: str, timeout: float = DEADLINE_SECONDS) -> subprocess.Completed
     """Runs the text as a program, with a deadline, in the mode in which Python tells of everything that it forgets."""
     command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", textwrap.dedent(program)]
     here = Path(__file__).parent
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=here, check=False)  # noqa: S603: our own
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=here, check=False)
 
 
 def output(program: str, timeout: float = DEADLINE_SECONDS) -> str:

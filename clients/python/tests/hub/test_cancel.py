@@ -134,7 +134,9 @@ async def test_ten_thousand_subscriptions_cancelled_here_leave_nothing(scenario:
         assert_balanced(broadcaster)
         assert after["ledger"]["subscription"]["opened"] >= 2 * CYCLES
         assert grown < TRACED_BYTES_MAX, f"{grown} bytes in Python"
-        assert resident_bytes() - resident < RESIDENT_BYTES_MAX, f"{resident_bytes() - resident} bytes in the process"
+        assert resident_bytes() - resident < RESIDENT_BYTES_MAX, (
+            f"{resident_bytes() - resident} bytes in the process"
+        )
         assert after["memoryByOwner"] == stats["memoryByOwner"]
         assert after["totalSessions"] == stats["totalSessions"]
 

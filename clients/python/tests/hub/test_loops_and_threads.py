@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -149,8 +150,6 @@ def test_a_loop_that_ends_with_open_queues_leaves_nothing_behind(plain: Broadcas
 
 
 def _open_files() -> int:
-    import os
-
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -160,12 +159,12 @@ def test_stop_tells_readers_of_every_loop_and_thread(plain: Broadcaster) -> None
     async def reads() -> str:
         async with plain.subscribe("s") as queue:
             await asyncio.to_thread(ready.wait, 10)
-            return [event.json()["code"] async for event in queue][-1]
+            return [str(event.json()["code"]) async for event in queue][-1]
 
     def reads_plainly() -> str:
         with plain.subscribe("s") as queue:
             ready.wait(10)
-            return [event.json()["code"] for event in queue][-1]
+            return [str(event.json()["code"]) for event in queue][-1]
 
     with ThreadPoolExecutor(2) as threads:
         ends = [threads.submit(asyncio.run, reads()), threads.submit(reads_plainly)]

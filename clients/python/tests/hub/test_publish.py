@@ -73,7 +73,9 @@ async def test_the_hubs_refusals_have_the_codes_of_its_http_api(
     assert raised.value.code == code
 
 
-async def test_a_refused_event_of_many_is_named_and_nothing_after_it_is_published(broadcaster: Broadcaster) -> None:
+async def test_a_refused_event_of_many_is_named_and_nothing_after_it_is_published(
+    broadcaster: Broadcaster,
+) -> None:
     events: list[Publishable] = [str(number) for number in range(1200)]
     events[700] = "x" * 300_000
     with pytest.raises(HubError) as raised:

@@ -61,10 +61,15 @@ async def test_an_event_has_its_fields_and_its_text_on_the_wire(broadcaster: Bro
         published = await broadcaster.broadcast("s", SSEEvent(type="progress", data={"percent": 5}))
         event = await queue.get(timeout=5)
     assert event == f'id: {published}\nevent: progress\ndata: {{"percent":5}}\n\n'
-    assert (event.id, event.type, event.data, event.json()) == (published, "progress", '{"percent":5}', {"percent": 5})
+    assert (event.id, event.type, event.data, event.json()) == (
+        published,
+        "progress",
+        '{"percent":5}',
+        {"percent": 5},
+    )
     assert event.created_at is not None
     assert before - 1 < event.created_at < time.time() + 1
-    for copied in (pickle.loads(pickle.dumps(event)), copy.copy(event)):  # noqa: S301: our own
+    for copied in (pickle.loads(pickle.dumps(event)), copy.copy(event)):
         assert (copied, copied.id, copied.data, type(copied)) == (event, event.id, event.data, QueueEvent)
 
 
@@ -88,7 +93,9 @@ async def test_a_get_that_is_cancelled_loses_nothing(broadcaster: Broadcaster) -
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert [(await queue.get(timeout=5)).data for _ in range(100)] == [str(number) for number in range(100)]
+        assert [(await queue.get(timeout=5)).data for _ in range(100)] == [
+            str(number) for number in range(100)
+        ]
 
 
 async def test_several_tasks_may_read_one_queue(broadcaster: Broadcaster) -> None:
@@ -120,7 +127,13 @@ async def test_an_id_that_is_none_is_a_gap_and_then_history(broadcaster: Broadca
     async with broadcaster.subscribe("s", last_event_id="not an id") as queue:
         gap = await queue.get(timeout=5)
         assert isinstance(gap, QueueGap)
-        assert (gap.type, gap.first, gap.missed, gap.reason, gap.id) == ("gap", None, None, "unknown_id", gap.last)
+        assert (gap.type, gap.first, gap.missed, gap.reason, gap.id) == (
+            "gap",
+            None,
+            None,
+            "unknown_id",
+            gap.last,
+        )
         assert gap.json()["reason"] == "unknown_id"
         assert gap == f"id: {gap.last}\nevent: gap\ndata: {gap.data}\n\n"
         assert (await queue.get(timeout=5)).data == "kept"
@@ -134,7 +147,12 @@ async def test_the_end_of_a_session_is_the_last_that_comes(broadcaster: Broadcas
         assert [(event.type, event.data) for event in came[:2]] == [("message", "first"), ("done", "bye")]
         end = came[2]
         assert isinstance(end, QueueEnd)
-        assert (end.code, end.message, end.can_return, end.id) == ("SESSION_ENDED", "Session ended", False, "")
+        assert (end.code, end.message, end.can_return, end.id) == (
+            "SESSION_ENDED",
+            "Session ended",
+            False,
+            "",
+        )
         assert queue.closed
         assert queue.end_code == "SESSION_ENDED"
         with pytest.raises(QueueClosedError) as raised:
@@ -200,7 +218,9 @@ async def test_what_is_given_out_and_not_read_is_charged(broadcaster: Broadcaste
         assert 20_000 < held < 140_000, "some tens of events are given out at once, never all"
 
 
-async def test_a_queue_that_is_forgotten_without_being_closed_gives_its_place_back(broadcaster: Broadcaster) -> None:
+async def test_a_queue_that_is_forgotten_without_being_closed_gives_its_place_back(
+    broadcaster: Broadcaster,
+) -> None:
     queue = await broadcaster.add_subscriber("s")
     assert broadcaster.get_stats()["totalSubscribers"] == 1
     del queue

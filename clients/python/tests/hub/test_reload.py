@@ -54,7 +54,7 @@ def test_uvicorn_reloads_an_application_with_open_streams_and_leaves_no_process(
     command = [sys.executable, "-m", "uvicorn", "application:app", "--port", str(port), "--reload"]
     command += ["--reload-dir", str(tmp_path), "--timeout-graceful-shutdown", "1", "--log-level", "warning"]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    server = subprocess.Popen(  # noqa: S603: our own
+    server = subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, start_new_session=True
     )
     try:

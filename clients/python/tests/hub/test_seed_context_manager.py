@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from watertight_sse.hub import Broadcaster, QueueClosedError, get_sse_broadcaster
+from watertight_sse.hub import Broadcaster, Queue, QueueClosedError, get_sse_broadcaster
 
 from .ledger import assert_balanced
 
@@ -38,10 +38,12 @@ async def test_a_queue_is_open_inside_and_gives_nothing_after(broadcaster: Broad
 
 
 async def test_the_cleanup_runs_whatever_ends_the_block(broadcaster: Broadcaster) -> None:
+    queues: list[Queue] = []
     with pytest.raises(ZeroDivisionError):
         async with broadcaster.subscribe("s") as queue:
+            queues.append(queue)
             _ = 1 / 0
-    assert queue.closed
+    assert queues[0].closed
 
     async def reads() -> None:
         async with broadcaster.subscribe("s") as queue:

@@ -35,14 +35,20 @@ async def watching(broadcaster: Broadcaster, path: str, headers: dict[str, str] 
 
 async def test_the_endpoint_writes_events_as_they_are_on_the_wire(broadcaster: Broadcaster) -> None:
     request = await watching(broadcaster, "/sse/s")
-    published = await broadcaster.broadcast("s", SSEEvent(type="agent_network_update", data={"agents": ["é"]}))
-    assert await request.text() == f'id: {published}\nevent: agent_network_update\ndata: {{"agents":["é"]}}\n\n'
+    published = await broadcaster.broadcast(
+        "s", SSEEvent(type="agent_network_update", data={"agents": ["é"]})
+    )
+    assert (
+        await request.text() == f'id: {published}\nevent: agent_network_update\ndata: {{"agents":["é"]}}\n\n'
+    )
     second = await broadcaster.broadcast("s", "two\nlines")
     assert await request.text() == f"id: {second}\ndata: two\ndata: lines\n\n"
     await request.leave()
 
 
-async def test_an_endpoint_that_is_cut_off_in_the_middle_gives_everything_back(broadcaster: Broadcaster) -> None:
+async def test_an_endpoint_that_is_cut_off_in_the_middle_gives_everything_back(
+    broadcaster: Broadcaster,
+) -> None:
     requests = [await watching(broadcaster, "/sse/s") for _ in range(20)]
     await broadcaster.broadcast("s", "hello")
     assert all([(await request.text()).endswith("data: hello\n\n") for request in requests])
@@ -67,7 +73,9 @@ async def test_a_stream_begins_with_its_position_and_has_heartbeats(broadcaster:
     await request.leave()
 
 
-async def test_a_client_that_comes_back_with_its_last_id_gets_what_it_missed(broadcaster: Broadcaster) -> None:
+async def test_a_client_that_comes_back_with_its_last_id_gets_what_it_missed(
+    broadcaster: Broadcaster,
+) -> None:
     first = await broadcaster.broadcast("s", "seen")
     await broadcaster.broadcast("s", "missed")
     request = await watching(broadcaster, "/stream/s", {"last-event-id": first})
@@ -98,7 +106,9 @@ async def test_the_end_of_a_session_and_of_the_hub_are_told_to_the_browser(broad
     await asyncio.wait_for(ended.task, 10)
     stopping = asyncio.create_task(broadcaster.stop())
     closing = await told(stays)
-    assert closing.startswith('event: error\ndata: {"error":"Server is shutting down","code":"SHUTTING_DOWN"}\nretry: ')
+    assert closing.startswith(
+        'event: error\ndata: {"error":"Server is shutting down","code":"SHUTTING_DOWN"}\nretry: '
+    )
     await asyncio.wait_for(stays.task, 10)
     await stopping
     await broadcaster.start()

@@ -18,7 +18,11 @@ MEBIBYTE = 1024 * 1024
 async def test_memory_leak_under_load() -> None:
     """Test that system doesn't leak memory under sustained load."""
     config = BroadcasterConfig(
-        max_queue_size=500, max_history_per_session=100, event_ttl=300.0, session_ttl=0.05, cleanup_interval=60.0
+        max_queue_size=500,
+        max_history_per_session=100,
+        event_ttl=300.0,
+        session_ttl=0.05,
+        cleanup_interval=60.0,
     )
     async with Broadcaster(config) as broadcaster:
         peaks: list[float] = []
@@ -48,7 +52,9 @@ async def one(broadcaster: Broadcaster, session_id: str) -> int:
     count = 0
     async with broadcaster.subscribe(session_id) as queue:
         for number in range(EVENTS):
-            await broadcaster.broadcast(session_id, SSEEvent(type="tick", data={"n": number, "text": "x" * 200}))
+            await broadcaster.broadcast(
+                session_id, SSEEvent(type="tick", data={"n": number, "text": "x" * 200})
+            )
         while count < EVENTS:
             event = await queue.get(timeout=10.0)
             assert event.json()["n"] == count

@@ -34,18 +34,33 @@ def maturin() -> list[str]:
 
 def test_the_wheel_can_be_installed_and_used_in_a_fresh_environment(tmp_path: Path) -> None:
     # The profile and the folder of the development build: what is compiled is there already.
-    build = [*maturin(), "build", "--profile", "dev", "--out", str(tmp_path), "--manifest-path", str(PACKAGE / "Cargo.toml")]
-    subprocess.run([*build, "--interpreter", sys.executable], check=True, timeout=1500)  # noqa: S603: our own
+    build = [
+        *maturin(),
+        "build",
+        "--profile",
+        "dev",
+        "--out",
+        str(tmp_path),
+        "--manifest-path",
+        str(PACKAGE / "Cargo.toml"),
+    ]
+    subprocess.run([*build, "--interpreter", sys.executable], check=True, timeout=1500)
     (wheel,) = tmp_path.glob("*.whl")
     assert "-cp310-abi3-" in wheel.name, "one wheel for all versions of Python"
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=120)  # noqa: S603: our own
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=120)
     python = environment / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
-    subprocess.run(install, check=True, timeout=300)  # noqa: S603: our own
+    subprocess.run(install, check=True, timeout=300)
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    ran = subprocess.run(  # noqa: S603: our own
-        [str(python), "-c", PROGRAM], check=True, timeout=60, capture_output=True, text=True, cwd=tmp_path, env=clean
+    ran = subprocess.run(
+        [str(python), "-c", PROGRAM],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=clean,
     )
     said, file = ran.stdout.splitlines()
     assert said == "from the wheel"

@@ -115,7 +115,9 @@ class Broadcaster:
         self._hub()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.close()
 
     # Publish
@@ -147,7 +149,9 @@ class Broadcaster:
         hub, batches = self._hub(), self._batches(events)
         while (batch := batches.next()) is not None:
             try:
-                batches.published(await Wakes.of_this_loop().done(hub.publish_batch(session_id, batch, reopen)))
+                batches.published(
+                    await Wakes.of_this_loop().done(hub.publish_batch(session_id, batch, reopen))
+                )
             except HubError as error:
                 batches.refused(batch, error)
         return batches.ids
@@ -197,7 +201,9 @@ class Broadcaster:
         """
         return self.end_nowait(session_id, event, keep=keep)
 
-    def end_nowait(self, session_id: str, event: Publishable | None = None, *, keep: float | None = None) -> str:
+    def end_nowait(
+        self, session_id: str, event: Publishable | None = None, *, keep: float | None = None
+    ) -> str:
         """The same, from any thread."""
         return self._hub().end(session_id, None if event is None else handed(event), keep)
 
@@ -309,7 +315,9 @@ class Subscribing:
         self._plain.append(queue)
         return queue
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self._plain.pop().close()
 
 

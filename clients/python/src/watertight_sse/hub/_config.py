@@ -44,7 +44,9 @@ class BroadcasterConfig:
 
     def __post_init__(self) -> None:
         """Checks every figure."""
-        wrong = [problem for name, rule in _RULES.items() if (problem := rule.problem(name, getattr(self, name)))]
+        wrong = [
+            problem for name, rule in _RULES.items() if (problem := rule.problem(name, getattr(self, name)))
+        ]
         if not isinstance(self.enable_metrics, bool):  # pyright: ignore[reportUnnecessaryIsInstance]: from outside
             wrong.append(f"enable_metrics = {self.enable_metrics!r}: True or False would do")
         if not wrong and self.memory_critical_threshold_mb <= self.memory_warning_threshold_mb:
@@ -79,10 +81,10 @@ class _Rule:
         """What is wrong with it, and what would do."""
         if value is None and self.may_be_none:
             return None
-        kinds = (int,) if self.is_whole else (int, float)
-        is_number = isinstance(value, kinds) and not isinstance(value, bool)
-        if is_number and math.isfinite(value) and self.least <= value <= self.most:
-            return None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            is_of_its_kind = isinstance(value, int) or not self.is_whole
+            if is_of_its_kind and math.isfinite(value) and self.least <= value <= self.most:
+                return None
         number = "a whole number" if self.is_whole else "a number"
         none = ", or None" if self.may_be_none else ""
         return f"{name} = {value!r}: {number} from {self.least:g} to {self.most:g} would do{none}"

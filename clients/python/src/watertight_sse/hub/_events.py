@@ -134,7 +134,7 @@ class QueueGap(QueueEvent):
     reason: str
     """``expired``, ``evicted``, ``lagged``, ``epoch``, ``unknown_id`` or ``source``."""
 
-    def __new__(
+    def __new__(  # noqa: PLR0913, PLR0917 (called by the hub alone)
         cls, wire: str, data: str, first: str | None, last: str, missed: int | None, reason: str
     ) -> QueueGap:
         """Made by the hub."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Setting: TypeAlias = "str | bool | int | float | Iterable[str]"
 """A value of a setting, as the hub's configuration has it: ``"30s"``, ``True``, ``["https://app.example.com"]``."""
 
+_PORT_MAX: Final = 65_535
+
 
 def listening(host: str, port: int, settings: dict[str, Setting]) -> list[tuple[str, str]]:
     """Settings as the hub takes them, with where it is to listen."""
-    if not 0 <= port <= 65_535:
-        raise ValueError(f"port = {port}: 0 (a free one) to 65535 would do")
+    if not 0 <= port <= _PORT_MAX:
+        raise ValueError(f"port = {port}: 0 (a free one) to {_PORT_MAX} would do")
     listen = host if host.startswith("unix:") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return [("listen", listen), *((key, written(value)) for key, value in settings.items())]
 
@@ -50,7 +52,9 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Server:
