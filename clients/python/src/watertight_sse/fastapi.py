@@ -16,8 +16,9 @@ from starlette.responses import Response
 from watertight_sse._web._gateway import Gateway, Snapshot
 from watertight_sse._web._position import Position
 from watertight_sse._web._problem import GatewayError, problem_handler
+from watertight_sse._web._route import MayWatch, SnapshotOf, watch_as
 from watertight_sse._web._watch import Watch
-from watertight_sse.starlette import MayWatch, SnapshotOf, add_problem_handler, relay, watch_as
+from watertight_sse.starlette import add_problem_handler, relay
 from watertight_sse.tokens import IssuedToken
 
 __all__ = [

@@ -8,9 +8,8 @@ Needs ``pip install watertight-sse[starlette]``. FastAPI has ``watertight_sse.fa
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from starlette.routing import Route
 from watertight_sse._web._gateway import Gateway, Snapshot
 from watertight_sse._web._position import Position
 from watertight_sse._web._problem import GatewayError, problem_handler
+from watertight_sse._web._route import MayWatch, SnapshotOf, settled, watch_as
 from watertight_sse._web._watch import Watch
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Position",
     "Snapshot",
     "SnapshotOf",
+    "UserOf",
     "Watch",
     "add_problem_handler",
     "problem_handler",
@@ -38,10 +39,6 @@ __all__ = [
 
 UserOf: TypeAlias = Callable[[Request], "str | None | Awaitable[str | None]"]
 """Who has signed in, by name; ``None`` if nobody has."""
-MayWatch: TypeAlias = Callable[[str, str], "bool | Awaitable[bool]"]
-"""Whether this user may watch this session."""
-SnapshotOf: TypeAlias = Callable[[str, str], Any]
-"""The state that this user sees of this session, as JSON, or an awaitable of it."""
 
 
 def relay(request: Request, session: str, gateway: Gateway) -> Response:
@@ -72,7 +69,7 @@ def watch_route(
     async def watch(request: Request) -> Response:
         session: str = request.path_params["session"]
         try:
-            who = await _settled(user(request))
+            who = await settled(user(request))
             if who is None:
                 return GatewayError(401, "UNAUTHORIZED", "nobody has signed in").response()
             return (await watch_as(gateway, session, who, may_watch, snapshot)).response()
@@ -80,31 +77,3 @@ def watch_route(
             return error.response()
 
     return Route(path, watch, methods=["GET"])
-
-
-async def watch_as(
-    gateway: Gateway, session: str, user: str, may_watch: MayWatch, snapshot: SnapshotOf | None
-) -> Watch:
-    """As :meth:`Gateway.watch`, for whoever may.
-
-    Raises:
-        GatewayError: 403, 400 for a name that cannot be watched, or as :meth:`Gateway.watch`.
-    """
-    if not await _settled(may_watch(user, session)):
-        raise GatewayError(403, "FORBIDDEN", "this session is not yours to watch")
-    state: Snapshot | None = None
-    if snapshot is not None:
-        of = snapshot
-
-        def state() -> Any:
-            return of(user, session)
-
-    try:
-        gateway.token(user, [session])
-    except ValueError as error:
-        raise GatewayError(400, "INVALID_SESSION_NAME", str(error)) from None
-    return await gateway.watch(session, user, state)
-
-
-async def _settled(given: Any) -> Any:
-    return await given if inspect.isawaitable(given) else given

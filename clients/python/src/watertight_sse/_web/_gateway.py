@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -20,7 +19,8 @@ from watertight_sse._urls import Endpoint, path_segment
 from watertight_sse._web._clients import Clients
 from watertight_sse._web._position import Position, ask_position
 from watertight_sse._web._problem import GatewayError, from_hub, hub_away
-from watertight_sse._web._relay import RelayResponse, Relays
+from watertight_sse._web._relay import RelayResponse
+from watertight_sse._web._relays import Relays
 from watertight_sse._web._watch import Watch
 from watertight_sse.tokens import IssuedToken, Minter, session_pattern
 
@@ -161,7 +161,7 @@ class Gateway:
             url=self._endpoint.events(session),
             bearer=bearer,
             request=request,
-            ends_at=time.monotonic() + self._relay_lifetime,
+            lifetime=self._relay_lifetime,
         )
 
     def end_relays(self) -> None:
