@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from enum import Enum
 from typing import Any
 
 import httpx
@@ -28,6 +29,17 @@ _CONNECT_TIMEOUT = 5.0
 """The hub must accept a connection within this time, seconds."""
 _LONG_POLL_WAIT_MAX = 60.0
 """The longest that a hub keeps a long-poll waiting, seconds."""
+
+
+class _Why(Enum):
+    """What ended a relayed answer."""
+
+    DONE = "the hub ended it, or was lost"
+    LEFT = "the reader has left"
+    OVER = "it has lived long enough"
+    SILENT = "nothing came from the hub for too long"
+    STALLED = "the reader took nothing for too long"
+    STOPPED = "the server stops"
 
 
 class RelayResponse(Response):
@@ -78,37 +90,46 @@ class RelayResponse(Response):
         pump = asyncio.create_task(self._pump(passage))
         leaving = asyncio.create_task(_left(receive))
         try:
-            await self._wait(place, passage, pump, leaving)
+            why = await self._wait(place, passage, pump, leaving)
         finally:
             await _cancelled(pump, leaving)
         failure = None if pump.cancelled() else pump.exception()
-        if isinstance(failure, GatewayError) and not passage.has_begun:
+        if isinstance(failure, GatewayError):
             return failure
-        if leaving.done() and not leaving.cancelled() or isinstance(failure, OSError):
+        if why is _Why.LEFT or isinstance(failure, OSError):
             return None
         if failure is not None:
             raise failure
         if not passage.has_begun:
-            return shutting_down() if place.end.done() else hub_away()
-        if not pump.cancelled() or (passage.is_stream and not passage.is_reader_late):
-            await passage.end(is_stopping=place.end.done())
+            return shutting_down() if why is _Why.STOPPED else hub_away()
+        if why is _Why.DONE or (passage.is_stream and why is not _Why.STALLED):
+            await passage.end(is_stopping=why is _Why.STOPPED)
         # Else the answer stays incomplete: the server closes the connection, and nobody takes it for a whole one.
         return None
 
     async def _wait(
         self, place: Place, passage: Passage, pump: asyncio.Task[None], leaving: asyncio.Task[None]
-    ) -> None:
+    ) -> _Why:
         """Until one of the two has ended, the stream is to end, or somebody is late."""
-        while not passage.is_reader_late and not passage.is_hub_late:
+        while True:
             left = self._ends_at - time.monotonic()
+            if passage.is_reader_late:
+                return _Why.STALLED
+            if passage.is_hub_late:
+                logger.warning("the hub has sent nothing for too long: the stream ends")
+                return _Why.SILENT
             if left <= 0:
-                return
+                return _Why.OVER
             waits: tuple[asyncio.Future[Any], ...] = (pump, leaving, place.end)
-            done, _ = await asyncio.wait(
+            await asyncio.wait(
                 waits, timeout=min(passage.remaining, left), return_when=asyncio.FIRST_COMPLETED
             )
-            if done:
-                return
+            if leaving.done():
+                return _Why.LEFT
+            if pump.done():
+                return _Why.DONE
+            if place.end.done():
+                return _Why.STOPPED
 
     async def _pump(self, passage: Passage) -> None:
         """From the hub to the reader, until the hub ends it.
@@ -163,8 +184,11 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    """Until they have given back what they hold. Their errors stay with them."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+async def _cancelled(pump: asyncio.Task[None], leaving: asyncio.Task[None]) -> None:
+    """Until both have given back what they hold."""
+    pump.cancel()
+    leaving.cancel()
+    await asyncio.wait((pump, leaving))
+    if not leaving.cancelled() and (error := leaving.exception()) is not None:
+        # Whoever cannot be heard any more has left.
+        logger.info("a reader cannot be waited for: %s", type(error).__name__)
