@@ -13,6 +13,7 @@ import httpx
 
 from watertight_sse import _http
 from watertight_sse._errors import RequestError, UnexpectedAnswerError, WatertightError
+from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import JSON, TEXT, Alone, Answer, Entry, Owner, Request, SessionEnd
 from watertight_sse._publisher._events import NewEvent, checked_key, checked_ttl, checked_type, json_text, line, utf8
@@ -206,3 +207,25 @@ def lost(error: httpx.TransportError) -> tuple[RequestError, bool]:
     """The error for a request that got no answer, and whether a kept connection may just have been closed."""
     may_be_stale = isinstance(error, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError))
     return _http.no_answer(error), may_be_stale
+
+
+def observe_retry(on_retry: OnRetry | None, failure: WatertightError, delay: float) -> None:
+    """Tells the application of a failed attempt."""
+    if on_retry is None:
+        return
+    try:
+        on_retry(failure, delay)
+    except Exception:  # the application's fault; the publisher goes on
+        logger.exception("on_retry failed")
+
+
+def tell_errors(on_error: OnError | None, untold: Sequence[tuple[Exception, str]]) -> None:
+    """Tells the application of events that were not published."""
+    for error, session in untold:
+        if on_error is None:
+            logger.error("an event for %r was not published: %s", session, error)
+            continue
+        try:
+            on_error(error, session)
+        except Exception:  # the application's fault; the publisher goes on
+            logger.exception("on_error failed")
