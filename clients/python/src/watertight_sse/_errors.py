@@ -53,11 +53,15 @@ class RequestError(WatertightError):
 
 
 class StreamClosedError(RequestError):
-    """The hub took away the right to read while the stream was open: ``code`` is ``TOKEN_REVOKED`` or ``FORBIDDEN``."""
+    """The hub closed the stream, and said why in ``code``.
 
-    def __init__(self, detail: str, code: str) -> None:
+    ``TOKEN_REVOKED`` and ``FORBIDDEN`` take the right to read away and are raised. After any other code
+    (``SHUTTING_DOWN``, ``TOKEN_EXPIRED``, ...) the subscription comes back: only ``on_state`` is told of it.
+    """
+
+    def __init__(self, detail: str, code: str, *, can_retry: bool = False) -> None:
         """``detail`` is the hub's own text."""
-        super().__init__(detail, code=code, can_retry=False)
+        super().__init__(detail, code=code, can_retry=can_retry)
 
     def __str__(self) -> str:
         return f"the hub closed the stream with {self.code}: {self.detail}"

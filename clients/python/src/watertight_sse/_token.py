@@ -17,6 +17,17 @@ class RefreshableToken(Protocol):
         ...
 
 
+class RefreshablePlainToken(Protocol):
+    """The same for a caller without asyncio."""
+
+    def __call__(self, *, refresh: bool) -> str | None:
+        """A token; ``None`` to ask without one."""
+        ...
+
+
+PlainTokenSource: TypeAlias = str | Callable[[], str | None] | RefreshablePlainToken
+"""As ``TokenSource``, but no function may be ``async``."""
+
 TokenSource: TypeAlias = str | Callable[[], str | None | Awaitable[str | None]] | RefreshableToken
 """A token, or a function that gives one. A function is asked before each request; if it takes a keyword ``refresh``, it is
 told whether the last token was answered with 401 or had expired. It may be ``async`` where the caller is."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+import httpx
+
 _UNIX = "unix:"
 _UNIX_ORIGIN = "http://localhost"
 """What is asked of a hub at a Unix socket: it answers to this host."""
@@ -103,4 +105,10 @@ def check_url(url: str) -> str:
         raise ValueError("the URL cannot be used: it must not carry a user name or a password")
     if not host or port == 0:
         raise ValueError("the URL cannot be used: it names no host, or the port 0")
-    return url
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL:
+        pass
+    else:
+        return url
+    raise ValueError("the URL cannot be used: its host is none, or it is too long")
