@@ -2,8 +2,8 @@
 //! told, one write to one file descriptor wakes it, and one read lists them.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
 use parking_lot::Mutex;
@@ -50,7 +50,8 @@ impl BellState {
 /// Rings for one thing that is waited for.
 #[derive(Debug)]
 pub(crate) struct Ringer {
-    bell: Arc<BellState>,
+    /// The bell lists ringers, so they hold it weakly: of a loop that is gone nobody is to be woken.
+    bell: Weak<BellState>,
     number: u64,
     /// It is in the bell's list already.
     is_ready: AtomicBool,
@@ -59,7 +60,7 @@ pub(crate) struct Ringer {
 impl Ringer {
     /// What wakes whoever waits for `number` at this bell.
     pub(crate) fn waker(bell: &Arc<BellState>, number: u64) -> Waker {
-        Waker::from(Arc::new(Ringer { bell: Arc::clone(bell), number, is_ready: AtomicBool::new(false) }))
+        Waker::from(Arc::new(Ringer { bell: Arc::downgrade(bell), number, is_ready: AtomicBool::new(false) }))
     }
 }
 
@@ -69,8 +70,10 @@ impl Wake for Ringer {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_ready.swap(true, Ordering::SeqCst) {
-            self.bell.ring(Arc::clone(self));
+        if !self.is_ready.swap(true, Ordering::SeqCst)
+            && let Some(bell) = self.bell.upgrade()
+        {
+            bell.ring(Arc::clone(self));
         }
     }
 }

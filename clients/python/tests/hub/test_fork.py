@@ -22,22 +22,19 @@ def test_a_child_is_told_that_its_parents_hub_is_not_its_own_and_can_end() -> No
     program = (
         WITH_A_HUB
         + """
-    import asyncio
     broadcaster = get_sse_broadcaster()
-    async def main():
-        queue = await broadcaster.add_subscriber("s")
-        def child():
-            for use in (lambda: broadcaster.broadcast_nowait("s", "x"), queue.get_nowait, broadcaster.get_stats, queue.close):
-                try:
-                    use()
-                except RuntimeError as error:
-                    print("forked" in str(error))
-        forked(child)
-        # The parent's goes on.
-        broadcaster.broadcast_nowait("s", "still here")
-        print((await queue.get(timeout=5)).data)
-        queue.close()
-    asyncio.run(main())
+    queue = broadcaster.add_plain_subscriber("s")
+    def child():
+        for use in (lambda: broadcaster.broadcast_nowait("s", "x"), queue.get, broadcaster.get_stats, queue.close):
+            try:
+                use()
+            except RuntimeError as error:
+                print("forked" in str(error))
+    forked(child)
+    # The parent's goes on.
+    broadcaster.broadcast_nowait("s", "still here")
+    print(queue.get(timeout=5).data)
+    queue.close()
     """
     )
     assert output(program) == "True\nTrue\nTrue\nTrue\nstill here\n"

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from watertight_sse.hub import Broadcaster, PlainQueue, QueueClosedError, QueueEnd
+from watertight_sse.hub import Broadcaster, PlainQueue, Queue, QueueClosedError, QueueEnd
 from watertight_sse.hub import _wakes as wakes
 
 from .ledger import assert_balanced, eventually_plain
@@ -32,9 +32,12 @@ def test_each_loop_is_woken_for_its_own_readers(plain: Broadcaster) -> None:
     async def reads() -> list[int]:
         async with plain.subscribe("s") as one, plain.subscribe("s") as other:
             await asyncio.to_thread(ready.wait, 10)
-            ones = [int((await one.get(timeout=10)).data) for _ in range(COUNT)]
-            assert [int((await other.get(timeout=10)).data) for _ in range(COUNT)] == ones
+            ones, others = await asyncio.gather(all_of(one), all_of(other))
+            assert ones == others
             return ones
+
+    async def all_of(queue: Queue) -> list[int]:
+        return [int((await queue.get(timeout=10)).data) for _ in range(COUNT)]
 
     with ThreadPoolExecutor(loops) as threads:
         reading = [threads.submit(asyncio.run, reads()) for _ in range(loops)]
@@ -186,4 +189,4 @@ def test_the_hubs_threads_end_with_it() -> None:
     forgotten = Broadcaster()
     forgotten.broadcast_nowait("s", "x")
     del forgotten
-    eventually_plain(lambda: threads() == before, "the threads have ended")
+    eventually_plain(lambda: threads() <= before, "the threads have ended")

@@ -39,7 +39,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (SSEEvent(type="tick", data=float("nan")), ValueError, "JSON"),
     (SSEEvent(type="tick", data=object()), TypeError, "object"),
     (SSEEvent(type="tick", data="", ttl=0), ValueError, "ttl = 0"),
-    (SSEEvent(type="line\nbreak", data=""), ValueError, "line"),
+    (SSEEvent(type="line\nbreak", data=""), ValueError, "control character"),
 ]
 
 

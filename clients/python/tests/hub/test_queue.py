@@ -86,16 +86,21 @@ async def test_get_times_out_and_loses_nothing(broadcaster: Broadcaster) -> None
 
 async def test_a_get_that_is_cancelled_loses_nothing(broadcaster: Broadcaster) -> None:
     async with broadcaster.subscribe("s") as queue:
+        came: list[str] = []
+        cancelled = 0
         for number in range(100):
             task = asyncio.create_task(queue.get())
             await asyncio.sleep(0)
-            broadcaster.broadcast_nowait("s", str(number))
+            if number % 3 == 0:
+                broadcaster.broadcast_nowait("s", str(number // 3))
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        assert [(await queue.get(timeout=5)).data for _ in range(100)] == [
-            str(number) for number in range(100)
-        ]
+            try:
+                came.append((await task).data)
+            except asyncio.CancelledError:
+                cancelled += 1
+        assert cancelled > 50
+        came += [(await queue.get(timeout=5)).data for _ in range(34 - len(came))]
+        assert came == [str(number) for number in range(34)]
 
 
 async def test_several_tasks_may_read_one_queue(broadcaster: Broadcaster) -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import watertight_sse.hub
@@ -63,20 +64,26 @@ def test_uvicorn_reloads_an_application_with_open_streams_and_leaves_no_process(
             stream.sendall(b"GET /sse/s HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert stream.recv(15) == b"HTTP/1.1 200 OK"
             until_it_says("one", port)
-            module.write_text(APPLICATION.format(version="two"))
-            until_it_says("two", port)
+            until_it_says("two", port, lambda: module.write_text(APPLICATION.format(version="two")))
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(DEADLINE_SECONDS)
     assert not is_anybody_left(server.pid), "a worker was left behind"
 
 
-def until_it_says(version: str, port: int) -> None:
-    """Waits until the application answers with its version."""
+def until_it_says(version: str, port: int, change: Callable[[], object] | None = None) -> None:
+    """Waits until the application answers with its version.
+
+    ``change`` is made from time to time: uvicorn does not see one that comes before its first look.
+    """
+    again_at = 0.0
     until = time.monotonic() + DEADLINE_SECONDS
     said = ""
     while said != version:
         assert time.monotonic() < until, f"it says {said!r}"
+        if change is not None and time.monotonic() > again_at:
+            change()
+            again_at = time.monotonic() + 4.0
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", "/version")

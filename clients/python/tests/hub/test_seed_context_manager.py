@@ -14,6 +14,12 @@ broadcaster = get_sse_broadcaster()
 session_id = "session-123"
 
 
+@pytest.fixture(autouse=True)
+async def started() -> None:
+    """Others may have stopped the process's broadcaster."""
+    await get_sse_broadcaster().start()
+
+
 async def test_context_manager_cleanup() -> None:
     """Test context manager ensures proper cleanup."""
     async with broadcaster.subscribe(session_id) as queue:
@@ -39,10 +45,14 @@ async def test_a_queue_is_open_inside_and_gives_nothing_after(broadcaster: Broad
 
 async def test_the_cleanup_runs_whatever_ends_the_block(broadcaster: Broadcaster) -> None:
     queues: list[Queue] = []
-    with pytest.raises(ZeroDivisionError):
+
+    async def fails() -> None:
         async with broadcaster.subscribe("s") as queue:
             queues.append(queue)
-            _ = 1 / 0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fails()
     assert queues[0].closed
 
     async def reads() -> None:

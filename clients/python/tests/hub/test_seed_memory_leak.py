@@ -18,7 +18,7 @@ MEBIBYTE = 1024 * 1024
 async def test_memory_leak_under_load() -> None:
     """Test that system doesn't leak memory under sustained load."""
     config = BroadcasterConfig(
-        max_queue_size=500,
+        max_queue_size=100,
         max_history_per_session=100,
         event_ttl=300.0,
         session_ttl=0.05,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from watertight_sse._hub import Figures
 from watertight_sse.hub._config import MEBIBYTE, BroadcasterConfig
+
+if TYPE_CHECKING:
+    from watertight_sse._hub import Figures
 
 
 class Counts(TypedDict):

@@ -69,6 +69,7 @@ class Wakes:
         self._queues: weakref.WeakValueDictionary[int, Closable] = weakref.WeakValueDictionary()
         self._publishers: dict[int, Waiting] = {}
         self._loop = weakref.ref(loop)
+        _ALL.add(self)
         loop.add_reader(self.bell.fileno(), self._answer)
 
     @staticmethod
@@ -106,6 +107,11 @@ class Wakes:
         if not loop.is_closed():
             loop.remove_reader(self.bell.fileno())
 
+    def is_of_a_running_loop(self) -> bool:
+        """Whether anybody can still read its queues."""
+        loop = self._loop()
+        return loop is not None and loop.is_running()
+
     def close_queues(self) -> None:
         """Closes every queue of the loop."""
         for queue in list(self._queues.values()):
@@ -136,10 +142,12 @@ class Wakes:
 
 
 _OF_LOOPS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Wakes] = weakref.WeakKeyDictionary()
+_ALL: weakref.WeakSet[Wakes] = weakref.WeakSet()
+"""Those of loops that are gone, too, while somebody holds a queue of them."""
 
 
 def close_queues_of_loops_at_rest() -> None:
     """Closes the queues of loops that do not run: nobody reads them any more. For the end of the process."""
-    for loop, wakes in list(_OF_LOOPS.items()):
-        if not loop.is_running():
+    for wakes in list(_ALL):
+        if not wakes.is_of_a_running_loop():
             wakes.close_queues()
