@@ -23,6 +23,7 @@
 //! | `searches` | how many lists are searched at once |
 //! | `memory` | how much memory there is, and the thresholds that follow from it |
 //! | [`run`] | start, serve, stop |
+//! | `in_process` | [`HubService`]: the same around a hub that another program has made |
 
 mod access;
 pub mod config;
@@ -31,6 +32,7 @@ pub mod directory;
 mod dropped_lines;
 mod figures;
 mod hosts;
+mod in_process;
 mod listening;
 mod memory;
 pub mod metrics;
@@ -51,6 +53,7 @@ mod tls;
 
 pub use self::access::AccessStartError;
 pub use self::dropped_lines::DroppedLines;
+pub use self::in_process::HubService;
 pub use self::listening::{GivenError, GivenSockets, ListenError};
 pub use self::memory::DoesNotFit;
 pub use self::middleware::Front;

@@ -19,6 +19,7 @@ use crate::directory::{Directory, DirectoryStartError};
 use crate::dropped_lines::DroppedLines;
 use crate::listening::{GivenError, GivenSockets, ListenError, Opened, addresses};
 use crate::memory::{Available, DoesNotFit, Thresholds};
+use crate::middleware::Front;
 use crate::redis::Redis;
 use crate::reload::{self, Reloadable};
 use crate::router::{admin_application, application, is_always_answered, public_application};
@@ -215,17 +216,7 @@ pub async fn run(
         admin: addresses(&admin),
     };
     let front = if !admin.is_empty() { public_application(app.clone()) } else { application(app.clone()) };
-    let server = |front, gate| {
-        let server = Server::new(hub.clone(), front, gate);
-        let server = server.limits(serve_limits(&config)).always_answer(is_always_answered);
-        match Cors::of(&config) {
-            Some(cors) => server.complete_refusals(Arc::new(move |request, answer| {
-                cors.grant(request.get(http::header::ORIGIN), answer);
-            })),
-            None => server,
-        }
-    };
-    let mut public_server = server(front, gate);
+    let mut public_server = server(&hub, &config, front, gate);
     if let Some(tls) = tls {
         public_server = public_server.tls(tls);
     }
@@ -235,7 +226,7 @@ pub async fn run(
         for address in &listening.admin {
             info!(%address, "listening for operators");
         }
-        serves.push((server(admin_application(app.clone()), gate), admin));
+        serves.push((server(&hub, &config, admin_application(app.clone()), gate), admin));
     }
     for address in &listening.addresses {
         info!(%address, tls = listening.is_tls, max_connections, "listening");
@@ -245,6 +236,18 @@ pub async fn run(
     keepers.shutdown().await;
     info!("stopped");
     Ok(())
+}
+
+/// A server with the limits of the configuration, whose refusals follow its rules for pages.
+pub(crate) fn server(hub: &Hub, config: &Config, front: Front, gate: Gate) -> Server {
+    let server = Server::new(hub.clone(), front, gate);
+    let server = server.limits(serve_limits(config)).always_answer(is_always_answered);
+    match Cors::of(config) {
+        Some(cors) => server.complete_refusals(Arc::new(move |request, answer| {
+            cors.grant(request.get(http::header::ORIGIN), answer);
+        })),
+        None => server,
+    }
 }
 
 /// The first signal stops all listeners gracefully, after the delay; a second one does not wait.
@@ -286,7 +289,7 @@ async fn serve_until_stopped(serves: Vec<(Server, Vec<Opened>)>, mut stop: Stop,
 }
 
 /// Sweeps keys until it is aborted.
-async fn sweep(app: App) {
+pub(crate) async fn sweep(app: App) {
     let _entry = app.hub().ledger().open(Kind::Task);
     let mut every = tokio::time::interval(SWEEP_EVERY);
     loop {
@@ -329,7 +332,7 @@ impl Stop {
 }
 
 /// Raises the limit on open files as far as it goes, and says how far that is.
-fn raise_file_limit() -> u64 {
+pub(crate) fn raise_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -342,7 +345,7 @@ fn raise_file_limit() -> u64 {
     }
 }
 
-fn connections_for(files: u64) -> usize {
+pub(crate) fn connections_for(files: u64) -> usize {
     const AT_MOST: u64 = 1_000_000;
     usize::try_from(files.saturating_sub(RESERVED_FILES).clamp(16, AT_MOST)).unwrap_or(16)
 }

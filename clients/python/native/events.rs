@@ -1,0 +1,202 @@
+//! From the hub's frames to Python's events. Each is text as it is on the wire, so that a route of any framework can write
+//! it, with its fields beside it.
+//!
+//! An event is made once for all readers of its session that are in this process, not once for each: [`Recent`] keeps the
+//! last ones for those who come a little later. It is there while the session has readers, bounded, and charged.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use watertight::{Budget, CloseReason, Gap, Session};
+use watertight_core::{Frame, Owner, Permit, Piece};
+use watertight_wire::{Item, Limits, Parser};
+
+/// Events of a session that are kept for its other readers; a power of two.
+const RECENT_EVENTS_MAX: usize = 128;
+
+/// Their bytes.
+const RECENT_BYTES_MAX: usize = 512 * 1024;
+
+/// What an event of Python takes beside its text, which is there twice: on the wire, and its data.
+const EVENT_OVERHEAD_BYTES: usize = 360;
+
+static EVENT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static GAP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static END: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+const MODULE: &str = "watertight_sse.hub._events";
+
+/// What a reader is given next.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Piece(Piece),
+    /// The hub ends the stream; when to come back, in milliseconds.
+    End(CloseReason, u64),
+}
+
+/// What an event takes in Python, bytes, at most.
+pub(crate) fn cost(frame: &Frame) -> usize {
+    2 * frame.event().len() + EVENT_OVERHEAD_BYTES
+}
+
+/// Python's object for what a reader has taken, and what it takes of memory of its own.
+pub(crate) fn object(py: Python<'_>, taken: &Taken, recent: &RecentLease) -> PyResult<(Py<PyAny>, usize)> {
+    match taken {
+        Taken::Piece(Piece::Event(sequence, frame)) => recent.event(py, *sequence, frame),
+        Taken::Piece(Piece::Gap(gap)) => Ok((of_gap(py, gap)?, 0)),
+        Taken::End(reason, retry_ms) => Ok((of_end(py, *reason, *retry_ms)?, 0)),
+    }
+}
+
+fn of_frame(py: Python<'_>, frame: &Frame) -> PyResult<Py<PyAny>> {
+    let class = EVENT.import(py, MODULE, "QueueEvent")?;
+    let created_at = frame.created_at().as_secs_f64();
+    // The hub's own encoder wrote it: it is UTF-8.
+    let wire = String::from_utf8_lossy(frame.event());
+    let mut made = None;
+    let mut parser = Parser::new(Limits { max_event_bytes: frame.event().len() + 1 });
+    let parsed = parser.feed(frame.event(), &mut |item| {
+        if let Item::Event { id, event_type, data } = item {
+            made = Some(class.call1((&*wire, id, event_type, data, created_at)));
+        }
+        ControlFlow::Continue(())
+    });
+    match made {
+        Some(made) => Ok(made?.unbind()),
+        None => Err(pyo3::exceptions::PyRuntimeError::new_err(format!("a frame without an event: {parsed:?}"))),
+    }
+}
+
+fn of_gap(py: Python<'_>, gap: &Gap) -> PyResult<Py<PyAny>> {
+    let class = GAP.import(py, MODULE, "QueueGap")?;
+    let json = gap.to_json();
+    let (first, last) = (gap.from.map(|from| from.to_string()), gap.to.to_string());
+    let wire = format!("id: {last}\nevent: gap\ndata: {json}\n\n");
+    Ok(class.call1((wire, json, first, last, gap.missed, gap.reason.name()))?.unbind())
+}
+
+fn of_end(py: Python<'_>, reason: CloseReason, retry_ms: u64) -> PyResult<Py<PyAny>> {
+    let class = END.import(py, MODULE, "QueueEnd")?;
+    let json = reason.to_json();
+    let retry = if reason.may_return() { format!("retry: {retry_ms}\n") } else { String::new() };
+    let wire = format!("event: error\ndata: {json}\n{retry}\n");
+    Ok(class.call1((wire, json, reason.code(), reason.message(), reason.may_return()))?.unbind())
+}
+
+/// A session in one of its lives.
+type Key = (Box<str>, u64);
+
+/// The recent events of all sessions that have readers here.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf(Mutex<HashMap<Key, Arc<Recent>>>);
+
+#[derive(Debug)]
+struct Slot {
+    sequence: u64,
+    event: Py<PyAny>,
+    permit: Permit,
+}
+
+#[derive(Debug)]
+struct Slots {
+    /// At a sequence's remainder; empty until the session has a second reader.
+    slots: Vec<Option<Slot>>,
+    bytes: usize,
+}
+
+/// The recent events of one session.
+#[derive(Debug)]
+struct Recent {
+    slots: Mutex<Slots>,
+    budget: Arc<Budget>,
+}
+
+/// A reader's part in them; they go with the last.
+#[derive(Debug)]
+pub(crate) struct RecentLease {
+    recent: Arc<Recent>,
+    key: Key,
+    shelf: Arc<Shelf>,
+}
+
+impl Shelf {
+    pub(crate) fn lease(self: &Arc<Self>, session: &Session, epoch: u64, budget: &Arc<Budget>) -> RecentLease {
+        let key: Key = (session.name().as_str().into(), epoch);
+        let made = || {
+            let slots = Slots { slots: Vec::new(), bytes: 0 };
+            Arc::new(Recent { slots: Mutex::new(slots), budget: Arc::clone(budget) })
+        };
+        let recent = Arc::clone(self.0.lock().entry(key.clone()).or_insert_with(made));
+        RecentLease { recent, key, shelf: Arc::clone(self) }
+    }
+}
+
+impl Drop for RecentLease {
+    fn drop(&mut self) {
+        let mut shelf = self.shelf.0.lock();
+        // The shelf's own, and this one.
+        let last = (Arc::strong_count(&self.recent) <= 2).then(|| shelf.remove(&self.key));
+        drop(shelf);
+        // Python's objects, outside of the lock.
+        drop(last);
+    }
+}
+
+impl RecentLease {
+    /// What the hub's bytes are charged to.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.recent.budget
+    }
+
+    fn event(&self, py: Python<'_>, sequence: u64, frame: &Frame) -> PyResult<(Py<PyAny>, usize)> {
+        let is_shared = Arc::strong_count(&self.recent) > 2;
+        if !is_shared {
+            return Ok((of_frame(py, frame)?, cost(frame)));
+        }
+        if let Some(event) = self.recent.find(py, sequence) {
+            return Ok((event, 0));
+        }
+        // No lock is held while Python's code runs.
+        let event = of_frame(py, frame)?;
+        if cost(frame) > RECENT_BYTES_MAX {
+            return Ok((event, cost(frame)));
+        }
+        self.recent.keep(py, sequence, &event, cost(frame));
+        Ok((event, 0))
+    }
+}
+
+fn slot_of(sequence: u64) -> usize {
+    (sequence % RECENT_EVENTS_MAX as u64) as usize
+}
+
+impl Recent {
+    fn find(&self, py: Python<'_>, sequence: u64) -> Option<Py<PyAny>> {
+        let slots = self.slots.lock();
+        let slot = slots.slots.get(slot_of(sequence))?.as_ref()?;
+        (slot.sequence == sequence).then(|| slot.event.clone_ref(py))
+    }
+
+    fn keep(&self, py: Python<'_>, sequence: u64, event: &Py<PyAny>, bytes: usize) {
+        let slot = Slot { sequence, event: event.clone_ref(py), permit: self.budget.charge(Owner::Caches, bytes) };
+        let mut gone = Vec::new();
+        let mut slots = self.slots.lock();
+        if slots.bytes + bytes > RECENT_BYTES_MAX {
+            gone = std::mem::take(&mut slots.slots);
+            slots.bytes = 0;
+        }
+        if slots.slots.is_empty() {
+            slots.slots.resize_with(RECENT_EVENTS_MAX, || None);
+        }
+        slots.bytes += bytes;
+        let before = slots.slots.get_mut(slot_of(sequence)).and_then(|place| place.replace(slot));
+        slots.bytes -= before.as_ref().map_or(0, |before| before.permit.bytes());
+        drop(slots);
+        drop((gone, before));
+    }
+}

@@ -1,0 +1,204 @@
+//! A subscription that Python reads, in pieces: what has come since is taken in one call, up to a limit.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use watertight::{CloseReason, Hub, Subscription};
+use watertight_core::{Owner, Permit, Piece};
+
+use crate::events::{RecentLease, Shelf, Taken, cost, object};
+use crate::process::OfProcess;
+use crate::waiting::{ThreadWaker, wait_for};
+
+/// What one call takes at most: so much is given out and not read yet, where a reader stalls.
+const TAKEN_EVENTS_MAX: usize = 64;
+/// The same in bytes; one event is always taken.
+const TAKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// Who reads.
+#[derive(Debug)]
+pub(crate) enum ReadBy {
+    /// A task: this wakes its loop.
+    Task(Waker),
+    /// A thread, in [`Reader::wait`].
+    Thread(Arc<ThreadWaker>),
+}
+
+#[derive(Debug)]
+struct Open {
+    subscription: Subscription,
+    recent: Arc<RecentLease>,
+    /// For what was given out by the last call, and may not have been read yet.
+    given_out: Option<Permit>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None`: over; everything was given back.
+    open: Option<Open>,
+    /// Why the hub ended it.
+    reason: Option<CloseReason>,
+    /// The base of when to come back.
+    retry: Duration,
+}
+
+/// A cursor in a session's log. Closing it gives everything back, and so does forgetting it.
+#[pyclass(frozen, module = "watertight_sse._hub")]
+#[derive(Debug)]
+pub(crate) struct Reader {
+    /// Locked for as long as it takes to look at the log; never while Python's code runs.
+    state: Mutex<OfProcess<State>>,
+    waker: Waker,
+    thread: Option<Arc<ThreadWaker>>,
+    start: String,
+    has_gap: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(hub: &Hub, subscription: Subscription, shelf: &Arc<Shelf>, by: ReadBy) -> Reader {
+        let (start, epoch) = (subscription.start().to_string(), subscription.start().epoch.bits());
+        let has_gap = subscription.gaps().next().is_some();
+        let recent = Arc::new(shelf.lease(subscription.session(), epoch, hub.budget()));
+        let open = Some(Open { subscription, recent, given_out: None });
+        let state = State { open, reason: None, retry: hub.config().retry };
+        let (waker, thread) = match by {
+            ReadBy::Task(waker) => (waker, None),
+            ReadBy::Thread(thread) => (Waker::from(Arc::clone(&thread)), Some(thread)),
+        };
+        Reader { state: Mutex::new(OfProcess::new(state)), waker, thread, start, has_gap }
+    }
+
+    /// What is there, as Python's objects; `None`: it is over, and everything was given out before.
+    fn look(&self, py: Python<'_>) -> PyResult<Option<Vec<Py<PyAny>>>> {
+        let (taken, recent, over) = {
+            let mut state = self.state.lock();
+            let state = state.get_mut()?;
+            let Some(open) = &mut state.open else { return Ok(None) };
+            open.given_out = None;
+            let recent = Arc::clone(&open.recent);
+            let mut taken = Vec::new();
+            let ended = take(&mut open.subscription, &self.waker, &mut taken);
+            let over = ended.and_then(|reason| {
+                state.reason = Some(reason);
+                taken.push(Taken::End(reason, jittered_ms(state.retry)));
+                state.open.take()
+            });
+            (taken, recent, over)
+        };
+        drop(over);
+        let mut objects = Vec::with_capacity(taken.len());
+        let mut own_bytes = 0;
+        for taken in &taken {
+            let (object, bytes) = object(py, taken, &recent)?;
+            objects.push(object);
+            own_bytes += bytes;
+        }
+        self.charge(own_bytes)?;
+        Ok(Some(objects))
+    }
+
+    /// Charges what was given out.
+    fn charge(&self, bytes: usize) -> PyResult<()> {
+        if bytes > 0
+            && let Some(open) = &mut self.state.lock().get_mut()?.open
+        {
+            open.given_out = Some(open.recent.budget().charge(Owner::Subscribers, bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Takes what is there, up to the limits. `Some`: the hub ends the stream after it.
+fn take(subscription: &mut Subscription, waker: &Waker, taken: &mut Vec<Taken>) -> Option<CloseReason> {
+    let mut context = Context::from_waker(waker);
+    let mut bytes = 0;
+    while taken.len() < TAKEN_EVENTS_MAX && bytes < TAKEN_BYTES_MAX {
+        match subscription.poll_piece(&mut context) {
+            Poll::Ready(Ok(piece)) => {
+                if let Piece::Event(_, frame) = &piece {
+                    bytes += cost(frame);
+                }
+                taken.push(Taken::Piece(piece));
+            }
+            Poll::Ready(Err(reason)) => return Some(reason),
+            Poll::Pending => break,
+        }
+    }
+    None
+}
+
+/// 50 to 150 % of the base: those who are cut off together do not come back together.
+fn jittered_ms(base: Duration) -> u64 {
+    let base = u64::try_from(base.as_millis()).unwrap_or(u64::MAX);
+    base / 2 + fastrand::u64(0..=base)
+}
+
+#[pymethods]
+impl Reader {
+    /// What has come since: events, gaps, and as the last why the hub ended it. Empty: nothing yet (whoever reads is
+    /// woken), or it is over.
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyList>> {
+        let objects = self.look(py)?.unwrap_or_default();
+        Ok(PyList::new(py, objects)?.unbind())
+    }
+
+    /// The same, waiting for something outside of the interpreter's lock. Empty: `timeout` seconds have passed, or it is
+    /// over. For readers of threads only.
+    #[pyo3(signature = (timeout=None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
+        let thread = self.thread.as_ref();
+        let thread = thread.ok_or_else(|| PyRuntimeError::new_err("this reader is a task's, not a thread's"))?;
+        let found = wait_for(py, thread, timeout, || {
+            Ok(match self.look(py)? {
+                None => Some(Vec::new()),
+                Some(objects) if objects.is_empty() => None,
+                Some(objects) => Some(objects),
+            })
+        })?;
+        Ok(PyList::new(py, found.unwrap_or_default())?.unbind())
+    }
+
+    /// Gives everything back, and wakes whoever waits. Again: nothing.
+    fn close(&self) -> PyResult<()> {
+        let open = self.state.lock().get_mut()?.open.take();
+        let was_open = open.is_some();
+        drop(open);
+        if was_open {
+            self.waker.wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Whether there will be no more.
+    #[getter]
+    fn is_over(&self) -> PyResult<bool> {
+        Ok(self.state.lock().get()?.open.is_none())
+    }
+
+    /// The code of why the hub ended it; `None`: it has not.
+    #[getter]
+    fn code(&self) -> PyResult<Option<&'static str>> {
+        Ok(self.state.lock().get()?.reason.map(CloseReason::code))
+    }
+
+    /// The position at which it began.
+    #[getter]
+    fn start(&self) -> &str {
+        &self.start
+    }
+
+    /// What a stream of it begins with: when to come back, and where it stands, so that a client can resume before its
+    /// first event. If a gap comes first, that tells the position.
+    fn opening(&self) -> PyResult<String> {
+        let retry_ms = jittered_ms(self.state.lock().get()?.retry);
+        Ok(match self.has_gap {
+            true => format!(": watertight\nretry: {retry_ms}\n\n"),
+            false => format!(": watertight\nretry: {retry_ms}\nid: {}\n\n", self.start),
+        })
+    }
+}

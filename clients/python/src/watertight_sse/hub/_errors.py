@@ -1,0 +1,47 @@
+"""What can go wrong with a hub in the process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from watertight_sse._errors import WatertightError
+
+if sys.version_info >= (3, 11):
+    QueueTimeoutError = TimeoutError
+    """Nothing came in time."""
+else:
+
+    class QueueTimeoutError(asyncio.TimeoutError, TimeoutError):
+        """Nothing came in time. Until Python 3.10 the two are different classes; this is either."""
+
+
+class HubError(WatertightError):
+    """The hub refuses: an event, a subscriber, or anything more because it is stopping."""
+
+    def __init__(self, detail: str, code: str, can_retry: bool = False) -> None:
+        """Made by the hub."""
+        super().__init__(detail, code)
+        self.detail = detail
+        """For people."""
+        self.code = code
+        """The stable code, as in the HTTP API: ``SESSION_ENDED``, ``EVENT_TOO_LARGE``, ``OVERLOADED``, ``SHUTTING_DOWN``..."""
+        self.index: int | None = None
+        """Which event of a batch was refused; ``None``: not one of them."""
+        self._can_retry = can_retry
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether the same may work later."""
+        return self._can_retry
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class QueueClosedError(HubError):
+    """There is nothing more to read: ``code`` is why the hub ended it, or ``CLOSED`` if its own reader has closed it."""
+
+    def __init__(self, code: str) -> None:
+        """``code`` says why."""
+        super().__init__("there is nothing more to read", code)
