@@ -1,0 +1,85 @@
+"""Brings what is kept to the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from watertight_sse import Publisher, WatertightError
+
+from .steps import Step, Summary
+
+log = logging.getLogger(__name__)
+
+OUTBOX_MAX = 1_000
+"""How many steps of a run may wait for the hub. An agent that is further ahead than that waits, too."""
+BATCH_MAX = 100
+
+
+def session_of_run(run: str) -> str:
+    """Name the session that carries the steps of a run."""
+    return f"run-{run}"
+
+
+def session_of_list(user: str) -> str:
+    """Name the session that carries the rows of a user's list of runs."""
+    return f"runs-{user}"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A step that was kept, and its run's new row in the list if that changed."""
+
+    n: int
+    step: Step
+    summary: Summary | None = None
+
+    def event(self) -> dict[str, Any]:
+        """Return it as an event of its run's session."""
+        return {"type": self.step.kind, "data": {"n": self.n, **self.step.data}}
+
+
+class Teller:
+    """Publishes the steps of one run in their order, and ends its session behind the last.
+
+    While the hub is away steps wait in the outbox. Nothing is lost by that: they are kept, and every snapshot has them.
+    """
+
+    def __init__(self, publisher: Publisher, run: str, owner: str) -> None:
+        """Publish by ``publisher``, which asks again until the hub has an answer."""
+        self._publisher = publisher
+        self._run = session_of_run(run)
+        self._list = session_of_list(owner)
+        self._outbox: asyncio.Queue[News] = asyncio.Queue(OUTBOX_MAX)
+
+    async def put(self, news: News) -> None:
+        """Have it told; wait while the outbox is full."""
+        await self._outbox.put(news)
+
+    async def tell_all(self) -> bool:
+        """Publish until the run's last step is told, and its session ended.
+
+        :returns: whether the hub knows all; if it refuses what it is sent, no try can mend that, and it is logged.
+        """
+        try:
+            while True:
+                batch = [await self._outbox.get()]
+                while len(batch) < BATCH_MAX and not self._outbox.empty():
+                    batch.append(self._outbox.get_nowait())
+                await self._publisher.publish_many(self._run, [news.event() for news in batch])
+                summaries = [news.summary for news in batch if news.summary is not None]
+                if summaries:
+                    # Each row stands for itself: the newest is enough.
+                    await self._publisher.publish(self._list, json.dumps(summaries[-1]), type="run")
+                if batch[-1].step.kind == "end":
+                    await self._publisher.end(self._run)
+                    return True
+        except WatertightError:
+            log.exception("the hub does not take the steps of %s", self._run)
+        # The agent works on, and its steps are kept. It must not wait for an outbox that nobody empties.
+        while (await self._outbox.get()).step.kind != "end":
+            pass
+        return False
