@@ -12,12 +12,11 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watertight_sse import Publisher
-from watertight_sse.fastapi import Gateway
+from watertight_sse.fastapi import Gateway, add_problem_handler
 from watertight_sse.tokens import Minter
 
 from .accounts import DEMO_USERS, Accounts
 from .desk import Desk
-from .problems import RefusedError, refuse
 from .routes import Parts, router
 from .settings import Settings
 from .store import Store
@@ -45,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await store.open()
         try:
-            async with publisher:
+            async with gateway, publisher:
                 await desk.open()
                 try:
                     yield
@@ -55,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
             await store.close()
 
     app = FastAPI(title="Agents", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_exception_handler(RefusedError, refuse)
+    add_problem_handler(app)
     app.state.parts = Parts(accounts, desk, gateway)
     app.include_router(router)
     if settings.page is not None:

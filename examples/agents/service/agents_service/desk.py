@@ -12,12 +12,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from watertight_sse import Publisher
-
 from . import agent
 from .steps import Run, Snapshot, Status, Step, Summary, end
 from .store import Store
-from .telling import News, Teller
+from .telling import Hub, News, Teller
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +45,10 @@ class _AtWork:
 class Desk:
     """All runs. ``open`` it before, and ``close`` it behind everything else."""
 
-    def __init__(self, store: Store, publisher: Publisher, pace: float) -> None:
-        """Keep in ``store``, tell by ``publisher``; both are open as long as this is."""
+    def __init__(self, store: Store, hub: Hub, pace: float) -> None:
+        """Keep in ``store``, tell ``hub``; both are open as long as this is."""
         self._store = store
-        self._publisher = publisher
+        self._hub = hub
         self._pace = pace
         self._at_work: dict[str, _AtWork] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,7 +116,7 @@ class Desk:
         return await self._store.list_of(owner)
 
     def _begin(self, run: Run) -> _AtWork:
-        teller = Teller(self._publisher, run.id, run.owner)
+        teller = Teller(self._hub, run.id, run.owner)
         work = _AtWork(run, teller)
         work.telling = self._keep(self._tell(work))
         self._at_work[run.id] = work
@@ -163,13 +161,14 @@ class Desk:
         """Keep a step, then apply it, then have it told: in this order.
 
         A snapshot never has a step that a crash could take back, and always has each that the hub has. Who is cancelled
-        here has recorded the step whole, or not begun to; that it is not told then, pages see by the numbers.
+        here has recorded the step whole. It may not be told then, if the outbox is full: pages see that by the numbers.
         """
         news = asyncio.ensure_future(self._keep_step(work.run, step))
         try:
             await asyncio.shield(news)
         except asyncio.CancelledError:
             await news
+            work.teller.put_if_room(news.result())
             raise
         await work.teller.put(news.result())
 

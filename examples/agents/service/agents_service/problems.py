@@ -1,42 +1,37 @@
-"""Refusals, as ``application/problem+json`` (RFC 9457), in words that a page can show."""
+"""Refusals, in words that a page can show. They are answered as ``application/problem+json`` (RFC 9457), as those of the hub are."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import Request
-from fastapi.responses import JSONResponse
+from watertight_sse.fastapi import GatewayError
 
 
-class RefusedError(Exception):
-    """A request that is refused."""
-
-    def __init__(self, status: HTTPStatus, code: str, detail: str) -> None:
-        """Refuse with a status, a code for programs and words for people."""
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
+def not_signed_in() -> GatewayError:
+    """Refuse somebody whom the service does not know."""
+    return GatewayError(HTTPStatus.UNAUTHORIZED, "NOT_SIGNED_IN", "Sign in first.")
 
 
-async def refuse(_: Request, error: Exception) -> JSONResponse:
-    """Answer with a refusal."""
-    if not isinstance(error, RefusedError):
-        raise error
-    content = {
-        "type": "about:blank",
-        "title": error.status.phrase,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-    }
-    return JSONResponse(content, error.status, media_type="application/problem+json")
+def wrong_password() -> GatewayError:
+    """Refuse a user whom there is not in the same words as a password that is wrong."""
+    return GatewayError(HTTPStatus.UNAUTHORIZED, "WRONG_PASSWORD", "There is no such user with this password.")
 
 
-NOT_SIGNED_IN = RefusedError(HTTPStatus.UNAUTHORIZED, "NOT_SIGNED_IN", "Sign in first.")
-WRONG_PASSWORD = RefusedError(HTTPStatus.UNAUTHORIZED, "WRONG_PASSWORD", "This is not that user's password.")
-NOT_YOURS = RefusedError(HTTPStatus.FORBIDDEN, "NOT_YOURS", "This run belongs to somebody else.")
-NO_SUCH_RUN = RefusedError(HTTPStatus.NOT_FOUND, "NO_SUCH_RUN", "There is no such run.")
-TOO_MANY_RUNS = RefusedError(
-    HTTPStatus.TOO_MANY_REQUESTS, "TOO_MANY_RUNS", "Too many of your runs are at work. Wait for some to end."
-)
+def not_yours() -> GatewayError:
+    """Refuse somebody else's run."""
+    return GatewayError(HTTPStatus.FORBIDDEN, "NOT_YOURS", "This run belongs to somebody else.")
+
+
+def no_such_run() -> GatewayError:
+    """Refuse a run that there is not, or that was forgotten."""
+    return GatewayError(HTTPStatus.NOT_FOUND, "NO_SUCH_RUN", "There is no such run.")
+
+
+def too_many_runs() -> GatewayError:
+    """Refuse to start more."""
+    return GatewayError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "TOO_MANY_RUNS",
+        "Too many of your runs are at work. Wait for some to end.",
+        retry_after=10,
+    )

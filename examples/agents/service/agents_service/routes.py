@@ -40,7 +40,7 @@ TheParts = Annotated[Parts, Depends(_parts)]
 async def _signed_in(parts: TheParts, cookie: SignInCookie = "") -> str:
     user = await parts.accounts.user_of(cookie)
     if user is None:
-        raise problems.NOT_SIGNED_IN
+        raise problems.not_signed_in()
     return user
 
 
@@ -68,7 +68,7 @@ async def sign_in(who: SignIn, response: Response, parts: TheParts) -> dict[str,
     """Sign somebody in."""
     cookie = await parts.accounts.sign_in(who.user, who.password)
     if cookie is None:
-        raise problems.WRONG_PASSWORD
+        raise problems.wrong_password()
     # Strict: no other site can make a browser send it, so the routes below need nothing more against that.
     # Behind TLS add `secure=True`.
     response.set_cookie(COOKIE, cookie, max_age=SIGN_IN_SECONDS, httponly=True, samesite="strict")
@@ -100,7 +100,7 @@ async def start_runs(user: User, start: Start, parts: TheParts) -> list[Summary]
     try:
         return await parts.desk.start(user, start.task, start.words, start.count)
     except TooManyRunsError as error:
-        raise problems.TOO_MANY_RUNS from error
+        raise problems.too_many_runs() from error
 
 
 # A page that watches asks one of the next two: first, after a gap, and when its token is over. The answer has a snapshot,
@@ -108,20 +108,22 @@ async def start_runs(user: User, start: Start, parts: TheParts) -> list[Summary]
 
 
 @router.get("/runs/watch")
-async def watch_list(user: User, parts: TheParts) -> Any:
+async def watch_list(user: User, parts: TheParts) -> dict[str, Any]:
     """Say where the list of runs is watched, with which token, and from which event on."""
-    return await parts.gateway.watch(session_of_list(user), user, snapshot=lambda: parts.desk.list_of(user))
+    watch = await parts.gateway.watch(session_of_list(user), user, lambda: parts.desk.list_of(user))
+    return watch.json()
 
 
 @router.get("/runs/{run_id}/watch")
-async def watch_run(run_id: str, user: User, parts: TheParts) -> Any:
+async def watch_run(run_id: str, user: User, parts: TheParts) -> dict[str, Any]:
     """Say where a run is watched. The token that is given is for this run alone."""
     run = await parts.desk.find(run_id)
     if run is None:
-        raise problems.NO_SUCH_RUN
+        raise problems.no_such_run()
     if run.owner != user:
-        raise problems.NOT_YOURS
+        raise problems.not_yours()
     if run.is_over:
-        # There is nothing to wait for, and the hub may have forgotten the session.
+        # There is nothing to wait for, and the hub may have forgotten the session, or be away.
         return {"url": None, "token": None, "expiresAt": None, "lastEventId": None, "snapshot": run.snapshot()}
-    return await parts.gateway.watch(session_of_run(run_id), user, snapshot=lambda: parts.desk.snapshot(run_id))
+    watch = await parts.gateway.watch(session_of_run(run_id), user, lambda: parts.desk.snapshot(run_id))
+    return watch.json()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from watertight_sse import Publisher, WatertightError
+from watertight_sse import WatertightError
 
 from .steps import Step, Summary
 
@@ -42,15 +43,28 @@ class News:
         return {"type": self.step.kind, "data": {"n": self.n, **self.step.data}}
 
 
+class Hub(Protocol):
+    """The part of ``watertight_sse.Publisher`` that is needed here. It asks again until the hub has an answer."""
+
+    async def publish(self, session: str, data: Any, *, type: str) -> object:
+        """Publish one event; events of one session keep their order."""
+
+    async def publish_many(self, session: str, events: Iterable[Mapping[str, Any]]) -> object:
+        """Publish several."""
+
+    async def end(self, session: str) -> object:
+        """End a session, behind everything that was published before."""
+
+
 class Teller:
     """Publishes the steps of one run in their order, and ends its session behind the last.
 
     While the hub is away steps wait in the outbox. Nothing is lost by that: they are kept, and every snapshot has them.
     """
 
-    def __init__(self, publisher: Publisher, run: str, owner: str) -> None:
-        """Publish by ``publisher``, which asks again until the hub has an answer."""
-        self._publisher = publisher
+    def __init__(self, hub: Hub, run: str, owner: str) -> None:
+        """Tell ``hub`` of a run of a user's."""
+        self._hub = hub
         self._run = session_of_run(run)
         self._list = session_of_list(owner)
         self._outbox: asyncio.Queue[News] = asyncio.Queue(OUTBOX_MAX)
@@ -58,6 +72,11 @@ class Teller:
     async def put(self, news: News) -> None:
         """Have it told; wait while the outbox is full."""
         await self._outbox.put(news)
+
+    def put_if_room(self, news: News) -> None:
+        """Have it told, unless the outbox is full."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._outbox.put_nowait(news)
 
     async def tell_all(self) -> bool:
         """Publish until the run's last step is told, and its session ended.
@@ -69,13 +88,13 @@ class Teller:
                 batch = [await self._outbox.get()]
                 while len(batch) < BATCH_MAX and not self._outbox.empty():
                     batch.append(self._outbox.get_nowait())
-                await self._publisher.publish_many(self._run, [news.event() for news in batch])
+                await self._hub.publish_many(self._run, [news.event() for news in batch])
                 summaries = [news.summary for news in batch if news.summary is not None]
                 if summaries:
                     # Each row stands for itself: the newest is enough.
-                    await self._publisher.publish(self._list, json.dumps(summaries[-1]), type="run")
+                    await self._hub.publish(self._list, summaries[-1], type="run")
                 if batch[-1].step.kind == "end":
-                    await self._publisher.end(self._run)
+                    await self._hub.end(self._run)
                     return True
         except WatertightError:
             log.exception("the hub does not take the steps of %s", self._run)
