@@ -9,3 +9,37 @@
 ``watertight_sse.hub``            the hub in this process
 ================================  =====================================================================
 """
+
+from watertight_sse._errors import (
+    EventTooLargeError,
+    GaveUpError,
+    RequestError,
+    StreamClosedError,
+    TokenError,
+    UnexpectedAnswerError,
+    WatertightError,
+)
+from watertight_sse._event import Event, Gap
+from watertight_sse._publisher import Publisher
+from watertight_sse._subscriber.aio import Subscription, subscribe
+from watertight_sse._subscriber.status import CloseReason, ConnectionState, ConnectionStatus
+from watertight_sse._token import TokenSource
+
+__all__ = [
+    "CloseReason",
+    "ConnectionState",
+    "ConnectionStatus",
+    "Event",
+    "EventTooLargeError",
+    "GaveUpError",
+    "Gap",
+    "Publisher",
+    "RequestError",
+    "StreamClosedError",
+    "Subscription",
+    "TokenError",
+    "TokenSource",
+    "UnexpectedAnswerError",
+    "WatertightError",
+    "subscribe",
+]

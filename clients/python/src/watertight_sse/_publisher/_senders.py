@@ -1,0 +1,125 @@
+"""The tasks that send what the outbox gives: as many as there is something to send for, up to a limit, and none when there is
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import httpx
+
+from watertight_sse import _http
+from watertight_sse._errors import RequestError, TokenError, WatertightError
+from watertight_sse._log import logger
+from watertight_sse._publisher import _limits
+from watertight_sse._publisher._entry import Answer, Batch, Request
+from watertight_sse._publisher._exchange import Exchange, Final
+from watertight_sse._publisher._options import BatchRefusedError, Options, Wire, lost, observe_retry, read_answer
+from watertight_sse._publisher._outbox import Outbox
+from watertight_sse._token import Token
+
+
+class Senders:
+    """Sends until the outbox has nothing more. A request keeps its task until it is taken or given up, waits included."""
+
+    def __init__(
+        self, options: Options, wire: Wire, token: Token, outbox: Outbox, answered: Callable[[], object]
+    ) -> None:
+        """``answered`` is called after each request, when its entries have been told."""
+        self._options = options
+        self._wire = wire
+        self._token = token
+        self._outbox = outbox
+        self._answered = answered
+        self._client: httpx.AsyncClient | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unstarted = 0
+        """Tasks that have not looked at the outbox yet."""
+        self._is_closed = False
+
+    def kick(self, taking: int = 0) -> None:
+        """There may be something to send. ``taking`` so many requests the caller is about to take itself."""
+        while self._unstarted + taking < self._outbox.ready and len(self._tasks) < self._options.in_flight_max:
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._unstarted += 1
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """Ends all tasks, and closes the connections. What was under way is left open: the hub may have taken it."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _work(self) -> None:
+        self._unstarted -= 1
+        while not self._is_closed and (batch := self._outbox.take()) is not None:
+            await self._exchange(batch)
+            self._answered()
+            # Its answer may have made room for other sessions.
+            self.kick(taking=1)
+
+    async def _exchange(self, batch: Batch) -> None:
+        exchange = Exchange(
+            time.monotonic(),
+            give_up_after=self._options.give_up_after,
+            can_refresh=self._token.can_refresh,
+        )
+        refresh = False
+        while True:
+            index: int | None = None
+            may_be_stale = False
+            try:
+                answers = await self._attempt(batch.request, refresh)
+            except BatchRefusedError as refused:
+                failure: WatertightError = refused.error
+                index = refused.index
+            except WatertightError as error:
+                failure = error
+            except httpx.TransportError as error:
+                failure, may_be_stale = lost(error)
+            except asyncio.TimeoutError:
+                failure = RequestError("no answer in time")
+            except Exception as error:  # nothing that is known; those who wait must hear of it
+                self._outbox.failed(batch, error)
+                return
+            else:
+                self._outbox.taken(batch, answers)
+                return
+            step = exchange.failed(failure, time.monotonic(), may_be_stale=may_be_stale)
+            if isinstance(step, Final):
+                self._outbox.failed(batch, step.error, index)
+                return
+            refresh = step.refresh
+            if step.delay:
+                logger.info("a request is sent again in %.1f s: %s", step.delay, failure)
+                observe_retry(self._options.on_retry, failure, step.delay)
+                await asyncio.sleep(step.delay)
+
+    async def _attempt(self, request: Request, refresh: bool) -> Sequence[Answer]:
+        bearer = await self._bearer(refresh)
+        return await asyncio.wait_for(self._send(request, bearer), self._options.request_timeout)
+
+    async def _bearer(self, refresh: bool) -> str | None:
+        if not self._token.can_refresh:
+            return self._token.get()
+        try:
+            return await asyncio.wait_for(self._token.aget(refresh=refresh), _limits.TOKEN_TIMEOUT)
+        except asyncio.TimeoutError:
+            raise TokenError(f"no token within {_limits.TOKEN_TIMEOUT:g} s") from None
+
+    async def _send(self, request: Request, bearer: str | None) -> Sequence[Answer]:
+        if self._client is None:
+            limit = _http.timeout(self._options.request_timeout)
+            self._client = _http.async_client(self._options.endpoint, self._options.pool(), limit)
+        url, headers = self._wire.url(request), self._wire.headers(request, bearer)
+        async with self._client.stream("POST", url, content=request.body, headers=headers) as answer:
+            body = await _http.aread(answer.aiter_raw(), _limits.ANSWER_BYTES_MAX)
+        return read_answer(request, answer.status_code, answer.headers, body)

@@ -1,0 +1,1 @@
+"""Tests of the Python package. See the README of the package for what they need."""

@@ -1,0 +1,1 @@
+"""The subscriber: parser, decisions, and both variants over real sockets."""
