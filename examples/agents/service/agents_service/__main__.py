@@ -32,9 +32,7 @@ def main() -> int:
     except ValueError as error:
         print(f"agents: {error}", file=sys.stderr)
         return 64
-    server = _Server(
-        uvicorn.Config(create_app(settings), host="127.0.0.1", port=settings.port, log_level="warning")
-    )
+    server = _Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=settings.port, log_level="warning"))
     server.run()
     return 0 if server.started else STARTUP_FAILED
 

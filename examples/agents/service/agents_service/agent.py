@@ -7,7 +7,7 @@ page has shown everything once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 from .steps import Step, progress, text, tool, tool_result
 
@@ -36,7 +36,7 @@ def answer(task: str, words: int) -> Iterator[str]:
         yield from (f"{word} " for word in f"({n}) {' '.join(parts)}.".split())
 
 
-async def work(task: str, words: int, pace: float) -> AsyncIterator[Step]:
+async def work(task: str, words: int, pace: float) -> AsyncGenerator[Step, None]:
     """Work on a task, and yield each step as it is done.
 
     Cancelling it anywhere leaves nothing behind.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
-
 from watertight_sse import Publisher
 from watertight_sse.fastapi import Gateway, add_problem_handler
 from watertight_sse.tokens import Minter
@@ -30,18 +29,17 @@ def create_app(settings: Settings) -> FastAPI:
 
     def service_token() -> str:
         """Mint the service's own token: it publishes to every run and list, and ends runs (`admin`)."""
-        return minter.mint(
-            publish=["sessions/run-*", "sessions/runs-*"], admin=True, lifetime=SERVICE_TOKEN_SECONDS
-        )
+        return minter.mint(publish=["sessions/run-*", "sessions/runs-*"], admin=True, lifetime=SERVICE_TOKEN_SECONDS)
 
     store = Store(settings.database)
     accounts = Accounts(store, DEMO_USERS)
-    publisher = Publisher(settings.hub, token=service_token)
+    # For ever: what an agent did is told, however long the hub is away. Each run has a bounded number of steps waiting.
+    publisher = Publisher(settings.hub, token=service_token, give_up_after=None)
     desk = Desk(store, publisher, settings.pace)
     gateway = Gateway(settings.hub, minter, public=settings.hub_public)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         await store.open()
         try:
             async with gateway, publisher:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 RUNS_AT_WORK_MAX = 400
 """How many runs of a user may be at work at once."""
 STOP_SECONDS = 5.0
-"""How long a stopping service waits for the hub to take the last steps. What it does not take is told at the next start."""
+"""How long a stopping service waits for the hub to take the last steps; the next start tells the rest."""
 
 _INTERRUPTED = "The service was stopped while this run was at work."
 _BROKEN = "The agent broke down. The service's log says more."
@@ -65,16 +65,21 @@ class Desk:
                 continue
             work = self._begin(run)
             if not run.is_over:
-                await self._record(work, end("interrupted", _INTERRUPTED, time.time()))
+                await self._interrupt(work)
             else:
                 again = end(run.status, run.note, run.ended_at or run.started_at)
                 await work.teller.put(News(run.n, again, run.summary()))
 
     async def close(self) -> None:
         """End what is at work as interrupted, and give the hub a few seconds to take it."""
-        for work in self._at_work.values():
-            if work.agent is not None:
-                work.agent.cancel()
+        agents = [work.agent for work in self._at_work.values() if work.agent is not None]
+        for task in agents:
+            task.cancel()
+        await asyncio.gather(*agents, return_exceptions=True)
+        unfinished = [work for work in self._at_work.values() if not work.run.is_over]
+        for result in await asyncio.gather(*map(self._interrupt, unfinished), return_exceptions=True):
+            if isinstance(result, BaseException):
+                log.error("the end of a run cannot be kept; the next start picks it up", exc_info=result)
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
@@ -131,11 +136,17 @@ class Desk:
 
     async def _tell(self, work: _AtWork) -> None:
         if await work.teller.tell_all():
-            await self._store.mark_told(work.run.id)
+            try:
+                await self._store.mark_told(work.run.id)
+            except sqlite3.Error:
+                log.exception("that run %s was told cannot be kept; the next start tells it again", work.run.id)
         del self._at_work[work.run.id]
 
     async def _work(self, work: _AtWork) -> None:
-        """Let the agent work. However that ends, the run has a last step that says so."""
+        """Let the agent work. However that ends, the run has a last step that says so.
+
+        Whoever cancels it sees to that step: a task that has not begun yet is cancelled without a word.
+        """
         run = work.run
         status: Status = "done"
         note = ""
@@ -143,8 +154,6 @@ class Desk:
             async with contextlib.aclosing(agent.work(run.task, run.words, self._pace)) as steps:
                 async for step in steps:
                     await self._record(work, step)
-        except asyncio.CancelledError:
-            status, note = "interrupted", _INTERRUPTED
         except agent.ToolError as error:
             status, note = "failed", f"It gave up: {error}."
         except Exception:
@@ -156,6 +165,10 @@ class Desk:
             log.exception("the end of run %s cannot be kept; the next start picks it up", run.id)
             if work.telling is not None:
                 work.telling.cancel()
+
+    async def _interrupt(self, work: _AtWork) -> None:
+        """End a run whose agent is gone."""
+        work.teller.put_if_room(await self._keep_step(work.run, end("interrupted", _INTERRUPTED, time.time())))
 
     async def _record(self, work: _AtWork, step: Step) -> None:
         """Keep a step, then apply it, then have it told: in this order.

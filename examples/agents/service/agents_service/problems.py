@@ -1,4 +1,7 @@
-"""Refusals, in words that a page can show. They are answered as ``application/problem+json`` (RFC 9457), as those of the hub are."""
+"""Refusals, in words that a page can show.
+
+They are answered as ``application/problem+json`` (RFC 9457), as those of the hub are.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Cookie, Depends, Request, Response
 from pydantic import BaseModel, Field
-
 from watertight_sse.fastapi import Gateway
 
 from . import problems
@@ -103,8 +102,8 @@ async def start_runs(user: User, start: Start, parts: TheParts) -> list[Summary]
         raise problems.too_many_runs() from error
 
 
-# A page that watches asks one of the next two: first, after a gap, and when its token is over. The answer has a snapshot,
-# and a position in the stream that is not behind it.
+# A page that watches asks one of the next two: first, after a gap, and when its token is over. The answer has a
+# snapshot, and a position in the stream that is not behind it.
 
 
 @router.get("/runs/watch")
@@ -124,6 +123,12 @@ async def watch_run(run_id: str, user: User, parts: TheParts) -> dict[str, Any]:
         raise problems.not_yours()
     if run.is_over:
         # There is nothing to wait for, and the hub may have forgotten the session, or be away.
-        return {"url": None, "token": None, "expiresAt": None, "lastEventId": None, "snapshot": run.snapshot()}
+        return {
+            "url": None,
+            "token": None,
+            "expiresAt": None,
+            "lastEventId": None,
+            "snapshot": run.snapshot(),
+        }
     watch = await parts.gateway.watch(session_of_run(run_id), user, lambda: parts.desk.snapshot(run_id))
     return watch.json()

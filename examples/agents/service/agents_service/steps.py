@@ -1,8 +1,8 @@
 """What an agent does, one step at a time, and what the steps of a run amount to.
 
-Every step of a run has a number, from 1 on, without holes. The page gets a snapshot with the number of the last step in it,
-and then steps as events: by the numbers it applies each of them exactly once, whatever happened in between.
-The page's half of this is ``src/model/run.ts``.
+Every step of a run has a number, from 1 on, without holes. The page gets a snapshot with the number of the last step in
+it, and then steps as events: by the numbers it applies each of them exactly once, whatever happened in between. The page's
+half of this is ``src/model/run.ts``.
 """
 
 from __future__ import annotations
@@ -117,7 +117,13 @@ class Run:
             self.pieces.append(data["text"])
         elif step.kind == "tool":
             self.tools.append(
-                {"call": data["call"], "name": data["name"], "input": data["input"], "output": None, "ok": True}
+                {
+                    "call": data["call"],
+                    "name": data["name"],
+                    "input": data["input"],
+                    "output": None,
+                    "ok": True,
+                }
             )
         elif step.kind == "tool-result":
             for called in self.tools:

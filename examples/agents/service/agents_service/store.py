@@ -1,7 +1,7 @@
 """What is kept: runs and their steps, and who is signed in. SQLite, in one file.
 
-A step is kept before any page is told of it. So whatever a page has seen is still there after a crash, and a run goes on
-counting where its pages are.
+A step is kept before any page is told of it. So whatever a page has seen is still there after a crash, and a run goes
+on counting where its pages are.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE INDEX IF NOT EXISTS runs_by_owner ON runs (owner, started_at DESC, id);
 CREATE INDEX IF NOT EXISTS runs_to_tell ON runs (is_told) WHERE is_told = 0;
 CREATE TABLE IF NOT EXISTS steps (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, n INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
-    PRIMARY KEY (run, n)
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, n INTEGER NOT NULL,
+    kind TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run, n)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sign_ins (digest BLOB PRIMARY KEY, user TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 """
@@ -83,7 +83,8 @@ class Store:
         if self._writer is not None:
             await self._writer
         if self._database is not None:
-            await self.call(lambda database: database.close())
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
+            self._database = None
         self._thread.shutdown()
 
     async def call(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -154,16 +155,15 @@ class Store:
         """Return a user's runs, the newest first."""
         rows = await self.call(
             lambda database: database.execute(
-                "SELECT summary FROM runs WHERE owner = ? ORDER BY started_at DESC, id LIMIT ?", (owner, RUNS_KEPT)
+                "SELECT summary FROM runs WHERE owner = ? ORDER BY started_at DESC, id LIMIT ?",
+                (owner, RUNS_KEPT),
             ).fetchall()
         )
         return [json.loads(summary) for (summary,) in rows]
 
     async def untold(self) -> list[str]:
         """Return the ids of the runs of whose end the hub was not told: those at work, and those a stop left behind."""
-        rows = await self.call(
-            lambda database: database.execute("SELECT id FROM runs WHERE is_told = 0").fetchall()
-        )
+        rows = await self.call(lambda database: database.execute("SELECT id FROM runs WHERE is_told = 0").fetchall())
         return [run for (run,) in rows]
 
     async def mark_told(self, run: str) -> None:

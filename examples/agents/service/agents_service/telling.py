@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from watertight_sse import WatertightError
+from watertight_sse import NewEvent, WatertightError
 
 from .steps import Step, Summary
 
@@ -38,9 +38,9 @@ class News:
     step: Step
     summary: Summary | None = None
 
-    def event(self) -> dict[str, Any]:
+    def event(self) -> NewEvent:
         """Return it as an event of its run's session."""
-        return {"type": self.step.kind, "data": {"n": self.n, **self.step.data}}
+        return NewEvent({"n": self.n, **self.step.data}, self.step.kind)
 
 
 class Hub(Protocol):
@@ -49,7 +49,7 @@ class Hub(Protocol):
     async def publish(self, session: str, data: Any, *, type: str) -> object:
         """Publish one event; events of one session keep their order."""
 
-    async def publish_many(self, session: str, events: Iterable[Mapping[str, Any]]) -> object:
+    async def publish_many(self, session: str, events: Iterable[NewEvent]) -> object:
         """Publish several."""
 
     async def end(self, session: str) -> object:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from watertight_sse import NewEvent
 
 from agents_service.desk import Desk
 from agents_service.store import Store
@@ -19,7 +22,7 @@ class StandInHub:
     """Takes what is published, and remembers it. The real one is in the tests of the page."""
 
     def __init__(self) -> None:
-        self.events: dict[str, list[dict[str, Any]]] = {}
+        self.events: dict[str, list[NewEvent]] = {}
         self.ended: list[str] = []
         self._is_there = asyncio.Event()
         self._is_there.set()
@@ -33,12 +36,12 @@ class StandInHub:
 
     async def publish(self, session: str, data: Any, *, type: str) -> str:
         await self._is_there.wait()
-        self.events.setdefault(session, []).append({"type": type, "data": data})
+        self.events.setdefault(session, []).append(NewEvent(data, type))
         return "id"
 
-    async def publish_many(self, session: str, events: Iterable[Mapping[str, Any]]) -> int:
+    async def publish_many(self, session: str, events: Iterable[NewEvent]) -> int:
         await self._is_there.wait()
-        taken = [dict(event) for event in events]
+        taken = list(events)
         self.events.setdefault(session, []).extend(taken)
         return len(taken)
 
@@ -48,11 +51,11 @@ class StandInHub:
 
     def numbers(self, session: str) -> list[int]:
         """Return the numbers of the steps that a session was told."""
-        return [event["data"]["n"] for event in self.events.get(session, [])]
+        return [event.data["n"] for event in self.events.get(session, [])]
 
 
 @asynccontextmanager
-async def open_store(folder: Path) -> AsyncIterator[Store]:
+async def open_store(folder: Path) -> AsyncGenerator[Store, None]:
     store = Store(folder / "agents.db")
     await store.open()
     try:
@@ -62,7 +65,7 @@ async def open_store(folder: Path) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, hub: StandInHub, pace: float = PACE) -> AsyncIterator[tuple[Desk, Store]]:
+async def open_desk(folder: Path, hub: StandInHub, pace: float = PACE) -> AsyncGenerator[tuple[Desk, Store], None]:
     """Open a desk, as the service does at its start, and close it as at its stop."""
     async with open_store(folder) as store:
         desk = Desk(store, hub, pace)
@@ -73,11 +76,18 @@ async def open_desk(folder: Path, hub: StandInHub, pace: float = PACE) -> AsyncI
             await desk.close()
 
 
+async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something is so, for 30 s at most."""
+    deadline = time.monotonic() + 30
+    while not await is_so():
+        assert time.monotonic() < deadline, "it did not come about"
+        await asyncio.sleep(0.005)
+
+
 async def until_told(store: Store) -> None:
     """Wait until the hub knows the end of every run."""
 
-    async def ask() -> None:
-        while await store.untold():
-            await asyncio.sleep(0.005)
+    async def is_told() -> bool:
+        return not await store.untold()
 
-    await asyncio.wait_for(ask(), timeout=30)
+    await until(is_told)

@@ -35,7 +35,12 @@ def test_a_run_is_what_its_steps_made_of_it() -> None:
     snapshot = run.snapshot()
     assert snapshot["text"] == "It works."
     assert [tool["output"] for tool in snapshot["tools"]] == ["7 matches", None]
-    assert (snapshot["n"], snapshot["status"], snapshot["label"], snapshot["endedAt"]) == (7, "done", "Asking", 2.0)
+    assert (snapshot["n"], snapshot["status"], snapshot["label"], snapshot["endedAt"]) == (
+        7,
+        "done",
+        "Asking",
+        2.0,
+    )
     assert run.is_over
 
 
