@@ -39,7 +39,7 @@ const STOP_GRACE = 15_000;
 export async function keep({ name, command, args, env, cwd, listens }, port) {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   let child;
-  let isStopping = false;
+  const stopping = new AbortController();
 
   const launch = async () => {
     // A group of its own: Ctrl-C in a terminal reaches `start.mjs` alone, which stops everything in order.
@@ -48,10 +48,10 @@ export async function keep({ name, command, args, env, cwd, listens }, port) {
     const timer = setTimeout(() => started.kill("SIGKILL"), READY_TIMEOUT);
     try {
       port = await new Promise((resolve, reject) => {
+        // Read to the end, or it would stall. What matters of its log is on standard error.
         createInterface(started.stdout).on("line", (line) => {
           const [, told] = listens.exec(line) ?? [];
           if (told) resolve(Number(told));
-          else console.log(`${name}: ${line}`);
         });
         started.once("error", reject);
         started.once("exit", (code, signal) => reject(new Error(`the ${name} ended with ${signal ?? code} before it listened`)));
@@ -65,9 +65,9 @@ export async function keep({ name, command, args, env, cwd, listens }, port) {
   /** @returns {Promise<import("node:child_process").ChildProcess>} */
   const relaunch = async () => {
     for (let tries = 1; ; tries++) {
-      await sleep(RESTART_AFTER, undefined, { ref: false });
+      await sleep(RESTART_AFTER, undefined, { signal: stopping.signal }).catch(() => {});
       // Nobody is to hear of it any more, and a promise that never settles keeps nothing alive.
-      if (isStopping) return new Promise(() => {});
+      if (stopping.signal.aborted) return new Promise(() => {});
       try {
         return await launch();
       } catch (error) {
@@ -80,7 +80,7 @@ export async function keep({ name, command, args, env, cwd, listens }, port) {
   const watch = async (running) => {
     for (;;) {
       if (running.exitCode === null && running.signalCode === null) await once(running, "exit");
-      if (!isStopping) console.log(`${name}: ended with ${running.signalCode ?? running.exitCode}; starting it again`);
+      if (!stopping.signal.aborted) console.log(`${name}: ended with ${running.signalCode ?? running.exitCode}; starting it again`);
       running = await relaunch();
       console.log(`${name}: back at http://127.0.0.1:${port}  (pid ${running.pid})`);
     }
@@ -96,7 +96,7 @@ export async function keep({ name, command, args, env, cwd, listens }, port) {
     pid: () => child?.pid,
     failed,
     async stop() {
-      isStopping = true;
+      stopping.abort();
       process.off("exit", last);
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, "exit");

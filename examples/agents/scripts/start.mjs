@@ -8,6 +8,8 @@
 // | `PYTHON`         | python3                   | with which the virtual environment is made                            |
 // | `AGENTS_PYTHON`  | that of `.venv`           | an interpreter that has everything already; nothing is installed then |
 // | `DATA`           | `.data`                   | where the database and the secret are kept                            |
+// | `PUBLIC_URL`     | http://127.0.0.1:PORT     | the page, as browsers see it, if something is in between              |
+// | `HUB_PUBLIC_URL` | http://127.0.0.1:HUB_PORT | the hub, as browsers see it                                           |
 // | `PACE`           | 1                         | how long the agents take, as a multiple                               |
 // | `TOKEN_LIFETIME` | 300                       | how long a page's token is good, seconds                              |
 // | `WATERTIGHT_…`   |                           | settings of the hub                                                   |
@@ -20,7 +22,7 @@ import { data, here } from "./files.mjs";
 import { keep } from "./keep.mjs";
 import { prepareHub, prepareNode, preparePage, preparePython } from "./prepare.mjs";
 
-const { PORT = "5180", HUB_PORT = "0", DATA = data, PACE = "1", TOKEN_LIFETIME = "300" } = process.env;
+const { PORT = "5180", HUB_PORT = "0", DATA = data, PUBLIC_URL, PACE = "1", TOKEN_LIFETIME = "300" } = process.env;
 
 /** What has to be stopped, the last one first: nobody loses the one whom he talks to. @type {(() => Promise<unknown>)[]} */
 const started = [];
@@ -38,7 +40,7 @@ async function run() {
   const secret = prepareSecret();
   // The hub has to know the page's address, and the service that of the hub: so this one is chosen first.
   const port = Number(PORT) || (await freePort());
-  const hub = await startHub(binary, secret, `http://127.0.0.1:${port}`);
+  const hub = await startHub(binary, secret, PUBLIC_URL ?? `http://127.0.0.1:${port}`);
   started.push(hub.stop);
   const service = await startService(python, { hub: hub.url, secret, page, port });
   started.push(service.stop);

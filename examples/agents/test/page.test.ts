@@ -6,12 +6,13 @@ import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
 let browser: Stage["browser"];
-onStage({}, (stage) => ({ app, browser } = stage));
+// A little slower than usual: each state can be seen, also on a machine that is busy.
+onStage({ PACE: "1.5" }, (stage) => ({ app, browser } = stage));
 
 test("a run is seen as it happens: progress, tools, text, and its end", async () => {
   const tab = await open(browser, app.page, "ada");
   await tab.start("Who wrote the first program?", 120);
-  await expect.poll(() => tab.part("tool").first().getAttribute("data-state")).toBe("working");
+  await tab.page.locator('[data-testid=tool][data-state=working]').first().waitFor();
   await tab.hasText(20);
   expect(await tab.run("status")).toBe("running");
   expect(await tab.state("run")).toBe("open");
@@ -59,26 +60,17 @@ test("a network that is cut while the text goes on is made good from where it wa
   const tab = await open(browser, app.page, "ada");
   await tab.start("Cut me off", 120);
   await tab.hasText(100);
-  await tab.page.context().setOffline(true);
+  app.cutNetwork();
   await expect.poll(() => tab.state("run")).toBe("reconnecting");
   expect(await tab.part("run-words").textContent()).toContain("Reconnecting");
   const n = Number(await tab.run("n"));
   // The agent works on meanwhile: asked from here, not from the page.
-  await expect.poll(async () => (await askKept(tab)).n).toBeGreaterThan(n + 20);
+  await expect.poll(async () => (await tab.keptAt(app.service)).n).toBeGreaterThan(n + 20);
   expect(Number(await tab.run("n"))).toBe(n);
-  await tab.page.context().setOffline(false);
+  app.mendNetwork();
   await expectWhole(tab);
   expect(await tab.run("gaps")).toBe("0");
 });
-
-/** What the service has kept, asked past the browser's network, with the browser's cookie. */
-async function askKept(tab: Awaited<ReturnType<typeof open>>): Promise<{ n: number }> {
-  const [cookie] = await tab.page.context().cookies();
-  const answer = await fetch(`${app.page}/api/runs/${await tab.run("id")}/watch`, {
-    headers: { cookie: `${cookie?.name}=${cookie?.value}` },
-  });
-  return ((await answer.json()) as Watch<{ n: number }>).snapshot;
-}
 
 test("a tab that is hidden for a minute has everything when it is shown again", async () => {
   const tab = await open(browser, app.page, "ada");
@@ -89,8 +81,8 @@ test("a tab that is hidden for a minute has everything when it is shown again", 
   const cdp = await tab.page.context().newCDPSession(tab.page);
   // What a browser does to a tab that nobody looks at: no timer and no handler runs.
   await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
-  const n = (await askKept(tab)).n;
-  await expect.poll(async () => (await askKept(tab)).n).toBeGreaterThan(n + 20);
+  const n = (await tab.keptAt(app.service)).n;
+  await expect.poll(async () => (await tab.keptAt(app.service)).n).toBeGreaterThan(n + 20);
   await cdp.send("Page.setWebLifecycleState", { state: "active" });
   // To the page a minute has passed, longer than the silence (45 s) after which it doubts a stream.
   await tab.page.clock.fastForward(60_000);

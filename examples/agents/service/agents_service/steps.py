@@ -1,14 +1,16 @@
 """What an agent does, one step at a time, and what the steps of a run amount to.
 
 Every step of a run has a number, from 1 on, without holes. The page gets a snapshot with the number of the last step in
-it, and then steps as events: by the numbers it applies each of them exactly once, whatever happened in between. The page's
-half of this is ``src/model/run.ts``.
+it, and then steps as events: by the numbers it applies each of them exactly once, whatever happened in between.
+``src/model/run.ts`` is the page's half of this.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 Status = Literal["running", "done", "failed", "interrupted"]
 Kind = Literal["text", "tool", "tool-result", "progress", "end"]

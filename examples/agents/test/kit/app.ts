@@ -6,12 +6,17 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { Way } from "./network.ts";
 
 /** What `npm start` starts, as a process of its own, on free ports and with a database of its own. */
 export interface App {
-  /** Addresses, without a slash at the end. */
+  /** Where hub and service listen, and where a browser sees the page, without a slash at the end. */
   readonly hub: string;
+  readonly service: string;
   readonly page: string;
+  /** Cuts every browser off from both, until `mendNetwork`. */
+  cutNetwork(): void;
+  mendNetwork(): void;
   /** Everything that was printed so far. */
   readonly lines: readonly string[];
   /** Kills one of its two servers, and resolves once that is started again. */
@@ -39,11 +44,17 @@ export interface Stats {
 export async function startApp(settings: Record<string, string> = {}): Promise<App> {
   const { WATERTIGHT_BIN, AGENTS_PYTHON } = process.env;
   if (!WATERTIGHT_BIN || !AGENTS_PYTHON) throw new Error("run `npm test`: it makes the hub and the Python environment that tests need");
+  const [toPage, toHub] = [await Way.open(), await Way.open()];
   const data = mkdtempSync(join(tmpdir(), "agents-"));
   // Settings of the caller's own are none of a test's hub.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WATERTIGHT_")));
   const child = spawn(process.execPath, [fileURLToPath(new URL("../../scripts/start.mjs", import.meta.url))], {
-    env: { ...env, WATERTIGHT_BIN, WATERTIGHT_STATS_PUBLIC: "true", PORT: "0", HUB_PORT: "0", DATA: data, ...settings },
+    env: {
+      ...env,
+      ...{ WATERTIGHT_BIN, WATERTIGHT_STATS_PUBLIC: "true", PORT: "0", HUB_PORT: "0", DATA: data },
+      ...{ PUBLIC_URL: toPage.url, HUB_PUBLIC_URL: toHub.url },
+      ...settings,
+    },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
@@ -60,11 +71,22 @@ export async function startApp(settings: Record<string, string> = {}): Promise<A
   const address = (of: string): string => told(new RegExp(`^ *${of} +(http\\S+?)/?( |$)`));
   const pid = (of: string): number => Number(told(new RegExp(`^ *${of}:? .*\\(pid (\\d+)`)));
   const hub = address("hub");
+  toHub.leadTo(hub);
+  toPage.leadTo(address("service"));
   let killed = 0;
   const app: App = {
     hub,
-    page: address("page"),
+    service: address("service"),
+    page: toPage.url,
     lines,
+    cutNetwork() {
+      toPage.cut();
+      toHub.cut();
+    },
+    mendNetwork() {
+      toPage.mend();
+      toHub.mend();
+    },
     kill(name) {
       killed = pid(name);
       process.kill(killed, "SIGKILL");
@@ -81,6 +103,7 @@ export async function startApp(settings: Record<string, string> = {}): Promise<A
     async stop() {
       child.kill("SIGINT");
       const [code] = (await exited) as [number | null];
+      await Promise.all([toPage.close(), toHub.close()]);
       rmSync(data, { recursive: true });
       return code;
     },

@@ -39,6 +39,8 @@ export interface Tab {
   hasText(length: number): Promise<void>;
   /** What the service has kept of the run that is shown. */
   kept(): Promise<Run>;
+  /** The same, asked past the browser's network. @param service where it listens */
+  keptAt(service: string): Promise<Run>;
 }
 
 /** Opens a tab of a user who is signed in. @param context where other tabs of the same user are; none: a new one */
@@ -80,6 +82,12 @@ export async function open(browser: Browser, address: string, user: keyof typeof
       const id = await run("id");
       const { snapshot } = await page.evaluate(async (of): Promise<Watch<Run>> => (await fetch(`/api/runs/${of}/watch`)).json(), id);
       return snapshot;
+    },
+    async keptAt(service) {
+      const [cookie] = await page.context().cookies();
+      const headers = { cookie: `${cookie?.name}=${cookie?.value}` };
+      const answer = await fetch(`${service}/api/runs/${await run("id")}/watch`, { headers });
+      return ((await answer.json()) as Watch<Run>).snapshot;
     },
   };
 }
