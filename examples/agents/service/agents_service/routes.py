@@ -1,0 +1,134 @@
+"""What a page may ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Cookie, Depends, Request, Response
+from pydantic import BaseModel, Field
+from watertight_sse.fastapi import Gateway
+
+from . import problems
+from .accounts import COOKIE, SIGN_IN_SECONDS, Accounts
+from .desk import Desk, TooManyRunsError
+from .steps import Summary
+from .telling import session_of_list, session_of_run
+
+router = APIRouter(prefix="/api")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes need. The application has it as ``app.state.parts``."""
+
+    accounts: Accounts
+    desk: Desk
+    gateway: Gateway
+
+
+async def _parts(request: Request) -> Parts:
+    return cast("Parts", request.app.state.parts)
+
+
+SignInCookie = Annotated[str, Cookie(alias=COOKIE)]
+TheParts = Annotated[Parts, Depends(_parts)]
+
+
+async def _signed_in(parts: TheParts, cookie: SignInCookie = "") -> str:
+    user = await parts.accounts.user_of(cookie)
+    if user is None:
+        raise problems.not_signed_in()
+    return user
+
+
+User = Annotated[str, Depends(_signed_in)]
+
+
+class SignIn(BaseModel):
+    """Who somebody says to be."""
+
+    user: str = Field(max_length=100)
+    password: str = Field(max_length=100)
+
+
+class Start(BaseModel):
+    """Runs that are to be started."""
+
+    task: str = Field(min_length=1, max_length=200)
+    words: int = Field(default=120, ge=16, le=2_000)
+    """About how long the answer is to be."""
+    count: int = Field(default=1, ge=1, le=200)
+
+
+@router.post("/sign-in")
+async def sign_in(who: SignIn, response: Response, parts: TheParts) -> dict[str, str]:
+    """Sign somebody in."""
+    cookie = await parts.accounts.sign_in(who.user, who.password)
+    if cookie is None:
+        raise problems.wrong_password()
+    # Strict: no other site can make a browser send it, so the routes below need nothing more against that.
+    # Behind TLS add `secure=True`.
+    response.set_cookie(COOKIE, cookie, max_age=SIGN_IN_SECONDS, httponly=True, samesite="strict")
+    return {"user": who.user}
+
+
+@router.post("/sign-out", status_code=HTTPStatus.NO_CONTENT)
+async def sign_out(response: Response, parts: TheParts, cookie: SignInCookie = "") -> None:
+    """Sign out: this browser alone."""
+    await parts.accounts.sign_out(cookie)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+@router.get("/me")
+async def me(user: User) -> dict[str, str]:
+    """Say who is signed in."""
+    return {"user": user}
+
+
+@router.get("/runs")
+async def list_runs(user: User, parts: TheParts) -> list[Summary]:
+    """List the user's runs, the newest first."""
+    return await parts.desk.list_of(user)
+
+
+@router.post("/runs", status_code=HTTPStatus.CREATED)
+async def start_runs(user: User, start: Start, parts: TheParts) -> list[Summary]:
+    """Start runs."""
+    try:
+        return await parts.desk.start(user, start.task, start.words, start.count)
+    except TooManyRunsError as error:
+        raise problems.too_many_runs() from error
+
+
+# A page that watches asks one of the next two: first, after a gap, and when its token is over. The answer has a
+# snapshot, and a position in the stream that is not behind it.
+
+
+@router.get("/runs/watch")
+async def watch_list(user: User, parts: TheParts) -> dict[str, Any]:
+    """Say where the list of runs is watched, with which token, and from which event on."""
+    watch = await parts.gateway.watch(session_of_list(user), user, lambda: parts.desk.list_of(user))
+    return watch.json()
+
+
+@router.get("/runs/{run_id}/watch")
+async def watch_run(run_id: str, user: User, parts: TheParts) -> dict[str, Any]:
+    """Say where a run is watched. The token that is given is for this run alone."""
+    run = await parts.desk.find(run_id)
+    if run is None:
+        raise problems.no_such_run()
+    if run.owner != user:
+        raise problems.not_yours()
+    if run.is_over:
+        # There is nothing to wait for, and the hub may have forgotten the session, or be away.
+        return {
+            "url": None,
+            "token": None,
+            "expiresAt": None,
+            "lastEventId": None,
+            "snapshot": run.snapshot(),
+        }
+    watch = await parts.gateway.watch(session_of_run(run_id), user, lambda: parts.desk.snapshot(run_id))
+    return watch.json()

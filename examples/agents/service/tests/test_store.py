@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents_service import store as stores
+from agents_service.accounts import Accounts
+from agents_service.steps import Run, end, progress, text
+from agents_service.store import Result, Store
+from tests.kit import open_store
+
+
+def run_of(owner: str, n: int) -> Run:
+    return Run(f"{owner}-{n}", owner, f"task {n}", 40, float(n))
+
+
+def test_what_is_kept_is_there_after_a_restart(tmp_path: Path) -> None:
+    async def before() -> None:
+        async with open_store(tmp_path) as store:
+            run = run_of("ada", 1)
+            await store.begin([run])
+            for n, step in enumerate([progress(1, 4, "x"), text("a "), text("b")], start=1):
+                await store.append(run.id, n, step, run.summary_after(step))
+                run.apply(n, step)
+
+    async def after() -> None:
+        async with open_store(tmp_path) as store:
+            run = await store.load("ada-1")
+            assert run is not None
+            assert run.snapshot()["text"] == "a b"
+            assert [(row["id"], row["done"], row["n"]) for row in await store.list_of("ada")] == [("ada-1", 1, 1)]
+            assert await store.untold() == ["ada-1"]
+            assert await store.load("ada-2") is None
+
+    asyncio.run(before())
+    asyncio.run(after())
+
+
+def test_steps_of_many_runs_at_once_are_written_together_and_all_are_kept(tmp_path: Path) -> None:
+    class CountingStore(Store):
+        transactions = 0
+
+        async def call(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+            self.transactions += 1
+            return await super().call(work)
+
+    async def both() -> None:
+        store = CountingStore(tmp_path / "agents.db")
+        await store.open()
+        runs = [run_of("ada", n) for n in range(100)]
+        await store.begin(runs)
+        before = store.transactions
+        for n in range(1, 6):
+            await asyncio.gather(*(store.append(run.id, n, text("x")) for run in runs))
+        assert store.transactions - before <= 10
+        loaded = [await store.load(run.id) for run in runs]
+        assert [run.n for run in loaded if run] == [5] * 100
+        await store.close()
+
+    asyncio.run(both())
+
+
+def test_a_step_that_is_there_already_is_refused_to_who_waits_for_it(tmp_path: Path) -> None:
+    async def twice() -> None:
+        async with open_store(tmp_path) as store:
+            await store.begin([run_of("ada", 1)])
+            await store.append("ada-1", 1, text("a"))
+            with pytest.raises(sqlite3.IntegrityError):
+                await store.append("ada-1", 1, text("b"))
+            await store.append("ada-1", 2, text("c"))
+
+    asyncio.run(twice())
+
+
+def test_old_runs_are_forgotten_but_none_that_is_at_work_and_none_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "RUNS_KEPT", 3)
+
+    async def many() -> None:
+        async with open_store(tmp_path) as store:
+            await store.begin([run_of("grace", 1)])
+            await store.mark_told("grace-1")
+            for n in range(1, 8):
+                await store.begin([run_of("ada", n)])
+                await store.append(f"ada-{n}", 1, end("done", "", 9.0))
+                if n != 2:
+                    await store.mark_told(f"ada-{n}")
+            kept = await store.call(lambda db: db.execute("SELECT id FROM runs ORDER BY id").fetchall())
+            assert [run for (run,) in kept] == ["ada-2", "ada-5", "ada-6", "ada-7", "grace-1"]
+            steps = await store.call(lambda db: db.execute("SELECT count(*) FROM steps").fetchone())
+            assert steps == (4,)
+
+    asyncio.run(many())
+
+
+def test_who_is_signed_in_is_known_after_a_restart_and_nobody_after_signing_out(tmp_path: Path) -> None:
+    users = {"ada": "one", "grace": "two"}
+
+    async def before() -> str:
+        async with open_store(tmp_path) as store:
+            accounts = Accounts(store, users)
+            assert await accounts.sign_in("ada", "two") is None
+            assert await accounts.sign_in("nobody", "one") is None
+            cookie = await accounts.sign_in("ada", "one")
+            assert cookie is not None
+            kept = await store.call(lambda db: db.execute("SELECT * FROM sign_ins").fetchall())
+            assert cookie not in str(kept)
+            return cookie
+
+    async def after(cookie: str) -> None:
+        async with open_store(tmp_path) as store:
+            accounts = Accounts(store, users)
+            assert await accounts.user_of(cookie) == "ada"
+            assert await accounts.user_of("") is None
+            for _ in range(30):
+                await accounts.sign_in("ada", "one")
+            kept = await store.call(lambda db: db.execute("SELECT count(*) FROM sign_ins").fetchone())
+            assert kept == (20,)
+            again = await accounts.sign_in("grace", "two")
+            assert again is not None
+            await accounts.sign_out(again)
+            assert await accounts.user_of(again) is None
+
+    asyncio.run(after(asyncio.run(before())))

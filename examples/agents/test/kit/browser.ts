@@ -1,0 +1,106 @@
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from "playwright-core";
+import { expect } from "vitest";
+import type { Watch } from "../../src/api.ts";
+import type { Run } from "../../src/model/run.ts";
+
+/** The system's Chromium; nothing is downloaded. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+export const PASSWORDS = { ada: "analytical engine", grace: "flow-matic" } as const;
+
+/** A tab, and what went wrong in it. */
+export interface Tab {
+  readonly page: Page;
+  /** Errors in the console and thrown ones, but for what the browser itself says of failed requests. */
+  readonly errors: readonly string[];
+  part(name: string): Locator;
+  /** An attribute of the run that is shown. */
+  run(name: "id" | "n" | "status" | "gaps" | "mended" | "applied" | "repeated"): Promise<string>;
+  text(): Promise<string>;
+  /** The state of a connection. */
+  state(of: "list" | "run"): Promise<string | null>;
+  /** Starts runs by the form; the first of them is shown then. Resolves to its id. */
+  start(task: string, words: 40 | 120 | 600, count?: 1 | 10 | 200): Promise<string>;
+  /** Resolves once so many characters of text are there. */
+  hasText(length: number): Promise<void>;
+  /** What the service has kept of the run that is shown. */
+  kept(): Promise<Run>;
+  /** The same, asked past the browser's network. @param service where it listens */
+  keptAt(service: string): Promise<Run>;
+}
+
+/** Opens a tab of a user who is signed in. @param context where other tabs of the same user are; none: a new one */
+export async function open(browser: Browser, address: string, user: keyof typeof PASSWORDS, context?: BrowserContext): Promise<Tab> {
+  const page = await (context ?? (await browser.newContext({ viewport: { width: 1_200, height: 900 } }))).newPage();
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => {
+    const text = message.text();
+    if (/error|warning/.test(message.type()) && !text.startsWith("Failed to load resource")) errors.push(text);
+  });
+  await page.goto(address);
+  const part = (name: string): Locator => page.getByTestId(name);
+  if (!context) {
+    await part("user").fill(user);
+    await part("password").fill(PASSWORDS[user]);
+    await part("sign-in").click();
+  }
+  await expect.poll(() => part("who").textContent()).toBe(user);
+  const run: Tab["run"] = async (name) => (await part("run").getAttribute(`data-${name}`)) ?? "";
+  const text = async (): Promise<string> => ((await part("text").count()) ? ((await part("text").textContent()) ?? "") : "");
+  return {
+    page,
+    errors,
+    part,
+    run,
+    text,
+    state: (of) => part(`${of}-state`).getAttribute("data-state"),
+    async start(task, words, count = 1) {
+      await part("task").fill(task);
+      await part("words").selectOption(`${words}`);
+      await part("count").selectOption(`${count}`);
+      await part("start").click();
+      await expect.poll(() => part("run-task").textContent()).toBe(count === 1 ? task : `${task} #1`);
+      return run("id");
+    },
+    hasText: (length) => expect.poll(async () => (await text()).length).toBeGreaterThanOrEqual(length),
+    async kept() {
+      const id = await run("id");
+      const { snapshot } = await page.evaluate(async (of): Promise<Watch<Run>> => (await fetch(`/api/runs/${of}/watch`)).json(), id);
+      return snapshot;
+    },
+    async keptAt(service) {
+      const [cookie] = await page.context().cookies();
+      const headers = { cookie: `${cookie?.name}=${cookie?.value}` };
+      const answer = await fetch(`${service}/api/runs/${await run("id")}/watch`, { headers });
+      return ((await answer.json()) as Watch<Run>).snapshot;
+    },
+  };
+}
+
+/** The run that is shown has ended, and all of it is there, once: by what the service kept, and by the text's own numbers. */
+export async function expectWhole(tab: Tab, status: "done" | "interrupted" = "done"): Promise<void> {
+  await expect.poll(() => tab.run("status")).toBe(status);
+  const kept = await tab.kept();
+  expect({ n: await tab.run("n"), text: await tab.text() }).toEqual({ n: `${kept.n}`, text: kept.text });
+  const sentences = [...kept.text.matchAll(/\((\d+)\) /g)].map(([, n]) => Number(n));
+  expect(sentences).toEqual(sentences.map((_, index) => index + 1));
+  expect(sentences.length).toBeGreaterThan(0);
+  expect(await tab.part("end").getAttribute("data-status")).toBe(status);
+  expect(await tab.state("run")).toBe("over");
+  expect(tab.errors).toEqual([]);
+}
