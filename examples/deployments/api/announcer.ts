@@ -1,0 +1,59 @@
+// Tells pages what becomes of deployments: by the hub, in a session of each user's.
+//
+// What is published is how a deployment stands at that moment, with a version that only grows. So it does not matter if something is
+// published twice, or if two changes become one; and a page that missed some is right again with the snapshot.
+import type { Redis } from "ioredis";
+import { publish } from "watertight/publish";
+import { readDeployment } from "./deployments.ts";
+import { listSession, type Tokens } from "./tokens.ts";
+
+/** How long `stop` waits for the hub, milliseconds. */
+const STOP_GRACE = 2_000;
+
+export class Announcer {
+  readonly #redis: Redis;
+  readonly #tokens: Tokens;
+  readonly #hubUrl: string;
+  /** Deployments with something new, each once: as many as there are builds under way. */
+  readonly #due = new Set<string>();
+  readonly #stopping = new AbortController();
+  #run: Promise<void> | undefined;
+
+  constructor(redis: Redis, tokens: Tokens, hubUrl: string) {
+    this.#redis = redis;
+    this.#tokens = tokens;
+    this.#hubUrl = hubUrl;
+  }
+
+  /** Something of this deployment has changed. Waits for nobody. */
+  announce(id: string): void {
+    this.#due.add(id);
+    this.#run ??= this.#untilNoneIsDue().finally(() => (this.#run = undefined));
+  }
+
+  /** Publishes what is due, if the hub takes it soon. */
+  async stop(): Promise<void> {
+    const timer = setTimeout(() => this.#stopping.abort(), STOP_GRACE);
+    await this.#run;
+    clearTimeout(timer);
+  }
+
+  async #untilNoneIsDue(): Promise<void> {
+    for (const id of this.#due) {
+      try {
+        const deployment = await readDeployment(this.#redis, id);
+        this.#due.delete(id);
+        if (deployment) await this.#publish(listSession(deployment.owner), deployment);
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return;
+        console.error(`announcer: what became of ${id} could not be told: ${error}`);
+      }
+    }
+  }
+
+  async #publish(sessionId: string, data: unknown): Promise<void> {
+    const { signal } = this.#stopping;
+    const token = (): Promise<string> => this.#tokens.announcer();
+    await publish({ baseUrl: this.#hubUrl, sessionId, token, signal, maxRetries: Infinity }, { type: "deployment", data });
+  }
+}
