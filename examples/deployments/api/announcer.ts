@@ -2,13 +2,16 @@
 //
 // What is published is how a deployment stands at that moment, with a version that only grows. So it does not matter if something is
 // published twice, or if two changes become one; and a page that missed some is right again with the snapshot.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { publish } from "watertight/publish";
-import { readDeployment } from "./deployments.ts";
+import { readDeployment, type Deployment } from "./deployments.ts";
 import { listSession, type Tokens } from "./tokens.ts";
 
 /** How long `stop` waits for the hub, milliseconds. */
 const STOP_GRACE = 2_000;
+/** Before Redis is asked again, milliseconds. */
+const PAUSE = 500;
 
 export class Announcer {
   readonly #redis: Redis;
@@ -39,14 +42,22 @@ export class Announcer {
   }
 
   async #untilNoneIsDue(): Promise<void> {
-    for (const id of this.#due) {
+    const { signal } = this.#stopping;
+    while (this.#due.size && !signal.aborted) {
+      const [id = ""] = this.#due;
+      let deployment: Deployment | undefined;
       try {
-        const deployment = await readDeployment(this.#redis, id);
-        this.#due.delete(id);
+        deployment = await readDeployment(this.#redis, id);
+      } catch {
+        await sleep(PAUSE, undefined, { signal }).catch(() => {});
+        continue;
+      }
+      this.#due.delete(id);
+      try {
         if (deployment) await this.#publish(listSession(deployment.owner), deployment);
       } catch (error) {
-        if (this.#stopping.signal.aborted) return;
-        console.error(`announcer: what became of ${id} could not be told: ${error}`);
+        // The hub refuses it, and would again.
+        if (!signal.aborted) console.error(`announcer: what became of ${id} could not be told: ${error}`);
       }
     }
   }

@@ -100,6 +100,21 @@ export async function take(redis: Redis, deployment: string, { epoch, reopen, li
   return records.map(([number], index) => `${current}-${Math.abs(number) || index + 1}`);
 }
 
+/** How a log ended, if it has. */
+export async function readEnd(redis: Redis, deployment: string): Promise<{ readonly exitCode: number | null } | undefined> {
+  const [log, feed] = feedKeys(deployment);
+  if ((await redis.hget(feed, "ended")) !== "1") return undefined;
+  const [[, fields] = ["", []]] = await redis.xrevrange(log, "+", "-", "COUNT", 1);
+  const code = Number(fields[fields.indexOf("exit_code") + 1]);
+  return { exitCode: Number.isInteger(code) ? code : null };
+}
+
+/** Ends a log of which nothing more will come, if it has not ended: whoever watches it is not to wait for ever. */
+export async function endWithoutCode(redis: Redis, deployment: string): Promise<void> {
+  if (await readEnd(redis, deployment)) return;
+  await take(redis, deployment, { epoch: "", reopen: false, lines: "", end: { exitCode: null }, key: "" });
+}
+
 /** A record with the number of its line: negative if the line has not ended, 0 if it is none of the output. */
 function numbered(text: string): [number: number, text: string] {
   let record: { line?: unknown; partial?: unknown } | null;

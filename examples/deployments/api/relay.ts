@@ -34,6 +34,8 @@ export class Relays {
   begin(request: FastifyRequest, reply: FastifyReply, url: URL, token: string): void {
     reply.hijack();
     const response = reply.raw;
+    // It may have left while we looked who it is; then nobody tells us again.
+    if (response.destroyed) return;
     const headers: Record<string, string> = { authorization: `Bearer ${token}` };
     for (const name of UP) {
       const value = request.headers[name];

@@ -10,7 +10,6 @@ export function streamRoutes(app: FastifyInstance, { signedIn, tokens, relays, s
   const relay = async (request: FastifyRequest, reply: FastifyReply, path: (user: string) => string): Promise<FastifyReply> => {
     const it = await signedIn(request);
     const token = await tokens.viewer(it, it.expiresAt);
-    // What comes of it when the page has left meanwhile: the relay sees that its answer is closed, and closes the other side.
     const query = request.raw.url?.split("?")[1];
     relays.begin(request, reply, new URL(settings.hubUrl + path(it.user) + (query ? `?${query}` : "")), token);
     return reply;
