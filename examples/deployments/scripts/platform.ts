@@ -96,6 +96,8 @@ async function startAll(
       env: inherited,
       ready: /Ready to accept connections/,
       onReady: (pid) => void (pids["redis"] = pid),
+      // It says much, and what matters stands in the errors of those who use it.
+      onLine: () => {},
       log,
     });
   }
@@ -119,7 +121,9 @@ async function startAll(
       pids["hub"] = pid;
       configure();
     },
-    onLine: (line) => line.startsWith("watertight: listening") || log(`hub: ${line}`),
+    onLine: (line) => {
+      if (!line.startsWith("watertight: listening")) log(`hub: ${line}`);
+    },
     log,
   });
 
@@ -147,7 +151,9 @@ async function startAll(
         // The hub reads it again by itself: what is sampled is the process that there is.
         configure();
       },
-      onLine: (line) => ready.test(line) || log(line),
+      onLine: (line) => {
+        if (!ready.test(line)) log(line);
+      },
       log,
     });
   const api = await program("api", /^api: listening/);

@@ -21,8 +21,8 @@ export interface ProgramOptions {
   readonly ready: RegExp;
   /** Called each time that it is there. */
   readonly onReady?: (pid: number) => void;
-  /** Lines that it prints; those before it is there as well. */
-  readonly onLine?: (line: string) => void;
+  /** Lines that it prints, to either output; those before it is there as well. */
+  readonly onLine: (line: string) => void;
   readonly log: (line: string) => void;
 }
 
@@ -97,10 +97,11 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
 
 async function launch({ name, command, args, env, ready, onLine }: ProgramOptions): Promise<ChildProcess> {
   // A group of its own: Ctrl-C in a terminal reaches us alone, and we stop everything in order.
-  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  createInterface(child.stderr).on("line", onLine);
   await new Promise<void>((resolve, reject) => {
     createInterface(child.stdout).on("line", (line) => {
-      onLine?.(line);
+      onLine(line);
       if (ready.test(line)) resolve();
     });
     child.once("error", reject);
