@@ -1,4 +1,4 @@
-import { SSEClient, type SSEEvent } from "watertight";
+import { SSEClient, SSEError, type SSEEvent } from "watertight";
 import { expect } from "vitest";
 import type { Deployment } from "../../api/deployments.ts";
 
@@ -55,10 +55,17 @@ export class Member {
     return (await find()) as Deployment;
   }
 
-  async token(): Promise<string> {
+  #token: string | undefined;
+
+  /** A token for the hub: the one that there is, unless a fresh one is asked for. */
+  async token(refresh = false): Promise<string> {
+    if (this.#token && !refresh) return this.#token;
     const answer = await this.ask("POST", "/token");
-    if (!answer.ok) throw new Error(`no token: ${answer.status}`);
-    return ((await answer.json()) as { token: string }).token;
+    const { token, code } = (await answer.json()) as { token?: string; code?: string };
+    const { status } = answer;
+    // Nobody is signed in any more: no further try mends that. Anything else may pass.
+    if (!token) throw new SSEError(status === 401 ? "auth" : "http", `no token: ${status}`, { status, code, retryable: status !== 401 });
+    return (this.#token = token);
   }
 
   signOut(): Promise<Response> {
@@ -86,7 +93,7 @@ export class Watch {
       url: base + path,
       replay: "all",
       keepAlive: false,
-      ...(way === "straight" ? { token: () => member.token() } : { headers: { cookie: member.cookie } }),
+      ...(way === "straight" ? { token: ({ refresh }) => member.token(refresh) } : { headers: { cookie: member.cookie } }),
       onComment: (text) => this.comments.push(text.trim()),
     });
     this.client.on("*", (_, event) => {
@@ -102,7 +109,12 @@ export class Watch {
   }
 
   get state(): string {
-    return this.client.connectionState;
+    return this.client.state;
+  }
+
+  /** No further attempt follows. */
+  get isOver(): boolean {
+    return this.state === "error" || this.state === "closed";
   }
 
   opens(): Promise<void> {

@@ -44,6 +44,8 @@ export interface Stage {
   member(user: "ada" | "grace"): Promise<Member>;
   stats(): Promise<Stats>;
   connections(): Promise<readonly Connection[]>;
+  /** Closes streams at the hub, as operators do. */
+  disconnect(ids: readonly string[]): Promise<void>;
   /** A figure of the hub's `/metrics`, all its labels together. */
   metric(name: string): Promise<number>;
   /** What is open in the API: relayed streams. */
@@ -94,8 +96,8 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
   // Tests take Redis away.
   redis.on("error", () => {});
   const tokens = new Tokens(new TextEncoder().encode(readFileSync(secretFile, "utf8")));
-  const ask = async (path: string): Promise<Response> => {
-    const answer = await fetch(hubUrl + path, { headers: { authorization: `Bearer ${await tokens.operator()}` } });
+  const ask = async (path: string, method = "GET"): Promise<Response> => {
+    const answer = await fetch(hubUrl + path, { method, headers: { authorization: `Bearer ${await tokens.operator()}` } });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return answer;
   };
@@ -113,6 +115,9 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
     relays,
     member: (user) => Member.signIn(apiUrl, user, PASSWORDS[user]),
     connections: async () => (await askJson<{ connections: Connection[] }>("/connections")).connections,
+    async disconnect(ids) {
+      for (const id of ids) await ask(`/connections/${id}`, "DELETE");
+    },
     async metric(name) {
       const text = await (await ask("/metrics")).text();
       return text
@@ -130,7 +135,7 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
       await expect.poll(async () => (await relays()).live).toBe(0);
       // Nobody is subscribed to anything, and nobody waits at a stream.
       expect(await redis.pubsub("CHANNELS")).toEqual([]);
-      await expect.poll(async () => waiting(await redis.client("LIST") as string)).toEqual([]);
+      await expect.poll(async () => waiting((await redis.client("LIST")) as string)).toEqual([]);
     },
     async stop() {
       redis.disconnect();
