@@ -44,31 +44,33 @@ export interface Program {
 export async function supervise(options: ProgramOptions): Promise<Program> {
   const { name, log } = options;
   let child: ChildProcess | undefined;
-  /** It is not to be started again by itself. */
-  let isHeld = false;
+  /** Counts what was wanted of it, so that nobody starts it again who was overtaken by a kill or another start. */
+  let wish = 0;
   let fail: (error: unknown) => void = () => {};
   const failed = new Promise<never>((_, reject) => (fail = reject));
   failed.catch(() => {});
 
   const start = async (): Promise<void> => {
-    isHeld = false;
+    const mine = ++wish;
     const started = await launch(options);
     child = started;
     options.onReady?.(started.pid ?? 0);
-    started.once("exit", (code, signal) => {
+    const onExit = (): void => {
       child = undefined;
-      if (isHeld) return;
-      log(`${name}: ended with ${signal ?? code}; starting it again in ${RESTART_AFTER / 1_000} s`);
+      if (wish !== mine) return;
+      log(`${name}: ended with ${started.signalCode ?? started.exitCode}; starting it again in ${RESTART_AFTER / 1_000} s`);
       startAgain().catch(fail);
-    });
+    };
     // It may have ended while we were told that it is there.
-    if (hasEnded(started)) started.emit("exit", started.exitCode, started.signalCode);
+    if (hasEnded(started)) onExit();
+    else started.once("exit", onExit);
   };
 
   const startAgain = async (): Promise<void> => {
-    for (let tries = 1; !isHeld; tries++) {
+    for (let tries = 1; ; tries++) {
+      const mine = wish;
       await sleep(RESTART_AFTER, undefined, { ref: false });
-      if (isHeld) return;
+      if (wish !== mine) return;
       try {
         await start();
         return log(`${name}: back (pid ${child?.pid})`);
@@ -79,9 +81,9 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
   };
 
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    isHeld = true;
+    wish++;
     const ending = child;
-    if (!ending) return;
+    if (!ending || hasEnded(ending)) return;
     const gone = once(ending, "exit");
     ending.kill(signal);
     const timer = setTimeout(() => ending.kill("SIGKILL"), STOP_GRACE);

@@ -11,8 +11,8 @@ let browser: Browser;
 const open: Visit[] = [];
 
 beforeAll(async () => {
-  // Builds that one can watch: the project `pages` prints a line each half second.
-  stage = await setStage({ app: { SLOWLY: "500" } });
+  // Builds that one can watch: the project `pages` prints a line each 0.7 s.
+  stage = await setStage({ app: { SLOWLY: "700" } });
   browser = await launch();
 });
 
