@@ -84,7 +84,7 @@ export async function ownerOf(redis: Redis, id: string): Promise<string | null> 
 }
 
 async function forgetOldest(redis: Redis, owner: string): Promise<void> {
-  const ids = await redis.zrange(listKey(owner), 0, -KEPT_MAX - 1);
+  const ids = await redis.zrange(listKey(owner), "0", `${-KEPT_MAX - 1}`);
   for (const id of ids) {
     const multi = redis.multi();
     multi.zrem(listKey(owner), id);

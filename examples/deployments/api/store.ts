@@ -42,7 +42,7 @@ export function connectPatiently(url: string): Redis {
   return open(url, { maxRetriesPerRequest: null });
 }
 
-function open(url: string, options: RedisOptions): Redis {
+function open(url: string, options: Pick<RedisOptions, "commandTimeout" | "maxRetriesPerRequest">): Redis {
   const redis = new Redis(url, { ...options, retryStrategy: (tries) => Math.min(50 * 2 ** Math.min(tries, 6), RETRY_MAX) });
   let isAway = false;
   // Once per outage: it is tried again every second.

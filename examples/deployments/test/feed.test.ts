@@ -79,7 +79,8 @@ async function feed(body: string, query = "", { key = `${Math.random()}`, token 
     },
     body,
   });
-  return { status: answer.status, ids: [], ...((await answer.json()) as object) } as Answer;
+  const { ids = [], code, epoch } = (await answer.json()) as Partial<Answer>;
+  return { status: answer.status, ids, code, epoch };
 }
 
 const epochOf = ({ ids }: Answer): string => (ids[0] ?? "").split("-")[0] ?? "";
