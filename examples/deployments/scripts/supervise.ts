@@ -12,6 +12,9 @@ const LAUNCHES_MAX = 5;
 /** What a program gets to end in order, milliseconds. */
 const STOP_GRACE = 20_000;
 
+/** Lines of a program that could not be started. */
+const WORDS_MAX = 20;
+
 export interface ProgramOptions {
   readonly name: string;
   readonly command: string;
@@ -100,14 +103,21 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
 async function launch({ name, command, args, env, ready, onLine }: ProgramOptions): Promise<ChildProcess> {
   // A group of its own: Ctrl-C in a terminal reaches us alone, and we stop everything in order.
   const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  createInterface(child.stderr).on("line", onLine);
+  /** What it says before it is there: if it never is, that is why. */
+  let words: string[] = [];
   await new Promise<void>((resolve, reject) => {
-    createInterface(child.stdout).on("line", (line) => {
+    const onAny = (line: string): void => {
       onLine(line);
+      words = [...words.slice(1 - WORDS_MAX), line];
+    };
+    createInterface(child.stderr).on("line", onAny);
+    createInterface(child.stdout).on("line", (line) => {
+      onAny(line);
       if (ready.test(line)) resolve();
     });
-    child.once("error", reject);
-    child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${signal ?? code} before it was there`)));
+    child.once("error", (error) => reject(new Error(`cannot start ${name} (${command}): ${error.message}`)));
+    // Behind its last words.
+    child.once("close", (code, signal) => reject(new Error(`${name} ended with ${signal ?? code} before it was there: ${words.join("\n")}`)));
   });
   return child;
 }
