@@ -22,7 +22,7 @@ export interface PlatformOptions {
   /** Users and their passwords. */
   readonly users: Readonly<Record<string, string>>;
   /** Whose the services are whose figures are shown. */
-  readonly services: Readonly<Record<"api" | "worker" | "hub" | "redis" | "machine", string>>;
+  readonly services: Readonly<Record<"api" | "worker" | "redis" | "machine", string>>;
   /** Settings of the hub, by the names of its variables. */
   readonly hub?: Readonly<Record<string, string>> | undefined;
   /** Settings of the API and the worker, by the names of their variables. */
@@ -85,6 +85,11 @@ async function startAll(
   const hubUrl = `http://127.0.0.1:${hubPort}`;
   const apiUrl = `http://127.0.0.1:${apiPort}`;
 
+  let pageUrl = "";
+  const config = join(data, "hub.toml");
+  // Written before the hub is started, and again when a process is: the hub reads by itself what is sampled now.
+  const configure = (): void => writeConfig(config, { redisUrl, secretFile, page: new URL(pageUrl).origin, pids });
+
   let redis: Program | undefined;
   if (!options.redisUrl) {
     mkdirSync(join(data, "redis"), { recursive: true });
@@ -95,7 +100,10 @@ async function startAll(
       args: ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--dir", join(data, "redis"), "--appendonly", "yes", "--save", ""],
       env: inherited,
       ready: /Ready to accept connections/,
-      onReady: (pid) => void (pids["redis"] = pid),
+      onReady: (pid) => {
+        pids["redis"] = pid;
+        if (pageUrl) configure();
+      },
       // It says much, and what matters stands in the errors of those who use it.
       onLine: () => {},
       log,
@@ -106,26 +114,7 @@ async function startAll(
   // The page's address is needed by the hub, which lets its origin in; and the page needs that of the API, which is known.
   const page = await startPage(apiUrl, options.pagePort);
   started.push(() => page.close());
-  const pageUrl = page.resolvedUrls?.local[0] ?? "";
-
-  const config = join(data, "hub.toml");
-  const configure = (): void => writeConfig(config, { redisUrl, secretFile, page: new URL(pageUrl).origin, pids });
-  configure();
-  const hub = await run({
-    name: "hub",
-    command: watertight,
-    args: ["serve", "--config", config, "--listen", `127.0.0.1:${hubPort}`],
-    env: { ...inherited, WATERTIGHT_LOG_LEVEL: "warn", ...options.hub },
-    ready: /^watertight: listening on/,
-    onReady: (pid) => {
-      pids["hub"] = pid;
-      configure();
-    },
-    onLine: (line) => {
-      if (!line.startsWith("watertight: listening")) log(`hub: ${line}`);
-    },
-    log,
-  });
+  pageUrl = page.resolvedUrls?.local[0] ?? "";
 
   const env = {
     ...inherited,
@@ -148,7 +137,6 @@ async function startAll(
       ready,
       onReady: (pid) => {
         pids[name] = pid;
-        // The hub reads it again by itself: what is sampled is the process that there is.
         configure();
       },
       onLine: (line) => {
@@ -156,8 +144,23 @@ async function startAll(
       },
       log,
     });
+  const before = started.length;
   const api = await program("api", /^api: listening/);
   const worker = await program("worker", /^worker: waiting/);
+  // The last one, so that it knows all services from the beginning; but ended behind those who still tell it something.
+  const hub = await supervise({
+    name: "hub",
+    command: watertight,
+    args: ["serve", "--config", config, "--listen", `127.0.0.1:${hubPort}`],
+    env: { ...inherited, WATERTIGHT_LOG_LEVEL: "warn", ...options.hub },
+    ready: /^watertight: listening on/,
+    onLine: (line) => {
+      if (!line.startsWith("watertight: listening")) log(`hub: ${line}`);
+    },
+    log,
+  });
+  started.splice(before, 0, hub.stop);
+  log(`hub: there (pid ${hub.pid()})`);
   const programs = { redis, hub, api, worker };
   const failed = Promise.race(Object.values(programs).flatMap((one) => (one ? [one.failed] : [])));
   failed.catch(() => {});

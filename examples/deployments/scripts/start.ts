@@ -30,7 +30,7 @@ try {
     redisUrl: REDIS_URL,
     pagePort: PORT ? Number(PORT) : undefined,
     users,
-    services: { api: "ada", worker: "ada", machine: "ada", hub: "grace", redis: "grace" },
+    services: { api: "ada", worker: "ada", redis: "grace", machine: "grace" },
     log: (line) => console.log(line),
   });
   console.log(`

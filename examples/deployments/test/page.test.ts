@@ -91,8 +91,8 @@ test.each(WAYS)("%s: each sees the figures of her own services, and who has none
   const grace = await visit("grace", way, "#metrics");
   const services = (it: Visit): Promise<(string | undefined)[]> =>
     it.part("service").evaluateAll((cards) => cards.map((card) => (card as HTMLElement).dataset["id"]));
-  await expect.poll(() => services(ada)).toEqual(["api", "machine", "worker"]);
-  await expect.poll(() => services(grace)).toEqual(["hub", "redis"]);
+  await expect.poll(() => services(ada)).toEqual(["api", "worker"]);
+  await expect.poll(() => services(grace)).toEqual(["machine", "redis"]);
   // A line needs two samples.
   await expect.poll(() => ada.part("plot-memory").first().getByTestId("line").count()).toBe(1);
   await expect.poll(() => grace.part("plot-memory").first().getByTestId("line").count()).toBe(1);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect } from "vitest";
+import { logKey } from "../../api/store.ts";
 import { Tokens } from "../../api/tokens.ts";
 import { buildHub } from "../../../react-page/scripts/hub.mjs";
 import { startPlatform, type Platform } from "../../scripts/platform.ts";
@@ -48,6 +49,8 @@ export interface Stage {
   disconnect(ids: readonly string[]): Promise<void>;
   /** A figure of the hub's `/metrics`, all its labels together. */
   metric(name: string): Promise<number>;
+  /** Seconds since the log of a deployment was read last, as Redis knows it. While the hub reads it, it looks at it each second. */
+  unreadFor(id: string): Promise<number>;
   /** What is open in the API: relayed streams. */
   relays(): Promise<Count>;
   /** Nobody watches any more: nothing is left in the hub, in the API and in Redis. */
@@ -56,6 +59,9 @@ export interface Stage {
 }
 
 export const PASSWORDS = { ada: "engine", grace: "compiler" } as const;
+
+/** Connections to Redis: the API's, the worker's two, the hub's for commands and for streams, and that of the test. */
+const CLIENTS = 6;
 
 /** Kinds in the ledger that belong to those who watch. */
 const OF_WATCHERS = ["subscription", "timer", "source", "redisSubscription", "access"];
@@ -86,7 +92,7 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
     data,
     pagePort: 0,
     users: PASSWORDS,
-    services: { api: "ada", worker: "ada", machine: "ada", hub: "grace", redis: "grace" },
+    services: { api: "ada", worker: "ada", redis: "grace", machine: "grace" },
     hub: { ...QUICK, ...hub },
     app,
     log: (line) => lines.push(line),
@@ -102,19 +108,21 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
     return answer;
   };
   const askJson = async <T>(path: string): Promise<T> => (await (await ask(path)).json()) as T;
-  // What the hub reads all the time: what other hubs say of revocations.
-  const atRest = waiting((await redis.client("LIST")) as string).length;
+  const clients = async (): Promise<number> => ((await redis.client("LIST")) as string).trim().split("\n").length;
   const stats = (): Promise<Stats> => askJson<Stats>("/stats");
   const relays = async (): Promise<Count> => {
     const { relays } = (await (await fetch(`${apiUrl}/health`)).json()) as { relays: Count };
     return relays;
   };
+  // Also those that are opened a moment after the start.
+  await expect.poll(clients).toBe(CLIENTS);
   return {
     platform,
     redis,
     lines,
     stats,
     relays,
+    unreadFor: async (id) => Number(await redis.object("IDLETIME", logKey(id))),
     member: (user) => Member.signIn(apiUrl, user, PASSWORDS[user]),
     connections: async () => (await askJson<{ connections: Connection[] }>("/connections")).connections,
     async disconnect(ids) {
@@ -135,9 +143,9 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
         })
         .toEqual(OF_WATCHERS.map((kind) => [kind, 0, 0]));
       await expect.poll(async () => (await relays()).live).toBe(0);
-      // Nobody is subscribed to anything, and nobody waits at a stream.
+      // Nobody is subscribed to anything, and as many connections are open as before anybody watched.
       expect(await redis.pubsub("CHANNELS")).toEqual([]);
-      await expect.poll(async () => waiting((await redis.client("LIST")) as string)).toSatisfy((clients: string[]) => clients.length <= atRest);
+      await expect.poll(clients).toBe(CLIENTS);
     },
     async stop() {
       redis.disconnect();
@@ -145,9 +153,4 @@ export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promi
       rmSync(data, { recursive: true, force: true });
     },
   };
-}
-
-/** Clients of Redis that wait at streams: those of the hub, while somebody watches a log. */
-function waiting(list: string): string[] {
-  return list.split("\n").filter((line) => /\bcmd=(xread|xinfo\S*|multi|exec)\b/.test(line));
 }
