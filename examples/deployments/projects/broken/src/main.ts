@@ -1,0 +1,3 @@
+import { nobodyWroteThis } from "./missing.ts";
+
+nobodyWroteThis();

@@ -1,0 +1,137 @@
+// A program that is to run: started again where it was if it ends, until it is told to stop.
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** How long a program stays away after it has ended by itself, milliseconds: long enough to see the page notice. */
+const RESTART_AFTER = 2_000;
+/** How often it is tried to start it again: somebody may sit on its port for a moment. */
+const LAUNCHES_MAX = 5;
+/** What a program gets to end in order, milliseconds. */
+const STOP_GRACE = 20_000;
+
+/** Lines of a program that could not be started. */
+const WORDS_MAX = 20;
+
+export interface ProgramOptions {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  /** What it prints when it is there. */
+  readonly ready: RegExp;
+  /** Called each time that it is there. */
+  readonly onReady?: (pid: number) => void;
+  /** Lines that it prints, to either output; those before it is there as well. */
+  readonly onLine: (line: string) => void;
+  readonly log: (line: string) => void;
+}
+
+/** A program that runs, or will run again. */
+export interface Program {
+  readonly name: string;
+  /** `undefined` while it is away. */
+  pid(): number | undefined;
+  /** Rejects if it cannot be started again. */
+  readonly failed: Promise<never>;
+  /** Kills it, and leaves it away until `start`: for tests, and for those who want to see what happens. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  /** Ends it in order. */
+  stop(): Promise<void>;
+}
+
+/** Starts a program; resolves when it is there. */
+export async function supervise(options: ProgramOptions): Promise<Program> {
+  const { name, log } = options;
+  let child: ChildProcess | undefined;
+  /** Counts what was wanted of it, so that nobody starts it again who was overtaken by a kill or another start. */
+  let wish = 0;
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  failed.catch(() => {});
+
+  const start = async (): Promise<void> => {
+    const mine = ++wish;
+    const started = await launch(options);
+    child = started;
+    options.onReady?.(started.pid ?? 0);
+    const onExit = (): void => {
+      child = undefined;
+      if (wish !== mine) return;
+      log(`${name}: ended with ${started.signalCode ?? started.exitCode}; starting it again in ${RESTART_AFTER / 1_000} s`);
+      startAgain().catch(fail);
+    };
+    // It may have ended while we were told that it is there.
+    if (hasEnded(started)) onExit();
+    else started.once("exit", onExit);
+  };
+
+  const startAgain = async (): Promise<void> => {
+    for (let tries = 1; ; tries++) {
+      const mine = wish;
+      await sleep(RESTART_AFTER, undefined, { ref: false });
+      if (wish !== mine) return;
+      try {
+        await start();
+        return log(`${name}: back (pid ${child?.pid})`);
+      } catch (error) {
+        if (tries >= LAUNCHES_MAX) throw error;
+      }
+    }
+  };
+
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    wish++;
+    const ending = child;
+    if (!ending || hasEnded(ending)) return;
+    const gone = once(ending, "exit");
+    ending.kill(signal);
+    const timer = setTimeout(() => ending.kill("SIGKILL"), STOP_GRACE);
+    await gone;
+    clearTimeout(timer);
+  };
+
+  // However we end, it does not stay behind.
+  process.once("exit", () => void child?.kill("SIGTERM"));
+  await start();
+  return { name, pid: () => child?.pid, failed, kill: () => end("SIGKILL"), start, stop: () => end("SIGTERM") };
+}
+
+async function launch({ name, command, args, env, ready, onLine }: ProgramOptions): Promise<ChildProcess> {
+  // A group of its own: Ctrl-C in a terminal reaches us alone, and we stop everything in order.
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  /** What it says before it is there: if it never is, that is why. */
+  let words: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const onAny = (line: string): void => {
+      onLine(line);
+      words = [...words.slice(1 - WORDS_MAX), line];
+    };
+    createInterface(child.stderr).on("line", onAny);
+    createInterface(child.stdout).on("line", (line) => {
+      onAny(line);
+      if (ready.test(line)) resolve();
+    });
+    child.once("error", (error) => reject(new Error(`cannot start ${name} (${command}): ${error.message}`)));
+    // Behind its last words.
+    child.once("close", (code, signal) => reject(new Error(`${name} ended with ${signal ?? code} before it was there: ${words.join("\n")}`)));
+  });
+  return child;
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+/** A port of loopback that is free at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

@@ -1,0 +1,125 @@
+import { chromium, type Browser, type BrowserContext, type CDPSession, type Locator, type Page } from "playwright-core";
+import { expect } from "vitest";
+import type { Way } from "./member.ts";
+import { PASSWORDS, type Stage } from "./stage.ts";
+
+/** The system's Chromium; nothing is downloaded. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/** Somebody's browser, with a cookie jar of its own, and the page in it. */
+export class Visit {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** Errors in the console and thrown ones, but for what the browser itself says of failed requests. */
+  readonly errors: string[] = [];
+
+  private constructor(context: BrowserContext, page: Page) {
+    this.context = context;
+    this.page = page;
+    page.on("pageerror", (error) => this.errors.push(String(error)));
+    page.on("console", (message) => {
+      const text = message.text();
+      if (/error|warning/.test(message.type()) && !/^Failed to load resource|CORS policy/.test(text)) this.errors.push(text);
+    });
+  }
+
+  /** Opens the page, in a browser in which nobody is signed in; or in that of another visit, as another tab. */
+  static async begin(browser: Browser, stage: Stage, query: string, beside?: Visit): Promise<Visit> {
+    const context = beside?.context ?? (await browser.newContext({ viewport: { width: 1_200, height: 1_000 } }));
+    const visit = new Visit(context, await context.newPage());
+    await visit.page.goto(stage.platform.pageUrl + query);
+    return visit;
+  }
+
+  /** The page of somebody who signs in. */
+  static async of(browser: Browser, stage: Stage, user: keyof typeof PASSWORDS, way: Way, more = ""): Promise<Visit> {
+    const visit = await Visit.begin(browser, stage, `?way=${way}${more}`);
+    await visit.signIn(user);
+    return visit;
+  }
+
+  async signIn(user: keyof typeof PASSWORDS): Promise<void> {
+    await this.part("user").fill(user);
+    await this.part("password").fill(PASSWORDS[user]);
+    await this.click("sign-in");
+    await expect.poll(() => this.part("who").textContent()).toBe(user);
+  }
+
+  part(name: string): Locator {
+    return this.page.getByTestId(name);
+  }
+
+  click(name: string): Promise<void> {
+    return this.part(name).click();
+  }
+
+  /** Begins a build; its log is shown. */
+  async build(project: string): Promise<string> {
+    const before = await this.ids();
+    await this.click(`build-${project}`);
+    await expect.poll(async () => (await this.ids()).length).toBe(before.length + 1);
+    return (await this.ids()).find((id) => !before.includes(id)) ?? "";
+  }
+
+  ids(): Promise<string[]> {
+    return this.page.locator("[data-testid=deployments] li").evaluateAll((rows) => rows.map((row) => (row as HTMLElement).dataset["id"] ?? ""));
+  }
+
+  /** What the list says of a deployment. */
+  listed(id: string): Promise<string | null> {
+    return this.page.locator(`[data-testid=deployments] li[data-id="${id}"]`).getAttribute("data-state");
+  }
+
+  becomes(panel: "log" | "metrics" | "list", state: string): Promise<void> {
+    return expect.poll(() => this.part(`${panel}-state`).getAttribute("data-state")).toBe(state);
+  }
+
+  /** Codes that a stream was told, the oldest first. */
+  said(stream: "log" | "metrics" | "list"): Promise<string[]> {
+    return this.page
+      .locator(`[data-testid=said] li[data-stream=${stream}]`)
+      .evaluateAll((rows) => rows.map((row) => (row as HTMLElement).dataset["code"] ?? "").reverse());
+  }
+
+  /** The rows of the log that are drawn: all, where there are few. */
+  rows(): Promise<string[]> {
+    return this.page
+      .locator(".log-row")
+      .evaluateAll((rows) => rows.map((row) => row.querySelector(".log-text, .log-said")?.textContent ?? ""));
+  }
+
+  /** The numbers of the lines that are drawn. */
+  numbers(): Promise<number[]> {
+    return this.page
+      .locator(".log-row[data-kind=line]")
+      .evaluateAll((rows) => rows.map((row) => Number(row.querySelector(".log-number")?.textContent)));
+  }
+
+  end(): Promise<string> {
+    return this.part("log-end").innerText();
+  }
+
+  devtools(): Promise<CDPSession> {
+    return this.context.newCDPSession(this.page);
+  }
+
+  /** Closes the page. Nothing may have gone wrong in it. */
+  async close(): Promise<void> {
+    expect(this.errors).toEqual([]);
+    await this.page.close();
+  }
+}
