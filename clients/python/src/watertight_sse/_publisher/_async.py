@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, cast, overload
 
 from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
-from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, State
+from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, is_admitted
 from watertight_sse._publisher._errors import BufferFullError, PublisherClosedError, StoppedError, UnsentError
 from watertight_sse._publisher._events import NewEvent, of_item
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
@@ -305,7 +306,8 @@ class Publisher:
             self._dropped += 1
             raise BufferFullError
         self._senders.kick()
-        return await self._or_withdraw(entry)
+        answer: Answer = await self._or_withdraw(entry)
+        return answer
 
     async def _or_withdraw(self, entry: Entry) -> Any:
         try:
@@ -335,7 +337,7 @@ class Publisher:
             is_in = self._outbox.offer(entry)
             self._senders.kick()
             if not is_in:
-                await self._wait(lambda entry=entry: entry.state is not State.WAITING)
+                await self._wait(partial(is_admitted, entry))
             await self._pause()
 
     def _begin(self, entry: Entry) -> asyncio.AbstractEventLoop:
