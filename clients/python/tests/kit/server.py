@@ -83,6 +83,7 @@ class Server:
         self._waiting: asyncio.Queue[Peer] = asyncio.Queue()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def port(self) -> int:
@@ -114,10 +115,10 @@ class Server:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
         for peer in self.peers:
             peer.reset()
-        for task in list(self._connections):
-            task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
 
@@ -134,6 +135,7 @@ class Server:
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
+        self._writers.add(writer)
         try:
             request = await _read_request(reader)
             if request is None:
@@ -154,6 +156,7 @@ class Server:
         except ConnectionError:
             return
         finally:
+            self._writers.discard(writer)
             writer.close()
 
 

@@ -103,7 +103,7 @@ async def test_a_status_that_no_attempt_can_mend_is_raised_once_and_ends_it(read
             await waiting
         assert (caught.value.status, caught.value.can_retry) == (status, False)
         assert await reader.next() == END
-        assert reader.states[-1] == "error"
+        assert reader.state == "error"
         assert len(server.peers) == 1
 
 
@@ -279,11 +279,11 @@ async def test_closing_ends_a_loop_that_waits_wherever_it_waits(read: Read) -> N
                 peer = await server.accept()
                 if stage == "back-off":
                     await peer.answer(503, {"retry-after": "100"})
-                    await eventually(lambda reader=reader: reader.states[-1] == "reconnecting", "it backs off")
+                    await eventually(lambda reader=reader: reader.state == "reconnecting", "it backs off")
                 elif stage != "head":
                     await peer.stream(*([": hello\n"] if stage == "byte" else []), hub=True)
                     if stage == "byte":
-                        await eventually(lambda reader=reader: reader.states[-1] == "open", "it is open")
+                        await eventually(lambda reader=reader: reader.state == "open", "it is open")
                 began = time.monotonic()
                 await reader.close()
                 assert await soon(waiting, f"the loop that waits for its {stage} ends") == END
@@ -335,7 +335,7 @@ async def test_a_server_without_heartbeats_may_be_silent_for_ever(read: Read) ->
     async with Server() as server, read(f"{server.url}/x", read_timeout=math.inf, **FAST) as reader:
         waiting = reader.start_next()
         peer = await (await server.accept()).stream()
-        await eventually(lambda: reader.states[-1] == "open", "it is open without a byte")
+        await eventually(lambda: reader.state == "open", "it is open without a byte")
         await peer.say("data: x\n\n")
         assert await waiting == Event("", "message", "x")
 

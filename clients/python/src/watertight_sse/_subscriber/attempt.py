@@ -69,6 +69,10 @@ class Host(Protocol):
         """The stream is there."""
         ...
 
+    def polled(self) -> None:
+        """A long-poll was answered."""
+        ...
+
     def progressed(self) -> None:
         """The first event is there."""
         ...
@@ -189,6 +193,8 @@ class Attempt:
         self._polled = answers.read_poll(body)
         if self._polled is None:
             self._end(Outcome(UnexpectedAnswerError("long-poll is not understood", _OK)))
+        else:
+            self._host.polled()
 
     def next_item(self) -> Event | Gap | None:
         """The next item of what came; ``None`` if more has to come first, or the attempt is over."""
@@ -335,5 +341,6 @@ class Attempt:
         return Move.DONE
 
     def _end(self, outcome: Outcome) -> None:
-        if self.outcome is None:
+        # What happens to one that was broken off is its application's doing.
+        if self.outcome is None and not self.is_broken_off:
             self.outcome = outcome

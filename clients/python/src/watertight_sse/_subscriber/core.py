@@ -93,10 +93,10 @@ class Core:
         if outcome.reason is not None:
             self._end(reason=outcome.reason)
         elif outcome.failure is None:
+            is_first = not self._fallback.is_polling
             self._fallback.poll_answered(now)
             # Only what is new hurries the next one: a cache may answer with the same events for ever.
-            self._begin_at = now if attempt.has_progress or self.status.state != "polling" else now + POLL_PAUSE
-            self._change("polling")
+            self._begin_at = now if attempt.has_progress or is_first else now + POLL_PAUSE
         else:
             self._failed(attempt, outcome.failure, outcome.is_timeout, now)
 
@@ -129,6 +129,11 @@ class Core:
     def opened(self) -> None:
         """The stream is there."""
         self._change("open")
+
+    def polled(self) -> None:
+        """A long-poll was answered."""
+        self._back_off.reset()
+        self._change("polling")
 
     def progressed(self) -> None:
         """The first event of an attempt is there."""

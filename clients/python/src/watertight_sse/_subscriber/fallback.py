@@ -37,7 +37,9 @@ class _GivenUp:
     """Streams are given up for now."""
 
     probe_at: float
-    interval: float = PROBE_MIN
+    """When a stream is tried again."""
+    interval: float
+    """From one such try to the next."""
     is_polling: bool = False
     """The last long-poll was answered."""
 
@@ -95,7 +97,7 @@ class Fallback:
         self._silent_streams += 1
         if self._silent_streams < self._after or now < self._polls_from:
             return self._go(_STREAM)
-        self._given_up = _GivenUp(now + PROBE_MIN if is_held_back else now)
+        self._given_up = _GivenUp(now + PROBE_MIN if is_held_back else now, PROBE_MIN)
         return self._go(Next("poll", False))
 
     def poll_answered(self, now: float) -> Next:

@@ -1,12 +1,16 @@
-"""What both shells need of httpx: certificates, time limits switched off, and errors that quote nothing."""
+"""What both shells need of httpx: certificates, proxies, and errors that quote nothing.
+
+Requests go to httpx's transports, not to its clients: those log each URL with its query, and keep cookies.
+"""
 
 from __future__ import annotations
 
 import errno
+import re
 import ssl
 from collections.abc import Iterable
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -15,12 +19,8 @@ from watertight_sse._subscriber.request import Request
 
 USER_AGENT = "watertight-sse-python"
 
-FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpx.CookieConflict, OSError)
+FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
 """What a transport may raise."""
-
-NO_TIMEOUT = httpx.Timeout(None)
-"""Every wait has a limit of the subscriber's own."""
-
 
 @lru_cache(maxsize=1)
 def default_certificates() -> ssl.SSLContext:
@@ -28,9 +28,19 @@ def default_certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def no_cookies() -> CookieJar:
-    """A jar that stays empty, whatever servers set."""
-    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+def check_proxy(url: str) -> None:
+    """Raises ValueError if it is the URL of no proxy, without showing its password."""
+    if re.match(r"(https?|socks5h?)://[^/]", url) is None:
+        raise ValueError("proxy is a URL that starts with http://, https:// or socks5://")
+
+
+def proxy_for(url: httpx.URL) -> str | None:
+    """The proxy that the environment names for a URL, if it names one (``HTTPS_PROXY``, ``NO_PROXY`` and the like)."""
+    named = getproxies()
+    proxy = named.get(url.scheme, named.get("all"))
+    if not proxy or proxy_bypass(url.host if url.port is None else f"{url.host}:{url.port}"):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def httpx_request(request: Request) -> httpx.Request:

@@ -4,7 +4,6 @@ read and write, and sockets that another thread can shut."""
 from __future__ import annotations
 
 import ssl
-import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import httpcore
 import httpx
 
+from watertight_sse._subscriber.network import proxy_for
 from watertight_sse._subscriber.watch import Watch
 
 CORE_FAILURES = (
@@ -124,21 +124,13 @@ class PlainTransport(httpx.BaseTransport):
             pool.close()
 
     def _pool_for(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        proxy = self._proxy_for(url)
+        own = self._proxy is not None or self._socket is not None
+        proxy = self._proxy if own else proxy_for(url)
         if self._pool is not None and self._pool_proxy == proxy:
             return self._pool
         self.close()
         self._pool, self._pool_proxy = self._make_pool(proxy), proxy
         return self._pool
-
-    def _proxy_for(self, url: httpx.URL) -> str | None:
-        if self._proxy is not None or self._socket is not None:
-            return self._proxy
-        named = urllib.request.getproxies()
-        proxy = named.get(url.scheme, named.get("all"))
-        if not proxy or urllib.request.proxy_bypass(f"{url.host}:{url.port or ''}"):
-            return None
-        return proxy if "://" in proxy else f"http://{proxy}"
 
     def _make_pool(self, proxy: str | None) -> httpcore.ConnectionPool:
         backend = _Backend(self._watch)
