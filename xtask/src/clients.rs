@@ -1,21 +1,22 @@
-//! What runs in Node.js: the dependencies of each package, and the tests of the TypeScript client, the example page and the
-//! dashboard.
+//! What runs in Node.js: the dependencies of each package, and the tests of the TypeScript client, the examples and the dashboard.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::jobs::Job;
+use crate::python;
 use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other.
-pub(crate) const PACKAGES: [&str; 3] = ["clients/typescript", "examples/react-page", "clients/dashboard"];
+pub(crate) const PACKAGES: [&str; 5] =
+    ["clients/typescript", "examples/react-page", "clients/dashboard", "examples/deployments", "examples/agents"];
 
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
 /// Installs what the lock files name. The job runs each package's tests, one after the other, because some use what an earlier
-/// one built; against the hub that cargo has built by then.
+/// one built; against the hub that cargo has built by then, and the package for Python where it is installed.
 pub(crate) fn job() -> Result<Job, String> {
     let hub = target_dir().join("debug/watertight");
     let mut commands = Vec::new();
@@ -23,6 +24,7 @@ pub(crate) fn job() -> Result<Job, String> {
         install(package)?;
         let mut test = Command::new("npm");
         test.args(["test", "--silent", "--prefix"]).arg(root().join(package)).env("WATERTIGHT_BIN", &hub);
+        test.env("AGENTS_PYTHON", python::interpreter());
         commands.push(test);
     }
     Ok(Job { name: PACKAGES.join(", "), commands })

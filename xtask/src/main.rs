@@ -25,7 +25,7 @@ cargo xtask COMMAND
 
   test            everything that must pass: setup, tidy, all tests, the model checker
   test --quick    the tests alone
-  clients         the tests of the TypeScript client and the example page alone
+  clients         the tests of the clients in TypeScript and Python, the dashboard and the applications in examples alone
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
   book            the documents as a book, in target/book/html, and whether each of its links leads somewhere
@@ -97,11 +97,12 @@ fn test(quick: bool) -> Outcome {
     if !quick {
         tidy::run()?;
     }
-    let mut jobs = vec![clients::job()?];
+    let rust = tests::jobs()?;
+    let mut jobs = vec![clients::job()?, python::job()?];
     if !quick {
         jobs.push(loom());
     }
-    jobs.extend(tests::jobs()?);
+    jobs.extend(rust);
     jobs::run(jobs, AT_ONCE)?;
     if !quick {
         book::run()?;
@@ -115,7 +116,7 @@ fn test(quick: bool) -> Outcome {
 fn clients() -> Outcome {
     setup::run()?;
     run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
-    jobs::run(vec![clients::job()?], 1)
+    jobs::run(vec![python::job()?, clients::job()?], 2)
 }
 
 /// The model checker is compiled apart: under its cfg, locks and atomics are its own.

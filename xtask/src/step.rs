@@ -5,10 +5,13 @@ use std::process::{Command, Stdio};
 
 pub(crate) type Outcome = Result<(), String>;
 
-/// Runs a command in the project's root.
+/// Runs a command in the project's root, unless it says where.
 pub(crate) fn run(name: &str, mut command: Command) -> Outcome {
     println!("xtask: {name}");
-    let status = command.current_dir(root()).status().map_err(|error| format!("{name}: {error}"))?;
+    if command.get_current_dir().is_none() {
+        command.current_dir(root());
+    }
+    let status = command.status().map_err(|error| format!("{name}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
 }
 
