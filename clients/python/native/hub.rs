@@ -13,7 +13,7 @@ use watertight::{
 
 use crate::bell::{Bell, Ringer};
 use crate::errors;
-use crate::events::Shelf;
+use crate::events::{self, Shelf};
 use crate::figures;
 use crate::pending::Pending;
 use crate::process::{OfProcess, outside};
@@ -71,6 +71,8 @@ impl PyHub {
         memory_warning_bytes: usize,
         memory_critical_bytes: usize,
     ) -> PyResult<PyHub> {
+        events::find_classes(py)?;
+        errors::find_class(py)?;
         let config = HubConfig {
             max_queue_size,
             max_history_per_session,
