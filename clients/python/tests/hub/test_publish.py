@@ -112,6 +112,16 @@ async def test_publishers_wait_for_readers_of_their_own_loop_so_that_none_is_out
         assert broadcaster.get_stats()["metrics"]["gaps"] == 0
 
 
+async def test_publishers_wait_for_a_subscriber_that_has_not_asked_for_anything_yet() -> None:
+    config = BroadcasterConfig(max_queue_size=20)
+    async with Broadcaster(config) as broadcaster, broadcaster.subscribe("s") as queue:
+        publishing = asyncio.create_task(broadcaster.broadcast_many("s", [str(number) for number in range(100)]))
+        await asyncio.sleep(0.05)  # all the time that it would take to outrun it
+        assert not publishing.done()
+        assert [(await queue.get(timeout=5)).data for _ in range(100)] == [str(n) for n in range(100)]
+        assert len(await publishing) == 100
+
+
 async def test_a_publisher_without_patience_outruns_readers_and_they_are_told() -> None:
     async with Broadcaster(BroadcasterConfig(max_queue_size=20)) as broadcaster:
         async with broadcaster.subscribe("s") as queue:
