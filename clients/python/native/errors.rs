@@ -66,7 +66,9 @@ pub(crate) fn of_subscribe(error: &SubscribeError) -> PyErr {
         SubscribeError::Name(_) => ("INVALID_SESSION_NAME", false),
         SubscribeError::Sessions(_) => ("TOO_MANY_SESSIONS", true),
         SubscribeError::Access(AccessError::TooManyStreams(_)) => ("TOO_MANY_STREAMS", true),
-        SubscribeError::Memory(_) | SubscribeError::Overloaded | SubscribeError::Access(_) => ("OVERLOADED", true),
+        SubscribeError::Memory(_) | SubscribeError::Overloaded | SubscribeError::Access(_) => {
+            ("OVERLOADED", true)
+        }
         SubscribeError::SourceBroken { .. } => ("CIRCUIT_OPEN", true),
         SubscribeError::ShuttingDown => ("SHUTTING_DOWN", false),
         SubscribeError::Randomness(_) => ("INTERNAL", false),

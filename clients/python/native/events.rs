@@ -65,13 +65,18 @@ fn of_frame(py: Python<'_>, frame: &Frame) -> PyResult<Py<PyAny>> {
     let mut parser = Parser::new(Limits { max_event_bytes: frame.event().len() + 1 });
     let parsed = parser.feed(frame.event(), &mut |item| {
         if let Item::Event { id, event_type, data } = item {
-            made = Some(Fields { id, event_type, data, created_at: Some(created_at) }.object(py, &EVENT, EVENT_NAME, &wire));
+            made = Some(
+                Fields { id, event_type, data, created_at: Some(created_at) }
+                    .object(py, &EVENT, EVENT_NAME, &wire),
+            );
         }
         ControlFlow::Continue(())
     });
     match made {
         Some(made) => Ok(made?.unbind()),
-        None => Err(pyo3::exceptions::PyRuntimeError::new_err(format!("a frame without an event: {parsed:?}"))),
+        None => {
+            Err(pyo3::exceptions::PyRuntimeError::new_err(format!("a frame without an event: {parsed:?}")))
+        }
     }
 }
 
@@ -171,7 +176,12 @@ pub(crate) struct RecentLease {
 }
 
 impl Shelf {
-    pub(crate) fn lease(self: &Arc<Self>, session: &Session, epoch: u64, budget: &Arc<Budget>) -> RecentLease {
+    pub(crate) fn lease(
+        self: &Arc<Self>,
+        session: &Session,
+        epoch: u64,
+        budget: &Arc<Budget>,
+    ) -> RecentLease {
         let key: Key = (session.name().as_str().into(), epoch);
         let made = || {
             let slots = Slots { slots: Vec::new(), bytes: 0 };
@@ -229,7 +239,8 @@ impl Recent {
     }
 
     fn keep(&self, py: Python<'_>, sequence: u64, event: &Py<PyAny>, bytes: usize) {
-        let slot = Slot { sequence, event: event.clone_ref(py), permit: self.budget.charge(Owner::Caches, bytes) };
+        let slot =
+            Slot { sequence, event: event.clone_ref(py), permit: self.budget.charge(Owner::Caches, bytes) };
         let mut gone = Vec::new();
         let mut slots = self.slots.lock();
         if slots.bytes + bytes > RECENT_BYTES_MAX {

@@ -160,7 +160,8 @@ impl Reader {
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
         let thread = self.thread.as_ref();
-        let thread = thread.ok_or_else(|| PyRuntimeError::new_err("this reader is a task's, not a thread's"))?;
+        let thread =
+            thread.ok_or_else(|| PyRuntimeError::new_err("this reader is a task's, not a thread's"))?;
         let found = wait_for(py, thread, timeout, || {
             Ok(match self.look(py)? {
                 None => Some(Vec::new()),
