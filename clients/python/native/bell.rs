@@ -94,8 +94,9 @@ impl Bell {
     /// Raises `OSError` if there are no file descriptors left.
     #[new]
     fn new() -> PyResult<Bell> {
-        let file = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|error| PyOSError::new_err((error.raw_os_error(), "no file descriptor for a hub's events")))?;
+        let file = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| {
+            PyOSError::new_err((error.raw_os_error(), "no file descriptor for a hub's events"))
+        })?;
         let state = BellState { file, has_rung: AtomicBool::new(false), ready: Mutex::default() };
         Ok(Bell(OfProcess::new(Arc::new(state))))
     }

@@ -7,10 +7,17 @@ use watertight::{AccessError, BatchError, PublishError, SubscribeError};
 
 static HUB_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-/// A `watertight_sse.hub.HubError`.
+const MODULE: &str = "watertight_sse.hub._errors";
+
+/// Looks for the class now: later, no code of Python's is to run (see `events.rs`).
+pub(crate) fn find_class(py: Python<'_>) -> PyResult<()> {
+    HUB_ERROR.import(py, MODULE, "HubError").map(drop)
+}
+
+/// A `watertight_sse.hub.HubError`. Its class has no code of its own to make it.
 pub(crate) fn hub_error(code: &'static str, can_retry: bool, detail: impl Into<String>) -> PyErr {
     let detail = detail.into();
-    Python::attach(|py| match HUB_ERROR.import(py, "watertight_sse.hub._errors", "HubError") {
+    Python::attach(|py| match HUB_ERROR.import(py, MODULE, "HubError") {
         Ok(class) => match class.call1((detail, code, can_retry)) {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,
@@ -59,7 +66,9 @@ pub(crate) fn of_subscribe(error: &SubscribeError) -> PyErr {
         SubscribeError::Name(_) => ("INVALID_SESSION_NAME", false),
         SubscribeError::Sessions(_) => ("TOO_MANY_SESSIONS", true),
         SubscribeError::Access(AccessError::TooManyStreams(_)) => ("TOO_MANY_STREAMS", true),
-        SubscribeError::Memory(_) | SubscribeError::Overloaded | SubscribeError::Access(_) => ("OVERLOADED", true),
+        SubscribeError::Memory(_) | SubscribeError::Overloaded | SubscribeError::Access(_) => {
+            ("OVERLOADED", true)
+        }
         SubscribeError::SourceBroken { .. } => ("CIRCUIT_OPEN", true),
         SubscribeError::ShuttingDown => ("SHUTTING_DOWN", false),
         SubscribeError::Randomness(_) => ("INTERNAL", false),

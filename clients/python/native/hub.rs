@@ -8,12 +8,13 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use watertight::{
-    EndOptions, Event, EventType, Hub, HubConfig, PublishError, PublishOptions, Resume, StartError, SubscribeOptions, resume,
+    EndOptions, Event, EventType, Hub, HubConfig, PublishError, PublishOptions, Resume, StartError,
+    SubscribeOptions, resume,
 };
 
 use crate::bell::{Bell, Ringer};
 use crate::errors;
-use crate::events::Shelf;
+use crate::events::{self, Shelf};
 use crate::figures;
 use crate::pending::Pending;
 use crate::process::{OfProcess, outside};
@@ -42,8 +43,9 @@ impl PyHub {
 
 /// Seconds of Python.
 fn seconds(key: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value)
-        .map_err(|error| PyValueError::new_err(format!("{key} = {value}: {error}; a number of seconds would do")))
+    Duration::try_from_secs_f64(value).map_err(|error| {
+        PyValueError::new_err(format!("{key} = {value}: {error}; a number of seconds would do"))
+    })
 }
 
 fn event(event_type: &str, data: impl Into<Box<str>>, ttl: Option<f64>) -> PyResult<Event> {
@@ -71,6 +73,8 @@ impl PyHub {
         memory_warning_bytes: usize,
         memory_critical_bytes: usize,
     ) -> PyResult<PyHub> {
+        events::find_classes(py)?;
+        errors::find_class(py)?;
         let config = HubConfig {
             max_queue_size,
             max_history_per_session,
@@ -84,7 +88,9 @@ impl PyHub {
         };
         let hub = outside(py, || Hub::new(config))?.map_err(|error| match error {
             StartError::Config(error) => PyValueError::new_err(error.to_string()),
-            StartError::Io(error) => PyOSError::new_err((error.raw_os_error(), format!("no threads: {error}"))),
+            StartError::Io(error) => {
+                PyOSError::new_err((error.raw_os_error(), format!("no threads: {error}")))
+            }
         })?;
         Ok(PyHub { hub: Mutex::new(OfProcess::new(Some(hub))), shelf: Arc::default() })
     }
@@ -131,7 +137,13 @@ impl PyHub {
     /// Ends a session, after a last event if one is given; `keep`: for how many seconds its history is kept. The id of
     /// its last event.
     #[pyo3(signature = (session, last=None, keep=None))]
-    fn end(&self, py: Python<'_>, session: &str, last: Option<Handed>, keep: Option<f64>) -> PyResult<String> {
+    fn end(
+        &self,
+        py: Python<'_>,
+        session: &str,
+        last: Option<Handed>,
+        keep: Option<f64>,
+    ) -> PyResult<String> {
         let hub = self.hub()?;
         let last = last.map(|(event_type, data, ttl)| event(&event_type, data, ttl)).transpose()?;
         let keep = keep.map(|keep| seconds("keep", keep)).transpose()?;

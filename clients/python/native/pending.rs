@@ -34,7 +34,8 @@ impl Pending {
     /// One poll, outside of the interpreter's lock. The work is taken out for it, so that no lock is held meanwhile.
     fn poll_with(&self, py: Python<'_>, waker: &Waker) -> PyResult<Option<Vec<String>>> {
         let work = self.0.lock().get_mut()?.take();
-        let mut work = work.ok_or_else(|| PyRuntimeError::new_err("this is done, or somebody else waits for it"))?;
+        let mut work =
+            work.ok_or_else(|| PyRuntimeError::new_err("this is done, or somebody else waits for it"))?;
         let polled = outside(py, || {
             let polled = work.as_mut().poll(&mut Context::from_waker(waker));
             polled.map(|outcome| outcome.map(|positions| positions.map(ids)))

@@ -32,6 +32,8 @@ pub(crate) enum ReadBy {
 #[derive(Debug)]
 struct Open {
     subscription: Subscription,
+    /// What was there when it was opened, of which nothing was given out yet.
+    first: Option<Piece>,
     recent: Arc<RecentLease>,
     /// For what was given out by the last call, and may not have been read yet.
     given_out: Option<Permit>,
@@ -60,16 +62,22 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(hub: &Hub, subscription: Subscription, shelf: &Arc<Shelf>, by: ReadBy) -> Reader {
+    /// It counts as a reader from here on: publishers wait for it, although Python has asked for nothing yet.
+    pub(crate) fn new(hub: &Hub, mut subscription: Subscription, shelf: &Arc<Shelf>, by: ReadBy) -> Reader {
         let (start, epoch) = (subscription.start().to_string(), subscription.start().epoch.bits());
         let has_gap = subscription.gaps().next().is_some();
         let recent = Arc::new(shelf.lease(subscription.session(), epoch, hub.budget()));
-        let open = Some(Open { subscription, recent, given_out: None });
-        let state = State { open, reason: None, retry: hub.config().retry };
         let (waker, thread) = match by {
             ReadBy::Task(waker) => (waker, None),
             ReadBy::Thread(thread) => (Waker::from(Arc::clone(&thread)), Some(thread)),
         };
+        // If it has ended, that is told again when it is asked.
+        let first = match subscription.poll_piece(&mut Context::from_waker(&waker)) {
+            Poll::Ready(piece) => piece.ok(),
+            Poll::Pending => None,
+        };
+        let open = Some(Open { subscription, first, recent, given_out: None });
+        let state = State { open, reason: None, retry: hub.config().retry };
         Reader { state: Mutex::new(OfProcess::new(state)), waker, thread, start, has_gap }
     }
 
@@ -81,7 +89,7 @@ impl Reader {
             let Some(open) = &mut state.open else { return Ok(None) };
             open.given_out = None;
             let recent = Arc::clone(&open.recent);
-            let mut taken = Vec::new();
+            let mut taken: Vec<Taken> = open.first.take().map(Taken::Piece).into_iter().collect();
             let ended = take(&mut open.subscription, &self.waker, &mut taken);
             let over = ended.and_then(|reason| {
                 state.reason = Some(reason);
@@ -152,7 +160,8 @@ impl Reader {
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyList>> {
         let thread = self.thread.as_ref();
-        let thread = thread.ok_or_else(|| PyRuntimeError::new_err("this reader is a task's, not a thread's"))?;
+        let thread =
+            thread.ok_or_else(|| PyRuntimeError::new_err("this reader is a task's, not a thread's"))?;
         let found = wait_for(py, thread, timeout, || {
             Ok(match self.look(py)? {
                 None => Some(Vec::new()),

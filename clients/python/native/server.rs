@@ -85,7 +85,9 @@ fn config_of(settings: &[(String, String)]) -> PyResult<Config> {
         }
     }
     // Nothing of the environment: what holds is what the program says.
-    load(&args, std::iter::empty()).map(|loaded| loaded.config).map_err(|error| PyValueError::new_err(said(&error)))
+    load(&args, std::iter::empty())
+        .map(|loaded| loaded.config)
+        .map_err(|error| PyValueError::new_err(said(&error)))
 }
 
 /// All that is wrong, without the names of command line flags.
@@ -106,7 +108,9 @@ impl Running {
             .thread_name("watertight-serve")
             .enable_all()
             .build()
-            .map_err(|error| PyOSError::new_err((error.raw_os_error(), format!("no thread for requests: {error}"))))?;
+            .map_err(|error| {
+                PyOSError::new_err((error.raw_os_error(), format!("no thread for requests: {error}")))
+            })?;
         let opened = {
             let _inside = runtime.enter();
             HubService::open(hub, config)

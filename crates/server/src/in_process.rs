@@ -45,8 +45,7 @@ impl HubService {
         let (access, _) = Authorization::open(&hub, &config, directory, None)?;
         let opened = Opened::all(&config.listen, &config, "host= and port=")?;
         let parts = (None, Arc::clone(&access), None);
-        let app =
-            App::with_certificates(hub.clone(), config, gate.clone(), DroppedLines::default(), parts);
+        let app = App::with_certificates(hub.clone(), config, gate.clone(), DroppedLines::default(), parts);
         Ok(HubService { hub, app, access, gate, opened })
     }
 

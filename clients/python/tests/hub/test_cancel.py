@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from watertight_sse.hub import Broadcaster, BroadcasterConfig, Queue
+from watertight_sse.hub import Broadcaster, BroadcasterConfig, Queue, _queue
 
 from .ledger import assert_balanced, resident_bytes
 
@@ -99,7 +99,7 @@ SCENARIOS: list[Scenario] = [
 ]
 
 
-async def cancelled(scenario: Awaitable[None]) -> None:
+async def cancelled(scenario: Awaitable[Any]) -> None:
     """Begins it, lets it come to where it waits, and cancels it there."""
     task = asyncio.ensure_future(scenario)
     await asyncio.sleep(0)
@@ -110,12 +110,15 @@ async def cancelled(scenario: Awaitable[None]) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-async def test_ten_thousand_subscriptions_cancelled_here_leave_nothing(scenario: Scenario) -> None:
-    async with Broadcaster(BroadcasterConfig(max_queue_size=4, max_history_per_session=400)) as broadcaster:
+async def test_ten_thousand_subscriptions_cancelled_here_leave_nothing(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_queue, "_TAKEN_WITHOUT_A_PAUSE_MAX", 8)
+    async with Broadcaster(BroadcasterConfig(max_queue_size=4, max_history_per_session=20)) as broadcaster:
         broadcaster.broadcast_nowait("busy", "x")
         for _ in range(3):
             broadcaster.broadcast_nowait("busy", "x")
-        for _ in range(400):
+        for _ in range(20):
             broadcaster.broadcast_nowait("long", "x")
         for _ in range(CYCLES):
             await cancelled(scenario(broadcaster))
@@ -139,6 +142,22 @@ async def test_ten_thousand_subscriptions_cancelled_here_leave_nothing(scenario:
         )
         assert after["memoryByOwner"] == stats["memoryByOwner"]
         assert after["totalSessions"] == stats["totalSessions"]
+
+
+async def test_ten_thousand_gets_of_one_queue_cancelled_leave_nothing(broadcaster: Broadcaster) -> None:
+    async with broadcaster.subscribe("idle") as queue:
+        for timeout in (None, 30.0):
+            await cancelled(queue.get(timeout))
+            gc.collect()
+            tracemalloc.start()
+            try:
+                traced = tracemalloc.get_traced_memory()[0]
+                for _ in range(CYCLES):
+                    await cancelled(queue.get(timeout))
+                gc.collect()
+                assert tracemalloc.get_traced_memory()[0] - traced < TRACED_BYTES_MAX
+            finally:
+                tracemalloc.stop()
 
 
 async def test_a_stop_that_is_cancelled_goes_on_and_can_be_waited_for_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -146,7 +147,8 @@ def test_a_loop_that_ends_with_open_queues_leaves_nothing_behind(plain: Broadcas
     before = _open_files()
     for _ in range(20):
         asyncio.run(forgets())
-    eventually_plain(lambda: plain.get_stats()["totalSubscribers"] == 0, "all were given back")
+    gc.collect()  # a task that was cancelled is part of a cycle with its exception
+    assert plain.get_stats()["totalSubscribers"] == 0
     assert_balanced(plain)
     plain.close()
     assert _open_files() <= before

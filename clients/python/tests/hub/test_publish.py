@@ -93,9 +93,10 @@ async def test_events_too_large_for_one_batch_are_published_in_smaller_ones(broa
         assert len(await publishing) == 60
 
 
-async def test_publishers_wait_for_readers_of_their_own_loop_so_that_none_is_outrun() -> None:
+@pytest.mark.parametrize("together", [1, 7])
+async def test_publishers_wait_for_readers_of_their_own_loop_so_that_none_is_outrun(together: int) -> None:
     async with Broadcaster(BroadcasterConfig(max_queue_size=20)) as broadcaster:
-        count = 2_000
+        count = 2_100
 
         async def reads() -> list[str]:
             async with broadcaster.subscribe("s") as queue:
@@ -105,11 +106,25 @@ async def test_publishers_wait_for_readers_of_their_own_loop_so_that_none_is_out
         started = asyncio.Event()
         reading = asyncio.create_task(reads())
         await started.wait()
-        for number in range(0, count, 2):
-            await broadcaster.broadcast("s", str(number))
-            await broadcaster.broadcast_many("s", [str(number + 1)])
+        for number in range(0, count, together):
+            if together == 1:
+                await broadcaster.broadcast("s", str(number))
+            else:
+                await broadcaster.broadcast_many("s", [str(number + more) for more in range(together)])
         assert await reading == [str(number) for number in range(count)]
         assert broadcaster.get_stats()["metrics"]["gaps"] == 0
+
+
+async def test_publishers_wait_for_a_subscriber_that_has_not_asked_for_anything_yet() -> None:
+    config = BroadcasterConfig(max_queue_size=20)
+    async with Broadcaster(config) as broadcaster, broadcaster.subscribe("s") as queue:
+        publishing = asyncio.create_task(
+            broadcaster.broadcast_many("s", [str(number) for number in range(100)])
+        )
+        await asyncio.sleep(0.05)  # all the time that it would take to outrun it
+        assert not publishing.done()
+        assert [(await queue.get(timeout=5)).data for _ in range(100)] == [str(n) for n in range(100)]
+        assert len(await publishing) == 100
 
 
 async def test_a_publisher_without_patience_outruns_readers_and_they_are_told() -> None:

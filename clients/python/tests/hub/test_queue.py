@@ -69,6 +69,7 @@ async def test_an_event_has_its_fields_and_its_text_on_the_wire(broadcaster: Bro
     )
     assert event.created_at is not None
     assert before - 1 < event.created_at < time.time() + 1
+    assert repr(event).startswith("QueueEvent(id='")
     for copied in (pickle.loads(pickle.dumps(event)), copy.copy(event)):
         assert (copied, copied.id, copied.data, type(copied)) == (event, event.id, event.data, QueueEvent)
 

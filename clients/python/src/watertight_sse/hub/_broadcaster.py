@@ -85,7 +85,7 @@ class Broadcaster:
             return hub
         with self._lock:
             if self._is_stopped:
-                raise HubError("the broadcaster was stopped; start() begins anew", "SHUTTING_DOWN")
+                raise HubError("the broadcaster was stopped; start() begins anew", "SHUTTING_DOWN", False)
             if self._native is None:
                 config = self.config
                 self._native = _hub.Hub(

@@ -19,21 +19,25 @@ else:
 class HubError(WatertightError):
     """The hub refuses: an event, a subscriber, or anything more because it is stopping."""
 
-    def __init__(self, detail: str, code: str, can_retry: bool = False) -> None:
-        """Made by the hub."""
-        super().__init__(detail, code)
-        self.detail = detail
+    # Made of a detail, a code, and whether a retry may help, by native code, for which no code may run here.
+
+    index: int | None = None
+    """Which event of many was refused; ``None``: not one of them."""
+
+    @property
+    def detail(self) -> str:
         """For people."""
-        self.code = code
+        return str(self.args[0])
+
+    @property
+    def code(self) -> str:
         """The stable code, as in the HTTP API: ``SESSION_ENDED``, ``EVENT_TOO_LARGE``, ``OVERLOADED``, ``SHUTTING_DOWN``..."""
-        self.index: int | None = None
-        """Which event of a batch was refused; ``None``: not one of them."""
-        self._can_retry = can_retry
+        return str(self.args[1])
 
     @property
     def can_retry(self) -> bool:
         """Whether the same may work later."""
-        return self._can_retry
+        return bool(self.args[2])
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
@@ -44,4 +48,4 @@ class QueueClosedError(HubError):
 
     def __init__(self, code: str) -> None:
         """``code`` says why."""
-        super().__init__("there is nothing more to read", code)
+        super().__init__("there is nothing more to read", code, False)

@@ -86,6 +86,8 @@ class QueueEvent(str):
     All readers of a session get the same object. Do not change it.
     """
 
+    # Made by native code, which sets the fields by itself: no code may run here for it.
+
     __slots__ = ("created_at", "data", "id", "type")
 
     id: str
@@ -96,17 +98,9 @@ class QueueEvent(str):
     created_at: float | None
     """When the hub accepted it, seconds since 1970; ``None`` for the hub's own."""
 
-    def __new__(cls, wire: str, id: str, type: str, data: str, created_at: float | None = None) -> QueueEvent:
-        """Made by the hub."""
-        event = super().__new__(cls, wire)
-        event.id = id
-        event.type = type
-        event.data = data
-        event.created_at = created_at
-        return event
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return (str(self), self.id, self.type, self.data, self.created_at)
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = [name for part in type(self).__mro__ for name in getattr(part, "__slots__", ())]
+        return (_again, (type(self), str(self), {name: getattr(self, name) for name in names}))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r}, type={self.type!r}, data={self.data!r})"
@@ -118,6 +112,14 @@ class QueueEvent(str):
             ValueError: it is no JSON (``json.JSONDecodeError``).
         """
         return json.loads(self.data)
+
+
+def _again(kind: type[QueueEvent], wire: str, fields: dict[str, Any]) -> QueueEvent:
+    """A copy, or what was pickled."""
+    event = kind(wire)
+    for name, value in fields.items():
+        setattr(event, name, value)
+    return event
 
 
 class QueueGap(QueueEvent):
@@ -134,20 +136,6 @@ class QueueGap(QueueEvent):
     reason: str
     """``expired``, ``evicted``, ``lagged``, ``epoch``, ``unknown_id`` or ``source``."""
 
-    def __new__(  # noqa: PLR0913, PLR0917 (called by the hub alone)
-        cls, wire: str, data: str, first: str | None, last: str, missed: int | None, reason: str
-    ) -> QueueGap:
-        """Made by the hub."""
-        gap = cast("QueueGap", super().__new__(cls, wire, last, "gap", data))
-        gap.first = first
-        gap.last = last
-        gap.missed = missed
-        gap.reason = reason
-        return gap
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return (str(self), self.data, self.first, self.last, self.missed, self.reason)
-
 
 class QueueEnd(QueueEvent):
     """The last of a queue that the hub ends: why. Its ``type`` is ``error``, as on the wire."""
@@ -159,14 +147,3 @@ class QueueEnd(QueueEvent):
     message: str
     can_return: bool
     """Whether it makes sense to subscribe again, with the last id."""
-
-    def __new__(cls, wire: str, data: str, code: str, message: str, can_return: bool) -> QueueEnd:
-        """Made by the hub."""
-        end = cast("QueueEnd", super().__new__(cls, wire, "", "error", data))
-        end.code = code
-        end.message = message
-        end.can_return = can_return
-        return end
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        return (str(self), self.data, self.code, self.message, self.can_return)
