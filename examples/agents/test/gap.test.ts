@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { expectWhole, open } from "./kit/browser.ts";
+import { expectWhole, open, openIn } from "./kit/browser.ts";
 import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
@@ -27,7 +27,7 @@ test("a second tab in the middle of the text needs no history", async () => {
   const first = await open(browser, app.page, "ada");
   await first.start("Watch me twice", 120);
   await first.hasText(200);
-  const second = await open(browser, first.page.url(), "ada", first.page.context());
+  const second = await openIn(first.page.context(), first.page.url(), "ada");
   await Promise.all([expectWhole(first), expectWhole(second)]);
   expect(await second.run("gaps")).toBe("0");
 });
