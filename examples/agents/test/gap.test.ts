@@ -5,11 +5,11 @@ import { onStage, type Stage } from "./kit/stage.ts";
 let app: Stage["app"];
 let browser: Stage["browser"];
 // A hub that can replay hardly anything.
-onStage({ WATERTIGHT_MAX_HISTORY_PER_SESSION: "5" }, (stage) => ({ app, browser } = stage));
+onStage({ WATERTIGHT_MAX_HISTORY_PER_SESSION: "5", PACE: "1.5" }, (stage) => ({ app, browser } = stage));
 
 test("a page that was away for longer than the history is told of the gap, and the snapshot mends it", async () => {
   const tab = await open(browser, app.page, "ada");
-  await tab.start("Forget me", 600);
+  await tab.start("Forget me", 120);
   await tab.hasText(50);
   app.cutNetwork();
   await expect.poll(() => tab.state("run")).toBe("reconnecting");
