@@ -3,8 +3,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 import { changedAt, here, isOlder, repository } from "./files.mjs";
 
 const client = join(repository, "clients/typescript");
@@ -56,12 +57,13 @@ export function preparePage() {
 }
 
 /**
- * A virtual environment with the service and what it needs. `AGENTS_PYTHON` names an interpreter that has all of it already.
+ * A virtual environment with the service and what it needs. `AGENTS_PYTHON` names an interpreter that has all of it already,
+ * `PYTHON_CLIENT` a wheel of the Python client, instead of building one.
  * @param {{ dev?: boolean }} [options] `dev`: also what checks and tests it
  * @returns {string} the interpreter
  */
 export function preparePython({ dev = false } = {}) {
-  const { AGENTS_PYTHON, PYTHON = "python3" } = process.env;
+  const { AGENTS_PYTHON, PYTHON = "python3", PYTHON_CLIENT } = process.env;
   if (AGENTS_PYTHON) return AGENTS_PYTHON;
   const venv = join(here, ".venv");
   const python = join(venv, "bin/python");
@@ -74,9 +76,10 @@ export function preparePython({ dev = false } = {}) {
   }
   run("making a virtual environment", PYTHON, ["-m", "venv", venv]);
   const service = `./service${dev ? "[dev]" : ""}`;
+  const sse = pathToFileURL(PYTHON_CLIENT ? resolve(PYTHON_CLIENT) : pythonClient).href;
   run("installing the Python client and the service (some minutes the first time: it builds the hub's module)", python, [
     ...["-m", "pip", "install", "--quiet", "--disable-pip-version-check"],
-    ...[`${pythonClient}[fastapi]`, "--editable", service],
+    ...[`watertight-sse[fastapi] @ ${sse}`, "--editable", service],
   ]);
   writeFileSync(stamp, "");
   return python;

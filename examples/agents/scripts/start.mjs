@@ -7,6 +7,7 @@
 // | `WATERTIGHT_BIN` | what cargo builds         | the binary of the hub                                                 |
 // | `PYTHON`         | python3                   | with which the virtual environment is made                            |
 // | `AGENTS_PYTHON`  | that of `.venv`           | an interpreter that has everything already; nothing is installed then |
+// | `PYTHON_CLIENT`  | ../../clients/python      | a wheel of the Python client that is there already                    |
 // | `DATA`           | `.data`                   | where the database and the secret are kept                            |
 // | `PUBLIC_URL`     | http://127.0.0.1:PORT     | the page, as browsers see it, if something is in between              |
 // | `HUB_PUBLIC_URL` | http://127.0.0.1:HUB_PORT | the hub, as browsers see it                                           |

@@ -26,7 +26,8 @@ test("200 runs at once: the page and a reader of each see every end, every step 
   };
   const runs = await ask<Summary[]>("/api/runs");
   const readers = await Promise.all(runs.map(({ id }) => read(`/api/runs/${id}/watch`, ask)));
-  expect(readers.length).toBe(COUNT);
+  // Most of them are at work still: their ends come live.
+  expect(readers.filter(({ isLive }) => isLive).length).toBeGreaterThan(COUNT / 2);
 
   await expect.poll(() => readers.filter((reader) => isRunOver(reader.view)).length).toBe(COUNT);
   for (const { view, closed } of readers) {
@@ -50,6 +51,7 @@ test("200 runs at once: the page and a reader of each see every end, every step 
 
 interface Reader {
   view: RunView;
+  readonly isLive: boolean;
   /** Resolves once the hub has said that the session is over. */
   readonly closed: Promise<void>;
 }
@@ -59,10 +61,11 @@ async function read(path: string, ask: <T>(path: string) => Promise<T>): Promise
   const { url, token, lastEventId, snapshot } = await ask<Watch<Run>>(path);
   const view = withRunSnapshot(NO_RUN, snapshot, 0);
   // So late that it has ended already.
-  if (url === null) return { view, closed: Promise.resolve() };
+  if (url === null) return { view, isLive: false, closed: Promise.resolve() };
   const client = new SSEClient({ url, token: token ?? "", lastEventId: lastEventId ?? "" });
   const reader: Reader = {
     view,
+    isLive: true,
     closed: new Promise((resolve, reject) => {
       client.onConnectionChange((state, { reason, error }) => {
         if (reason === "session-ended") resolve();

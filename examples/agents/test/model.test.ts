@@ -19,8 +19,8 @@ const FIRST: Run = {
   ...{ id: "1", task: "t", status: "running", done: 0, total: 4, startedAt: 1, endedAt: null, n: 0 },
   ...{ label: "", note: "", text: "", tools: [] },
 };
-const text = (n: number): Step => ({ type: "text", n, text: `${n} ` });
-const end = (n: number): Step => ({ type: "end", n, status: "done", note: "", endedAt: 2 });
+const text = (n: number): Step => ({ kind: "text", n, text: `${n} ` });
+const end = (n: number): Step => ({ kind: "end", n, status: "done", note: "", endedAt: 2 });
 /** What the service has after so many steps. */
 const snapshotAt = (n: number): Run => ({ ...FIRST, n, text: Array.from({ length: n }, (_, index) => `${index + 1} `).join("") });
 
@@ -81,17 +81,19 @@ describe("a run", () => {
 
   test("knows tools, progress and the end; and passes over events that it does not know", () => {
     const steps: Step[] = [
-      { type: "progress", n: 1, done: 1, total: 2, label: "Asking" },
-      { type: "tool", n: 2, call: 1, name: "search", input: "x" },
-      { type: "tool", n: 3, call: 2, name: "open", input: "y" },
-      { type: "tool-result", n: 4, call: 1, output: "3 matches", ok: true },
+      { kind: "progress", n: 1, done: 1, total: 2, label: "Asking" },
+      { kind: "tool", n: 2, call: 1, name: "search", input: "x" },
+      { kind: "tool", n: 3, call: 2, name: "open", input: "y" },
+      { kind: "tool-result", n: 4, call: 1, output: "3 matches", ok: true },
       end(5),
     ];
     const view = steps.reduce(withStep, withRunSnapshot(NO_RUN, FIRST, 0));
     expect(view.run).toMatchObject({ done: 1, total: 2, label: "Asking", status: "done", endedAt: 2 });
     expect(view.run?.tools.map(({ output }) => output)).toEqual(["3 matches", null]);
-    expect(toStep("thought", { n: 6 })).toBeUndefined();
-    expect(toStep("text", "no step")).toBeUndefined();
+    for (const [type, data] of [["thought", { n: 6 }], ["step", { n: 6, kind: "thought" }], ["step", "text"], ["step", { kind: "text" }]] as const) {
+      expect(toStep(type, data)).toBeUndefined();
+    }
+    expect(toStep("step", text(6))).toEqual(text(6));
   });
 
   test("is right in the end whatever is lost, doubled or late, as long as snapshots come", () => {

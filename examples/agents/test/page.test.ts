@@ -1,13 +1,12 @@
 import { expect, test } from "vitest";
 import type { Watch } from "../src/api.ts";
 import { expectNothingLeft } from "./kit/app.ts";
-import { expectWhole, open } from "./kit/browser.ts";
+import { expectWhole, open, openIn } from "./kit/browser.ts";
 import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
 let browser: Stage["browser"];
-// A little slower than usual: each state can be seen, also on a machine that is busy.
-onStage({ PACE: "1.5" }, (stage) => ({ app, browser } = stage));
+onStage({}, (stage) => ({ app, browser } = stage));
 
 test("a run is seen as it happens: progress, tools, text, and its end", async () => {
   const tab = await open(browser, app.page, "ada");
@@ -48,7 +47,7 @@ test("a second tab in the middle of the text shows the same, from the beginning 
   const first = await open(browser, app.page, "ada");
   await first.start("Watch me twice", 120);
   await first.hasText(200);
-  const second = await open(browser, first.page.url(), "ada", first.page.context());
+  const second = await openIn(first.page.context(), first.page.url(), "ada");
   await second.hasText(200);
   expect(await second.run("status")).toBe("running");
   await Promise.all([expectWhole(first), expectWhole(second)]);
@@ -68,24 +67,6 @@ test("a network that is cut while the text goes on is made good from where it wa
   await expect.poll(async () => (await tab.keptAt(app.service)).n).toBeGreaterThan(n + 20);
   expect(Number(await tab.run("n"))).toBe(n);
   app.mendNetwork();
-  await expectWhole(tab);
-  expect(await tab.run("gaps")).toBe("0");
-});
-
-test("a tab that is hidden for a minute has everything when it is shown again", async () => {
-  const tab = await open(browser, app.page, "ada");
-  await tab.page.clock.install();
-  await tab.page.reload();
-  await tab.start("Hide me", 120);
-  await tab.hasText(100);
-  const cdp = await tab.page.context().newCDPSession(tab.page);
-  // What a browser does to a tab that nobody looks at: no timer and no handler runs.
-  await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
-  const n = (await tab.keptAt(app.service)).n;
-  await expect.poll(async () => (await tab.keptAt(app.service)).n).toBeGreaterThan(n + 20);
-  await cdp.send("Page.setWebLifecycleState", { state: "active" });
-  // To the page a minute has passed, longer than the silence (45 s) after which it doubts a stream.
-  await tab.page.clock.fastForward(60_000);
   await expectWhole(tab);
   expect(await tab.run("gaps")).toBe("0");
 });

@@ -21,6 +21,7 @@ from .settings import Settings
 from .store import Store
 
 SERVICE_TOKEN_SECONDS = 600
+CLOSE_SECONDS = 3
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -33,8 +34,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     store = Store(settings.database)
     accounts = Accounts(store, DEMO_USERS)
-    # For ever: what an agent did is told, however long the hub is away. Each run has a bounded number of steps waiting.
-    publisher = Publisher(settings.hub, token=service_token, give_up_after=None)
+    # Asks for ever: what an agent did is told, however long the hub is away. What waits is bounded, by the desk. It
+    # closes quickly: what is not told by then is kept, and the next start tells it.
+    publisher = Publisher(settings.hub, token=service_token, give_up_after=None, close_timeout=CLOSE_SECONDS)
     desk = Desk(store, publisher, settings.pace)
     gateway = Gateway(settings.hub, minter, public=settings.hub_public)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from watertight_sse import NewEvent, WatertightError
+from watertight_sse import WatertightError
 
 from .steps import Step, Summary
 
@@ -38,9 +38,9 @@ class News:
     step: Step
     summary: Summary | None = None
 
-    def event(self) -> NewEvent:
-        """Return it as an event of its run's session."""
-        return NewEvent({"n": self.n, **self.step.data}, self.step.kind)
+    def event(self) -> dict[str, Any]:
+        """Return the data of its event."""
+        return {"n": self.n, "kind": self.step.kind, **self.step.data}
 
 
 class Hub(Protocol):
@@ -49,7 +49,7 @@ class Hub(Protocol):
     async def publish(self, session: str, data: Any, *, type: str) -> object:
         """Publish one event; events of one session keep their order."""
 
-    async def publish_many(self, session: str, events: Iterable[NewEvent]) -> object:
+    async def publish_many(self, session: str, events: Iterable[Any], *, type: str) -> object:
         """Publish several."""
 
     async def end(self, session: str) -> object:
@@ -88,7 +88,7 @@ class Teller:
                 batch = [await self._outbox.get()]
                 while len(batch) < BATCH_MAX and not self._outbox.empty():
                     batch.append(self._outbox.get_nowait())
-                await self._hub.publish_many(self._run, [news.event() for news in batch])
+                await self._hub.publish_many(self._run, [news.event() for news in batch], type="step")
                 summaries = [news.summary for news in batch if news.summary is not None]
                 if summaries:
                     # Each row stands for itself: the newest is enough.

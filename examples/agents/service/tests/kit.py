@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from watertight_sse import NewEvent
-
 from agents_service.desk import Desk
 from agents_service.store import Store
 
@@ -22,7 +20,7 @@ class StandInHub:
     """Takes what is published, and remembers it. The real one is in the tests of the page."""
 
     def __init__(self) -> None:
-        self.events: dict[str, list[NewEvent]] = {}
+        self.events: dict[str, list[dict[str, Any]]] = {}
         self.ended: list[str] = []
         self._is_there = asyncio.Event()
         self._is_there.set()
@@ -36,10 +34,10 @@ class StandInHub:
 
     async def publish(self, session: str, data: Any, *, type: str) -> str:
         await self._is_there.wait()
-        self.events.setdefault(session, []).append(NewEvent(data, type))
+        self.events.setdefault(session, []).append(data)
         return "id"
 
-    async def publish_many(self, session: str, events: Iterable[NewEvent]) -> int:
+    async def publish_many(self, session: str, events: Iterable[Any], *, type: str) -> int:
         await self._is_there.wait()
         taken = list(events)
         self.events.setdefault(session, []).extend(taken)
@@ -51,7 +49,7 @@ class StandInHub:
 
     def numbers(self, session: str) -> list[int]:
         """Return the numbers of the steps that a session was told."""
-        return [event.data["n"] for event in self.events.get(session, [])]
+        return [event["n"] for event in self.events.get(session, [])]
 
 
 @asynccontextmanager

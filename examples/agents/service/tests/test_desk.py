@@ -5,9 +5,9 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from watertight_sse import NewEvent
 
 from agents_service import desk as desks
 from agents_service.desk import Desk, TooManyRunsError
@@ -26,9 +26,9 @@ def test_a_run_is_told_in_order_once_and_its_session_ends_behind_its_last_step(t
                 snapshot = await desk.snapshot(run["id"])
                 assert snapshot is not None
                 assert hub.numbers(session) == list(range(1, snapshot["n"] + 1))
-                told = [event for event in hub.events[session] if event.type == "text"]
-                assert "".join(event.data["text"] for event in told) == snapshot["text"]
-                assert hub.events[session][-1].type == "end"
+                told = [event for event in hub.events[session] if event["kind"] == "text"]
+                assert "".join(event["text"] for event in told) == snapshot["text"]
+                assert hub.events[session][-1]["kind"] == "end"
             assert sorted(hub.ended) == sorted(f"run-{run['id']}" for run in started)
             assert [row["status"] for row in await desk.list_of("ada")] == ["done"] * 3
             assert [row["task"] for row in started] == ["a task #1", "a task #2", "a task #3"]
@@ -41,15 +41,15 @@ def test_nothing_is_told_before_it_is_kept_and_no_snapshot_lacks_what_was_told(t
         desk: Desk
         store: Store
 
-        async def publish_many(self, session: str, events: Iterable[NewEvent]) -> int:
+        async def publish_many(self, session: str, events: Iterable[Any], *, type: str) -> int:
             told = list(events)
             run = session.removeprefix("run-")
             kept, snapshot = await self.store.load(run), await self.desk.snapshot(run)
             assert kept is not None
             assert snapshot is not None
-            assert kept.n >= told[-1].data["n"]
-            assert snapshot["n"] >= told[-1].data["n"]
-            return await super().publish_many(session, told)
+            assert kept.n >= told[-1]["n"]
+            assert snapshot["n"] >= told[-1]["n"]
+            return await super().publish_many(session, told, type=type)
 
     async def work() -> None:
         hub = WatchfulHub()
@@ -84,7 +84,7 @@ def test_a_stop_ends_runs_as_interrupted_and_tells_it(tmp_path: Path) -> None:
         hub = StandInHub()
         async with open_desk(tmp_path, hub, pace=1.0) as (desk, _):
             (run,) = await desk.start("ada", "a task", 40, 1)
-        assert hub.events[f"run-{run['id']}"][-1].data["status"] == "interrupted"
+        assert hub.events[f"run-{run['id']}"][-1]["status"] == "interrupted"
         async with open_store(tmp_path) as store:
             assert await store.untold() == []
 
@@ -128,8 +128,8 @@ def test_stopped_at_any_moment_a_run_has_no_hole_and_one_end(tmp_path: Path) -> 
             assert {row["status"] for row in rows} >= {"interrupted", "done"}
             for row in rows:
                 told = hub.events[f"run-{row['id']}"]
-                assert [event.data["n"] for event in told] == list(range(1, row["n"] + 1))
-                assert [event.type for event in told].count("end") == 1
+                assert [event["n"] for event in told] == list(range(1, row["n"] + 1))
+                assert [event["kind"] for event in told].count("end") == 1
 
     asyncio.run(work())
 

@@ -38,11 +38,11 @@ export interface Run extends Summary {
 
 /** A step, as an event carries it. */
 export type Step =
-  | { readonly type: "text"; readonly n: number; readonly text: string }
-  | { readonly type: "tool"; readonly n: number; readonly call: number; readonly name: string; readonly input: string }
-  | { readonly type: "tool-result"; readonly n: number; readonly call: number; readonly output: string; readonly ok: boolean }
-  | { readonly type: "progress"; readonly n: number; readonly done: number; readonly total: number; readonly label: string }
-  | { readonly type: "end"; readonly n: number; readonly status: Status; readonly note: string; readonly endedAt: number };
+  | { readonly kind: "text"; readonly n: number; readonly text: string }
+  | { readonly kind: "tool"; readonly n: number; readonly call: number; readonly name: string; readonly input: string }
+  | { readonly kind: "tool-result"; readonly n: number; readonly call: number; readonly output: string; readonly ok: boolean }
+  | { readonly kind: "progress"; readonly n: number; readonly done: number; readonly total: number; readonly label: string }
+  | { readonly kind: "end"; readonly n: number; readonly status: Status; readonly note: string; readonly endedAt: number };
 
 /** How many steps may wait behind a hole. Beyond that they are let go: the snapshot has them. */
 export const AHEAD_MAX = 1_000;
@@ -107,7 +107,7 @@ function drain(view: RunView): RunView {
 
 function apply(run: Run, step: Step): Run {
   const { n } = step;
-  switch (step.type) {
+  switch (step.kind) {
     case "text":
       return { ...run, n, text: run.text + step.text };
     case "tool":
@@ -123,10 +123,11 @@ function apply(run: Run, step: Step): Run {
   }
 }
 
-const STEPS: readonly string[] = ["text", "tool", "tool-result", "progress", "end"] satisfies Step["type"][];
+const KINDS: readonly string[] = ["text", "tool", "tool-result", "progress", "end"] satisfies Step["kind"][];
 
-/** An event as a step, if it is one: a later version of the service may have more sorts of events. */
+/** An event as a step, if it is one. */
 export function toStep(type: string, data: unknown): Step | undefined {
-  if (!STEPS.includes(type) || typeof data !== "object" || data === null) return undefined;
-  return { ...data, type } as Step;
+  if (type !== "step" || typeof data !== "object" || data === null) return undefined;
+  const step = data as Step;
+  return KINDS.includes(step.kind) && Number.isInteger(step.n) ? step : undefined;
 }

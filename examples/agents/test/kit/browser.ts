@@ -4,20 +4,21 @@ import type { Watch } from "../../src/api.ts";
 import type { Run } from "../../src/model/run.ts";
 
 /** The system's Chromium; nothing is downloaded. */
+export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+
+export const ARGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
 export function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
 }
 
 export const PASSWORDS = { ada: "analytical engine", grace: "flow-matic" } as const;
@@ -43,9 +44,16 @@ export interface Tab {
   keptAt(service: string): Promise<Run>;
 }
 
-/** Opens a tab of a user who is signed in. @param context where other tabs of the same user are; none: a new one */
-export async function open(browser: Browser, address: string, user: keyof typeof PASSWORDS, context?: BrowserContext): Promise<Tab> {
-  const page = await (context ?? (await browser.newContext({ viewport: { width: 1_200, height: 900 } }))).newPage();
+export type User = keyof typeof PASSWORDS;
+
+/** Opens a tab of a user, in a context that shares nothing with other tabs. */
+export async function open(browser: Browser, address: string, user: User): Promise<Tab> {
+  return openIn(await browser.newContext({ viewport: { width: 1_200, height: 900 } }), address, user);
+}
+
+/** Opens one more tab, and signs in unless another tab has. */
+export async function openIn(context: BrowserContext, address: string, user: User): Promise<Tab> {
+  const page = await context.newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
@@ -54,7 +62,8 @@ export async function open(browser: Browser, address: string, user: keyof typeof
   });
   await page.goto(address);
   const part = (name: string): Locator => page.getByTestId(name);
-  if (!context) {
+  await page.locator("[data-testid=user], [data-testid=who]").first().waitFor();
+  if (await part("user").count()) {
     await part("user").fill(user);
     await part("password").fill(PASSWORDS[user]);
     await part("sign-in").click();
