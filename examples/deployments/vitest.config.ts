@@ -8,6 +8,6 @@ export default defineConfig({
     testTimeout: 180_000,
     // The first run may have to build the hub.
     hookTimeout: 1_800_000,
-    expect: { poll: { interval: 25, timeout: 12_000 } },
+    expect: { poll: { interval: 25, timeout: 30_000 } },
   },
 });
