@@ -17,6 +17,7 @@ from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFu
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._senders import Senders
 from watertight_sse._publisher._source import Source
+from watertight_sse._to_its_end import to_its_end
 from watertight_sse._token import Token, TokenSource
 from watertight_sse._urls import Endpoint
 
@@ -279,7 +280,7 @@ class Publisher:
         finally:
             self._outbox.abandon(PublisherClosedError())
             self._tell()
-            await self._senders.aclose()
+            await to_its_end(self._senders.aclose())
         if (unsent := self._background.unsent()) is not None:
             raise unsent
 
