@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import threading
-import tracemalloc
 from collections.abc import Generator
 from typing import Any
 
@@ -197,7 +196,7 @@ def test_the_end_of_the_interpreter_gives_the_connection_back_without_a_word(var
     with HubProcess() as hub:
         hub.publish("s", ["1"])
         run = subprocess.run(  # noqa: S603 - the program above
-            [sys.executable, "-X", "dev", "-c", program, hub.url], capture_output=True, text=True, timeout=60
+            [sys.executable, "-W", "always", "-c", program, hub.url], capture_output=True, text=True, timeout=60
         )
         assert (run.returncode, run.stderr) == (0, "")
         assert "Event(" in run.stdout
@@ -235,21 +234,19 @@ async def test_nothing_is_kept_of_a_thousand_subscriptions() -> None:
     with HubProcess() as hub:
         hub.publish("s", ["1"])
 
-        async def cycle(count: int) -> int:
+        async def cycle(count: int) -> tuple[int, int]:
             for _ in range(count):
                 async with subscribe(hub.url, "s", replay="all") as events:
                     await anext(events)
             gc.collect()
-            return tracemalloc.get_traced_memory()[0]
+            return len(gc.get_objects()), sys.getallocatedblocks()
 
-        tracemalloc.start()
-        try:
-            await cycle(100)
-            before = await cycle(100)
-            after = await cycle(CYCLES)
-        finally:
-            tracemalloc.stop()
-        assert after - before < 100_000, "bytes that a thousand subscriptions have left behind"
+        await cycle(200)
+        objects, blocks = await cycle(200)
+        objects_after, blocks_after = await cycle(CYCLES)
+        # Caches of the interpreter's own may fill; what each of them leaves behind would be so many and more.
+        assert objects_after - objects < CYCLES // 10
+        assert blocks_after - blocks < CYCLES // 2
 
 
 async def test_nothing_is_read_ahead_of_a_loop_that_does_not_go_on() -> None:

@@ -26,7 +26,6 @@ from watertight_sse._subscriber.limits import CONNECT_TIMEOUT, MAX_EVENT_BYTES, 
 from watertight_sse._subscriber.network import (
     FAILURES,
     check_proxy,
-    default_certificates,
     httpx_request,
     no_connection,
 )
@@ -213,7 +212,7 @@ def subscribe(
     def make_transport() -> httpx.AsyncBaseTransport:
         if transport is not None:
             return _Borrowed(transport)
-        return AsyncTransport(verify or default_certificates(), options.socket, proxy)
+        return AsyncTransport(verify, options.socket, proxy)
 
     return Subscription(Core(options), make_transport)
 

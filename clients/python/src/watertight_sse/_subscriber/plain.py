@@ -23,7 +23,6 @@ from watertight_sse._subscriber.limits import CONNECT_TIMEOUT, MAX_EVENT_BYTES
 from watertight_sse._subscriber.network import (
     FAILURES,
     check_proxy,
-    default_certificates,
     httpx_request,
     no_connection,
 )
@@ -172,7 +171,7 @@ def subscribe(
     def make_transport() -> httpx.BaseTransport:
         if transport is not None:
             return _Borrowed(transport)
-        return PlainTransport(watch, verify or default_certificates(), options.socket, proxy)
+        return PlainTransport(watch, verify, options.socket, proxy)
 
     return Subscription(Core(options), make_transport, watch)
 
