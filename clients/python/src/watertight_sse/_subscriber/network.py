@@ -22,6 +22,7 @@ USER_AGENT = "watertight-sse-python"
 FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
 """What a transport may raise."""
 
+
 @lru_cache(maxsize=1)
 def default_certificates() -> ssl.SSLContext:
     """Whom httpx trusts. Reading them takes tens of milliseconds: once is enough."""

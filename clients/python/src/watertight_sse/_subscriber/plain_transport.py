@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import httpcore
@@ -49,7 +49,9 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         with self._watch.holding(self._inner.get_extra_info("socket")):
-            return _Stream(self._inner.start_tls(ssl_context, server_hostname, self._watch.left()), self._watch)
+            return _Stream(
+                self._inner.start_tls(ssl_context, server_hostname, self._watch.left()), self._watch
+            )
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -83,7 +85,9 @@ class _Backend(httpcore.NetworkBackend):
 class PlainTransport(httpx.BaseTransport):
     """For one subscription: one connection at a time, through the proxy that the environment names, if it names one."""
 
-    def __init__(self, watch: Watch, verify: ssl.SSLContext | None, socket: str | None, proxy: str | None) -> None:
+    def __init__(
+        self, watch: Watch, verify: ssl.SSLContext | None, socket: str | None, proxy: str | None
+    ) -> None:
         """``socket``: the path of a Unix socket. ``proxy``: whatever the environment says, this one."""
         self._watch = watch
         self._verify = verify
@@ -114,7 +118,7 @@ class PlainTransport(httpx.BaseTransport):
             status_code=answer.status,
             headers=answer.headers,
             stream=_Body(answer),
-            extensions=answer.extensions,
+            extensions=cast("dict[str, Any]", answer.extensions),
         )
 
     def close(self) -> None:
@@ -143,9 +147,7 @@ class PlainTransport(httpx.BaseTransport):
         user = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
         plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if parts.scheme.startswith("socks5"):
-            return httpcore.SOCKSProxy(
-                plain, user, context, max_connections=1, network_backend=backend
-            )
+            return httpcore.SOCKSProxy(plain, user, context, max_connections=1, network_backend=backend)
         return httpcore.HTTPProxy(
             plain,
             user,
