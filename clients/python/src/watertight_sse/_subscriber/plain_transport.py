@@ -118,7 +118,7 @@ class PlainTransport(httpx.BaseTransport):
             status_code=answer.status,
             headers=answer.headers,
             stream=_Body(answer),
-            extensions=cast("dict[str, Any]", answer.extensions),
+            extensions=cast("dict[str, Any]", answer.extensions),  # pyright: ignore[reportUnknownMemberType]  # httpcore leaves it open
         )
 
     def close(self) -> None:
