@@ -102,7 +102,11 @@ class Proxy:
                     task.exception()
 
     async def _pass_back(
-        self, head: bytes, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, writer: asyncio.StreamWriter
+        self,
+        head: bytes,
+        reader: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+        writer: asyncio.StreamWriter,
     ) -> None:
         if self.mode == "freeze":
             await asyncio.Event().wait()

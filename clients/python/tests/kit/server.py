@@ -15,7 +15,10 @@ HUB_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nheartbeat-int
 class Peer:
     """One request of a client, and the way back to it."""
 
-    def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter):
+    def __init__(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+    ):
+        """The request, and the way back."""
         self.method = method
         self.path = path
         self.headers = headers
@@ -47,7 +50,9 @@ class Peer:
             await self.say(chunk)
             await asyncio.sleep(0.002)
 
-    async def answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes | str = b"") -> None:
+    async def answer(
+        self, status: int, headers: Mapping[str, str] | None = None, body: bytes | str = b""
+    ) -> None:
         """Answers with something else than a stream, and hangs up."""
         data = body.encode() if isinstance(body, str) else body
         fields = {"content-length": str(len(data)), "connection": "close", **(headers or {})}

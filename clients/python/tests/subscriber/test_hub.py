@@ -9,7 +9,7 @@ import hmac
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ def _publish(hub: HubProcess, numbers: list[str], portion: int = 10) -> None:
         hub.publish("s", numbers[at : at + portion])
 
 
-async def test_history_then_live_events_each_once_and_in_order_over_a_kill_9_and_a_restart(read: Read) -> None:
+async def test_history_then_live_events_each_once_and_in_order_over_a_kill_9_and_a_restart(
+    read: Read,
+) -> None:
     with HubProcess() as hub:
         _publish(hub, _numbers(1, 50))
         async with read(hub.url, "s", **QUICK) as reader:
@@ -90,7 +92,9 @@ async def test_a_hub_that_shuts_down_says_so_and_is_asked_again(read: Read) -> N
             await eventually(lambda: reader.state == "open", "it is open")
             hub.shut_down()
             await eventually(lambda: reader.state == "reconnecting", "it notices")
-            codes = [status.error.code for status in reader.statuses if isinstance(status.error, StreamClosedError)]
+            codes = [
+                status.error.code for status in reader.statuses if isinstance(status.error, StreamClosedError)
+            ]
             assert codes == ["SHUTTING_DOWN"]
             hub.start()
             await eventually(lambda: reader.state == "open", "it is open again")
@@ -180,7 +184,7 @@ async def test_a_hub_that_is_stopped_is_noticed_and_nothing_is_lost(read: Read) 
 _SECRET = "only for the hub that this test has started"
 
 
-def _sign(claims: dict[str, object]) -> str:
+def _sign(claims: Mapping[str, object]) -> str:
     """A token with these claims (RFC 7515, HS256)."""
 
     def part(data: bytes) -> bytes:

@@ -53,7 +53,11 @@ async def test_no_error_shows_what_was_sent(
     caplog.set_level(logging.INFO, "httpcore")
 
     async with Server() as server:
-        url = f"{server.url}/x?key=secret-query" if answer != "nobody" else "http://127.0.0.1:1/x?key=secret-query"
+        url = (
+            f"{server.url}/x?key=secret-query"
+            if answer != "nobody"
+            else "http://127.0.0.1:1/x?key=secret-query"
+        )
         async with read(url, **OPTIONS) as reader:
             waiting = reader.start_next()
             while answer != "nobody" and not waiting.done():
@@ -73,7 +77,12 @@ async def test_no_error_shows_what_was_sent(
                     await peer.answer(int(answer))
             with pytest.raises(WatertightError) as caught:
                 await waiting
-            texts = [_shown(caught.value), repr(reader.subscription), repr(vars(reader.subscription)), caplog.text]
+            texts = [
+                _shown(caught.value),
+                repr(reader.subscription),
+                repr(vars(reader.subscription)),
+                caplog.text,
+            ]
             texts += [repr(status) for status in reader.statuses]
             for word in WORDS:
                 assert not any(word in text for text in texts), word

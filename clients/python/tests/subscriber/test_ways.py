@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.kit.dice import dice as dice_of
 from tests.kit.hub import HubProcess
 from tests.kit.proxy import Mode, Proxy
 from tests.kit.readers import Reader
@@ -61,7 +61,7 @@ async def test_where_streams_are_kept_back_long_polls_bring_everything_and_strea
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_cut_off_at_random_points_every_event_comes_once(read: Read, seed: int) -> None:
-    dice = random.Random(seed)
+    dice = dice_of(seed)
     with HubProcess() as hub:
         async with (
             Proxy(hub.port) as proxy,

@@ -10,8 +10,8 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar
+from types import AsyncGeneratorType, TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -26,7 +26,6 @@ from watertight_sse._subscriber.limits import CONNECT_TIMEOUT, MAX_EVENT_BYTES, 
 from watertight_sse._subscriber.network import (
     FAILURES,
     check_proxy,
-    default_certificates,
     httpx_request,
     no_connection,
 )
@@ -46,7 +45,7 @@ class Subscription(AsyncIterator[Item]):
         self._core = core
         self._make_transport = make_transport
         self._limit = Limit()
-        self._items: AsyncGenerator[Item, None] | None = None
+        self._items: AsyncGeneratorType[Item, None] | None = None
         # Is set when the generator that runs has given everything back.
         self._given_back: asyncio.Event | None = None
 
@@ -72,7 +71,8 @@ class Subscription(AsyncIterator[Item]):
         # After a cancellation, an exception of a callback or an error a generator is over.
         if self._items is None or self._items.ag_frame is None:
             self._given_back = asyncio.Event()
-            self._items = _items(self._core, self._make_transport, self._limit, self._given_back)
+            items = _items(self._core, self._make_transport, self._limit, self._given_back)
+            self._items = cast("AsyncGeneratorType[Item, None]", items)
         return self._items.__anext__()
 
     def restart(self) -> None:
@@ -110,7 +110,7 @@ class Subscription(AsyncIterator[Item]):
         return f"<Subscription {self._core.options!r} {self._core.status.state}>"
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0913 - by name, and each with a default
     url: str,
     session: str | None = None,
     *,
@@ -213,7 +213,7 @@ def subscribe(
     def make_transport() -> httpx.AsyncBaseTransport:
         if transport is not None:
             return _Borrowed(transport)
-        return AsyncTransport(verify or default_certificates(), options.socket, proxy)
+        return AsyncTransport(verify, options.socket, proxy)
 
     return Subscription(Core(options), make_transport)
 
@@ -255,7 +255,9 @@ async def _items(
         given_back.set()
 
 
-async def _open(core: Core, attempt: Attempt, transport: httpx.AsyncBaseTransport, limit: Limit) -> httpx.Response | None:
+async def _open(
+    core: Core, attempt: Attempt, transport: httpx.AsyncBaseTransport, limit: Limit
+) -> httpx.Response | None:
     """The response whose body is the stream; ``None`` if there is none, and the attempt has what it needs."""
     token = await _token(core, attempt, limit)
     is_redirected = False

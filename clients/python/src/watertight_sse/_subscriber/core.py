@@ -158,7 +158,9 @@ class Core:
         elif attempt.has_streamed():
             next = self._fallback.stream_worked()
         else:
-            next = self._fallback.stream_failed(now, is_held_back=is_timeout, has_retry_after=told is not None)
+            next = self._fallback.stream_failed(
+                now, is_held_back=is_timeout, has_retry_after=told is not None
+            )
         if next.is_at_once:
             self._begin_at = now
             self._change("polling")
@@ -200,5 +202,6 @@ class Core:
 
 def is_not_understood(failure: WatertightError, way: Way) -> bool:
     """What no hub says to a long-poll: it may still say something else to a stream."""
-    is_answer = isinstance(failure, RequestError) and not isinstance(failure, StreamClosedError)
-    return way == "poll" and is_answer and not failure.can_retry and failure.status not in (401, 403)
+    if way != "poll" or isinstance(failure, StreamClosedError) or not isinstance(failure, RequestError):
+        return False
+    return not failure.can_retry and failure.status not in (401, 403)

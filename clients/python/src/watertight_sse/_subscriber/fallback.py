@@ -47,7 +47,15 @@ class _GivenUp:
 class Fallback:
     """What is known of the two ways."""
 
-    __slots__ = ("_after", "_given_up", "_is_enabled", "_polls_delay", "_polls_from", "_silent_streams", "way")
+    __slots__ = (
+        "_after",
+        "_given_up",
+        "_is_enabled",
+        "_polls_delay",
+        "_polls_from",
+        "_silent_streams",
+        "way",
+    )
 
     def __init__(self, is_enabled: bool, after: int = FALLBACK_AFTER) -> None:
         """``after`` so many attempts in a row without a stream that proves itself it is long-polls' turn."""

@@ -22,10 +22,23 @@ USER_AGENT = "watertight-sse-python"
 FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
 """What a transport may raise."""
 
+
 @lru_cache(maxsize=1)
 def default_certificates() -> ssl.SSLContext:
-    """Whom httpx trusts. Reading them takes as long as some hundred subscriptions: once is enough."""
+    """Whom httpx trusts. Reading them takes tens of milliseconds: once is enough."""
     return httpx.create_ssl_context()
+
+
+@lru_cache(maxsize=1)
+def _no_certificates() -> ssl.SSLContext:
+    """Trusts nobody."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def certificates_for(url: httpx.URL, proxy: str | None) -> ssl.SSLContext:
+    """Whom to trust on the way to a URL, if the application does not say. Reads certificates only if TLS is spoken."""
+    is_tls = url.scheme == "https" or (proxy is not None and proxy.startswith("https:"))
+    return default_certificates() if is_tls else _no_certificates()
 
 
 def check_proxy(url: str) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
-from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from functools import partial
+from types import GeneratorType, TracebackType
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -23,7 +24,6 @@ from watertight_sse._subscriber.limits import CONNECT_TIMEOUT, MAX_EVENT_BYTES
 from watertight_sse._subscriber.network import (
     FAILURES,
     check_proxy,
-    default_certificates,
     httpx_request,
     no_connection,
 )
@@ -46,7 +46,7 @@ class Subscription(Iterator[Item]):
         self._core = core
         self._make_transport = make_transport
         self._watch = watch
-        self._items: Generator[Item, None, None] | None = None
+        self._items: GeneratorType[Item, None, None] | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -65,7 +65,8 @@ class Subscription(Iterator[Item]):
         """The next event or gap. Waits as long as it takes; ``close`` in another thread ends the wait."""
         # After an exception of a callback (or of a signal handler) or an error a generator is over.
         if self._items is None or self._items.gi_frame is None:
-            self._items = _items(self._core, self._make_transport, self._watch)
+            items = _items(self._core, self._make_transport, self._watch)
+            self._items = cast("GeneratorType[Item, None, None]", items)
         return next(self._items)
 
     def restart(self) -> None:
@@ -104,7 +105,7 @@ class Subscription(Iterator[Item]):
         return f"<Subscription {self._core.options!r} {self._core.status.state}>"
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0913 - by name, and each with a default
     url: str,
     session: str | None = None,
     *,
@@ -172,7 +173,7 @@ def subscribe(
     def make_transport() -> httpx.BaseTransport:
         if transport is not None:
             return _Borrowed(transport)
-        return PlainTransport(watch, verify or default_certificates(), options.socket, proxy)
+        return PlainTransport(watch, verify, options.socket, proxy)
 
     return Subscription(Core(options), make_transport, watch)
 
@@ -213,13 +214,15 @@ def _items(core: Core, make_transport: TransportFactory, watch: Watch) -> Genera
         raise error
 
 
-def _open(core: Core, attempt: Attempt, transport: httpx.BaseTransport, watch: Watch) -> httpx.Response | None:
+def _open(
+    core: Core, attempt: Attempt, transport: httpx.BaseTransport, watch: Watch
+) -> httpx.Response | None:
     """The response whose body is the stream; ``None`` if there is none, and the attempt has what it needs."""
     token = _token(core, attempt)
     is_redirected = False
     while not attempt.is_over:
         request = httpx_request(attempt.send(token, _now(), is_redirected=is_redirected))
-        response = _within(attempt, watch, request, lambda request=request: transport.handle_request(request))
+        response = _within(attempt, watch, request, partial(transport.handle_request, request))
         if response is None:
             return None
         is_stream = False
@@ -229,7 +232,7 @@ def _open(core: Core, attempt: Attempt, transport: httpx.BaseTransport, watch: W
             if is_stream:
                 return response
             if move is Move.BODY:
-                body = _within(attempt, watch, request, lambda response=response: _body(response, attempt.body_limit))
+                body = _within(attempt, watch, request, partial(_body, response, attempt.body_limit))
                 if body is not None:
                     attempt.take_body(body)
                 return None
@@ -274,7 +277,9 @@ def _body(response: httpx.Response, most: int) -> bytes:
     return bytes(body)
 
 
-def _within(attempt: Attempt, watch: Watch, request: httpx.Request | None, work: Callable[[], _T]) -> _T | None:
+def _within(
+    attempt: Attempt, watch: Watch, request: httpx.Request | None, work: Callable[[], _T]
+) -> _T | None:
     """What the work gives; ``None`` if the attempt has ended over it, or was broken off."""
     watch.set_deadline(attempt.deadline)
     if request is not None:

@@ -14,6 +14,7 @@ from watertight_sse._subscriber.options import Options, check_headers
 from watertight_sse._urls import check_url, with_query
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SEE_OTHER = 303
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HARMLESS = frozenset(("content-type", "user-agent", "accept-language"))
 """What may go to an origin that the application did not name. Whether anything else is a secret, nobody knows."""
@@ -105,7 +106,7 @@ class Asking:
         except ValueError as error:
             return UnexpectedAnswerError(f"a redirect that leads nowhere: {error}", status)
         if (status in (301, 302) and self._method == "POST") or (
-            status == 303 and self._method not in ("GET", "HEAD")
+            status == _SEE_OTHER and self._method not in ("GET", "HEAD")
         ):
             self._method, self._body, self._has_content_type = "GET", None, False
         return None
