@@ -6,7 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
-import { changedAt, here, isOlder, repository } from "./files.mjs";
+import { here, isOlder, repository } from "./files.mjs";
 
 const client = join(repository, "clients/typescript");
 const pythonClient = join(repository, "clients/python");
@@ -67,21 +67,25 @@ export function preparePython({ dev = false } = {}) {
   if (AGENTS_PYTHON) return AGENTS_PYTHON;
   const venv = join(here, ".venv");
   const python = join(venv, "bin/python");
-  const stamp = join(venv, dev ? "installed-dev" : "installed");
-  const sources = ["pyproject.toml", "src", "Cargo.toml"].map((name) => join(pythonClient, name));
-  if (!isOlder(stamp, join(here, "service/pyproject.toml"), ...sources) && changedAt(stamp) > 0) return python;
+  const pip = (/** @type {string} */ what, /** @type {string} */ stamp, /** @type {string[]} */ ...packages) => {
+    run(what, python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...packages]);
+    writeFileSync(stamp, "");
+  };
   const check = "import sys; sys.exit(sys.version_info < (3, 10))";
   if (spawnSync(PYTHON, ["-c", check]).status !== 0) {
     throw new Error(`${PYTHON} is not Python 3.10 or newer; PYTHON says which one to use`);
   }
-  run("making a virtual environment", PYTHON, ["-m", "venv", venv]);
-  const service = `./service${dev ? "[dev]" : ""}`;
-  const sse = pathToFileURL(PYTHON_CLIENT ? resolve(PYTHON_CLIENT) : pythonClient).href;
-  run("installing the Python client and the service (some minutes the first time: it builds the hub's module)", python, [
-    ...["-m", "pip", "install", "--quiet", "--disable-pip-version-check"],
-    ...[`watertight-sse[fastapi] @ ${sse}`, "--editable", service],
-  ]);
-  writeFileSync(stamp, "");
+  const [ours, stamp, stampOfTools] = [join(here, "service/pyproject.toml"), join(venv, "installed"), join(venv, "installed-tools")];
+  const sources = ["pyproject.toml", "src", "native", "Cargo.toml"].map((name) => join(pythonClient, name));
+  if (isOlder(stamp, ours, ...sources)) {
+    run("making a virtual environment", PYTHON, ["-m", "venv", "--clear", venv]);
+    const sse = pathToFileURL(PYTHON_CLIENT ? resolve(PYTHON_CLIENT) : pythonClient).href;
+    const what = "installing the Python client and the service (some minutes the first time: it builds the hub's module)";
+    pip(what, stamp, `watertight-sse[fastapi] @ ${sse}`, "--editable", "./service");
+  }
+  if (dev && isOlder(stampOfTools, stamp)) {
+    pip("installing what checks and tests the service", stampOfTools, "--editable", "./service[dev]");
+  }
   return python;
 }
 
