@@ -5,7 +5,7 @@ import type { Visit } from "./kit/visit.ts";
 
 // The page in a browser, with everything behind it.
 
-const pages = onPages({ app: { SLOWLY: "700" } });
+const pages = onPages({ app: { SLOWLY: "500" } });
 
 test("nobody is let in with a wrong password", async () => {
   const it = await pages.begin("");
@@ -70,6 +70,7 @@ test.each(WAYS)("%s: a deployment that is given away is gone from the list, its 
   await expect.poll(() => ada.said("log")).toEqual(["FORBIDDEN"]);
   await ada.becomes("log", "error");
   await expect.poll(() => ada.part("given").innerText()).toBe("It belongs to grace now.");
+  await expect.poll(() => ada.row(id).count()).toBe(0);
   // She is signed in all the same, and the list goes on.
   expect(await ada.part("who").textContent()).toBe("ada");
   await ada.becomes("list", "open");
