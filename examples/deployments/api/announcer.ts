@@ -17,8 +17,8 @@ export class Announcer {
   readonly #redis: Redis;
   readonly #tokens: Tokens;
   readonly #hubUrl: string;
-  /** Deployments with something new, each once: as many as there are builds under way. */
-  readonly #due = new Set<string>();
+  /** Deployments with something new, each once, and who is to hear of them beside their owner. As many as there are changes at once. */
+  readonly #due = new Map<string, Set<string>>();
   readonly #stopping = new AbortController();
   #run: Promise<void> | undefined;
 
@@ -28,9 +28,11 @@ export class Announcer {
     this.#hubUrl = hubUrl;
   }
 
-  /** Something of this deployment has changed. Waits for nobody. */
-  announce(id: string): void {
-    this.#due.add(id);
+  /** Something of this deployment has changed. Waits for nobody. @param also somebody who had it before */
+  announce(id: string, also?: string): void {
+    const others = this.#due.get(id) ?? new Set();
+    if (also !== undefined) others.add(also);
+    this.#due.set(id, others);
     this.#run ??= this.#untilNoneIsDue().finally(() => (this.#run = undefined));
   }
 
@@ -44,7 +46,7 @@ export class Announcer {
   async #untilNoneIsDue(): Promise<void> {
     const { signal } = this.#stopping;
     while (this.#due.size && !signal.aborted) {
-      const [id = ""] = this.#due;
+      const [id = ""] = this.#due.keys();
       let deployment: Deployment | undefined;
       try {
         deployment = await readDeployment(this.#redis, id);
@@ -52,9 +54,10 @@ export class Announcer {
         await sleep(PAUSE, undefined, { signal }).catch(() => {});
         continue;
       }
+      const users = this.#due.get(id) ?? new Set();
       this.#due.delete(id);
       try {
-        if (deployment) await this.#publish(listSession(deployment.owner), deployment);
+        for (const user of deployment ? users.add(deployment.owner) : []) await this.#publish(listSession(user), deployment);
       } catch (error) {
         // The hub refuses it, and would again.
         if (!signal.aborted) console.error(`announcer: what became of ${id} could not be told: ${error}`);

@@ -112,7 +112,7 @@ async function startAll(
   await declareOwners(redisUrl, options.services);
 
   // The page's address is needed by the hub, which lets its origin in; and the page needs that of the API, which is known.
-  const page = await startPage(apiUrl, options.pagePort);
+  const page = await startPage(apiUrl, data, options.pagePort);
   started.push(() => page.close());
   pageUrl = page.resolvedUrls?.local[0] ?? "";
 
@@ -210,7 +210,7 @@ ${services.join("\n")}`;
 }
 
 /** Vite's development server, which hands `/api` on to the API: for the browser both are one origin. */
-async function startPage(apiUrl: string, port: number | undefined): Promise<ViteDevServer> {
+async function startPage(apiUrl: string, data: string, port: number | undefined): Promise<ViteDevServer> {
   // Read by vite.config.ts.
   process.env["API_URL"] = apiUrl;
   const { createServer } = await import("vite");
@@ -218,6 +218,8 @@ async function startPage(apiUrl: string, port: number | undefined): Promise<Vite
   const server = await createServer({
     root,
     mode: "development",
+    // Two platforms at once are two servers.
+    cacheDir: join(data, "vite"),
     clearScreen: false,
     // That the API is away is shown by the page, and Vite would write of each attempt.
     logLevel: "silent",

@@ -38,7 +38,7 @@ export function deploymentRoutes(app: FastifyInstance, context: Context): void {
     if (!deployment || (await ownerOf(redis, id)) !== user) throw new Problem(404, "RESOURCE_NOT_FOUND", "there is no such deployment");
     if (typeof owner !== "string" || !(await isUser(redis, owner))) throw new Problem(400, "NO_SUCH_USER", "there is no such user");
     await giveDeployment(redis, deployment, owner);
-    announcer.announce(id);
+    announcer.announce(id, user);
     return reply.code(204).send();
   });
 }

@@ -1,6 +1,7 @@
-import { chromium, type Browser, type BrowserContext, type CDPSession, type Locator, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type CDPSession, type Locator, type Page, type Response as PageResponse } from "playwright-core";
 import { expect } from "vitest";
 import type { Way } from "./member.ts";
+import type { Network } from "./network.ts";
 import { PASSWORDS, type Stage } from "./stage.ts";
 
 /** The system's Chromium; nothing is downloaded. */
@@ -20,6 +21,17 @@ export function launch(): Promise<Browser> {
   });
 }
 
+/** What the browser says of requests that fail, and Vite of its own. */
+const OF_OTHERS = /^Failed to load resource|CORS policy|^WebSocket connection to|^\[vite\]/;
+
+/** Where a page is opened. */
+export interface Beside {
+  /** As another tab in the browser of this one. */
+  readonly beside?: Visit;
+  /** In a browser that has this network. */
+  readonly network?: Network;
+}
+
 /** Somebody's browser, with a cookie jar of its own, and the page in it. */
 export class Visit {
   readonly context: BrowserContext;
@@ -33,21 +45,22 @@ export class Visit {
     page.on("pageerror", (error) => this.errors.push(String(error)));
     page.on("console", (message) => {
       const text = message.text();
-      if (/error|warning/.test(message.type()) && !/^Failed to load resource|CORS policy/.test(text)) this.errors.push(text);
+      if (/error|warning/.test(message.type()) && !OF_OTHERS.test(text)) this.errors.push(text);
     });
   }
 
   /** Opens the page, in a browser in which nobody is signed in; or in that of another visit, as another tab. */
-  static async begin(browser: Browser, stage: Stage, query: string, beside?: Visit): Promise<Visit> {
-    const context = beside?.context ?? (await browser.newContext({ viewport: { width: 1_200, height: 1_000 } }));
+  static async begin(browser: Browser, stage: Stage, query: string, { beside, network }: Beside = {}): Promise<Visit> {
+    const viewport = { width: 1_200, height: 1_000 };
+    const context = beside?.context ?? (await browser.newContext({ viewport, ...(network && { proxy: network.proxy }) }));
     const visit = new Visit(context, await context.newPage());
     await visit.page.goto(stage.platform.pageUrl + query);
     return visit;
   }
 
   /** The page of somebody who signs in. */
-  static async of(browser: Browser, stage: Stage, user: keyof typeof PASSWORDS, way: Way, more = ""): Promise<Visit> {
-    const visit = await Visit.begin(browser, stage, `?way=${way}${more}`);
+  static async of(browser: Browser, stage: Stage, user: keyof typeof PASSWORDS, way: Way, more = "", beside?: Beside): Promise<Visit> {
+    const visit = await Visit.begin(browser, stage, `?way=${way}${more}`, beside);
     await visit.signIn(user);
     return visit;
   }
@@ -69,19 +82,21 @@ export class Visit {
 
   /** Begins a build; its log is shown. */
   async build(project: string): Promise<string> {
-    const before = await this.ids();
-    await this.click(`build-${project}`);
-    await expect.poll(async () => (await this.ids()).length).toBe(before.length + 1);
-    return (await this.ids()).find((id) => !before.includes(id)) ?? "";
+    const isMade = (answer: PageResponse): boolean => answer.request().method() === "POST" && answer.url().endsWith("/api/deployments");
+    const [answer] = await Promise.all([this.page.waitForResponse(isMade), this.click(`build-${project}`)]);
+    const { id } = (await answer.json()) as { id: string };
+    await this.row(id).waitFor();
+    return id;
   }
 
-  ids(): Promise<string[]> {
-    return this.page.locator("[data-testid=deployments] li").evaluateAll((rows) => rows.map((row) => (row as HTMLElement).dataset["id"] ?? ""));
+  /** Of the list. */
+  row(id: string): Locator {
+    return this.page.locator(`[data-testid=deployments] li[data-id="${id}"]`);
   }
 
   /** What the list says of a deployment. */
   listed(id: string): Promise<string | null> {
-    return this.page.locator(`[data-testid=deployments] li[data-id="${id}"]`).getAttribute("data-state");
+    return this.row(id).getAttribute("data-state");
   }
 
   becomes(panel: "log" | "metrics" | "list", state: string): Promise<void> {
