@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeAlias, cast
 
 import httpx
@@ -50,16 +51,25 @@ def async_client(endpoint: Endpoint, pool: httpx.Limits, limit: httpx.Timeout) -
     """
     if endpoint.socket is not None:
         transport = httpx.AsyncHTTPTransport(uds=endpoint.socket, limits=pool)
-        return httpx.AsyncClient(transport=transport, timeout=limit, headers=IDENTITY, trust_env=False)
-    return httpx.AsyncClient(limits=pool, timeout=limit, headers=IDENTITY)
+        return httpx.AsyncClient(
+            transport=transport, timeout=limit, headers=IDENTITY, cookies=_no_cookies(), trust_env=False
+        )
+    return httpx.AsyncClient(limits=pool, timeout=limit, headers=IDENTITY, cookies=_no_cookies())
 
 
 def plain_client(endpoint: Endpoint, pool: httpx.Limits, limit: httpx.Timeout) -> httpx.Client:
     """The same without asyncio. May be used by several threads."""
     if endpoint.socket is not None:
         transport = httpx.HTTPTransport(uds=endpoint.socket, limits=pool)
-        return httpx.Client(transport=transport, timeout=limit, headers=IDENTITY, trust_env=False)
-    return httpx.Client(limits=pool, timeout=limit, headers=IDENTITY)
+        return httpx.Client(
+            transport=transport, timeout=limit, headers=IDENTITY, cookies=_no_cookies(), trust_env=False
+        )
+    return httpx.Client(limits=pool, timeout=limit, headers=IDENTITY, cookies=_no_cookies())
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes none: what somebody on the way gives with one answer is not carried into the requests of others."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def no_answer(lost: Exception) -> RequestError:

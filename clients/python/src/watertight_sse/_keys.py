@@ -153,6 +153,7 @@ def from_private_key(text: bytes, algorithm: str | None) -> SigningKey:
     """
     if b"-----BEGIN" not in text:
         raise ValueError("the private key is no PEM: `openssl genpkey -algorithm ed25519` prints one that would do")
+    reason = "it is of another kind than RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, and Ed25519"
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except TypeError:
@@ -168,8 +169,6 @@ def from_private_key(text: bytes, algorithm: str | None) -> SigningKey:
     elif isinstance(key, rsa.RSAPrivateKey) and key.key_size in _RSA_BITS:
         fits = _RSA
     else:
-        if key is not None:
-            reason = "it is of another kind than RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, and Ed25519"
         raise ValueError(f"the private key cannot be used: {reason}")
     return SigningKey(_pick(fits, algorithm), key)
 

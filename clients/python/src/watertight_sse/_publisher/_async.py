@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, cast, overload
 
 from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
-from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, State
+from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, is_admitted
 from watertight_sse._publisher._errors import BufferFullError, PublisherClosedError, StoppedError, UnsentError
 from watertight_sse._publisher._events import NewEvent, of_item
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._senders import Senders
 from watertight_sse._publisher._source import Source
+from watertight_sse._to_its_end import to_its_end
 from watertight_sse._token import Token, TokenSource
 from watertight_sse._urls import Endpoint
 
@@ -278,7 +280,7 @@ class Publisher:
         finally:
             self._outbox.abandon(PublisherClosedError())
             self._tell()
-            await self._senders.aclose()
+            await to_its_end(self._senders.aclose())
         if (unsent := self._background.unsent()) is not None:
             raise unsent
 
@@ -305,7 +307,8 @@ class Publisher:
             self._dropped += 1
             raise BufferFullError
         self._senders.kick()
-        return await self._or_withdraw(entry)
+        answer: Answer = await self._or_withdraw(entry)
+        return answer
 
     async def _or_withdraw(self, entry: Entry) -> Any:
         try:
@@ -335,7 +338,7 @@ class Publisher:
             is_in = self._outbox.offer(entry)
             self._senders.kick()
             if not is_in:
-                await self._wait(lambda entry=entry: entry.state is not State.WAITING)
+                await self._wait(partial(is_admitted, entry))
             await self._pause()
 
     def _begin(self, entry: Entry) -> asyncio.AbstractEventLoop:

@@ -167,9 +167,9 @@ def read_answer(request: Request, status: int, headers: httpx.Headers, body: byt
         BatchRefusedError: it refused.
     """
     if not httpx.codes.is_success(status):
-        index = _http.problem_of(body).get("index")
-        is_index = isinstance(index, int) and not isinstance(index, bool)
-        raise BatchRefusedError(_http.refusal(status, headers, body), index if is_index else None)
+        told = _http.problem_of(body).get("index")
+        index = told if isinstance(told, int) and not isinstance(told, bool) else None
+        raise BatchRefusedError(_http.refusal(status, headers, body), index)
     try:
         value: object = json.loads(body)
     except (ValueError, RecursionError):

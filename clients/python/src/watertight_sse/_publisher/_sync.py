@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from threading import Condition, Lock
 from types import TracebackType
 from typing import Any, Literal, cast, overload
 
 from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
-from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, State
+from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, is_admitted
 from watertight_sse._publisher._errors import BufferFullError, PublisherClosedError, StoppedError, UnsentError
 from watertight_sse._publisher._events import NewEvent, of_item
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._threads import Threads
-from watertight_sse._token import Token, TokenSource
+from watertight_sse._token import PlainTokenSource, Token
 from watertight_sse._urls import Endpoint
 
 
@@ -37,7 +38,7 @@ class Publisher:
         self,
         url: str,
         *,
-        token: TokenSource | None = None,
+        token: PlainTokenSource | None = None,
         buffer_events: int = _limits.BUFFER_EVENTS,
         buffer_bytes: int = _limits.BUFFER_BYTES,
         when_full: WhenFull = "wait",
@@ -119,7 +120,7 @@ class Publisher:
             self._begin(entry)
             if self._outbox.try_offer(entry):
                 self._background.add(entry)
-                self._threads.kick()
+                self._kick(entry)
                 return True
             if self._options.when_full == "drop":
                 self._dropped += 1
@@ -243,8 +244,9 @@ class Publisher:
             elif not self._outbox.try_offer(entry):
                 self._dropped += 1
                 raise BufferFullError
-            self._threads.kick()
-        return self._or_withdraw(entry)
+            self._kick(entry)
+        answer: Answer = self._or_withdraw(entry)
+        return answer
 
     def _or_withdraw(self, entry: Entry) -> Any:
         future: Future[Any] = entry.tag
@@ -277,13 +279,22 @@ class Publisher:
                 is_in = self._outbox.offer(entry)
                 self._threads.kick()
                 if not is_in:
-                    self._changed.wait_for(lambda entry=entry: entry.state is not State.WAITING)
+                    self._changed.wait_for(partial(is_admitted, entry))
 
     def _begin(self, entry: Entry) -> None:
         """Checks that it may be offered."""
         if self._is_closing:
             raise PublisherClosedError
         self._outbox.check(entry)
+
+    def _kick(self, entry: Entry) -> None:
+        """Sends what was offered; takes it out again if no thread can be had for it."""
+        try:
+            self._threads.kick()
+        except RuntimeError:
+            self._outbox.withdraw(entry)
+            self._background.remove(entry)
+            raise
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
         with self._lock:

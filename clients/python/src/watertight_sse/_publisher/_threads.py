@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import Condition, Event, Lock, Thread
 
 import httpx
@@ -133,14 +134,14 @@ class Threads:
             except httpx.TransportError as error:
                 failure, may_be_stale = lost(error)
             except Exception as error:  # nothing that is known; those who wait must hear of it
-                self._settle(lambda error=error: self._outbox.failed(batch, error))
+                self._settle(partial(self._outbox.failed, batch, error))
                 return
             else:
-                self._settle(lambda answers=answers: self._outbox.taken(batch, answers))
+                self._settle(partial(self._outbox.taken, batch, answers))
                 return
             step = exchange.failed(failure, time.monotonic(), may_be_stale=may_be_stale)
             if isinstance(step, Final):
-                self._settle(lambda step=step, index=index: self._outbox.failed(batch, step.error, index))
+                self._settle(partial(self._outbox.failed, batch, step.error, index))
                 return
             refresh = step.refresh
             if step.delay:

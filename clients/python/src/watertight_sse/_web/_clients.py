@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from watertight_sse import _http
+from watertight_sse._to_its_end import to_its_end
 from watertight_sse._urls import Endpoint
 
 _KEPT = 8
@@ -36,4 +37,4 @@ class Clients:
         """Closes the running loop's client."""
         client = self._by_loop.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            await client.aclose()
+            await to_its_end(client.aclose())
