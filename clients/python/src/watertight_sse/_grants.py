@@ -43,7 +43,9 @@ def session_pattern(session: str) -> str:
             ``.`` or ``..`` is granted to nobody.
     """
     if "*" in session:
-        raise ValueError(f"no token can be for the session {session!r} alone: a star stands for other names, too")
+        raise ValueError(
+            f"no token can be for the session {session!r} alone: a star stands for other names, too"
+        )
     return _checked("the session name", f"sessions/{session}")
 
 
@@ -59,7 +61,9 @@ def check_name(what: str, text: str, longest: int = NAME_BYTES_MAX) -> str:
         raise TypeError(f"{what} is a text, not {type(text).__name__}")
     length = _byte_length(what, text)
     if not 1 <= length <= longest or _has_control(text):
-        raise ValueError(f"{what} has 1 to {longest} bytes and no control characters; this one has {length} bytes")
+        raise ValueError(
+            f"{what} has 1 to {longest} bytes and no control characters; this one has {length} bytes"
+        )
     return text
 
 

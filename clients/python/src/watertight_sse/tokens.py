@@ -18,7 +18,13 @@ from typing import Any
 
 import jwt
 
-from watertight_sse._grants import AUDIENCES_MAX, ISSUER_BYTES_MAX, check_name, check_patterns, session_pattern
+from watertight_sse._grants import (
+    AUDIENCES_MAX,
+    ISSUER_BYTES_MAX,
+    check_name,
+    check_patterns,
+    session_pattern,
+)
 from watertight_sse._keys import (
     FileKey,
     FixedKey,

@@ -119,7 +119,11 @@ async def test_a_refusal_is_final_and_says_the_hubs_code(publisher: Make) -> Non
         await refuse(await server.accept(), 409, "SESSION_ENDED")
         with pytest.raises(RequestError, match="409 SESSION_ENDED: because") as caught:
             await soon(task, "it is refused")
-        assert (caught.value.status, caught.value.code, caught.value.can_retry) == (409, "SESSION_ENDED", False)
+        assert (caught.value.status, caught.value.code, caught.value.can_retry) == (
+            409,
+            "SESSION_ENDED",
+            False,
+        )
         assert to.inner.buffered == 0
         assert len(server.peers) == 1
 
@@ -168,7 +172,10 @@ async def test_a_token_that_is_refused_is_refreshed_once(publisher: Make, is_asy
         await take(second)
         await soon(task, "it is published")
         assert asked == [False, True]
-        assert [peer.headers["authorization"] for peer in (first, second)] == ["Bearer token-1", "Bearer token-2"]
+        assert [peer.headers["authorization"] for peer in (first, second)] == [
+            "Bearer token-1",
+            "Bearer token-2",
+        ]
         assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
         task = asyncio.create_task(to.publish("s", 2))
         for _ in range(2):
@@ -427,7 +434,10 @@ async def test_a_key_of_ones_own_and_a_text_go_as_they_are(publisher: Make) -> N
     async with Server() as server, publisher(server.url) as to:
         task = asyncio.create_task(to.publish("s", {"n": 1}, key="order-7", type="t", ttl=1.5))
         peer = await server.accept()
-        assert (peer.headers["idempotency-key"], peer.headers["content-type"]) == ("order-7", "application/json")
+        assert (peer.headers["idempotency-key"], peer.headers["content-type"]) == (
+            "order-7",
+            "application/json",
+        )
         assert json.loads(peer.body) == {"type": "t", "data": {"n": 1}, "ttl": 1.5}
         await peer.answer(202, body='{"id":"9-1"}')
         assert await soon(task, "it is published") == "9-1"

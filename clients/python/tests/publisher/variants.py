@@ -42,7 +42,9 @@ class AnyPublisher:
         """As the publisher's."""
         return await self._call("publish_many", session, events, **options)
 
-    async def end(self, session: str, *, event: NewEvent | None = None, keep: float | None = None) -> SessionEnd:
+    async def end(
+        self, session: str, *, event: NewEvent | None = None, keep: float | None = None
+    ) -> SessionEnd:
         """As the publisher's."""
         ended = await self._call("end", session, event=event, keep=keep)
         assert isinstance(ended, SessionEnd)

@@ -88,7 +88,9 @@ class Uvicorn:
         return self._process.wait(seconds)
 
     def __enter__(self) -> Uvicorn:
-        eventually_plain(lambda: bool(self.url) or self._process.poll() is not None, f"it listens: {self.lines}")
+        eventually_plain(
+            lambda: bool(self.url) or self._process.poll() is not None, f"it listens: {self.lines}"
+        )
         assert self.url, self.lines
         return self
 

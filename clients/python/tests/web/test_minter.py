@@ -55,7 +55,12 @@ KEYS: dict[str, Callable[[], Any]] = {
 def inspect(token: str, *options: str) -> subprocess.CompletedProcess[str]:
     """What the hub's own program says of it: 0 if a hub would accept it."""
     return subprocess.run(  # noqa: S603 - the program that is to be tested
-        [hub_binary(), "token", "inspect", *options], input=token, text=True, capture_output=True, check=False, timeout=30
+        [hub_binary(), "token", "inspect", *options],
+        input=token,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=30,
     )
 
 
@@ -81,7 +86,9 @@ def test_a_hub_takes_what_a_private_key_signs(tmp_path: Path, algorithm: str) ->
     (tmp_path / "public.pem").write_bytes(public(key))
     (tmp_path / "private.pem").write_bytes(pem(key))
     for given in (pem(key), pem(key).decode(), tmp_path / "private.pem"):
-        minter = Minter(private_key=given, kid="key-1", issuer="https://login.example", audience=["hub", "other"])
+        minter = Minter(
+            private_key=given, kid="key-1", issuer="https://login.example", audience=["hub", "other"]
+        )
         seen = inspect(
             minter.mint(sub="ü", subscribe=["**"]),
             "--public-key",

@@ -32,7 +32,11 @@ def test_every_recipe_is_tested() -> None:
 def test_the_fastapi_recipe_watches_mints_and_relays(tmp_path: Path) -> None:
     hub, _ = protected_hub(tmp_path)
     assert write_recipe("fastapi", tmp_path) == ["app.py", "starlette_app.py"]
-    with hub, Uvicorn("app", hub.url, tmp_path) as app, httpx.Client(base_url=app.url, trust_env=False) as page:
+    with (
+        hub,
+        Uvicorn("app", hub.url, tmp_path) as app,
+        httpx.Client(base_url=app.url, trust_env=False) as page,
+    ):
         assert page.get("/watch/notes/ada").status_code == 401
         page.cookies.set("user", "ada")
         assert page.post("/notes", json={"text": "first"}).status_code == 202
@@ -60,10 +64,19 @@ def test_the_fastapi_recipe_watches_mints_and_relays(tmp_path: Path) -> None:
 def test_the_starlette_recipe_watches(tmp_path: Path) -> None:
     hub, _ = protected_hub(tmp_path)
     write_recipe("fastapi", tmp_path)
-    with hub, Uvicorn("starlette_app", hub.url, tmp_path) as app, httpx.Client(base_url=app.url, trust_env=False) as page:
+    with (
+        hub,
+        Uvicorn("starlette_app", hub.url, tmp_path) as app,
+        httpx.Client(base_url=app.url, trust_env=False) as page,
+    ):
         assert page.get("/watch/notes/ada").json()["code"] == "UNAUTHORIZED"
         watch = page.get("/watch/notes/ada", headers={"cookie": "user=ada"}).json()
-        hub.call("POST", "/sessions/notes%2Fada/events", '{"data":{"text":"x"}}', {"content-type": "application/json"})
+        hub.call(
+            "POST",
+            "/sessions/notes%2Fada/events",
+            '{"data":{"text":"x"}}',
+            {"content-type": "application/json"},
+        )
         assert texts(watch, hub.url, "notes/ada", 1) == ["x"]
 
 

@@ -32,7 +32,9 @@ async def connect(url: str, *, reads: bool) -> tuple[asyncio.StreamReader, async
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
     reader, writer = await asyncio.open_connection(sock=sock, limit=8192)
-    writer.write(b"GET /stream HTTP/1.1\r\nhost: app\r\ncookie: user=ada\r\naccept: text/event-stream\r\n\r\n")
+    writer.write(
+        b"GET /stream HTTP/1.1\r\nhost: app\r\ncookie: user=ada\r\naccept: text/event-stream\r\n\r\n"
+    )
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
@@ -64,7 +66,9 @@ async def test_two_hundred_streams_and_slow_readers_among_them_give_everything_b
             quick = [number for number in range(STREAMS) if number % 10 != 0]
             all_of_it = EVENTS * len(EVENT)
             await eventually(
-                lambda counts=counts, quick=quick, all_of_it=all_of_it: {counts[one] for one in quick} == {all_of_it},
+                lambda counts=counts, quick=quick, all_of_it=all_of_it: (
+                    {counts[one] for one in quick} == {all_of_it}
+                ),
                 "those who read got all",
             )
             assert peak - before < STREAMS * PER_STREAM_KB, "nothing is kept for readers that do not read"

@@ -13,7 +13,7 @@ from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, is_admitted
 from watertight_sse._publisher._errors import BufferFullError, PublisherClosedError, StoppedError, UnsentError
-from watertight_sse._publisher._events import NewEvent, of_item
+from watertight_sse._publisher._events import NewEvent, line_of
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._threads import Threads
@@ -98,7 +98,13 @@ class Publisher:
         return self._background.failures
 
     def publish(
-        self, session: str, data: Any, *, type: str | None = None, ttl: float | None = None, key: str | None = None
+        self,
+        session: str,
+        data: Any,
+        *,
+        type: str | None = None,
+        ttl: float | None = None,
+        key: str | None = None,
     ) -> str:
         """As ``publish`` of :class:`watertight_sse.Publisher`. An exception that interrupts the wait (Ctrl-C) takes the event out if
         it is not under way yet.
@@ -106,7 +112,13 @@ class Publisher:
         return cast("str", self._send(self._wire.event(self._awaited, session, data, type, ttl, key)))
 
     def publish_text(
-        self, session: str, text: str, *, type: str | None = None, ttl: float | None = None, key: str | None = None
+        self,
+        session: str,
+        text: str,
+        *,
+        type: str | None = None,
+        ttl: float | None = None,
+        key: str | None = None,
     ) -> str:
         """Publishes one event whose data is ``text`` as it stands, as a request of its own. Otherwise as :meth:`publish`."""
         return cast("str", self._send(self._wire.text(self._awaited, session, text, type, ttl, key)))
@@ -268,11 +280,11 @@ class Publisher:
     ) -> None:
         window = _limits.WINDOW_BATCHES * self._options.batch_events
         for item in events:
-            event = of_item(item, type, ttl)
-            entry = self._wire.event(group, session, event.data, event.type, event.ttl, None)
+            entry = Entry(session, line_of(item, type, ttl), group)
             with self._lock:
                 self._begin(entry)
-                self._changed.wait_for(lambda: group.pending < window or group.error is not None)
+                if group.pending >= window:
+                    self._changed.wait_for(lambda: group.pending < window or group.error is not None)
                 if group.error is not None:
                     return
                 group.add(entry)

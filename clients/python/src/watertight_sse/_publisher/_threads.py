@@ -17,7 +17,14 @@ from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import Answer, Batch, Request
 from watertight_sse._publisher._exchange import Exchange, Final
-from watertight_sse._publisher._options import BatchRefusedError, Options, Wire, lost, observe_retry, read_answer
+from watertight_sse._publisher._options import (
+    BatchRefusedError,
+    Options,
+    Wire,
+    lost,
+    observe_retry,
+    read_answer,
+)
 from watertight_sse._publisher._outbox import Outbox
 from watertight_sse._token import Token
 

@@ -33,7 +33,7 @@ _HUB_TIMEOUT = 5.0
 _RELAY_LIFETIME = 3600.0
 """How long a relayed stream lives, seconds, before its reader has to come back: then the application asks again whether it may."""
 _RELAYS_MAX = 10_000
-"""Streams relayed at once; each has two sockets and about 50 kB of buffers in the interpreter."""
+"""Streams relayed at once; each has two sockets and about 100 kB of buffers in the interpreter."""
 
 
 class Gateway:
@@ -128,7 +128,9 @@ class Gateway:
             ValueError: a name or a user that no token can be for; a hub at a Unix socket without ``public``.
         """
         if self._public is None:
-            raise ValueError("pages cannot reach a Unix socket: Gateway(..., public=...) says where they reach the hub")
+            raise ValueError(
+                "pages cannot reach a Unix socket: Gateway(..., public=...) says where they reach the hub"
+            )
         url = f"{self._public}/sessions/{path_segment(session)}/events"
         position = await self.position(session)
         state = snapshot() if snapshot is not None else None
