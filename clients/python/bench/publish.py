@@ -9,8 +9,8 @@ enqueue      one task, each event by a call of its own that does not wait for th
 many         one task, ``publish_many``: the figure for batches
 ===========  ======================================================================================
 
-Each with asyncio and on threads (``plain``). Fails below the figures that are promised: 5,000 events/s one by one, 100,000 events/s in
-batches.
+Each with asyncio and on threads (``plain``). Fails below the figures that are promised: 5,000 events/s one by one, 100,000
+events/s in batches.
 """
 
 from __future__ import annotations
@@ -34,7 +34,14 @@ from watertight_sse.sync import Publisher as PlainPublisher
 TASKS = 200
 PROMISED = {"one by one": 5_000, "many": 100_000}
 """Events a second."""
-ROOMY = ("--max-history-per-session", "1000000", "--max-history-bytes-per-session", "1GiB", "--max-queue-size", "1000000")
+ROOMY = (
+    "--max-history-per-session",
+    "1000000",
+    "--max-history-bytes-per-session",
+    "1GiB",
+    "--max-queue-size",
+    "1000000",
+)
 
 
 def event(number: int) -> dict[str, Any]:
@@ -165,7 +172,10 @@ def main() -> int:
             rates.append(count / seconds)
         is_missed = min(rates) < PROMISED.get(name, 0)
         missed = missed or is_missed
-        print(f"{name:12}{count:>9,}{rates[0]:>12,.0f}{rates[1]:>12,.0f}{'   MISSED' if is_missed else ''}", flush=True)
+        print(
+            f"{name:12}{count:>9,}{rates[0]:>12,.0f}{rates[1]:>12,.0f}{'   MISSED' if is_missed else ''}",
+            flush=True,
+        )
     return int(missed)
 
 

@@ -77,24 +77,22 @@ def _checked(name: str, pattern: str) -> str:
 
 
 def _fault(pattern: str, length: int) -> str | None:
+    """What a hub finds fault with first."""
     segments = pattern.split("/")
-    if not pattern:
-        return "is empty"
-    if length > PATTERN_BYTES_MAX:
-        return f"is longer than {PATTERN_BYTES_MAX} bytes"
-    if _has_control(pattern):
-        return "has a control character"
-    if len(segments) > PATTERN_SEGMENTS_MAX:
-        return f"has more than {PATTERN_SEGMENTS_MAX} segments"
-    if "" in segments:
-        return "has an empty segment (a slash at its start or end, or two in a row)"
-    if "." in segments or ".." in segments:
-        return "has a segment that is only dots, which no path has"
-    if any(_ANY_SEGMENTS in segment and segment != _ANY_SEGMENTS for segment in segments):
-        return "has `**` beside other characters: it stands for whole segments"
-    if segments.count(_ANY_SEGMENTS) > 1:
-        return "has `**` twice"
-    return None
+    faults = (
+        (not pattern, "is empty"),
+        (length > PATTERN_BYTES_MAX, f"is longer than {PATTERN_BYTES_MAX} bytes"),
+        (_has_control(pattern), "has a control character"),
+        (len(segments) > PATTERN_SEGMENTS_MAX, f"has more than {PATTERN_SEGMENTS_MAX} segments"),
+        ("" in segments, "has an empty segment (a slash at its start or end, or two in a row)"),
+        ("." in segments or ".." in segments, "has a segment that is only dots, which no path has"),
+        (
+            any(_ANY_SEGMENTS in segment and segment != _ANY_SEGMENTS for segment in segments),
+            "has `**` beside other characters: it stands for whole segments",
+        ),
+        (segments.count(_ANY_SEGMENTS) > 1, "has `**` twice"),
+    )
+    return next((fault for is_so, fault in faults if is_so), None)
 
 
 def _byte_length(what: str, text: str) -> int:

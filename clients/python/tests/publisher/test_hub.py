@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -255,7 +256,7 @@ def test_a_program_that_ends_without_closing_still_sends_what_it_has() -> None:
             for number in range(3000):
                 publisher.enqueue("s", number)
         """
-        subprocess.run(  # noqa: S603 - a program of the test's own
+        subprocess.run(
             [sys.executable, "-W", "error", "-c", textwrap.dedent(program)], check=True, timeout=60
         )
         assert data(history(hub, "s")) == list(range(3000))
@@ -274,7 +275,7 @@ def test_a_publisher_of_before_a_fork_refuses_to_share_its_keys() -> None:
             os._exit(2)
         sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=False)  # noqa: S603 - a program of the test's own
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=False)
     assert done.returncode == 0
 
 
@@ -310,13 +311,11 @@ def test_interrupting_a_wait_takes_the_event_out() -> None:
             publisher.publish("s", 2)
             publisher.close()
         """
-        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)  # noqa: S603 - a program of the test's own
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
         assert data(history(hub, "s")) == [2]
 
 
 def test_the_plain_publisher_leaves_no_thread_behind() -> None:
-    import threading
-
     with HubProcess() as hub:
         before = threading.active_count()
         with PlainPublisher(hub.url) as publisher:

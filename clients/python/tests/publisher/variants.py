@@ -13,7 +13,6 @@ from watertight_sse import Publisher
 from watertight_sse._publisher import NewEvent, SessionEnd
 from watertight_sse.sync import Publisher as PlainPublisher
 
-
 _threads = ThreadPoolExecutor(max_workers=256, thread_name_prefix="caller")
 """As many as a test has callers: each of them waits."""
 

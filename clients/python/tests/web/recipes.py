@@ -47,7 +47,7 @@ def environment(hub_url: str, folder: Path) -> dict[str, str]:
 
 def run_driver(hub_url: str, folder: Path, program: str) -> str:
     """Runs a program beside the recipe's files. Returns what it printed."""
-    done = subprocess.run(  # noqa: S603 - a program of the test's own
+    done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
         env=environment(hub_url, folder),
@@ -64,7 +64,8 @@ class Uvicorn:
     """``uvicorn MODULE:app`` as a process, on a free port."""
 
     def __init__(self, module: str, hub_url: str, folder: Path) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - a program of the test's own
+        """Starts it; `with` waits until it listens."""
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", f"{module}:app", "--host", "127.0.0.1", "--port", "0"],
             cwd=folder,
             env=environment(hub_url, folder),

@@ -25,9 +25,9 @@ from watertight_sse._urls import Endpoint
 class Publisher:
     """Publishes to the sessions of one hub. Many tasks of one event loop may use it at once.
 
-    Events of one session are published in the order of the calls, also while requests are lost and sent again. Each request has an
-    ``Idempotency-Key`` and keeps it, so a hub takes it once. What is published while a request is under way goes together in
-    the next one, so a thousand tasks that publish one event each cost few requests.
+    Events of one session are published in the order of the calls, also while requests are lost and sent again. Each
+    request has an ``Idempotency-Key`` and keeps it, so a hub takes it once. What is published while a request is under way
+    goes together in the next one, so a thousand tasks that publish one event each cost few requests.
 
     What is not published yet is in a buffer, bounded by number and by bytes. When it is full, callers wait for room, or, with
     ``when_full="drop"``, their events are dropped and counted in :attr:`dropped`. An outage of the hub that ends within
@@ -39,7 +39,7 @@ class Publisher:
     Leaving the block sends what is left, for ``close_timeout`` at most.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each with a default
         self,
         url: str,
         *,
@@ -134,8 +134,8 @@ class Publisher:
             data: read before this first waits; it may be changed afterwards.
             type: of the event; ``message`` if none is named.
             ttl: how long it may be replayed, seconds.
-            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again within ten minutes,
-                also by another process, is published once. It goes as a request of its own.
+            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again within ten
+                minutes, also by another process, is published once. It goes as a request of its own.
 
         Raises:
             RequestError: the hub refused the event.
@@ -164,8 +164,8 @@ class Publisher:
         """Puts one event into the buffer, and waits for room in it but not for the hub. False if it was dropped
         (``when_full="drop"``).
 
-        An event that is not published in the end is told to ``on_error``, and by the next :meth:`flush`. Cancelling it takes the
-        event out if it is not under way yet.
+        An event that is not published in the end is told to ``on_error``, and by the next :meth:`flush`. Cancelling it
+        takes the event out if it is not under way yet.
 
         Raises:
             PublisherClosedError, ValueError, TypeError: as :meth:`publish`.
@@ -218,11 +218,11 @@ class Publisher:
         ttl: float | None = None,
         ids: bool = False,
     ) -> int | list[str]:
-        """Publishes what ``events`` gives, in order, as NDJSON in batches that gather while the one before is under way. Returns
-        how many; with ``ids`` the ids, all of which are then held.
+        """Publishes what ``events`` gives, in order, as NDJSON in batches that gather while the one before is under way.
+        Returns how many; with ``ids`` the ids, all of which are then held.
 
-        Each item is a :class:`NewEvent`, or any JSON, which is published with this ``type`` and ``ttl``. Nothing is drawn while two
-        batches are held: whoever gives the events is as fast as the hub. It always waits for room, also with
+        Each item is a :class:`NewEvent`, or any JSON, which is published with this ``type`` and ``ttl``. Nothing is drawn
+        while two batches are held: whoever gives the events is as fast as the hub. It always waits for room, also with
         ``when_full="drop"``.
 
         If the source raises, or gives something that cannot be published, what it gave before is published, and then that is
@@ -272,7 +272,8 @@ class Publisher:
         return cast("SessionEnd", await self._send(entry, may_drop=False))
 
     async def flush(self) -> None:
-        """Waits until every event that :meth:`enqueue` has taken so far is published or given up. Cancelling it changes nothing.
+        """Waits until every event that :meth:`enqueue` has taken so far is published or given up. Cancelling it changes
+        nothing.
 
         Raises:
             UnsentError: so many were not published since the last ``flush``.

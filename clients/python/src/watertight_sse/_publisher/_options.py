@@ -122,7 +122,7 @@ class Wire:
             raise RuntimeError("this publisher was made before a fork: make one in each process")
         self._checked_session(session)
 
-    def event(
+    def event(  # noqa: PLR0913, PLR0917 - as the call of the publisher has them
         self, owner: Owner, session: str, data: Any, type: str | None, ttl: float | None, key: str | None
     ) -> Entry:
         """An event whose data is any JSON."""
@@ -132,7 +132,7 @@ class Wire:
             return Entry(session, body, owner)
         return Entry(session, body, owner, Alone(JSON, {}, checked_key(key)))
 
-    def text(
+    def text(  # noqa: PLR0913, PLR0917 - as the call of the publisher has them
         self, owner: Owner, session: str, text: str, type: str | None, ttl: float | None, key: str | None
     ) -> Entry:
         """An event whose data is a text as it stands."""

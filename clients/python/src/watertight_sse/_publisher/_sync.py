@@ -30,11 +30,11 @@ class Publisher:
             publisher.publish("runs/7", {"text": "Hello"}, type="token")
 
     Requests are sent by threads of its own, which end when there is nothing to send. They are no daemons: a program that ends
-    without closing the publisher still sends what is in the buffer, for ``give_up_after`` at most. A publisher that was made before
-    a fork cannot be used after it.
+    without closing the publisher still sends what is in the buffer, for ``give_up_after`` at most. A publisher that was
+    made before a fork cannot be used after it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each with a default
         self,
         url: str,
         *,
@@ -50,8 +50,8 @@ class Publisher:
         on_retry: OnRetry | None = None,
         on_error: OnError | None = None,
     ) -> None:
-        """As :class:`watertight_sse.Publisher`. A function that gives tokens is a plain one; it and the other functions are called
-        by threads of the publisher, and may be called by several at once.
+        """As :class:`watertight_sse.Publisher`. A function that gives tokens is a plain one; it and the other functions
+        are called by threads of the publisher, and may be called by several at once.
 
         Raises:
             ValueError: a setting that cannot be used.
@@ -106,8 +106,8 @@ class Publisher:
         ttl: float | None = None,
         key: str | None = None,
     ) -> str:
-        """As ``publish`` of :class:`watertight_sse.Publisher`. An exception that interrupts the wait (Ctrl-C) takes the event out if
-        it is not under way yet.
+        """As ``publish`` of :class:`watertight_sse.Publisher`. An exception that interrupts the wait (Ctrl-C) takes the
+        event out if it is not under way yet.
         """
         return cast("str", self._send(self._wire.event(self._awaited, session, data, type, ttl, key)))
 
@@ -173,7 +173,8 @@ class Publisher:
         ttl: float | None = None,
         ids: bool = False,
     ) -> int | list[str]:
-        """As ``publish_many`` of :class:`watertight_sse.Publisher`. That an event failed is noticed when the source gives its next."""
+        """As ``publish_many`` of :class:`watertight_sse.Publisher`. That an event failed is noticed when the source gives
+        its next."""
         self._wire.check(session)
         group = Group(self._outbox, self._changed.notify_all, keep_ids=ids)
         broken: Exception | None = None
