@@ -1,5 +1,5 @@
-"""Cancelled at every await, a publisher keeps its accounts, its order and its promises: an event is published once or not at all,
-and nothing stays behind.
+"""Cancelled at every await, a publisher keeps its accounts, its order and its promises: an event is published once or not
+at all, and nothing stays behind.
 """
 
 from __future__ import annotations

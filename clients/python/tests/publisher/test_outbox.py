@@ -260,7 +260,7 @@ def test_whatever_happens_order_and_accounts_are_those_of_the_obvious_model(seed
     assert box.is_empty
 
 
-def _settle(
+def _settle(  # noqa: PLR0913, PLR0917 - all of the model
     box: Outbox,
     batch: Batch,
     chance: random.Random,

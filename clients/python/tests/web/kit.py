@@ -32,6 +32,7 @@ class App:
     """A running application."""
 
     def __init__(self, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+        """``serving`` is the server's task."""
         self.server = server
         self.serving = serving
         sockets = server.servers[0].sockets
