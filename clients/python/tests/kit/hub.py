@@ -68,8 +68,10 @@ class HubProcess:
     def start(self) -> HubProcess:
         """Starts it, and returns once it listens."""
         listen = self._listen or f"127.0.0.1:{self._port}"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WATERTIGHT_")}
-        process = subprocess.Popen(  # noqa: S603 - the program that is to be tested
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("WATERTIGHT_")
+        }
+        process = subprocess.Popen(
             [hub_binary(), "serve", "--listen", listen, "--log-level", "warn", *self._args],
             stdout=subprocess.PIPE,
             text=True,
@@ -115,7 +117,10 @@ class HubProcess:
         """Publishes texts as events of one type (they arrive as JSON texts), and gives their ids."""
         lines = "\n".join(json.dumps({"type": type, "data": text}) for text in texts)
         answer = self.call(
-            "POST", f"/sessions/{quote(session, safe='')}/events", lines, {"content-type": "application/x-ndjson"}
+            "POST",
+            f"/sessions/{quote(session, safe='')}/events",
+            lines,
+            {"content-type": "application/x-ndjson"},
         )
         return cast("list[str]", answer["ids"])
 
@@ -159,7 +164,7 @@ class HubProcess:
             text = answer.read().decode()
         finally:
             connection.close()
-        if answer.status >= 300:  # noqa: PLR2004 - what is no success
+        if answer.status >= 300:
             raise AssertionError(f"{method} {path}: {answer.status} {text}")
         return cast("dict[str, Any]", json.loads(text)) if text else {}
 
