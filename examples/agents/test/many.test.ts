@@ -3,7 +3,7 @@ import { SSEClient } from "watertight";
 import type { Watch } from "../src/api.ts";
 import { isRunOver, isRunStale, NO_RUN, toStep, withRunSnapshot, withStep, type Run, type RunView, type Summary } from "../src/model/run.ts";
 import { expectNothingLeft } from "./kit/app.ts";
-import { open } from "./kit/browser.ts";
+import { expectWhole, open } from "./kit/browser.ts";
 import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
@@ -47,6 +47,16 @@ test("200 runs at once: the page and a reader of each see every end, every step 
   await expect.poll(async () => (await app.stats()).ledger.subscription.live).toBe(1);
   await tab.page.context().close();
   await expectNothingLeft(app);
+});
+
+test("200 runs over a hub that is killed in the middle: the page has every end, and the run that it shows is whole", async () => {
+  const tab = await open(browser, app.page, "grace");
+  await tab.start("All over a crash", 40, COUNT);
+  await tab.hasText(30);
+  await app.killAndWait("hub");
+  await expect.poll(() => tab.part("done").textContent()).toBe(`${COUNT}`);
+  await expectWhole(tab);
+  expect(Number(await tab.part("list").getAttribute("data-gaps"))).toBeGreaterThan(0);
 });
 
 interface Reader {

@@ -55,9 +55,11 @@ test.each(WAYS)("%s: each sees the figures of her own services, and who has none
     it.part("service").evaluateAll((cards) => cards.map((card) => (card as HTMLElement).dataset["id"]));
   await expect.poll(() => services(ada)).toEqual(["api", "worker"]);
   await expect.poll(() => services(grace)).toEqual(["machine", "redis"]);
-  // A line needs two samples.
-  await expect.poll(() => ada.part("plot-memory").first().getByTestId("line").count()).toBe(1);
-  await expect.poll(() => grace.part("plot-memory").first().getByTestId("line").count()).toBe(1);
+  for (const it of [ada, grace]) {
+    expect(await it.part("plot-memory").first().getByTestId("line").count()).toBe(1);
+    // It needs two samples.
+    await expect.poll(() => it.part("figure-cpuPercent").first().getAttribute("data-known")).toBe("true");
+  }
 });
 
 test.each(WAYS)("%s: a deployment that is given away is gone from the list, its log ends with FORBIDDEN, and its new owner has it", async (way) => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import fastify, { type FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Relays } from "../api/relay.ts";
@@ -131,16 +132,17 @@ test("a page that does not read holds the hub back, and nothing grows here", asy
   const before = process.memoryUsage();
   const block = Buffer.alloc(64 * 1024, "x");
   // Until nobody takes any more: what is under way lies in the buffers of the system.
+  const most = 64 * 1024 * 1024;
   let sent = 0;
-  while (response.write(block) && sent < 256 * 1024 * 1024) {
+  let isTaken = true;
+  while (isTaken && sent < most) {
     sent += block.length;
-    await new Promise((resolve) => setImmediate(resolve));
+    if (!response.write(block)) isTaken = await Promise.race([once(response, "drain").then(() => true), sleep(1_000, false)]);
   }
-  expect(sent).toBeLessThan(64 * 1024 * 1024);
-  await expect.poll(() => response.writableNeedDrain).toBe(true);
+  expect(sent).toBeLessThan(most);
   const { arrayBuffers } = process.memoryUsage();
-  // Two streams of Node.js with their marks, in both directions; not what was sent.
-  expect(arrayBuffers - before.arrayBuffers).toBeLessThan(4 * 1024 * 1024);
+  // What was passed on already and is not collected yet; not all that was sent.
+  expect(arrayBuffers - before.arrayBuffers).toBeLessThan(most / 4);
   answer.destroy();
   await expect.poll(() => [relays.live, streams.length]).toEqual([0, 0]);
 });

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from agents_service import desk as desks
 from agents_service.desk import Desk, TooManyRunsError
+from agents_service.steps import Run, Step
 from agents_service.store import Store
+from agents_service.telling import Teller
 from tests.kit import StandInHub, open_desk, open_store, until, until_told
 
 
@@ -177,5 +180,22 @@ def test_a_user_has_a_bounded_number_of_runs_at_work(tmp_path: Path, monkeypatch
             with pytest.raises(TooManyRunsError):
                 await desk.start("ada", "one more", 40, 1)
             await desk.start("grace", "a task", 40, 3)
+
+    asyncio.run(work())
+
+
+def test_runs_that_are_told_leave_nothing_in_memory(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_desk(tmp_path, StandInHub()) as (desk, store):
+            for _ in range(3):
+                await desk.start("ada", "a task", 16, 50)
+                await until_told(store)
+
+            async def is_idle() -> bool:
+                return len(asyncio.all_tasks()) == 1
+
+            await until(is_idle)
+            gc.collect()
+            assert [it for it in gc.get_objects() if isinstance(it, (Run, Teller, Step))] == []
 
     asyncio.run(work())

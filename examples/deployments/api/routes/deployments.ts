@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Context } from "../app.ts";
-import { createDeployment, giveDeployment, listDeployments, ownerOf, PROJECTS, readDeployment, type Project } from "../deployments.ts";
+import { createDeployment, giveDeployment, listDeployments, ownerOf, PROJECTS, readDeployment } from "../deployments.ts";
 import { Problem } from "../problem.ts";
 import type { SignIn } from "../sign-ins.ts";
 import { listSession, now, type Tokens } from "../tokens.ts";
@@ -24,7 +24,7 @@ export function deploymentRoutes(app: FastifyInstance, context: Context): void {
     const { user } = await context.signedIn(request);
     const project = PROJECTS.find((name) => name === request.body?.project);
     if (!project) throw new Problem(400, "NO_SUCH_PROJECT", `there are ${PROJECTS.join(", ")}`);
-    const deployment = await createDeployment(redis, user, project satisfies Project);
+    const deployment = await createDeployment(redis, user, project);
     announcer.announce(deployment.id);
     return reply.code(201).send(deployment);
   });
