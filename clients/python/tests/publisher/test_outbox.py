@@ -16,10 +16,10 @@ from watertight_sse._publisher._outbox import Outbox
 class Caller:
     """Remembers what it is told."""
 
-    admitted_: list[bytes] = field(default_factory=list)
-    taken_: list[bytes] = field(default_factory=list)
-    failed_: list[bytes] = field(default_factory=list)
-    names: dict[Entry, bytes] = field(default_factory=dict)
+    admitted_: list[bytes] = field(default_factory=list[bytes])
+    taken_: list[bytes] = field(default_factory=list[bytes])
+    failed_: list[bytes] = field(default_factory=list[bytes])
+    names: dict[Entry, bytes] = field(default_factory=dict[Entry, bytes])
 
     def entry(self, session: str, body: bytes, alone: Alone | None = None) -> Entry:
         """One of its entries."""

@@ -16,6 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Scope
 
 from tests.kit.hub import HubProcess
 from tests.kit.server import Peer, Server
@@ -26,6 +27,15 @@ from watertight_sse._web._passage import Passage
 from watertight_sse._web._relay import RelayResponse
 from watertight_sse._web._relays import Relays
 from watertight_sse.starlette import Gateway, relay
+
+SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+"""A request that no server has."""
+
+
+async def never() -> Message:
+    """What a reader says that stays."""
+    message: Message = await asyncio.get_running_loop().create_future()
+    return message
 
 
 def relaying(gateway: Gateway, *, middleware: bool = False) -> Starlette:
@@ -76,9 +86,9 @@ async def test_the_bytes_and_the_head_are_the_hubs(tmp_path: Path, middleware: b
                 then = await soon(read_until(got, b"\n\n"), "the second comes at once")
                 assert gateway.relayed == 1
             await nothing_is_left(app, gateway, hub)
-            straight = httpx.stream(
-                "GET", f"{hub.url}/sessions/a%2Fb/events?replay=all", headers=hub._headers
-            )  # pyright: ignore[reportPrivateUsage]
+            token = minter.mint(subscribe=["sessions/**"])
+            own = {"authorization": f"Bearer {token}"}
+            straight = httpx.stream("GET", f"{hub.url}/sessions/a%2Fb/events?replay=all", headers=own)
             with straight as hubs:
                 assert first.startswith(b": watertight\nretry: ")
                 for name in ("content-type", "cache-control", "x-accel-buffering", "heartbeat-interval"):
@@ -321,12 +331,11 @@ async def test_a_head_is_answered_and_opens_nothing(tmp_path: Path) -> None:
 
 async def test_an_answer_that_is_thrown_away_has_opened_nothing() -> None:
     async with Server() as server, Gateway(server.url, None) as gateway:
-        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-        relay(Request(scope), "s", gateway)
+        relay(Request(SCOPE), "s", gateway)
         assert gateway.relayed == 0
         assert not server.peers
         with pytest.raises(ValueError, match="star"):
-            relay(Request(scope), "a*", gateway)
+            relay(Request(SCOPE), "a*", gateway)
 
 
 async def test_cancelled_at_any_await_a_relay_gives_everything_back(tmp_path: Path) -> None:
@@ -335,17 +344,13 @@ async def test_cancelled_at_any_await_a_relay_gives_everything_back(tmp_path: Pa
         async with Gateway(hub.url, minter) as gateway:
             tasks = len(asyncio.all_tasks())
             for turns in range(120):
-                scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-                request = Request(scope)
+                request = Request(SCOPE)
                 hub.publish("s", ["x"]) if turns % 10 == 0 else None
-
-                async def receive() -> dict[str, Any]:
-                    return await asyncio.get_running_loop().create_future()
 
                 async def send(message: Any) -> None:
                     await asyncio.sleep(0)
 
-                task = asyncio.create_task(relay(request, "s", gateway)(scope, receive, send))  # type: ignore[arg-type]
+                task = asyncio.create_task(relay(request, "s", gateway)(SCOPE, never, send))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 task.cancel()
@@ -393,21 +398,17 @@ async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
     hub, minter = protected_hub(tmp_path)
     with hub:
         async with Gateway(hub.url, minter) as gateway:
-            scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-            response = gateway.relay(Request(scope), "s")
+            response = gateway.relay(Request(SCOPE), "s")
             assert isinstance(response, RelayResponse)
             response._stall_timeout = 0.2  # pyright: ignore[reportPrivateUsage] - 30 s are too long for a test
             messages: list[Any] = []
-
-            async def receive() -> dict[str, Any]:
-                return await asyncio.get_running_loop().create_future()
 
             async def send(message: Any) -> None:
                 messages.append(message)
                 if message["type"] == "http.response.body":
                     await asyncio.get_running_loop().create_future()
 
-            await soon(response(scope, receive, send), "it ends")  # type: ignore[arg-type]
+            await soon(response(SCOPE, never, send), "it ends")
             assert [message["type"] for message in messages] == ["http.response.start", "http.response.body"]
             assert messages[-1]["more_body"], "the answer stays incomplete"
             await eventually(lambda: hub.subscribers() == 0, "the hub has no reader")

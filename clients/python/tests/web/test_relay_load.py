@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -64,13 +65,7 @@ async def test_two_hundred_streams_and_slow_readers_among_them_give_everything_b
                 await asyncio.to_thread(hub.publish, "notes/ada", [EVENT] * 50)
                 peak = max(peak, memory_kb(app.pid))
             quick = [number for number in range(STREAMS) if number % 10 != 0]
-            all_of_it = EVENTS * len(EVENT)
-            await eventually(
-                lambda counts=counts, quick=quick, all_of_it=all_of_it: (
-                    {counts[one] for one in quick} == {all_of_it}
-                ),
-                "those who read got all",
-            )
+            await eventually(partial(have_all, counts, quick), "those who read got all")
             assert peak - before < STREAMS * PER_STREAM_KB, "nothing is kept for readers that do not read"
             for task in tasks:
                 task.cancel()
@@ -84,6 +79,11 @@ async def test_two_hundred_streams_and_slow_readers_among_them_give_everything_b
         assert rested[-1] - rested[0] < LEFT_KB, f"memory is back after each round: {rested} kB"
         app.stop()
         assert any("Application shutdown complete" in line for line in app.lines), app.lines
+
+
+def have_all(counts: list[int], readers: list[int]) -> bool:
+    """Whether each of the readers got every byte of the events."""
+    return {counts[number] for number in readers} == {EVENTS * len(EVENT)}
 
 
 def sockets(pid: int) -> list[str]:
