@@ -92,6 +92,18 @@ def test_closing_tells_every_reader_and_the_port_is_free_again(broadcaster: Broa
         assert ask(f"{again.url}/health/live")[0] == 200
 
 
+def test_a_reader_that_takes_nothing_delays_the_end_by_the_grace_at_most(broadcaster: Broadcaster) -> None:
+    server = broadcaster.serve(port=0)
+    with StreamReader(server.addresses[0], "/sessions/s/events") as stalled:
+        for _ in range(200):
+            broadcaster.broadcast_nowait("s", "x" * 100_000)
+        begun = time.monotonic()
+        server.close(grace=0.4)
+        assert time.monotonic() - begun < 3
+        with pytest.raises((ConnectionError, AssertionError)):
+            stalled.read_until("SHUTTING_DOWN")
+
+
 async def test_readers_of_the_loop_and_of_sockets_are_told_by_one_stop() -> None:
     broadcaster = Broadcaster()
     async with broadcaster.serve(port=0) as server:

@@ -22,6 +22,9 @@ from watertight_sse.hub._wakes import Wakes
 Replay: TypeAlias = "Literal['all'] | int | None"
 """What of a session's history a new subscriber gets: all, the last so many events, or nothing."""
 
+_REQUESTS_GRACE_SECONDS = 1.0
+"""How long requests have to be answered after the last reader has gone."""
+
 
 class Broadcaster:
     """A hub in this process. Its threads start with its first use, or by ``start()``; ``stop()`` ends them.
@@ -55,10 +58,10 @@ class Broadcaster:
         self._is_stopped = True
         if hub is None:
             return
+        # Readers first, while the server answers that it stops; then what is left of its requests.
+        await Wakes.of_this_loop().done(hub.stop(grace))
         if server is not None:
-            await asyncio.to_thread(server.close, grace)
-        else:
-            await Wakes.of_this_loop().done(hub.stop(grace))
+            await asyncio.to_thread(server.close, _REQUESTS_GRACE_SECONDS)
         self._let_go(hub)
 
     def close(self, grace: float = 5.0) -> None:
@@ -67,10 +70,9 @@ class Broadcaster:
         self._is_stopped = True
         if hub is None:
             return
+        hub.stop(grace).wait(grace + 1.0)
         if server is not None:
-            server.close(grace)
-        else:
-            hub.stop(grace).wait(grace + 1.0)
+            server.close(_REQUESTS_GRACE_SECONDS)
         self._let_go(hub)
 
     def _let_go(self, hub: _hub.Hub) -> None:
