@@ -9,8 +9,13 @@ use crate::python;
 use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other.
-pub(crate) const PACKAGES: [&str; 5] =
-    ["clients/typescript", "examples/react-page", "clients/dashboard", "examples/deployments", "examples/agents"];
+pub(crate) const PACKAGES: [&str; 5] = [
+    "clients/typescript",
+    "examples/react-page",
+    "clients/dashboard",
+    "examples/deployments",
+    "examples/agents",
+];
 
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;

@@ -77,6 +77,35 @@ const SNIPPETS: How = By(
 const TWO_COMMANDS: How =
     By("crates/cli/tests/documents_access.rs", "two_commands_protect_a_hub_and_a_token_opens_it");
 
+const AGENTS: How =
+    By("examples/agents/test/document.test.ts", "the code in the document is the code of this application");
+const PYTHON_README: How = By(
+    "clients/python/tests/subscriber/test_readme.py",
+    "test_what_the_readme_publishes_its_subscribers_receive",
+);
+const PYTHON_POST: How = By(
+    "clients/python/tests/subscriber/test_readme.py",
+    "test_an_answer_to_a_post_is_read_as_the_readme_has_it",
+);
+const PYTHON_TOKEN: How =
+    By("clients/python/tests/subscriber/test_readme.py", "test_the_token_of_the_readme_is_one");
+const PYTHON_IN_60_SECONDS: How = By(
+    "clients/python/tests/subscriber/test_readme.py",
+    "test_what_the_projects_readme_publishes_it_watches",
+);
+const PYTHON_HUB: How =
+    By("clients/python/tests/hub/test_document.py", "test_the_first_block_publishes_and_reads");
+const PYTHON_HUB_ROUTE: How =
+    By("clients/python/tests/hub/test_document.py", "test_the_route_streams_and_resumes");
+const PYTHON_HUB_SERVED: How =
+    By("clients/python/tests/hub/test_document.py", "test_the_hub_is_served_as_it_says");
+const RECIPES: &str = "clients/python/tests/web/test_recipes.py";
+const FASTAPI: How = By(RECIPES, "test_the_fastapi_recipe_watches_mints_and_relays");
+const STARLETTE: How = By(RECIPES, "test_the_starlette_recipe_watches");
+const FLASK: How = By(RECIPES, "test_the_flask_recipe_watches");
+const DJANGO: How = By(RECIPES, "test_the_django_recipe_watches");
+const TO_INSTALL: How = FormOnly("it installs packages; the tests have them in an environment of their own");
+
 const AN_APPLICATION: How = FormOnly("it starts the example in the foreground; its own tests start it");
 const A_TASK: How = FormOnly("it is a command of the project, which runs this test");
 const A_PAGE: How =
@@ -101,6 +130,57 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("README.md", "## Protect it", "sh", &[PROTECT, PROTECT]),
     ("README.md", "## In a Rust application", "rust", &[DOCTEST]),
     ("README.md", "## In a page", "tsx", &[SNIPPETS]),
+    ("README.md", "## In Python", "python", &[PYTHON_IN_60_SECONDS]),
+    ("clients/python/README.md", "# watertight-sse", "sh", &[TO_INSTALL]),
+    ("clients/python/README.md", "# watertight-sse", "python", &[PYTHON_README]),
+    ("clients/python/README.md", "## Subscribing", "python", &[PYTHON_README]),
+    ("clients/python/README.md", "## Publishing", "python", &[PYTHON_README]),
+    ("clients/python/README.md", "## Tokens, FastAPI and Starlette", "python", &[PYTHON_TOKEN]),
+    ("clients/python/README.md", "### Without asyncio", "python", &[PYTHON_README]),
+    ("clients/python/README.md", "## Working on it", "sh", &[A_TASK]),
+    ("clients/python/docs/django.md", "# Django", "sh", &[TO_INSTALL]),
+    ("clients/python/docs/django.md", "# Django", "python", &[DJANGO, DJANGO, DJANGO]),
+    ("clients/python/docs/fastapi.md", "# FastAPI and Starlette", "sh", &[TO_INSTALL]),
+    ("clients/python/docs/fastapi.md", "## The application", "python", &[FASTAPI]),
+    ("clients/python/docs/fastapi.md", "## Where a page watches", "python", &[FASTAPI]),
+    (
+        "clients/python/docs/fastapi.md",
+        "## Where a page watches",
+        "js",
+        &[FormOnly("the page of examples/agents does it, in a browser")],
+    ),
+    ("clients/python/docs/fastapi.md", "## Behind a route of your own", "python", &[FASTAPI]),
+    ("clients/python/docs/fastapi.md", "## Starlette", "python", &[STARLETTE]),
+    ("clients/python/docs/flask.md", "# Flask", "sh", &[TO_INSTALL]),
+    ("clients/python/docs/flask.md", "# Flask", "python", &[FLASK]),
+    ("clients/python/docs/hub.md", "# The hub in the process", "python", &[PYTHON_HUB]),
+    ("clients/python/docs/hub.md", "## A route", "python", &[PYTHON_HUB_ROUTE]),
+    ("clients/python/docs/hub.md", "## Served by the hub itself", "python", &[PYTHON_HUB_SERVED]),
+    ("docs/agents.md", "## 1. A hub with a secret", "sh", &[TWO_COMMANDS]),
+    ("docs/agents.md", "## 2. Steps with numbers", "python", &[AGENTS]),
+    ("docs/agents.md", "## 3. Keep, apply, tell", "python", &[AGENTS]),
+    ("docs/agents.md", "## 4. Tell the hub", "python", &[AGENTS, AGENTS]),
+    ("docs/agents.md", "## 5. Where a page watches", "python", &[AGENTS]),
+    ("docs/agents.md", "## 6. The page", "ts", &[AGENTS, AGENTS]),
+    ("docs/agents.md", "## 7. After a restart", "python", &[AGENTS]),
+    ("examples/agents/README.md", "# Agents at work, live", "sh", &[AN_APPLICATION]),
+    ("examples/agents/README.md", "## Tests", "sh", &[A_TASK]),
+    ("docs/deployments-example.md", "# A deployment platform, step by step", "sh", &[AN_APPLICATION]),
+    ("docs/deployments-example.md", "## 1. The hub's configuration", "toml", &[Settings]),
+    (
+        "docs/deployments-example.md",
+        "## 2. Signing in, and tokens",
+        "ts",
+        &[FormOnly("the heart of api/tokens.ts; the tests of the application sign in by it")],
+    ),
+    (
+        "docs/deployments-example.md",
+        "## 7. The page",
+        "tsx",
+        &[FormOnly("the heart of the page; the tests of the application open it in a browser")],
+    ),
+    ("examples/deployments/README.md", "# A deployment platform", "sh", &[AN_APPLICATION]),
+    ("examples/deployments/README.md", "## Tests", "sh", &[A_TASK]),
     ("README.md", "## Metrics and build logs", "sh", &[MACHINE]),
     ("CONTRIBUTING.md", "# Contributing", "sh", &[FormOnly("services that run until they are stopped")]),
     (

@@ -54,3 +54,18 @@ async def test_an_answer_to_a_post_is_read_as_the_readme_has_it(names: dict[str,
 
 def test_the_token_of_the_readme_is_one(names: dict[str, Any]) -> None:
     assert names["token"].count(".") == 2
+
+
+async def test_what_the_projects_readme_publishes_it_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - what is to be tested
+    with HubProcess() as hub:
+        watching = asyncio.ensure_future(names["watch"](hub.url))
+        await eventually(lambda: hub.subscribers() == 1, "somebody watches")
+        await soon(names["sell"](hub.url), "it is published")
+        await eventually(lambda: "'{\"eur\":42}'" in capsys.readouterr().out, "it is printed")
+        watching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
