@@ -6,6 +6,7 @@ ways out.
 
 from __future__ import annotations
 
+import inspect
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -154,7 +155,8 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
     Leaving the loop, ``close`` in whichever thread, and an exception give the connection back.
 
     Raises:
-        ValueError: an argument that no request can carry. What the loop raises is the same as with asyncio.
+        ValueError: an argument that no request can carry.
+        TypeError: a function for tokens that is ``async``. What the loop raises is the same as with asyncio.
     """
     options = make_options(
         url,
@@ -176,6 +178,10 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
         on_state=on_state,
         on_comment=on_comment,
     )
+    if inspect.iscoroutinefunction(token) or inspect.iscoroutinefunction(
+        getattr(token, "__call__", None)  # noqa: B004 - not whether it can be called, but what that gives
+    ):
+        raise TypeError("the function that gives tokens is async: it has to be a plain one here")
     if proxy is not None:
         check_proxy(proxy)
     watch = Watch()
