@@ -149,7 +149,7 @@ class Gateway:
 
         Nothing happens before the framework sends the answer; an answer that is thrown away holds nothing. The hub is shown
         a token of the application's own. Of the request it sees ``Accept``, the last id and the parameters of
-        `where a stream begins <https://github.com/watertight/watertight/blob/main/docs/protocol.md>`_, and nothing else.
+        `where a stream begins <https://github.com/watertight-sse/watertight/blob/main/docs/protocol.md>`_, and nothing else.
 
         It ends when its reader leaves, at once also if the hub sends nothing; when the hub ends it; when the server
         stops; after ``relay_lifetime``; when the reader takes nothing for 30 s; and when the hub is silent for three
