@@ -154,8 +154,9 @@ async function startAll(
     args: ["serve", "--config", config, "--listen", `127.0.0.1:${hubPort}`],
     env: { ...inherited, WATERTIGHT_LOG_LEVEL: "warn", ...options.hub },
     ready: /^watertight: listening on/,
-    onLine: (line) => {
-      if (!line.startsWith("watertight: listening")) log(`hub: ${line}`);
+    // Its log; what else it says is for those who start it by hand.
+    onLine: (line, output) => {
+      if (output === "stderr") log(`hub: ${line}`);
     },
     log,
   });

@@ -24,8 +24,8 @@ export interface ProgramOptions {
   readonly ready: RegExp;
   /** Called each time that it is there. */
   readonly onReady?: (pid: number) => void;
-  /** Lines that it prints, to either output; those before it is there as well. */
-  readonly onLine: (line: string) => void;
+  /** Lines that it prints; those before it is there as well. */
+  readonly onLine: (line: string, output: "stdout" | "stderr") => void;
   readonly log: (line: string) => void;
 }
 
@@ -106,13 +106,13 @@ async function launch({ name, command, args, env, ready, onLine }: ProgramOption
   /** What it says before it is there: if it never is, that is why. */
   let words: string[] = [];
   await new Promise<void>((resolve, reject) => {
-    const onAny = (line: string): void => {
-      onLine(line);
+    const onAny = (line: string, output: "stdout" | "stderr"): void => {
+      onLine(line, output);
       words = [...words.slice(1 - WORDS_MAX), line];
     };
-    createInterface(child.stderr).on("line", onAny);
+    createInterface(child.stderr).on("line", (line) => onAny(line, "stderr"));
     createInterface(child.stdout).on("line", (line) => {
-      onAny(line);
+      onAny(line, "stdout");
       if (ready.test(line)) resolve();
     });
     child.once("error", (error) => reject(new Error(`cannot start ${name} (${command}): ${error.message}`)));

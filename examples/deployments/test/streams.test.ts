@@ -197,6 +197,21 @@ describe("with rights that are asked about once a second", () => {
       for (const field of ["user", "duration_ms", "sent", "errors"]) expect(JSON.stringify(closed()[0])).toContain(`"${field}"`);
     });
 
+    test("a long-poll brings the same lines, and says where to go on", async () => {
+      const base = way === "straight" ? ada.hub : stage.platform.apiUrl;
+      const headers = { accept: "application/json", ...(way === "straight" ? { authorization: `Bearer ${await ada.token()}` } : { cookie: ada.cookie }) };
+      const poll = async (query: string): Promise<{ texts: string[]; next: string }> => {
+        const answer = await fetch(`${base}${logs(id)}?${query}`, { headers });
+        expect(answer.status).toBe(200);
+        const { events, next } = (await answer.json()) as { events: { data: string }[]; next: string };
+        return { texts: events.map(({ data }) => (JSON.parse(data) as { text: string }).text), next };
+      };
+      const first = await poll("replay=all&wait=10");
+      expect(first.texts).toEqual(["first"]);
+      const [second] = await Promise.all([poll(`after=${first.next}&wait=10`), line("second")]);
+      expect(second.texts).toEqual(["second"]);
+    });
+
     test("signing out ends both streams with TOKEN_REVOKED, and no other sign-in's", async () => {
       const other = await stage.member("ada");
       using metrics = await watchMetrics(way, other);
@@ -222,7 +237,7 @@ describe("with rights that are asked about once a second", () => {
         return answer.status;
       };
       await expect.poll(opens).toBe(401);
-      expect(await stage.redis.hlen("revocations")).toBe(0);
+      await expect.poll(() => stage.redis.hlen("revocations")).toBe(0);
     });
   });
 });

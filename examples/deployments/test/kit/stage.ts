@@ -81,6 +81,9 @@ const QUICK = {
   WATERTIGHT_METRICS_INTERVAL: "1s",
 };
 
+// A run that is broken off takes its programs with it: they are ended when this process exits, but not when a signal ends it.
+for (const end of ["SIGTERM", "SIGHUP", "disconnect"]) process.once(end, () => process.exit(1));
+
 export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promise<Stage> {
   const watertight = process.env["WATERTIGHT_BIN"] ?? (await buildHub({ release: false }));
   // Settings of the caller's own are none of a test's platform.
