@@ -26,7 +26,7 @@ from watertight_sse import Event, Gap, subscribe
 from watertight_sse._web._passage import Passage
 from watertight_sse._web._relay import RelayResponse
 from watertight_sse._web._relays import Relays
-from watertight_sse.starlette import Gateway, relay
+from watertight_sse.starlette import Gateway, GatewayError, relay
 
 SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
 """A request that no server has."""
@@ -412,6 +412,18 @@ async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
             assert [message["type"] for message in messages] == ["http.response.start", "http.response.body"]
             assert messages[-1]["more_body"], "the answer stays incomplete"
             await eventually(lambda: hub.subscribers() == 0, "the hub has no reader")
+
+
+async def test_a_server_that_stops_begins_no_further_stream() -> None:
+    is_stopping = False
+    relays = Relays(2, is_server_stopping=lambda: is_stopping)
+    place = relays.enter()
+    is_stopping = True
+    with pytest.raises(GatewayError, match="503 SHUTTING_DOWN"):
+        relays.enter()
+    await soon(place.end, "the one that is open is asked to end")
+    relays.leave(place)
+    assert relays.count == 0
 
 
 async def test_a_place_asks_no_loop_that_is_gone() -> None:

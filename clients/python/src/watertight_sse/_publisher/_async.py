@@ -292,7 +292,9 @@ class Publisher:
         """
         self._is_closing = True
         try:
-            await asyncio.wait_for(self._wait(lambda: self._outbox.is_empty), self._options.close_timeout)
+            if not self._outbox.is_empty:
+                emptied = self._wait(lambda: self._outbox.is_empty)
+                await asyncio.wait_for(emptied, self._options.close_timeout)
         except asyncio.TimeoutError:
             logger.error("the publisher was closed with %d events unsent", self._outbox.events)
         finally:
