@@ -82,8 +82,8 @@ def no_answer(lost: Exception) -> RequestError:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
     """The error for an answer that is neither a success nor a redirect. A body that is no problem document counts as none."""
-    if status < 400:
-        hint = " (redirects are not followed here)" if 300 <= status < 400 else ""
+    if not httpx.codes.is_error(status):
+        hint = " (redirects are not followed here)" if httpx.codes.is_redirect(status) else ""
         return UnexpectedAnswerError(f"status {status}{hint}", status)
     problem = problem_of(body)
     code, detail, title = problem.get("code"), problem.get("detail"), problem.get("title")

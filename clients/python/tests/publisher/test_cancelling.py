@@ -1,5 +1,5 @@
-"""Cancelled at every await, a publisher keeps its accounts, its order and its promises: an event is published once or not at all,
-and nothing stays behind.
+"""Cancelled at every await, a publisher keeps its accounts, its order and its promises: an event is published once or not
+at all, and nothing stays behind.
 """
 
 from __future__ import annotations
@@ -108,6 +108,21 @@ async def test_a_call_cancelled_while_the_hub_is_silent_gives_its_room_back() ->
         assert data(history(hub, "s")) == ["first", "under way", "last"]
 
 
+async def test_many_that_is_cancelled_sends_nothing_but_what_is_under_way() -> None:
+    with HubProcess(*ROOMY) as hub:
+        async with Publisher(hub.url, batch_events=10, request_timeout=2) as publisher:
+            await publisher.publish("s", -1)
+            hub.stop_answering()
+            task = asyncio.create_task(publisher.publish_many("s", range(100)))
+            await eventually(lambda: publisher.buffered == 20, "two batches are held")
+            task.cancel()
+            await asyncio.wait((task,))
+            assert publisher.buffered == 10
+            hub.answer_again()
+            await soon(publisher.publish("s", 100), "it still publishes")
+        assert data(history(hub, "s")) == [-1, *range(10), 100]
+
+
 async def test_closing_that_is_cancelled_at_any_await_still_closes_everything() -> None:
     with HubProcess(*ROOMY) as hub:
         # A call that is cancelled before its first step has not begun.
@@ -120,8 +135,14 @@ async def test_closing_that_is_cancelled_at_any_await_still_closes_everything() 
             for _ in range(turns):
                 await asyncio.sleep(0)
             is_done = closing.done()
+            client = publisher._senders._client  # pyright: ignore[reportPrivateUsage] - what has to be closed
+            closing.cancel()
+            # Once more, while it cleans up.
+            for _ in range(turns % 7):
+                await asyncio.sleep(0)
             closing.cancel()
             await asyncio.wait((closing, waits))
+            assert client is None or client.is_closed
             assert publisher.buffered == 0
             assert waits.exception() is None or isinstance(waits.exception(), PublisherClosedError)
             await eventually(lambda: len(asyncio.all_tasks()) == 1, "no task is left")

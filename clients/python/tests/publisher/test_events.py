@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from watertight_sse import Publisher
-from watertight_sse._publisher._events import NewEvent, checked_key, line, of_item
+from watertight_sse._publisher._events import NewEvent, checked_key, line, line_of
 from watertight_sse.sync import Publisher as PlainPublisher
 
 
 def test_a_line_is_the_event_as_json_on_one_line() -> None:
-    data = {"text": "a\nb\r\u2028 \"ü\" 🚰", "n": [1, 2.5, None, True]}
+    data = {"text": 'a\nb\r\u2028 "ü" 🚰', "n": [1, 2.5, None, True]}
     text = line(data, "token", 2.5)
     assert b"\n" not in text
     assert b"\r" not in text
@@ -53,9 +53,9 @@ def test_a_key_that_no_header_can_carry_is_refused_before_it_is_sent(key: str) -
 
 
 def test_an_item_of_a_source_is_an_event_or_data() -> None:
-    assert of_item({"type": "x"}, "t", 1.0) == NewEvent({"type": "x"}, "t", 1.0)
-    assert of_item(NewEvent(1), "t", 1.0) == NewEvent(1, "t", 1.0)
-    assert of_item(NewEvent(1, "own", 2.0), "t", 1.0) == NewEvent(1, "own", 2.0)
+    assert line_of({"type": "x"}, "t", 1.0) == line({"type": "x"}, "t", 1.0)
+    assert line_of(NewEvent(1), "t", 1.0) == line(1, "t", 1.0)
+    assert line_of(NewEvent(1, "own", 2.0), "t", 1.0) == line(1, "own", 2.0)
 
 
 @pytest.mark.parametrize("make", [Publisher, PlainPublisher])

@@ -43,7 +43,9 @@ def test_what_coming_back_cannot_change_is_final(status: int) -> None:
     assert exchange().failed(refused, 0.0) == Final(refused)
 
 
-@pytest.mark.parametrize("error", [RequestError("", status=503), RequestError("", status=429), TokenError("none")])
+@pytest.mark.parametrize(
+    "error", [RequestError("", status=503), RequestError("", status=429), TokenError("none")]
+)
 def test_what_may_pass_is_sent_again(error: RequestError | TokenError) -> None:
     assert isinstance(exchange().failed(error, 0.0), Again)
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def data(events: list[dict[str, Any]]) -> list[Any]:
     return [json.loads(event["data"]) for event in events]
 
 
-async def test_a_hundred_tasks_share_a_publisher_and_each_keeps_its_order_without_doubles(publisher: Make) -> None:
+async def test_a_hundred_tasks_share_a_publisher_and_each_keeps_its_order_without_doubles(
+    publisher: Make,
+) -> None:
     with HubProcess(*ROOMY) as hub:
         async with publisher(hub.url) as to:
 
@@ -147,11 +150,15 @@ async def test_the_end_of_a_session_comes_last_and_later_events_are_refused(publ
     with HubProcess() as hub:
         async with publisher(hub.url) as to:
             tasks = [asyncio.create_task(to.publish("s", number)) for number in range(50)]
-            await eventually(lambda: to.inner.buffered > 0 or all(task.done() for task in tasks), "they are on their way")
+            await eventually(
+                lambda: to.inner.buffered > 0 or all(task.done() for task in tasks), "they are on their way"
+            )
             await soon(asyncio.gather(*tasks), "all are published")
             for number in range(50, 60):
                 await to.enqueue("s", number)
-            ended = await soon(to.end("s", event=NewEvent({"ok": True}, type="done"), keep=60), "it has ended")
+            ended = await soon(
+                to.end("s", event=NewEvent({"ok": True}, type="done"), keep=60), "it has ended"
+            )
             again = await to.end("s")
             with pytest.raises(RequestError, match="409 SESSION_ENDED"):
                 await to.publish("s", "late")
@@ -180,7 +187,9 @@ async def test_a_hub_that_takes_smaller_batches_gets_them(publisher: Make) -> No
         assert data(history(hub, "s")) == list(range(1000))
 
 
-async def test_a_minted_token_publishes_where_it_may_and_nowhere_else(publisher: Make, tmp_path: Path) -> None:
+async def test_a_minted_token_publishes_where_it_may_and_nowhere_else(
+    publisher: Make, tmp_path: Path
+) -> None:
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdef0123456789abcdef\n")
     minter = Minter(secret_file=secret)
@@ -211,7 +220,10 @@ async def test_an_asynchronous_source_is_followed_as_it_gives() -> None:
                     yield number
 
             task = asyncio.create_task(to.publish_many("s", source(), type="n"))
-            await eventually(lambda: to.buffered == 0 and len(history(hub, "s")) == 1, "the first does not wait for the end")
+            await eventually(
+                lambda: to.buffered == 0 and len(history(hub, "s")) == 1,
+                "the first does not wait for the end",
+            )
             more.set()
             assert await soon(task, "all are published") == 1501
 
@@ -244,7 +256,7 @@ def test_a_program_that_ends_without_closing_still_sends_what_it_has() -> None:
             for number in range(3000):
                 publisher.enqueue("s", number)
         """
-        subprocess.run(  # noqa: S603 - a program of the test's own
+        subprocess.run(
             [sys.executable, "-W", "error", "-c", textwrap.dedent(program)], check=True, timeout=60
         )
         assert data(history(hub, "s")) == list(range(3000))
@@ -263,7 +275,7 @@ def test_a_publisher_of_before_a_fork_refuses_to_share_its_keys() -> None:
             os._exit(2)
         sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=False)  # noqa: S603 - a program of the test's own
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=False)
     assert done.returncode == 0
 
 
@@ -299,13 +311,11 @@ def test_interrupting_a_wait_takes_the_event_out() -> None:
             publisher.publish("s", 2)
             publisher.close()
         """
-        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)  # noqa: S603 - a program of the test's own
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
         assert data(history(hub, "s")) == [2]
 
 
 def test_the_plain_publisher_leaves_no_thread_behind() -> None:
-    import threading
-
     with HubProcess() as hub:
         before = threading.active_count()
         with PlainPublisher(hub.url) as publisher:

@@ -16,10 +16,10 @@ from watertight_sse._publisher._outbox import Outbox
 class Caller:
     """Remembers what it is told."""
 
-    admitted_: list[bytes] = field(default_factory=list)
-    taken_: list[bytes] = field(default_factory=list)
-    failed_: list[bytes] = field(default_factory=list)
-    names: dict[Entry, bytes] = field(default_factory=dict)
+    admitted_: list[bytes] = field(default_factory=list[bytes])
+    taken_: list[bytes] = field(default_factory=list[bytes])
+    failed_: list[bytes] = field(default_factory=list[bytes])
+    names: dict[Entry, bytes] = field(default_factory=dict[Entry, bytes])
 
     def entry(self, session: str, body: bytes, alone: Alone | None = None) -> Entry:
         """One of its entries."""
@@ -260,7 +260,7 @@ def test_whatever_happens_order_and_accounts_are_those_of_the_obvious_model(seed
     assert box.is_empty
 
 
-def _settle(
+def _settle(  # noqa: PLR0913, PLR0917 - all of the model
     box: Outbox,
     batch: Batch,
     chance: random.Random,

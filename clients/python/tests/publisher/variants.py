@@ -13,7 +13,6 @@ from watertight_sse import Publisher
 from watertight_sse._publisher import NewEvent, SessionEnd
 from watertight_sse.sync import Publisher as PlainPublisher
 
-
 _threads = ThreadPoolExecutor(max_workers=256, thread_name_prefix="caller")
 """As many as a test has callers: each of them waits."""
 
@@ -42,7 +41,9 @@ class AnyPublisher:
         """As the publisher's."""
         return await self._call("publish_many", session, events, **options)
 
-    async def end(self, session: str, *, event: NewEvent | None = None, keep: float | None = None) -> SessionEnd:
+    async def end(
+        self, session: str, *, event: NewEvent | None = None, keep: float | None = None
+    ) -> SessionEnd:
         """As the publisher's."""
         ended = await self._call("end", session, event=event, keep=keep)
         assert isinstance(ended, SessionEnd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class App:
     """A running application."""
 
     def __init__(self, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+        """``serving`` is the server's task."""
         self.server = server
         self.serving = serving
         sockets = server.servers[0].sockets
@@ -48,7 +49,7 @@ class App:
 
 
 @asynccontextmanager
-async def run(app: Any) -> AsyncIterator[App]:
+async def run(app: Any) -> AsyncGenerator[App, None]:
     """Serves it on a free port. Fails if it does not end in time."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)

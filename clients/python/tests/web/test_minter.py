@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from tests.kit.hub import HubProcess, hub_binary
+from watertight_sse._keys import FileKey, from_secret
 from watertight_sse.tokens import Minter, session_pattern
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -54,8 +55,13 @@ KEYS: dict[str, Callable[[], Any]] = {
 
 def inspect(token: str, *options: str) -> subprocess.CompletedProcess[str]:
     """What the hub's own program says of it: 0 if a hub would accept it."""
-    return subprocess.run(  # noqa: S603 - the program that is to be tested
-        [hub_binary(), "token", "inspect", *options], input=token, text=True, capture_output=True, check=False, timeout=30
+    return subprocess.run(
+        [hub_binary(), "token", "inspect", *options],
+        input=token,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=30,
     )
 
 
@@ -66,7 +72,7 @@ def test_a_hub_takes_what_a_secret_signs(tmp_path: Path, algorithm: str, form: s
     if form == "raw":
         file.write_text(SECRET * 2 + "\n")
     else:
-        file.write_text(subprocess.check_output([hub_binary(), "token", "secret"], text=True))  # noqa: S603 - as above
+        file.write_text(subprocess.check_output([hub_binary(), "token", "secret"], text=True))
     minter = Minter(secret_file=file, algorithm=algorithm)
     token = minter.mint(sub="ada", subscribe=["sessions/runs/*"], publish=["sessions/ada-*"])
     seen = inspect(token, "--secret-file", str(file))
@@ -81,7 +87,9 @@ def test_a_hub_takes_what_a_private_key_signs(tmp_path: Path, algorithm: str) ->
     (tmp_path / "public.pem").write_bytes(public(key))
     (tmp_path / "private.pem").write_bytes(pem(key))
     for given in (pem(key), pem(key).decode(), tmp_path / "private.pem"):
-        minter = Minter(private_key=given, kid="key-1", issuer="https://login.example", audience=["hub", "other"])
+        minter = Minter(
+            private_key=given, kid="key-1", issuer="https://login.example", audience=["hub", "other"]
+        )
         seen = inspect(
             minter.mint(sub="ü", subscribe=["**"]),
             "--public-key",
@@ -127,10 +135,10 @@ def test_a_real_hub_lets_in_whom_the_token_names_and_nobody_else(tmp_path: Path)
     with HubProcess("--token-secret-file", str(secret)) as hub:
         hub.use_token(minter.mint(publish=["sessions/mine"], admin=True))
         hub.publish("mine", ["x"])
-        with pytest.raises(AssertionError, match="403 .*FORBIDDEN"):
+        with pytest.raises(AssertionError, match=r"403 .*FORBIDDEN"):
             hub.publish("yours", ["x"])
         hub.use_token(Minter(secret=SECRET[::-1]).mint(publish=["sessions/mine"]))
-        with pytest.raises(AssertionError, match="401 .*INVALID_TOKEN"):
+        with pytest.raises(AssertionError, match=r"401 .*INVALID_TOKEN"):
             hub.publish("mine", ["x"])
         hub.use_token(minter.mint(admin=True))
 
@@ -240,8 +248,6 @@ def test_an_encrypted_key_says_what_would_do() -> None:
 
 
 def test_a_key_file_that_changes_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
-    from watertight_sse._keys import FileKey, from_secret
-
     now = 0.0
     file = tmp_path / "secret"
     file.write_text(SECRET)

@@ -39,7 +39,9 @@ async def protected(tmp_path: Path) -> AsyncIterator[tuple[HubProcess, Minter]]:
         yield hub, minter
 
 
-async def events_after(url: str, session: str, token: str | None, last_event_id: str, count: int) -> list[str]:
+async def events_after(
+    url: str, session: str, token: str | None, last_event_id: str, count: int
+) -> list[str]:
     """The data of the next events behind a position."""
     got: list[str] = []
     async with subscribe(url, session, token=token, last_event_id=last_event_id) as events:
@@ -51,7 +53,9 @@ async def events_after(url: str, session: str, token: str | None, last_event_id:
     return got
 
 
-async def test_nothing_falls_between_the_snapshot_and_the_stream(protected: tuple[HubProcess, Minter]) -> None:
+async def test_nothing_falls_between_the_snapshot_and_the_stream(
+    protected: tuple[HubProcess, Minter],
+) -> None:
     hub, minter = protected
     state: list[str] = []
 
@@ -75,7 +79,9 @@ async def test_nothing_falls_between_the_snapshot_and_the_stream(protected: tupl
 
             watch = await gateway.watch("runs/7", "ada", later if is_async else snapshot)
             change("later")
-            got = await soon(events_after(hub.url, "runs/7", watch.token, watch.last_event_id, 3), "three events come")
+            got = await soon(
+                events_after(hub.url, "runs/7", watch.token, watch.last_event_id, 3), "three events come"
+            )
             assert [json.loads(text) for text in got] == ["while it is taken", "just after", "later"]
             assert watch.snapshot[-1] == "while it is taken"
             assert watch.snapshot + state[-2:] == state
@@ -279,7 +285,9 @@ async def test_the_route_answers_who_may_and_refuses_who_may_not(
     hub, minter = protected
     async with Gateway(hub.url, minter) as gateway:
         transport = httpx.ASGITransport(make(gateway))
-        async with httpx.AsyncClient(transport=transport, base_url="http://app", cookies={"user": "ada"}) as page:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://app", cookies={"user": "ada"}
+        ) as page:
             answer = await page.get("/watch/ada/7")
             assert answer.status_code == 200
             assert answer.headers["cache-control"] == "no-store"
@@ -287,7 +295,9 @@ async def test_the_route_answers_who_may_and_refuses_who_may_not(
             assert watch["snapshot"] == {"of": "ada", "session": "ada/7"}
             assert set(watch) == {"url", "token", "expiresAt", "lastEventId", "snapshot", "ended"}
             hub.publish("ada/7", ["x"])
-            got = await soon(events_after(hub.url, "ada/7", watch["token"], watch["lastEventId"], 1), "it comes")
+            got = await soon(
+                events_after(hub.url, "ada/7", watch["token"], watch["lastEventId"], 1), "it comes"
+            )
             assert got == ['"x"']
             answer = await page.get("/watch/bob/7")
             assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")

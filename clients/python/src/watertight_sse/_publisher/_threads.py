@@ -17,10 +17,16 @@ from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import Answer, Batch, Request
 from watertight_sse._publisher._exchange import Exchange, Final
-from watertight_sse._publisher._options import BatchRefusedError, Options, Wire, lost, observe_retry, read_answer
+from watertight_sse._publisher._options import (
+    BatchRefusedError,
+    Options,
+    Wire,
+    lost,
+    observe_retry,
+    read_answer,
+)
 from watertight_sse._publisher._outbox import Outbox
 from watertight_sse._token import Token
-
 
 _CLOSE_WAIT = 1.0
 """How long closing waits for threads that are done, seconds."""
@@ -29,7 +35,7 @@ _CLOSE_WAIT = 1.0
 class Threads:
     """Sends until the outbox has nothing more. A request keeps its thread until it is taken or given up, waits included."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it shares with the publisher
         self,
         options: Options,
         wire: Wire,

@@ -16,7 +16,8 @@ _KEPT = 8
 
 
 class Clients:
-    """Makes a client where there is none for the running loop. Each client is held until :meth:`aclose` or the end of its loop."""
+    """Makes a client where there is none for the running loop. Each client is held until :meth:`aclose` or the end of its
+    loop."""
 
     def __init__(self, endpoint: Endpoint, limit: httpx.Timeout) -> None:
         """For the hub at ``endpoint``; ``limit`` holds where a request names no other."""

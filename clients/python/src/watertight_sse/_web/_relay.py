@@ -1,7 +1,8 @@
 """Passes a stream from a hub to its reader, and ends with whichever ends first.
 
 Two things are under way for each: the pump, from the hub to the reader, and a wait for the reader to leave. The pump has one
-chunk at a time: a reader that is slow slows the hub's socket down, and the hub does with it what it does with every slow reader.
+chunk at a time: a reader that is slow slows the hub's socket down, and the hub does with it what it does with every slow
+reader.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class _Why(Enum):
 class RelayResponse(Response):
     """An answer that holds nothing before it is sent, and gives everything back when that ends, however it ends."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a stream needs, by name
         self,
         relays: Relays,
         clients: Clients,
