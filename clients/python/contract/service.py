@@ -221,7 +221,11 @@ class Service:
             except Refusal as refusal:
                 answer = Answer(refusal.status, {"error": str(refusal)})
             body = b"" if answer.body is None else json.dumps(answer.body).encode()
-            fields = {"content-type": "application/json", "connection": "close", "content-length": str(len(body))}
+            fields = {
+                "content-type": "application/json",
+                "connection": "close",
+                "content-length": str(len(body)),
+            }
             if answer.location is not None:
                 fields["location"] = answer.location
             lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -249,16 +253,16 @@ class Service:
             self._count += 1
             self._streams[f"/streams/{self._count}"] = stream
             return Answer(201, location=f"http://{headers.get('host', '')}/streams/{self._count}")
-        stream = self._streams.get(path)
-        if stream is None:
+        found = self._streams.get(path)
+        if found is None:
             raise Refusal(404, "there is no such stream")
         if method == "POST":
-            stream.command((await _read_json(headers, reader)).get("command"))
+            found.command((await _read_json(headers, reader)).get("command"))
             return Answer(202)
         if method != "DELETE":
             raise Refusal(405, "not here")
         del self._streams[path]
-        await stream.end()
+        await found.end()
         return Answer(204)
 
 

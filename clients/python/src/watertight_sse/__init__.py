@@ -20,26 +20,40 @@ from watertight_sse._errors import (
     WatertightError,
 )
 from watertight_sse._event import Event, Gap
-from watertight_sse._publisher import Publisher
+from watertight_sse._publisher import (
+    BufferFullError,
+    NewEvent,
+    Publisher,
+    PublisherClosedError,
+    SessionEnd,
+    StoppedError,
+    UnsentError,
+)
 from watertight_sse._subscriber.aio import Subscription, subscribe
 from watertight_sse._subscriber.status import CloseReason, ConnectionState, ConnectionStatus
 from watertight_sse._token import TokenSource
 
 __all__ = [
+    "BufferFullError",
     "CloseReason",
     "ConnectionState",
     "ConnectionStatus",
     "Event",
     "EventTooLargeError",
-    "GaveUpError",
     "Gap",
+    "GaveUpError",
+    "NewEvent",
     "Publisher",
+    "PublisherClosedError",
     "RequestError",
+    "SessionEnd",
+    "StoppedError",
     "StreamClosedError",
     "Subscription",
     "TokenError",
     "TokenSource",
     "UnexpectedAnswerError",
+    "UnsentError",
     "WatertightError",
     "subscribe",
 ]

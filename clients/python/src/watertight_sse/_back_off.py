@@ -1,7 +1,7 @@
 """Full-jitter back-off: how long to wait before the next attempt. Pure arithmetic; knows no clock.
 
-A delay is drawn evenly between a floor and a ceiling that doubles with each failure in a row. Two thousand clients that were cut
-off at once come back spread over the whole span, not in step.
+A delay is drawn evenly between a floor and a ceiling that doubles with each failure in a row. Two thousand clients that were
+cut off at once come back spread over the whole span, not in step.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class BackOff:
 
     def next_delay(self, retry_after: float | None = None) -> float:
         """The next delay, seconds; counts one failure. A ``retry_after`` is waited out in full, and jitter added to it."""
-        top = min(self._base * 2 ** min(self._failures, _DOUBLINGS_MAX), self._ceiling)
+        top = min(self._base * 2.0 ** min(self._failures, _DOUBLINGS_MAX), self._ceiling)
         self._failures += 1
         drawn = self._random()
         # Whoever gives the numbers: neither the floor nor the ceiling depends on them.

@@ -113,11 +113,16 @@ class GaveUpError(WatertightError):
         """How often it was tried since something last worked."""
         self.last = last
         """Why the last attempt failed."""
+        self.__cause__ = last
 
     def __str__(self) -> str:
         return f"gave up after {self.attempts} attempts: {self.last}"
 
 
+_SERVER_ERROR = 500
+"""From this status on it is the server's fault."""
+
+
 def may_pass(status: int | None) -> bool:
     """Whether who is answered with this status (``None``: not at all) may be answered otherwise later."""
-    return status is None or status in (408, 425, 429) or status >= 500
+    return status is None or status in (408, 425, 429) or status >= _SERVER_ERROR

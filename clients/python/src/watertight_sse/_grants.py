@@ -43,7 +43,9 @@ def session_pattern(session: str) -> str:
             ``.`` or ``..`` is granted to nobody.
     """
     if "*" in session:
-        raise ValueError(f"no token can be for the session {session!r} alone: a star stands for other names, too")
+        raise ValueError(
+            f"no token can be for the session {session!r} alone: a star stands for other names, too"
+        )
     return _checked("the session name", f"sessions/{session}")
 
 
@@ -59,7 +61,9 @@ def check_name(what: str, text: str, longest: int = NAME_BYTES_MAX) -> str:
         raise TypeError(f"{what} is a text, not {type(text).__name__}")
     length = _byte_length(what, text)
     if not 1 <= length <= longest or _has_control(text):
-        raise ValueError(f"{what} has 1 to {longest} bytes and no control characters; this one has {length} bytes")
+        raise ValueError(
+            f"{what} has 1 to {longest} bytes and no control characters; this one has {length} bytes"
+        )
     return text
 
 
@@ -73,24 +77,22 @@ def _checked(name: str, pattern: str) -> str:
 
 
 def _fault(pattern: str, length: int) -> str | None:
+    """What a hub finds fault with first."""
     segments = pattern.split("/")
-    if not pattern:
-        return "is empty"
-    if length > PATTERN_BYTES_MAX:
-        return f"is longer than {PATTERN_BYTES_MAX} bytes"
-    if _has_control(pattern):
-        return "has a control character"
-    if len(segments) > PATTERN_SEGMENTS_MAX:
-        return f"has more than {PATTERN_SEGMENTS_MAX} segments"
-    if "" in segments:
-        return "has an empty segment (a slash at its start or end, or two in a row)"
-    if "." in segments or ".." in segments:
-        return "has a segment that is only dots, which no path has"
-    if any(_ANY_SEGMENTS in segment and segment != _ANY_SEGMENTS for segment in segments):
-        return "has `**` beside other characters: it stands for whole segments"
-    if segments.count(_ANY_SEGMENTS) > 1:
-        return "has `**` twice"
-    return None
+    faults = (
+        (not pattern, "is empty"),
+        (length > PATTERN_BYTES_MAX, f"is longer than {PATTERN_BYTES_MAX} bytes"),
+        (_has_control(pattern), "has a control character"),
+        (len(segments) > PATTERN_SEGMENTS_MAX, f"has more than {PATTERN_SEGMENTS_MAX} segments"),
+        ("" in segments, "has an empty segment (a slash at its start or end, or two in a row)"),
+        ("." in segments or ".." in segments, "has a segment that is only dots, which no path has"),
+        (
+            any(_ANY_SEGMENTS in segment and segment != _ANY_SEGMENTS for segment in segments),
+            "has `**` beside other characters: it stands for whole segments",
+        ),
+        (segments.count(_ANY_SEGMENTS) > 1, "has `**` twice"),
+    )
+    return next((fault for is_so, fault in faults if is_so), None)
 
 
 def _byte_length(what: str, text: str) -> int:

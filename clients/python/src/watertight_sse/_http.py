@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeAlias, cast
 
 import httpx
@@ -50,16 +51,25 @@ def async_client(endpoint: Endpoint, pool: httpx.Limits, limit: httpx.Timeout) -
     """
     if endpoint.socket is not None:
         transport = httpx.AsyncHTTPTransport(uds=endpoint.socket, limits=pool)
-        return httpx.AsyncClient(transport=transport, timeout=limit, headers=IDENTITY, trust_env=False)
-    return httpx.AsyncClient(limits=pool, timeout=limit, headers=IDENTITY)
+        return httpx.AsyncClient(
+            transport=transport, timeout=limit, headers=IDENTITY, cookies=_no_cookies(), trust_env=False
+        )
+    return httpx.AsyncClient(limits=pool, timeout=limit, headers=IDENTITY, cookies=_no_cookies())
 
 
 def plain_client(endpoint: Endpoint, pool: httpx.Limits, limit: httpx.Timeout) -> httpx.Client:
     """The same without asyncio. May be used by several threads."""
     if endpoint.socket is not None:
         transport = httpx.HTTPTransport(uds=endpoint.socket, limits=pool)
-        return httpx.Client(transport=transport, timeout=limit, headers=IDENTITY, trust_env=False)
-    return httpx.Client(limits=pool, timeout=limit, headers=IDENTITY)
+        return httpx.Client(
+            transport=transport, timeout=limit, headers=IDENTITY, cookies=_no_cookies(), trust_env=False
+        )
+    return httpx.Client(limits=pool, timeout=limit, headers=IDENTITY, cookies=_no_cookies())
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes none: what somebody on the way gives with one answer is not carried into the requests of others."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def no_answer(lost: Exception) -> RequestError:
@@ -72,8 +82,8 @@ def no_answer(lost: Exception) -> RequestError:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
     """The error for an answer that is neither a success nor a redirect. A body that is no problem document counts as none."""
-    if status < 400:
-        hint = " (redirects are not followed here)" if 300 <= status < 400 else ""
+    if not httpx.codes.is_error(status):
+        hint = " (redirects are not followed here)" if httpx.codes.is_redirect(status) else ""
         return UnexpectedAnswerError(f"status {status}{hint}", status)
     problem = problem_of(body)
     code, detail, title = problem.get("code"), problem.get("detail"), problem.get("title")

@@ -137,11 +137,15 @@ def from_secret(text: bytes, algorithm: str | None) -> SigningKey:
     """
     other = _other_kind(text)
     if other is not None:
-        raise ValueError(f"the secret is {other}, and everybody may know that: random text of 32 bytes or more would do")
+        raise ValueError(
+            f"the secret is {other}, and everybody may know that: random text of 32 bytes or more would do"
+        )
     secret = _from_base64(text.removeprefix(b"base64:")) if text.startswith(b"base64:") else text
     fits = [name for name, needs in _HMAC_BYTES.items() if len(secret) >= needs]
     if not fits:
-        raise ValueError(f"the secret has {len(secret)} bytes: 32 or more would do; `watertight token secret` prints one")
+        raise ValueError(
+            f"the secret has {len(secret)} bytes: 32 or more would do; `watertight token secret` prints one"
+        )
     return SigningKey(_pick(fits, algorithm), secret)
 
 
@@ -152,7 +156,10 @@ def from_private_key(text: bytes, algorithm: str | None) -> SigningKey:
         ValueError: it is no such key, or not for the algorithm.
     """
     if b"-----BEGIN" not in text:
-        raise ValueError("the private key is no PEM: `openssl genpkey -algorithm ed25519` prints one that would do")
+        raise ValueError(
+            "the private key is no PEM: `openssl genpkey -algorithm ed25519` prints one that would do"
+        )
+    reason = "it is of another kind than RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, and Ed25519"
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except TypeError:
@@ -168,8 +175,6 @@ def from_private_key(text: bytes, algorithm: str | None) -> SigningKey:
     elif isinstance(key, rsa.RSAPrivateKey) and key.key_size in _RSA_BITS:
         fits = _RSA
     else:
-        if key is not None:
-            reason = "it is of another kind than RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, and Ed25519"
         raise ValueError(f"the private key cannot be used: {reason}")
     return SigningKey(_pick(fits, algorithm), key)
 

@@ -12,7 +12,7 @@ from watertight_sse._errors import TokenError
 class RefreshableToken(Protocol):
     """A function that is told whether its last token was refused: then one from a cache will not do."""
 
-    def __call__(self, *, refresh: bool) -> str | None | Awaitable[str | None]:
+    def __call__(self, *, refresh: bool) -> str | Awaitable[str | None] | None:
         """A token; ``None`` to ask without one."""
         ...
 
@@ -28,7 +28,7 @@ class RefreshablePlainToken(Protocol):
 PlainTokenSource: TypeAlias = str | Callable[[], str | None] | RefreshablePlainToken
 """As ``TokenSource``, but no function may be ``async``."""
 
-TokenSource: TypeAlias = str | Callable[[], str | None | Awaitable[str | None]] | RefreshableToken
+TokenSource: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None] | RefreshableToken
 """A token, or a function that gives one. A function is asked before each request; if it takes a keyword ``refresh``, it is
 told whether the last token was answered with 401 or had expired. It may be ``async`` where the caller is."""
 
@@ -45,7 +45,7 @@ class Token:
             ValueError: a token that no header can carry.
         """
         self._fixed: str | None = None
-        self._function: Callable[..., str | None | Awaitable[str | None]] | None = None
+        self._function: Callable[..., str | Awaitable[str | None] | None] | None = None
         self._is_told = False
         if isinstance(source, str):
             self._fixed = _bearer(source)
@@ -83,7 +83,7 @@ class Token:
                 raise TokenError(f"cannot get a token: {type(thrown).__name__}") from thrown
         return self._checked(given)
 
-    def _ask(self, refresh: bool) -> str | None | Awaitable[str | None]:
+    def _ask(self, refresh: bool) -> str | Awaitable[str | None] | None:
         if self._function is None:
             return self._fixed
         try:
@@ -111,7 +111,9 @@ class Token:
 def _bearer(token: str) -> str:
     # The text of the error says nothing of the token.
     if not token or not all("!" <= character <= "~" for character in token):
-        raise ValueError("the token cannot be sent: it is empty, or has blanks, line breaks or other than ASCII in it")
+        raise ValueError(
+            "the token cannot be sent: it is empty, or has blanks, line breaks or other than ASCII in it"
+        )
     return f"Bearer {token}"
 
 
@@ -123,6 +125,7 @@ def _takes_refresh(function: Callable[..., object]) -> bool:
         return False
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD or (parameter.name == "refresh" and parameter.kind in by_name)
+        parameter.kind is inspect.Parameter.VAR_KEYWORD
+        or (parameter.name == "refresh" and parameter.kind in by_name)
         for parameter in parameters
     )

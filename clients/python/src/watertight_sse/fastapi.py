@@ -60,7 +60,7 @@ def token_dependency(
     return hub_token
 
 
-def watch_router(
+def watch_router(  # noqa: PLR0913 - by name, and each with a default
     gateway: Gateway,
     *,
     user: Callable[..., Any],
@@ -71,8 +71,8 @@ def watch_router(
 ) -> APIRouter:
     """A router with the route that answers a page's question where it watches a session.
 
-    Its answer is ``Watch.json()``. Whoever has not signed in is refused by ``user``, the application's own dependency; 403 where
-    ``may_watch`` says no, and what :meth:`Gateway.watch` raises, are answered as problem documents. ``may_watch`` and
+    Its answer is ``Watch.json()``. Whoever has not signed in is refused by ``user``, the application's own dependency; 403
+    where ``may_watch`` says no, and what :meth:`Gateway.watch` raises, are answered as problem documents. ``may_watch`` and
     ``snapshot`` get the user's name and the session's; they may be ``async``, and plain ones are called in the event loop.
     """
     router = APIRouter()

@@ -37,7 +37,7 @@ __all__ = [
     "watch_route",
 ]
 
-UserOf: TypeAlias = Callable[[Request], "str | None | Awaitable[str | None]"]
+UserOf: TypeAlias = Callable[[Request], "str | Awaitable[str | None] | None"]
 """Who has signed in, by name; ``None`` if nobody has."""
 
 
@@ -62,8 +62,8 @@ def watch_route(
     """The route that answers a page's question where it watches: ``GET path``, with ``{session}`` or ``{session:path}`` in it.
 
     Its answer is ``Watch.json()``; 401 where nobody has signed in, 403 where ``may_watch`` says no, and what
-    :meth:`Gateway.watch` raises, all as problem documents. The three functions may be ``async``; plain ones are called in the event
-    loop.
+    :meth:`Gateway.watch` raises, all as problem documents. The three functions may be ``async``; plain ones are called in
+    the event loop.
     """
 
     async def watch(request: Request) -> Response:

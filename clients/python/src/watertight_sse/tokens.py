@@ -18,7 +18,13 @@ from typing import Any
 
 import jwt
 
-from watertight_sse._grants import AUDIENCES_MAX, ISSUER_BYTES_MAX, check_name, check_patterns, session_pattern
+from watertight_sse._grants import (
+    AUDIENCES_MAX,
+    ISSUER_BYTES_MAX,
+    check_name,
+    check_patterns,
+    session_pattern,
+)
 from watertight_sse._keys import (
     FileKey,
     FixedKey,
@@ -53,7 +59,7 @@ class Minter:
     once a second.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each with a default
         self,
         *,
         secret: str | bytes | None = None,
@@ -100,7 +106,7 @@ class Minter:
         """Seconds for which a token is valid where ``mint`` says nothing else."""
         return self._lifetime
 
-    def mint(
+    def mint(  # noqa: PLR0913 - by name, and each with a default
         self,
         *,
         sub: str | None = None,
@@ -111,9 +117,9 @@ class Minter:
         jti: str | None = None,
     ) -> str:
         """A token for ``sub`` (the user; none for a program of one's own) that grants reading the paths that the patterns
-        ``subscribe`` are about, and writing those of ``publish``: ``sessions/NAME``, with ``*`` for any part of a segment and ``**``
-        for any number of segments. ``admin`` grants the operator's calls. ``jti`` is its id, by which it can be revoked; a
-        random one if none is given.
+        ``subscribe`` are about, and writing those of ``publish``: ``sessions/NAME``, with ``*`` for any part of a segment
+        and ``**`` for any number of segments. ``admin`` grants the operator's calls. ``jti`` is its id, by which it can be
+        revoked; a random one if none is given.
 
         Raises:
             ValueError: a hub would refuse the token. The text names what is wrong.
@@ -122,7 +128,7 @@ class Minter:
             sub=sub, subscribe=subscribe, publish=publish, admin=admin, lifetime=lifetime, jti=jti
         ).token
 
-    def issue(
+    def issue(  # noqa: PLR0913 - by name, and each with a default
         self,
         *,
         sub: str | None = None,
@@ -146,11 +152,13 @@ class Minter:
         token = jwt.encode(claims, key.material, algorithm=key.algorithm, headers=self._headers)
         if len(token) > TOKEN_BYTES_MAX:
             raise ValueError(
-                f"the token would have {len(token)} bytes, and a hub takes {TOKEN_BYTES_MAX}: fewer or shorter patterns would do"
+                f"the token would have {len(token)} bytes, and a hub takes {TOKEN_BYTES_MAX}: "
+                "fewer or shorter patterns would do"
             )
         return IssuedToken(token, expires_at)
 
     def __repr__(self) -> str:
+        """Shows nothing of the key."""
         return f"Minter({self._keys.key().algorithm})"
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,10 +19,15 @@ from tests.kit.wait import eventually, soon
 SERVICE = Path(__file__).resolve().parents[2] / "contract" / "service.py"
 
 
+def _are_closed(peers: list[Peer]) -> bool:
+    return not any(peer.is_open for peer in peers)
+
+
 class Client:
     """The other side of one subscription of the service: its requests and its reports."""
 
     def __init__(self, stream_url: str) -> None:
+        """Where its stream is."""
         self.stream_url = stream_url
         self.location = ""
         self.messages: list[dict[str, Any]] = []
@@ -73,6 +79,7 @@ class Harness:
     """Runs the service, and the server for its streams and callbacks."""
 
     def __init__(self) -> None:
+        """Nothing runs yet."""
         self.clients: list[Client] = []
         self._server = Server(self._serve)
         self._process: asyncio.subprocess.Process | None = None
@@ -126,8 +133,7 @@ class Harness:
                 continue
             assert (await self.call("DELETE", location)).status_code == 204
             assert (await self.call("DELETE", location)).status_code == 404
-            peers = client.peers
-            await eventually(lambda peers=peers: not any(peer.is_open for peer in peers), "its streams are closed")
+            await eventually(partial(_are_closed, client.peers), "its streams are closed")
 
     async def stop(self) -> int:
         """Asks the service to quit; gives its exit code."""
@@ -148,7 +154,9 @@ class Harness:
         # Strictly in order: the next comes when the one before was taken.
         assert peer.method == "POST", peer.method
         if int(rest[0]) != len(client.messages) + 1:
-            client.messages.append({"kind": "error", "error": f"{rest[0]} came too early", "comment": "order"})
+            client.messages.append(
+                {"kind": "error", "error": f"{rest[0]} came too early", "comment": "order"}
+            )
         client.messages.append(json.loads(peer.body))
         answering = asyncio.ensure_future(peer.answer(202))
         self._answering.add(answering)

@@ -130,7 +130,9 @@ async def test_sends_last_event_id_in_initial_request_if_set(harness: Harness) -
 @pytest.mark.parametrize(
     ("wire", "told", "id"),
     [
-        pytest.param("id: a\ndata: 1\n\n", [["message", "1", "a"]], "a", id="sends ID of last received event"),
+        pytest.param(
+            "id: a\ndata: 1\n\n", [["message", "1", "a"]], "a", id="sends ID of last received event"
+        ),
         pytest.param(
             "id: a\ndata: 1\n\ndata: 2\n\n",
             [["message", "1", "a"], ["message", "2", "a"]],
@@ -243,7 +245,6 @@ async def test_the_service_knows_no_other_command_and_no_other_stream(harness: H
 
 
 async def test_the_service_takes_null_for_what_is_not_there(harness: Harness) -> None:
-    nothing: dict[str, object] = dict.fromkeys(["readTimeoutMs", "headers", "method", "body", "lastEventId"])
-    client = await harness.client(**nothing)
+    client = await harness.client(readTimeoutMs=None, headers=None, method=None, body=None, lastEventId=None)
     peer = await asyncio.wait_for(client.peer(), 20)
     assert peer.method == "GET"

@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import ssl
 import subprocess
 import threading
 from pathlib import Path
@@ -38,8 +39,10 @@ class HubProcess:
     ``HubProcess("--token-secret", secret)`` passes settings on.
     """
 
-    def __init__(self, *args: str, listen: str | None = None) -> None:
-        """``listen``: where it listens, such as ``unix:/...``; without it, a free port of 127.0.0.1."""
+    def __init__(self, *args: str, listen: str | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """``listen``: where it listens, such as ``unix:/...``; without it, a free port of 127.0.0.1. ``tls``: trusts the
+        certificate that is among the settings."""
+        self._tls = tls
         self._args = args
         self._listen = listen
         self._process: subprocess.Popen[str] | None = None
@@ -49,7 +52,7 @@ class HubProcess:
     @property
     def url(self) -> str:
         """Where it is, for a client; the same after a restart."""
-        return self._listen or f"http://127.0.0.1:{self._port}"
+        return self._listen or f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
     @property
     def port(self) -> int:
@@ -68,8 +71,10 @@ class HubProcess:
     def start(self) -> HubProcess:
         """Starts it, and returns once it listens."""
         listen = self._listen or f"127.0.0.1:{self._port}"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WATERTIGHT_")}
-        process = subprocess.Popen(  # noqa: S603 - the program that is to be tested
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("WATERTIGHT_")
+        }
+        process = subprocess.Popen(
             [hub_binary(), "serve", "--listen", listen, "--log-level", "warn", *self._args],
             stdout=subprocess.PIPE,
             text=True,
@@ -78,7 +83,7 @@ class HubProcess:
         output = cast("IO[str]", process.stdout)
         ready, _, _ = select.select([output], [], [], _START_SECONDS)
         line = output.readline().strip() if ready else ""
-        said = re.fullmatch(r"watertight: listening on (?:http://127\.0\.0\.1:(\d+)|\S*unix:\S+)", line)
+        said = re.fullmatch(r"watertight: listening on (?:https?://127\.0\.0\.1:(\d+)|\S*unix:\S+)", line)
         if said is None:
             process.kill()
             process.wait()
@@ -115,7 +120,10 @@ class HubProcess:
         """Publishes texts as events of one type (they arrive as JSON texts), and gives their ids."""
         lines = "\n".join(json.dumps({"type": type, "data": text}) for text in texts)
         answer = self.call(
-            "POST", f"/sessions/{quote(session, safe='')}/events", lines, {"content-type": "application/x-ndjson"}
+            "POST",
+            f"/sessions/{quote(session, safe='')}/events",
+            lines,
+            {"content-type": "application/x-ndjson"},
         )
         return cast("list[str]", answer["ids"])
 
@@ -151,7 +159,10 @@ class HubProcess:
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """One request; its answer's JSON. Fails if the hub refuses."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        if self._tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=20, context=self._tls)
         try:
             data = body.encode() if body is not None else None
             connection.request(method, path, data, {**self._headers, **(headers or {})})
@@ -159,7 +170,7 @@ class HubProcess:
             text = answer.read().decode()
         finally:
             connection.close()
-        if answer.status >= 300:  # noqa: PLR2004 - what is no success
+        if answer.status >= 300:
             raise AssertionError(f"{method} {path}: {answer.status} {text}")
         return cast("dict[str, Any]", json.loads(text)) if text else {}
 

@@ -57,8 +57,6 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.cut()
-        for task in list(self._tasks):
-            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -104,7 +102,11 @@ class Proxy:
                     task.exception()
 
     async def _pass_back(
-        self, head: bytes, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, writer: asyncio.StreamWriter
+        self,
+        head: bytes,
+        reader: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+        writer: asyncio.StreamWriter,
     ) -> None:
         if self.mode == "freeze":
             await asyncio.Event().wait()

@@ -19,11 +19,15 @@ HUB = {"content-type": "text/event-stream", "heartbeat-interval": "15"}
 
 def options_of(url: str = "http://hub", session: str | None = "s", **options: Any) -> Options:
     """What ``subscribe`` makes of its arguments."""
-    return subscribe(url, session, **options)._core.options
+    return subscribe(url, session, **options)._core.options  # pyright: ignore[reportPrivateUsage]  # what is tested here
 
 
 def core_of(
-    url: str = "http://hub", session: str | None = "s", *, random: Callable[[], float] = lambda: 0.0, **options: Any
+    url: str = "http://hub",
+    session: str | None = "s",
+    *,
+    random: Callable[[], float] = lambda: 0.0,
+    **options: Any,
 ) -> Core:
     """The core of a subscription. Without more, its waits are as short as they may be."""
     return Core(options_of(url, session, **options), random=random)

@@ -48,6 +48,11 @@ class Reader:
         return subscription
 
     @property
+    def state(self) -> str:
+        """The last one that ``on_state`` was told."""
+        return self.statuses[-1].state if self.statuses else "idle"
+
+    @property
     def states(self) -> list[str]:
         """The states of ``statuses``."""
         return [status.state for status in self.statuses]

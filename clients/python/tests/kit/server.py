@@ -15,7 +15,10 @@ HUB_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nheartbeat-int
 class Peer:
     """One request of a client, and the way back to it."""
 
-    def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter):
+    def __init__(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+    ):
+        """The request, and the way back."""
         self.method = method
         self.path = path
         self.headers = headers
@@ -47,7 +50,9 @@ class Peer:
             await self.say(chunk)
             await asyncio.sleep(0.002)
 
-    async def answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes | str = b"") -> None:
+    async def answer(
+        self, status: int, headers: Mapping[str, str] | None = None, body: bytes | str = b""
+    ) -> None:
         """Answers with something else than a stream, and hangs up."""
         data = body.encode() if isinstance(body, str) else body
         fields = {"content-length": str(len(data)), "connection": "close", **(headers or {})}
@@ -83,6 +88,7 @@ class Server:
         self._waiting: asyncio.Queue[Peer] = asyncio.Queue()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def port(self) -> int:
@@ -114,10 +120,10 @@ class Server:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
         for peer in self.peers:
             peer.reset()
-        for task in list(self._connections):
-            task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
 
@@ -134,6 +140,7 @@ class Server:
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
+        self._writers.add(writer)
         try:
             request = await _read_request(reader)
             if request is None:
@@ -154,6 +161,7 @@ class Server:
         except ConnectionError:
             return
         finally:
+            self._writers.discard(writer)
             writer.close()
 
 

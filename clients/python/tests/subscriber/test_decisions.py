@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from watertight_sse._subscriber.attempt import Attempt, Move
 from watertight_sse._subscriber.core import Core
 from watertight_sse._subscriber.status import ConnectionStatus
 
+NEW_LIFE = "00000000000z-0"
 FIRST, SECOND, THIRD = (f"mg931z5aashp-{number}" for number in (1, 2, 3))
 
 
@@ -43,7 +45,8 @@ def test_a_right_that_was_taken_away_is_an_error_and_final(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["TIMEOUT", "SLOW_CONSUMER", "SHUTTING_DOWN", "DISCONNECTED", "CIRCUIT_OPEN", "OVERLOADED", "NEW_ONE"]
+    "code",
+    ["TIMEOUT", "SLOW_CONSUMER", "SHUTTING_DOWN", "DISCONNECTED", "CIRCUIT_OPEN", "OVERLOADED", "NEW_ONE"],
 )
 def test_after_any_other_closing_event_it_comes_back_after_the_servers_retry(code: str) -> None:
     told: list[ConnectionStatus] = []
@@ -88,7 +91,9 @@ def test_an_attempt_refreshes_its_token_once_and_the_next_one_again() -> None:
 def test_what_a_server_and_a_cache_repeat_comes_once_and_foreign_ids_always() -> None:
     core = core_of()
     attempt = open_stream(core, 0)
-    twice = f"id: {FIRST}\ndata: 1\n\nid: {SECOND}\ndata: 2\n\nid: {FIRST}\ndata: 1\n\nid: {THIRD}\ndata: 3\n\n"
+    twice = (
+        f"id: {FIRST}\ndata: 1\n\nid: {SECOND}\ndata: 2\n\nid: {FIRST}\ndata: 1\n\nid: {THIRD}\ndata: 3\n\n"
+    )
     assert [item.id for item in items(attempt, twice, 0)] == [FIRST, SECOND, THIRD]
     assert core.cursor.id == THIRD
     foreign = items(attempt, "id: 7\ndata: a\n\nid: 7\ndata: b\n\nid: 6\ndata: c\n\n", 0)
@@ -105,6 +110,16 @@ def test_a_gap_is_an_item_where_it_is_and_the_stream_may_begin_anew_behind_it() 
         Gap("00000000000z-0", THIRD, "00000000000z-0", None, "epoch"),
         Event("00000000000z-1", "message", "b"),
     ]
+
+
+def test_a_gap_that_moves_nothing_is_no_progress() -> None:
+    core = core_of(last_event_id=THIRD)
+    attempt = open_stream(core, 0)
+    (gap,) = items(attempt, f'id: {THIRD}\nevent: gap\ndata: {{"reason":"source"}}\n\n', 0)
+    assert isinstance(gap, Gap)
+    assert not attempt.has_progress, "a server that repeats it for ever must not be asked in a tight loop"
+    items(attempt, f'id: {NEW_LIFE}\nevent: gap\ndata: {{"reason":"epoch"}}\n\n', 0)
+    assert attempt.has_progress
 
 
 def test_a_gap_that_nobody_can_read_is_a_gap() -> None:
@@ -132,9 +147,9 @@ def test_whoever_names_a_heartbeat_is_a_hub_also_by_a_full_url() -> None:
 def test_an_answer_to_a_long_poll_is_told_in_order_and_repeated_answers_once() -> None:
     core = core_of()
     answer = (
-        '{"events":[{"id":"mg931z5aashp-8","type":"tick","data":"x","created_at":5.5}],"next":"mg931z5aashp-9",'
-        '"gap":{"from":null,"to":"mg931z5aashp-7","missed":3,"reason":"evicted"},"later":"field"}'
-    ).encode()
+        b'{"events":[{"id":"mg931z5aashp-8","type":"tick","data":"x","created_at":5.5}],"next":"mg931z5aashp-9",'
+        b'"gap":{"from":null,"to":"mg931z5aashp-7","missed":3,"reason":"evicted"},"later":"field"}'
+    )
     for turn in range(2):
         attempt = _polling(core, turn * 100.0)
         assert attempt.take_head(200, headers(content_type="application/json"), 0, 0) is Move.BODY
@@ -167,7 +182,9 @@ def test_a_long_poll_that_brought_nothing_is_not_followed_by_the_next_one_at_onc
             now += 0.5
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"events":[]}', '{"events":[{"id":7}],"next":"7"}', "<html>"])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", '{"events":[]}', '{"events":[{"id":7}],"next":"7"}', "<html>"]
+)
 def test_what_no_hub_answers_to_a_long_poll_is_not_understood_and_ends_nothing(body: str) -> None:
     core = core_of()
     attempt = _polling(core, 0)
@@ -240,8 +257,8 @@ def test_a_hub_whose_first_byte_does_not_come_is_kept_back_by_somebody() -> None
 
 
 def test_after_three_attempts_without_a_stream_long_polls_take_over_and_climb_back() -> None:
-    told: list[str] = []
-    core = core_of(on_state=lambda status: told.append(status.state))
+    told: list[ConnectionStatus] = []
+    core = core_of(on_state=told.append)
     now = 0.0
     for _ in range(3):
         attempt = _due(core, now)
@@ -261,7 +278,7 @@ def test_after_three_attempts_without_a_stream_long_polls_take_over_and_climb_ba
     attempt = _due(core, now)
     assert (attempt.way, core.status.state) == ("stream", "reconnecting")
     attempt.take_head(200, headers(**{"content-type": HUB["content-type"]}), now, 0)
-    assert told[-1] == "open"
+    assert told[-1].state == "open"
 
 
 def test_failures_are_counted_anew_after_an_event_not_after_a_mere_200() -> None:
@@ -361,7 +378,13 @@ def test_an_answer_that_is_no_event_stream_is_final(fields: dict[str, str], text
 
 
 @pytest.mark.parametrize(
-    "type", ["Text/Event-Stream", "text/event-stream;", 'text/event-stream; charset="UTF-8"', "text/event-stream ;x=y"]
+    "type",
+    [
+        "Text/Event-Stream",
+        "text/event-stream;",
+        'text/event-stream; charset="UTF-8"',
+        "text/event-stream ;x=y",
+    ],
 )
 def test_an_event_stream_may_be_spelled_in_many_ways(type: str) -> None:
     assert begin(core_of(), 0).take_head(200, headers(content_type=type), 0, 0) is Move.STREAM
@@ -369,13 +392,14 @@ def test_an_event_stream_may_be_spelled_in_many_ways(type: str) -> None:
 
 def test_an_answer_to_a_post_that_ends_is_over_unless_the_application_or_a_hub_says_otherwise() -> None:
     plain = {"content-type": "text/event-stream"}
-    for options, head, is_over in (
+    cases: list[tuple[dict[str, Any], dict[str, str], bool]] = [
         ({"method": "POST"}, plain, True),
         ({"method": "POST"}, HUB, False),
         ({"method": "POST", "on_end": "reconnect"}, plain, False),
         ({"on_end": "stop"}, plain, True),
         ({}, plain, False),
-    ):
+    ]
+    for options, head, is_over in cases:
         core = core_of("http://other/x", None, **options)
         attempt = open_stream(core, 0, head)
         items(attempt, "data: x\n\n", 0)
@@ -396,7 +420,9 @@ def _due(core: Core, now: float) -> Attempt:
 
 def _answer(core: Core, attempt: Attempt, now: float, id: str) -> None:
     attempt.take_head(200, headers(content_type="application/json"), now, 0)
-    attempt.take_body(b'{"events":[{"id":"%s","type":"t","data":"x"}],"next":"%s"}' % (id.encode(), id.encode()))
+    attempt.take_body(
+        b'{"events":[{"id":"%s","type":"t","data":"x"}],"next":"%s"}' % (id.encode(), id.encode())
+    )
     while attempt.next_item() is not None:
         pass
     core.finish(attempt, now)

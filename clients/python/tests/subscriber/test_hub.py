@@ -9,7 +9,7 @@ import hmac
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ def _publish(hub: HubProcess, numbers: list[str], portion: int = 10) -> None:
         hub.publish("s", numbers[at : at + portion])
 
 
-async def test_history_then_live_events_each_once_and_in_order_over_a_kill_9_and_a_restart(read: Read) -> None:
+async def test_history_then_live_events_each_once_and_in_order_over_a_kill_9_and_a_restart(
+    read: Read,
+) -> None:
     with HubProcess() as hub:
         _publish(hub, _numbers(1, 50))
         async with read(hub.url, "s", **QUICK) as reader:
@@ -51,7 +53,7 @@ async def test_history_then_live_events_each_once_and_in_order_over_a_kill_9_and
             last = reader.subscription.last_event_id
             waiting = reader.start_next()
             hub.kill()
-            await eventually(lambda: reader.states[-1] == "reconnecting", "it notices")
+            await eventually(lambda: reader.state == "reconnecting", "it notices")
             hub.start()
             _publish(hub, _numbers(101, 150))
             # The session began anew, which is told where it happened: before the first event of the new one.
@@ -67,7 +69,7 @@ async def test_three_restarts_are_three_gaps_and_one_connection_at_the_end(read:
         async with read(hub.url, "s", **STREAMS) as reader:
             for life in range(1, 4):
                 waiting = reader.start_next()
-                await eventually(lambda: reader.states[-1] == "open", "it is open")
+                await eventually(lambda: reader.state == "open", "it is open")
                 hub.publish("s", [str(life)])
                 item = await waiting
                 if life > 1:
@@ -87,13 +89,15 @@ async def test_a_hub_that_shuts_down_says_so_and_is_asked_again(read: Read) -> N
     with HubProcess() as hub:
         async with read(hub.url, "s", **STREAMS) as reader:
             waiting = reader.start_next()
-            await eventually(lambda: reader.states[-1] == "open", "it is open")
+            await eventually(lambda: reader.state == "open", "it is open")
             hub.shut_down()
-            await eventually(lambda: reader.states[-1] == "reconnecting", "it notices")
-            codes = [status.error.code for status in reader.statuses if isinstance(status.error, StreamClosedError)]
+            await eventually(lambda: reader.state == "reconnecting", "it notices")
+            codes = [
+                status.error.code for status in reader.statuses if isinstance(status.error, StreamClosedError)
+            ]
             assert codes == ["SHUTTING_DOWN"]
             hub.start()
-            await eventually(lambda: reader.states[-1] == "open", "it is open again")
+            await eventually(lambda: reader.state == "open", "it is open again")
             hub.publish("s", ["1"])
             assert isinstance(await waiting, Gap)
 
@@ -153,7 +157,7 @@ async def test_a_hub_at_a_unix_socket(read: Read, tmp_path: Path) -> None:
     with HubProcess(listen=f"unix:{tmp_path}/hub.sock") as hub:
         async with read(hub.url, "s", **QUICK) as reader:
             waiting = reader.start_next()
-            await eventually(lambda: reader.states[-1] == "open", "it is open")
+            await eventually(lambda: reader.state == "open", "it is open")
             hub.restart()
             gap = await waiting
             assert isinstance(gap, Gap)
@@ -164,10 +168,10 @@ async def test_a_hub_that_is_stopped_is_noticed_and_nothing_is_lost(read: Read) 
     with HubProcess() as hub:
         async with read(hub.url, "s", read_timeout=0.5, connect_timeout=0.5, **STREAMS) as reader:
             waiting = reader.start_next()
-            await eventually(lambda: reader.states[-1] == "open", "it is open")
+            await eventually(lambda: reader.state == "open", "it is open")
             hub.stop_answering()
             try:
-                await eventually(lambda: reader.states[-1] == "reconnecting", "it notices")
+                await eventually(lambda: reader.state == "reconnecting", "it notices")
                 assert "timed out" in str(reader.statuses[-1].error)
             finally:
                 hub.answer_again()
@@ -180,7 +184,7 @@ async def test_a_hub_that_is_stopped_is_noticed_and_nothing_is_lost(read: Read) 
 _SECRET = "only for the hub that this test has started"
 
 
-def _sign(claims: dict[str, object]) -> str:
+def _sign(claims: Mapping[str, object]) -> str:
     """A token with these claims (RFC 7515, HS256)."""
 
     def part(data: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import tracemalloc
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.kit.cases import bytes_of, hear, load, meaning
+from tests.kit.dice import dice as dice_of
 from watertight_sse._errors import EventTooLargeError
 from watertight_sse._subscriber.parser import Comment, ParsedEvent, Parser, Position
 
@@ -38,7 +38,7 @@ def test_it_means_the_same_cut_anywhere(case: dict[str, Any]) -> None:
     for size in (1, 2, 3, 1_021) if len(data) < _SMALL else (1_021,):
         assert hear(_pieces(data, size), limit) == expected, f"in pieces of {size}"
     for seed in range(50 if len(data) < _SMALL else 5):
-        dice = random.Random(seed)
+        dice = dice_of(seed)
         cuts = sorted(dice.randrange(len(data) + 1) for _ in range(dice.randrange(1, 9)))
         chunks = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
         assert hear(chunks, limit) == expected, f"seed {seed}"
@@ -53,10 +53,21 @@ def test_it_means_the_same_without_anybody_for_the_comments(case: dict[str, Any]
 
 
 def test_random_streams_mean_the_same_cut_anywhere() -> None:
-    words = [b"data", b"data:", b"data: x", b"id:", b"id: 7", b"event: e", b"retry: 5", b":c", b"foo:bar", b"\xef\xbb\xbf"]
+    words = [
+        b"data",
+        b"data:",
+        b"data: x",
+        b"id:",
+        b"id: 7",
+        b"event: e",
+        b"retry: 5",
+        b":c",
+        b"foo:bar",
+        b"\xef\xbb\xbf",
+    ]
     ends = [b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"", b"\0", b"\xff", b"\xe2\x82", b" "]
     for seed in range(2_000):
-        dice = random.Random(seed)
+        dice = dice_of(seed)
         data = b"".join(dice.choice(words) + dice.choice(ends) for _ in range(dice.randrange(1, 30)))
         whole = hear([data])
         for size in (1, 2, 5):

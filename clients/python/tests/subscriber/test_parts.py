@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import watertight_sse.sync
 from tests.kit.pure import options_of
 from watertight_sse._back_off import RETRY_AFTER_MAX, RETRY_MIN, BackOff
 from watertight_sse._errors import TokenError
@@ -74,7 +75,9 @@ def test_urls_are_read_with_a_prefix_and_unix_sockets_with_their_path() -> None:
         ("unix:/run/", "ends with a name"),
     ],
 )
-def test_what_is_no_usable_url_is_refused_with_a_reason_and_without_its_secrets(url: str, reason: str) -> None:
+def test_what_is_no_usable_url_is_refused_with_a_reason_and_without_its_secrets(
+    url: str, reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         Endpoint.parse(url)
     assert "secret" not in str(caught.value)
@@ -109,8 +112,10 @@ def test_a_session_that_no_path_can_carry_is_refused(name: str) -> None:
     ],
     ids=str,
 )
-def test_an_option_that_no_request_can_carry_is_refused_before_anything_is_sent(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError) as caught:
+def test_an_option_that_no_request_can_carry_is_refused_before_anything_is_sent(
+    options: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
         options_of(**options)
     assert "words" not in str(caught.value)
 
@@ -133,7 +138,11 @@ async def test_tokens_come_from_texts_and_functions_of_all_kinds() -> None:
     assert await Token(asynchronous).aget() == "Bearer a"
     assert await Token(refreshable).aget(refresh=True) == "Bearer fresh-True"
     assert Token(Source()).get() == "Bearer object-False"
-    assert Token(lambda **given: str(given["refresh"])).get(refresh=True) == "Bearer True"
+
+    def of_anything(**given: bool) -> str:
+        return str(given["refresh"])
+
+    assert Token(of_anything).get(refresh=True) == "Bearer True"
     assert [Token(source).can_refresh for source in (None, "t", asynchronous)] == [False, False, True]
 
 
@@ -159,6 +168,19 @@ async def test_a_token_that_cannot_be_had_is_an_error_that_shows_nothing_of_it()
     with pytest.raises(TokenError, match="has to be a plain one"):
         Token(asynchronous).get()
     assert "secret" not in repr([Token("secret"), Token(asynchronous)])
+
+
+def test_an_async_function_for_tokens_is_refused_where_nobody_can_await_it() -> None:
+    async def asynchronous() -> str:
+        return "t"
+
+    class Source:
+        async def __call__(self, *, refresh: bool) -> str:
+            return str(refresh)
+
+    for source in (asynchronous, Source()):
+        with pytest.raises(TypeError, match="has to be a plain one"):
+            watertight_sse.sync.subscribe("http://h", "s", token=source)  # type: ignore[arg-type]  # what untyped callers do
 
 
 def test_only_the_hubs_own_form_is_a_position() -> None:
@@ -258,7 +280,9 @@ def test_a_post_becomes_a_get_where_browsers_make_it_one() -> None:
         assert ("content-type" in _fields(request)) == (expected == "POST")
 
 
-@pytest.mark.parametrize("location", [None, "", " ", "#x", "ftp://h/", "mailto:x", "http://", "http://u:p@h/", "a b"])
+@pytest.mark.parametrize(
+    "location", [None, "", " ", "#x", "ftp://h/", "mailto:x", "http://", "http://u:p@h/", "a b"]
+)
 def test_a_redirect_that_leads_nowhere_is_an_error(location: str | None) -> None:
     error = _asking().redirect(301, location)
     assert error is not None
@@ -275,7 +299,7 @@ def test_a_loop_of_redirects_ends() -> None:
 
 def test_an_event_reads_its_json_and_a_gap_what_it_can() -> None:
     assert Event("1", "t", '{"n":[7]}').json() == {"n": [7]}
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="property name"):
         Event("1", "t", "{").json()
     assert Gap.read("1", "[" * 100_000).reason == "unreadable"
     assert Gap.of("1", {"reason": "lagged", "missed": True}).missed is None

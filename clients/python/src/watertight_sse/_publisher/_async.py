@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, cast, overload
 
 from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
-from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, State
+from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, is_admitted
 from watertight_sse._publisher._errors import BufferFullError, PublisherClosedError, StoppedError, UnsentError
-from watertight_sse._publisher._events import NewEvent, of_item
+from watertight_sse._publisher._events import NewEvent, line_of
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._senders import Senders
 from watertight_sse._publisher._source import Source
+from watertight_sse._to_its_end import to_its_end
 from watertight_sse._token import Token, TokenSource
 from watertight_sse._urls import Endpoint
 
@@ -23,9 +25,9 @@ from watertight_sse._urls import Endpoint
 class Publisher:
     """Publishes to the sessions of one hub. Many tasks of one event loop may use it at once.
 
-    Events of one session are published in the order of the calls, also while requests are lost and sent again. Each request has an
-    ``Idempotency-Key`` and keeps it, so a hub takes it once. What is published while a request is under way goes together in
-    the next one, so a thousand tasks that publish one event each cost few requests.
+    Events of one session are published in the order of the calls, also while requests are lost and sent again. Each
+    request has an ``Idempotency-Key`` and keeps it, so a hub takes it once. What is published while a request is under way
+    goes together in the next one, so a thousand tasks that publish one event each cost few requests.
 
     What is not published yet is in a buffer, bounded by number and by bytes. When it is full, callers wait for room, or, with
     ``when_full="drop"``, their events are dropped and counted in :attr:`dropped`. An outage of the hub that ends within
@@ -37,7 +39,7 @@ class Publisher:
     Leaving the block sends what is left, for ``close_timeout`` at most.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each with a default
         self,
         url: str,
         *,
@@ -114,7 +116,13 @@ class Publisher:
         return self._background.failures
 
     async def publish(
-        self, session: str, data: Any, *, type: str | None = None, ttl: float | None = None, key: str | None = None
+        self,
+        session: str,
+        data: Any,
+        *,
+        type: str | None = None,
+        ttl: float | None = None,
+        key: str | None = None,
     ) -> str:
         """Publishes one event and returns its id once it is in the session's log. ``data`` is any JSON, and is carried as its
         JSON text: the text ``"hello"`` arrives with its quotes, see :meth:`publish_text`.
@@ -126,8 +134,8 @@ class Publisher:
             data: read before this first waits; it may be changed afterwards.
             type: of the event; ``message`` if none is named.
             ttl: how long it may be replayed, seconds.
-            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again within ten minutes,
-                also by another process, is published once. It goes as a request of its own.
+            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again within ten
+                minutes, also by another process, is published once. It goes as a request of its own.
 
         Raises:
             RequestError: the hub refused the event.
@@ -139,7 +147,13 @@ class Publisher:
         return cast("str", await self._send(self._wire.event(self._awaited, session, data, type, ttl, key)))
 
     async def publish_text(
-        self, session: str, text: str, *, type: str | None = None, ttl: float | None = None, key: str | None = None
+        self,
+        session: str,
+        text: str,
+        *,
+        type: str | None = None,
+        ttl: float | None = None,
+        key: str | None = None,
     ) -> str:
         """Publishes one event whose data is ``text`` as it stands, as a request of its own. Otherwise as :meth:`publish`."""
         return cast("str", await self._send(self._wire.text(self._awaited, session, text, type, ttl, key)))
@@ -150,8 +164,8 @@ class Publisher:
         """Puts one event into the buffer, and waits for room in it but not for the hub. False if it was dropped
         (``when_full="drop"``).
 
-        An event that is not published in the end is told to ``on_error``, and by the next :meth:`flush`. Cancelling it takes the
-        event out if it is not under way yet.
+        An event that is not published in the end is told to ``on_error``, and by the next :meth:`flush`. Cancelling it
+        takes the event out if it is not under way yet.
 
         Raises:
             PublisherClosedError, ValueError, TypeError: as :meth:`publish`.
@@ -168,7 +182,9 @@ class Publisher:
             self._outbox.offer(entry)
             await self._or_withdraw(entry)
         self._senders.kick()
-        await self._pause()
+        self._since_pause += 1
+        if self._since_pause >= self._options.batch_events:
+            await self._pause()
         return True
 
     @overload
@@ -202,11 +218,11 @@ class Publisher:
         ttl: float | None = None,
         ids: bool = False,
     ) -> int | list[str]:
-        """Publishes what ``events`` gives, in order, as NDJSON in batches that gather while the one before is under way. Returns
-        how many; with ``ids`` the ids, all of which are then held.
+        """Publishes what ``events`` gives, in order, as NDJSON in batches that gather while the one before is under way.
+        Returns how many; with ``ids`` the ids, all of which are then held.
 
-        Each item is a :class:`NewEvent`, or any JSON, which is published with this ``type`` and ``ttl``. Nothing is drawn while two
-        batches are held: whoever gives the events is as fast as the hub. It always waits for room, also with
+        Each item is a :class:`NewEvent`, or any JSON, which is published with this ``type`` and ``ttl``. Nothing is drawn
+        while two batches are held: whoever gives the events is as fast as the hub. It always waits for room, also with
         ``when_full="drop"``.
 
         If the source raises, or gives something that cannot be published, what it gave before is published, and then that is
@@ -216,6 +232,7 @@ class Publisher:
             StoppedError: the hub refused an event, or did not answer: how far it came, and why.
         """
         self._wire.check(session)
+        self._check_loop()
         group = Group(self._outbox, self._notify, keep_ids=ids)
         broken: Exception | None = None
         try:
@@ -235,7 +252,9 @@ class Publisher:
             raise broken
         return group.count if group.ids is None else group.ids
 
-    async def end(self, session: str, *, event: NewEvent | None = None, keep: float | None = None) -> SessionEnd:
+    async def end(
+        self, session: str, *, event: NewEvent | None = None, keep: float | None = None
+    ) -> SessionEnd:
         """Ends the session, after everything that was published to it before. Needs a token with ``admin``.
 
         Ending an ended session changes nothing, and answers as the first end did. Cancelling it as :meth:`publish`.
@@ -253,7 +272,8 @@ class Publisher:
         return cast("SessionEnd", await self._send(entry, may_drop=False))
 
     async def flush(self) -> None:
-        """Waits until every event that :meth:`enqueue` has taken so far is published or given up. Cancelling it changes nothing.
+        """Waits until every event that :meth:`enqueue` has taken so far is published or given up. Cancelling it changes
+        nothing.
 
         Raises:
             UnsentError: so many were not published since the last ``flush``.
@@ -278,7 +298,7 @@ class Publisher:
         finally:
             self._outbox.abandon(PublisherClosedError())
             self._tell()
-            await self._senders.aclose()
+            await to_its_end(self._senders.aclose())
         if (unsent := self._background.unsent()) is not None:
             raise unsent
 
@@ -305,7 +325,8 @@ class Publisher:
             self._dropped += 1
             raise BufferFullError
         self._senders.kick()
-        return await self._or_withdraw(entry)
+        answer: Answer = await self._or_withdraw(entry)
+        return answer
 
     async def _or_withdraw(self, entry: Entry) -> Any:
         try:
@@ -325,37 +346,43 @@ class Publisher:
     ) -> None:
         window = _limits.WINDOW_BATCHES * self._options.batch_events
         async for item in source:
-            event = of_item(item, type, ttl)
-            entry = self._wire.event(group, session, event.data, event.type, event.ttl, None)
-            self._begin(entry)
-            await self._wait(lambda: group.pending < window or group.error is not None)
+            entry = Entry(session, line_of(item, type, ttl), group)
+            self._outbox.check(entry)
+            if group.pending >= window:
+                await self._wait(lambda: group.pending < window or group.error is not None)
             if group.error is not None:
                 return
+            if self._is_closing:
+                raise PublisherClosedError
             group.add(entry)
-            is_in = self._outbox.offer(entry)
-            self._senders.kick()
-            if not is_in:
-                await self._wait(lambda entry=entry: entry.state is not State.WAITING)
-            await self._pause()
+            if not self._outbox.offer(entry):
+                await self._wait(partial(is_admitted, entry))
+            if self._outbox.ready:
+                self._senders.kick()
+            self._since_pause += 1
+            if self._since_pause >= self._options.batch_events:
+                await self._pause()
 
     def _begin(self, entry: Entry) -> asyncio.AbstractEventLoop:
         """Checks that it may be offered."""
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        if self._loop is not loop:
-            raise RuntimeError("this publisher belongs to another event loop: make one in each")
+        loop = self._check_loop()
         if self._is_closing:
             raise PublisherClosedError
         self._outbox.check(entry)
         return loop
 
+    def _check_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise RuntimeError("this publisher belongs to another event loop: make one in each")
+        return loop
+
     async def _pause(self) -> None:
         """Lets others run now and then, where nothing has to be waited for."""
-        self._since_pause += 1
-        if self._since_pause >= self._options.batch_events:
-            self._since_pause = 0
-            await asyncio.sleep(0)
+        self._since_pause = 0
+        await asyncio.sleep(0)
 
     async def _wait(self, is_so: Callable[[], bool]) -> None:
         while not is_so():

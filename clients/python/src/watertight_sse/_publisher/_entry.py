@@ -90,6 +90,11 @@ class Entry:
         """The owner's."""
 
 
+def is_admitted(entry: Entry) -> bool:
+    """Whether the entry does not wait for room."""
+    return entry.state is not State.WAITING
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is sent, the same with each attempt: the key makes the hub take it once."""

@@ -29,11 +29,15 @@ class NewEvent:
     """How long it may be replayed, seconds; the hub's ``event_ttl`` (5 min) if none is named."""
 
 
-def of_item(item: Any, type: str | None, ttl: float | None) -> NewEvent:
-    """What a source gave: a ``NewEvent``, or any JSON, which gets this type and time to live."""
-    if not isinstance(item, NewEvent):
-        return NewEvent(item, type, ttl)
-    return NewEvent(item.data, type if item.type is None else item.type, ttl if item.ttl is None else item.ttl)
+def line_of(item: Any, type: str | None, ttl: float | None) -> bytes:
+    """The line for what a source gave: a ``NewEvent``, or any JSON, which gets this type and time to live.
+
+    Raises:
+        ValueError, TypeError: as :func:`line`.
+    """
+    if isinstance(item, NewEvent):
+        return line(item.data, item.type or type, ttl if item.ttl is None else item.ttl)
+    return line(item, type, ttl)
 
 
 def line(data: Any, type: str | None, ttl: float | None) -> bytes:

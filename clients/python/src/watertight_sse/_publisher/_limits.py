@@ -23,7 +23,8 @@ IN_FLIGHT_MAX = 8
 """Requests under way at once, all to different sessions, and the connections kept: as in the other clients."""
 
 REQUEST_TIMEOUT = 60.0
-"""One request must be answered within this time, seconds. Generous: a hub holds back its answer from who outruns its readers."""
+"""One request must be answered within this time, seconds. Generous: a hub holds back its answer from who outruns its
+readers."""
 
 GIVE_UP_AFTER = 120.0
 """How long one request goes on being retried, seconds."""

@@ -16,7 +16,15 @@ from watertight_sse._errors import RequestError, UnexpectedAnswerError, Watertig
 from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import JSON, TEXT, Alone, Answer, Entry, Owner, Request, SessionEnd
-from watertight_sse._publisher._events import NewEvent, checked_key, checked_ttl, checked_type, json_text, line, utf8
+from watertight_sse._publisher._events import (
+    NewEvent,
+    checked_key,
+    checked_ttl,
+    checked_type,
+    json_text,
+    line,
+    utf8,
+)
 from watertight_sse._publisher._outbox import Outbox
 from watertight_sse._urls import Endpoint
 
@@ -52,13 +60,19 @@ class Options:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: 1 or more would do")
         if not 1 <= self.batch_events <= _limits.BATCH_EVENTS_MAX:
-            raise ValueError(f"batch_events is {self.batch_events!r}: 1 to {_limits.BATCH_EVENTS_MAX} would do")
+            raise ValueError(
+                f"batch_events is {self.batch_events!r}: 1 to {_limits.BATCH_EVENTS_MAX} would do"
+            )
         if not self.request_timeout > 0:
-            raise ValueError(f"request_timeout is {self.request_timeout!r}: a number of seconds above zero would do")
+            raise ValueError(
+                f"request_timeout is {self.request_timeout!r}: a number of seconds above zero would do"
+            )
         for name in ("give_up_after", "close_timeout"):
             seconds = getattr(self, name)
             if seconds is not None and not seconds >= 0:
-                raise ValueError(f"{name} is {seconds!r}: a number of seconds, or None for no limit, would do")
+                raise ValueError(
+                    f"{name} is {seconds!r}: a number of seconds, or None for no limit, would do"
+                )
         if self.when_full not in ("wait", "drop"):
             raise ValueError(f'when_full is {self.when_full!r}: "wait" or "drop" would do')
 
@@ -76,13 +90,26 @@ class Options:
         return _http.limits(self.in_flight_max, self.in_flight_max)
 
 
+class _Forks:
+    """How often this process is the child of a fork. To ask the system for each event would cost more than the event."""
+
+    count = 0
+
+    @classmethod
+    def add(cls) -> None:
+        cls.count += 1
+
+
+os.register_at_fork(after_in_child=_Forks.add)
+
+
 class Wire:
     """Entries from arguments, requests from entries, ids from answers."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         """For the hub at ``endpoint``."""
         self._endpoint = endpoint
-        self._process = os.getpid()
+        self._forks = _Forks.count
         # A name is checked with each event; the URL of a session in use is made once.
         self._checked_session = lru_cache(maxsize=1024)(endpoint.events)
 
@@ -91,11 +118,11 @@ class Wire:
         ValueError: a session name that no path can carry.
         RuntimeError: this is another process than the one that made the publisher: they would share connections and keys.
         """
-        if os.getpid() != self._process:
+        if self._forks != _Forks.count:
             raise RuntimeError("this publisher was made before a fork: make one in each process")
         self._checked_session(session)
 
-    def event(
+    def event(  # noqa: PLR0913, PLR0917 - as the call of the publisher has them
         self, owner: Owner, session: str, data: Any, type: str | None, ttl: float | None, key: str | None
     ) -> Entry:
         """An event whose data is any JSON."""
@@ -105,7 +132,7 @@ class Wire:
             return Entry(session, body, owner)
         return Entry(session, body, owner, Alone(JSON, {}, checked_key(key)))
 
-    def text(
+    def text(  # noqa: PLR0913, PLR0917 - as the call of the publisher has them
         self, owner: Owner, session: str, text: str, type: str | None, ttl: float | None, key: str | None
     ) -> Entry:
         """An event whose data is a text as it stands."""
@@ -114,7 +141,9 @@ class Wire:
             "type": None if type is None else checked_type(type),
             "ttl": None if ttl is None else repr(checked_ttl(ttl)),
         }
-        return Entry(session, utf8(text), owner, Alone(TEXT, query, None if key is None else checked_key(key)))
+        return Entry(
+            session, utf8(text), owner, Alone(TEXT, query, None if key is None else checked_key(key))
+        )
 
     def end(self, owner: Owner, session: str, event: NewEvent | None, keep: float | None) -> Entry:
         """The end of a session."""
@@ -124,7 +153,9 @@ class Wire:
             members.append(f'"event":{line(event.data, event.type, event.ttl).decode()}')
         if keep is not None:
             if isinstance(keep, bool) or not 0 < keep <= 30 * 86_400:
-                raise ValueError(f"keep is {keep!r}: a number of seconds above zero, 30 days at most, would do")
+                raise ValueError(
+                    f"keep is {keep!r}: a number of seconds above zero, 30 days at most, would do"
+                )
             members.append(f'"keep":{json_text(float(keep))}')
         body = utf8(f"{{{','.join(members)}}}")
         return Entry(session, body, owner, Alone(JSON, {}, is_end=True))
@@ -167,9 +198,9 @@ def read_answer(request: Request, status: int, headers: httpx.Headers, body: byt
         BatchRefusedError: it refused.
     """
     if not httpx.codes.is_success(status):
-        index = _http.problem_of(body).get("index")
-        is_index = isinstance(index, int) and not isinstance(index, bool)
-        raise BatchRefusedError(_http.refusal(status, headers, body), index if is_index else None)
+        told = _http.problem_of(body).get("index")
+        index = told if isinstance(told, int) and not isinstance(told, bool) else None
+        raise BatchRefusedError(_http.refusal(status, headers, body), index)
     try:
         value: object = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,7 +1,8 @@
 """A publisher's buffer: what waits for room, what is queued for each session, and what may be sent next.
 
-One request at a time for each session: a second one, sent before the first is answered, could be taken before it if the first has
-to be sent again, and nothing that a client can do mends that order afterwards. What makes one session fast is batches.
+One request at a time for each session: a second one, sent before the first is answered, could be taken before it if the
+first has to be sent again, and nothing that a client can do mends that order afterwards. What makes one session fast is
+batches.
 
 Whoever offered first is admitted first, over all sessions. So nobody overtakes a large event that waits for room.
 
@@ -187,8 +188,8 @@ class Outbox:
             entry.owner.taken(entry, answer)
 
     def failed(self, batch: Batch, error: Exception, index: int | None = None) -> None:
-        """It is not sent again as it is. ``index`` is the number of the event that the hub refused, if it named one: all or none
-        of a batch is taken, so the others are still to get in, and those before it first.
+        """It is not sent again as it is. ``index`` is the number of the event that the hub refused, if it named one: all
+        or none of a batch is taken, so the others are still to get in, and those before it first.
         """
         lane = self._lane_of(batch)
         if lane is None:

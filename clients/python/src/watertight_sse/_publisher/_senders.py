@@ -16,7 +16,14 @@ from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import Answer, Batch, Request
 from watertight_sse._publisher._exchange import Exchange, Final
-from watertight_sse._publisher._options import BatchRefusedError, Options, Wire, lost, observe_retry, read_answer
+from watertight_sse._publisher._options import (
+    BatchRefusedError,
+    Options,
+    Wire,
+    lost,
+    observe_retry,
+    read_answer,
+)
 from watertight_sse._publisher._outbox import Outbox
 from watertight_sse._token import Token
 
@@ -41,7 +48,9 @@ class Senders:
 
     def kick(self, taking: int = 0) -> None:
         """There may be something to send. ``taking`` so many requests the caller is about to take itself."""
-        while self._unstarted + taking < self._outbox.ready and len(self._tasks) < self._options.in_flight_max:
+        while (
+            self._unstarted + taking < self._outbox.ready and len(self._tasks) < self._options.in_flight_max
+        ):
             task = asyncio.get_running_loop().create_task(self._work())
             self._unstarted += 1
             self._tasks.add(task)

@@ -32,8 +32,8 @@ class Source:
         return self
 
     async def __anext__(self) -> Any:
-        """The next item. Cancelling it, and the group's failure, cancel an asynchronous source where it waits: nobody would take
-        what it gives.
+        """The next item. Cancelling it, and the group's failure, cancel an asynchronous source where it waits: nobody
+        would take what it gives.
         """
         if self._failing.done():
             raise StopAsyncIteration

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from threading import Condition, Lock
 from types import TracebackType
 from typing import Any, Literal, cast, overload
 
 from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
-from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, State
+from watertight_sse._publisher._entry import Answer, Entry, SessionEnd, is_admitted
 from watertight_sse._publisher._errors import BufferFullError, PublisherClosedError, StoppedError, UnsentError
-from watertight_sse._publisher._events import NewEvent, of_item
+from watertight_sse._publisher._events import NewEvent, line_of
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._threads import Threads
-from watertight_sse._token import Token, TokenSource
+from watertight_sse._token import PlainTokenSource, Token
 from watertight_sse._urls import Endpoint
 
 
@@ -29,15 +30,15 @@ class Publisher:
             publisher.publish("runs/7", {"text": "Hello"}, type="token")
 
     Requests are sent by threads of its own, which end when there is nothing to send. They are no daemons: a program that ends
-    without closing the publisher still sends what is in the buffer, for ``give_up_after`` at most. A publisher that was made before
-    a fork cannot be used after it.
+    without closing the publisher still sends what is in the buffer, for ``give_up_after`` at most. A publisher that was
+    made before a fork cannot be used after it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each with a default
         self,
         url: str,
         *,
-        token: TokenSource | None = None,
+        token: PlainTokenSource | None = None,
         buffer_events: int = _limits.BUFFER_EVENTS,
         buffer_bytes: int = _limits.BUFFER_BYTES,
         when_full: WhenFull = "wait",
@@ -49,8 +50,8 @@ class Publisher:
         on_retry: OnRetry | None = None,
         on_error: OnError | None = None,
     ) -> None:
-        """As :class:`watertight_sse.Publisher`. A function that gives tokens is a plain one; it and the other functions are called
-        by threads of the publisher, and may be called by several at once.
+        """As :class:`watertight_sse.Publisher`. A function that gives tokens is a plain one; it and the other functions
+        are called by threads of the publisher, and may be called by several at once.
 
         Raises:
             ValueError: a setting that cannot be used.
@@ -97,15 +98,27 @@ class Publisher:
         return self._background.failures
 
     def publish(
-        self, session: str, data: Any, *, type: str | None = None, ttl: float | None = None, key: str | None = None
+        self,
+        session: str,
+        data: Any,
+        *,
+        type: str | None = None,
+        ttl: float | None = None,
+        key: str | None = None,
     ) -> str:
-        """As ``publish`` of :class:`watertight_sse.Publisher`. An exception that interrupts the wait (Ctrl-C) takes the event out if
-        it is not under way yet.
+        """As ``publish`` of :class:`watertight_sse.Publisher`. An exception that interrupts the wait (Ctrl-C) takes the
+        event out if it is not under way yet.
         """
         return cast("str", self._send(self._wire.event(self._awaited, session, data, type, ttl, key)))
 
     def publish_text(
-        self, session: str, text: str, *, type: str | None = None, ttl: float | None = None, key: str | None = None
+        self,
+        session: str,
+        text: str,
+        *,
+        type: str | None = None,
+        ttl: float | None = None,
+        key: str | None = None,
     ) -> str:
         """Publishes one event whose data is ``text`` as it stands, as a request of its own. Otherwise as :meth:`publish`."""
         return cast("str", self._send(self._wire.text(self._awaited, session, text, type, ttl, key)))
@@ -119,7 +132,7 @@ class Publisher:
             self._begin(entry)
             if self._outbox.try_offer(entry):
                 self._background.add(entry)
-                self._threads.kick()
+                self._kick(entry)
                 return True
             if self._options.when_full == "drop":
                 self._dropped += 1
@@ -160,7 +173,8 @@ class Publisher:
         ttl: float | None = None,
         ids: bool = False,
     ) -> int | list[str]:
-        """As ``publish_many`` of :class:`watertight_sse.Publisher`. That an event failed is noticed when the source gives its next."""
+        """As ``publish_many`` of :class:`watertight_sse.Publisher`. That an event failed is noticed when the source gives
+        its next."""
         self._wire.check(session)
         group = Group(self._outbox, self._changed.notify_all, keep_ids=ids)
         broken: Exception | None = None
@@ -243,8 +257,9 @@ class Publisher:
             elif not self._outbox.try_offer(entry):
                 self._dropped += 1
                 raise BufferFullError
-            self._threads.kick()
-        return self._or_withdraw(entry)
+            self._kick(entry)
+        answer: Answer = self._or_withdraw(entry)
+        return answer
 
     def _or_withdraw(self, entry: Entry) -> Any:
         future: Future[Any] = entry.tag
@@ -266,24 +281,33 @@ class Publisher:
     ) -> None:
         window = _limits.WINDOW_BATCHES * self._options.batch_events
         for item in events:
-            event = of_item(item, type, ttl)
-            entry = self._wire.event(group, session, event.data, event.type, event.ttl, None)
+            entry = Entry(session, line_of(item, type, ttl), group)
             with self._lock:
                 self._begin(entry)
-                self._changed.wait_for(lambda: group.pending < window or group.error is not None)
+                if group.pending >= window:
+                    self._changed.wait_for(lambda: group.pending < window or group.error is not None)
                 if group.error is not None:
                     return
                 group.add(entry)
                 is_in = self._outbox.offer(entry)
                 self._threads.kick()
                 if not is_in:
-                    self._changed.wait_for(lambda entry=entry: entry.state is not State.WAITING)
+                    self._changed.wait_for(partial(is_admitted, entry))
 
     def _begin(self, entry: Entry) -> None:
         """Checks that it may be offered."""
         if self._is_closing:
             raise PublisherClosedError
         self._outbox.check(entry)
+
+    def _kick(self, entry: Entry) -> None:
+        """Sends what was offered; takes it out again if no thread can be had for it."""
+        try:
+            self._threads.kick()
+        except RuntimeError:
+            self._outbox.withdraw(entry)
+            self._background.remove(entry)
+            raise
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
         with self._lock:

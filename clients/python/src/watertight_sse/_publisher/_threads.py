@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import Condition, Event, Lock, Thread
 
 import httpx
@@ -16,10 +17,16 @@ from watertight_sse._log import logger
 from watertight_sse._publisher import _limits
 from watertight_sse._publisher._entry import Answer, Batch, Request
 from watertight_sse._publisher._exchange import Exchange, Final
-from watertight_sse._publisher._options import BatchRefusedError, Options, Wire, lost, observe_retry, read_answer
+from watertight_sse._publisher._options import (
+    BatchRefusedError,
+    Options,
+    Wire,
+    lost,
+    observe_retry,
+    read_answer,
+)
 from watertight_sse._publisher._outbox import Outbox
 from watertight_sse._token import Token
-
 
 _CLOSE_WAIT = 1.0
 """How long closing waits for threads that are done, seconds."""
@@ -28,7 +35,7 @@ _CLOSE_WAIT = 1.0
 class Threads:
     """Sends until the outbox has nothing more. A request keeps its thread until it is taken or given up, waits included."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it shares with the publisher
         self,
         options: Options,
         wire: Wire,
@@ -133,14 +140,14 @@ class Threads:
             except httpx.TransportError as error:
                 failure, may_be_stale = lost(error)
             except Exception as error:  # nothing that is known; those who wait must hear of it
-                self._settle(lambda error=error: self._outbox.failed(batch, error))
+                self._settle(partial(self._outbox.failed, batch, error))
                 return
             else:
-                self._settle(lambda answers=answers: self._outbox.taken(batch, answers))
+                self._settle(partial(self._outbox.taken, batch, answers))
                 return
             step = exchange.failed(failure, time.monotonic(), may_be_stale=may_be_stale)
             if isinstance(step, Final):
-                self._settle(lambda step=step, index=index: self._outbox.failed(batch, step.error, index))
+                self._settle(partial(self._outbox.failed, batch, step.error, index))
                 return
             refresh = step.refresh
             if step.delay:

@@ -1,6 +1,6 @@
 """The subscription with asyncio. Decides nothing: it carries out what ``Core`` and ``Attempt`` say.
 
-No task and no timer outlives a wait. All that a subscription holds (its client, its response) belongs to one
+No task and no timer outlives a wait. All that a subscription holds (its transport, its response) belongs to one
 generator, which gives it back on each of its ways out; a generator that is forgotten is closed by its loop.
 """
 
@@ -10,43 +10,43 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar
+from types import AsyncGeneratorType, TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import httpx
 
 from watertight_sse._back_off import RETRY_BASE, RETRY_MAX
 from watertight_sse._errors import RequestError, TokenError, WatertightError
 from watertight_sse._event import Event, Gap
+from watertight_sse._subscriber.aio_transport import AsyncTransport
 from watertight_sse._subscriber.attempt import Attempt, Move
 from watertight_sse._subscriber.core import Core
 from watertight_sse._subscriber.limit import Limit
 from watertight_sse._subscriber.limits import CONNECT_TIMEOUT, MAX_EVENT_BYTES, TOKEN_TIMEOUT
 from watertight_sse._subscriber.network import (
     FAILURES,
-    NO_TIMEOUT,
-    default_certificates,
+    check_proxy,
     httpx_request,
     no_connection,
-    no_cookies,
 )
-from watertight_sse._subscriber.options import HeadersSource, OnEnd, Options, make_options
+from watertight_sse._subscriber.options import HeadersSource, OnEnd, make_options
 from watertight_sse._subscriber.status import ConnectionStatus
 from watertight_sse._token import TokenSource
 
 Item: TypeAlias = Event | Gap
-ClientFactory: TypeAlias = Callable[[], httpx.AsyncClient]
+TransportFactory: TypeAlias = Callable[[], httpx.AsyncBaseTransport]
 
 
 class Subscription(AsyncIterator[Item]):
     """A stream that comes back by itself, where it left off. See ``subscribe``."""
 
-    def __init__(self, core: Core, make_client: ClientFactory) -> None:
+    def __init__(self, core: Core, make_transport: TransportFactory) -> None:
         """For ``subscribe`` only."""
         self._core = core
-        self._make_client = make_client
+        self._make_transport = make_transport
         self._limit = Limit()
-        self._items: AsyncGenerator[Item, None] | None = None
+        self._is_closed = False
+        self._items: AsyncGeneratorType[Item, None] | None = None
         # Is set when the generator that runs has given everything back.
         self._given_back: asyncio.Event | None = None
 
@@ -69,10 +69,14 @@ class Subscription(AsyncIterator[Item]):
         A call that is cancelled closes the connection. The next call opens another one, which goes on where
         the loop was: nothing is lost, and nothing comes twice.
         """
+        if self._is_closed:
+            # Its generator may just be giving everything back, and must not be disturbed.
+            return _over()
         # After a cancellation, an exception of a callback or an error a generator is over.
         if self._items is None or self._items.ag_frame is None:
             self._given_back = asyncio.Event()
-            self._items = _items(self._core, self._make_client, self._limit, self._given_back)
+            items = _items(self._core, self._make_transport, self._limit, self._given_back)
+            self._items = cast("AsyncGeneratorType[Item, None]", items)
         return self._items.__anext__()
 
     def restart(self) -> None:
@@ -88,6 +92,7 @@ class Subscription(AsyncIterator[Item]):
 
         Doing it twice is doing it once. If it is cancelled, the connection is given back nevertheless.
         """
+        self._is_closed = True
         self._core.close()
         items, given_back = self._items, self._given_back
         if items is None or given_back is None:
@@ -110,7 +115,7 @@ class Subscription(AsyncIterator[Item]):
         return f"<Subscription {self._core.options!r} {self._core.status.state}>"
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0913 - by name, and each with a default
     url: str,
     session: str | None = None,
     *,
@@ -208,31 +213,37 @@ def subscribe(
     )
 
     if proxy is not None:
-        httpx.Proxy(proxy)
+        check_proxy(proxy)
 
-    def make_client() -> httpx.AsyncClient:
-        return _client(options, verify, proxy, transport)
+    def make_transport() -> httpx.AsyncBaseTransport:
+        if transport is not None:
+            return _Borrowed(transport)
+        return AsyncTransport(verify, options.socket, proxy)
 
-    return Subscription(Core(options), make_client)
+    return Subscription(Core(options), make_transport)
+
+
+async def _over() -> Item:
+    raise StopAsyncIteration
 
 
 async def _items(
-    core: Core, make_client: ClientFactory, limit: Limit, given_back: asyncio.Event
+    core: Core, make_transport: TransportFactory, limit: Limit, given_back: asyncio.Event
 ) -> AsyncGenerator[Item, None]:
     """All items from the core's position on. Knows nothing of the ``Subscription``, so that forgetting that one
     forgets this one, too."""
     if core.is_over:
         return
     try:
-        async with make_client() as client:
+        async with make_transport() as transport:
             while (step := core.step(_now())) is not None:
                 if not isinstance(step, Attempt):
                     await limit.sleep(step)
                     continue
                 response: httpx.Response | None = None
                 try:
-                    response = await _open(core, step, client, limit)
-                    chunks = response.aiter_raw().__aiter__() if response is not None else None
+                    response = await _open(core, step, transport, limit)
+                    chunks = _chunks(response) if response is not None else None
                     while True:
                         while (item := step.next_item()) is not None:
                             yield item
@@ -253,13 +264,15 @@ async def _items(
         given_back.set()
 
 
-async def _open(core: Core, attempt: Attempt, client: httpx.AsyncClient, limit: Limit) -> httpx.Response | None:
+async def _open(
+    core: Core, attempt: Attempt, transport: httpx.AsyncBaseTransport, limit: Limit
+) -> httpx.Response | None:
     """The response whose body is the stream; ``None`` if there is none, and the attempt has what it needs."""
     token = await _token(core, attempt, limit)
     is_redirected = False
     while not attempt.is_over:
         request = httpx_request(attempt.send(token, _now(), is_redirected=is_redirected))
-        response = await _within(attempt, limit, client.send(request, stream=True))
+        response = await _within(attempt, limit, _send(transport, request))
         if response is None:
             return None
         is_stream = False
@@ -282,6 +295,10 @@ async def _open(core: Core, attempt: Attempt, client: httpx.AsyncClient, limit: 
         if move is Move.REFRESH:
             token = await _token(core, attempt, limit)
     return None
+
+
+async def _send(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+    return await transport.handle_async_request(request)
 
 
 async def _token(core: Core, attempt: Attempt, limit: Limit) -> str | None:
@@ -308,6 +325,11 @@ async def _read(attempt: Attempt, chunks: AsyncIterator[bytes], limit: Limit) ->
         attempt.ended()
 
 
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body, as it comes. Some transports (a test's mock) have it whole already."""
+    return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+
+
 async def _next(chunks: AsyncIterator[bytes]) -> bytes:
     """The next bytes; empty at the end, and only there."""
     async for chunk in chunks:
@@ -327,7 +349,7 @@ async def _close(response: httpx.Response) -> None:
 async def _body(response: httpx.Response, most: int) -> bytes:
     """The body, if it is not longer than that; else nothing, which no reader understands."""
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in _chunks(response):
         body += chunk
         if len(body) > most:
             return b""
@@ -356,29 +378,6 @@ async def _within(attempt: Attempt, limit: Limit, waiting: Coroutine[Any, Any, _
 
 def _now() -> float:
     return time.monotonic()
-
-
-def _client(
-    options: Options,
-    verify: ssl.SSLContext | None,
-    proxy: str | None,
-    transport: httpx.AsyncBaseTransport | None,
-) -> httpx.AsyncClient:
-    context = verify if verify is not None else default_certificates()
-    # One socket at most, whatever it is doing.
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-    if transport is not None:
-        transport = _Borrowed(transport)
-    elif options.socket is not None:
-        transport = httpx.AsyncHTTPTransport(uds=options.socket, limits=limits)
-    return httpx.AsyncClient(
-        verify=context,
-        proxy=proxy,
-        limits=limits,
-        timeout=NO_TIMEOUT,
-        cookies=no_cookies(),
-        transport=transport,
-    )
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

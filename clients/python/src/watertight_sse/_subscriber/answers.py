@@ -133,7 +133,9 @@ def read_poll(body: bytes) -> PollAnswer | None:
     told = Gap.of("", gap) if gap is not None else None
     if told is not None:
         told = Gap(told.last or next, told.first, told.last, told.missed, told.reason)
-    return PollAnswer(told, events, next, _closing(cast("dict[str, Any]", end)) if isinstance(end, dict) else None)
+    return PollAnswer(
+        told, events, next, _closing(cast("dict[str, Any]", end)) if isinstance(end, dict) else None
+    )
 
 
 def _event(value: object) -> Event | None:
@@ -143,8 +145,7 @@ def _event(value: object) -> Event | None:
     id, type, data, at = (fields.get(name) for name in ("id", "type", "data", "created_at"))
     if not (isinstance(id, str) and isinstance(type, str) and isinstance(data, str)):
         return None
-    is_time = isinstance(at, int | float) and not isinstance(at, bool)
-    return Event(id, type, data, float(at) if is_time else None)
+    return Event(id, type, data, float(at) if isinstance(at, int | float) else None)
 
 
 def _closing(fields: dict[str, Any]) -> Closing | None:

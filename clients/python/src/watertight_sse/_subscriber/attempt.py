@@ -69,6 +69,10 @@ class Host(Protocol):
         """The stream is there."""
         ...
 
+    def polled(self) -> None:
+        """A long-poll was answered."""
+        ...
+
     def progressed(self) -> None:
         """The first event is there."""
         ...
@@ -81,7 +85,7 @@ class Host(Protocol):
 class Attempt:
     """Ends with an ``outcome``, or is broken off by its application, and has none then."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made in one place only
         self, host: Host, options: Options, cursor: Cursor, *, way: Way, wait: int, refresh: bool, now: float
     ) -> None:
         """``wait``: of a long-poll, how long the hub may hold it, seconds. ``refresh``: the last token has expired.
@@ -137,13 +141,20 @@ class Attempt:
             self.deadline = now + self._options.connect_timeout + self._wait
         return self._asking.request(token)
 
-    def take_head(self, status: int, headers: Mapping[str, str], now: float, wall: float) -> Move:
+    def take_head(  # noqa: PLR0911 - one for each kind of answer
+        self, status: int, headers: Mapping[str, str], now: float, wall: float
+    ) -> Move:
         """An answer's head came; names in ``headers`` are looked up in any case. ``wall``: seconds since 1970."""
         if is_redirect(status):
             failure = self._asking.redirect(status, headers.get("location"))
             return Move.SEND if failure is None else self._done(failure)
         # Another origin was given no token: a new one would be of no use to it.
-        if status == _UNAUTHORIZED and not self.refresh and self._asking.is_home and self._options.token.can_refresh:
+        if (
+            status == _UNAUTHORIZED
+            and not self.refresh
+            and self._asking.is_home
+            and self._options.token.can_refresh
+        ):
             self.refresh = True
             self._asking.restart()
             return Move.REFRESH
@@ -189,6 +200,8 @@ class Attempt:
         self._polled = answers.read_poll(body)
         if self._polled is None:
             self._end(Outcome(UnexpectedAnswerError("long-poll is not understood", _OK)))
+        else:
+            self._host.polled()
 
     def next_item(self) -> Event | Gap | None:
         """The next item of what came; ``None`` if more has to come first, or the attempt is over."""
@@ -201,7 +214,10 @@ class Attempt:
             return None
         try:
             while (found := parser.next()) is not None:
-                item = self._understand(found, parser) if isinstance(found, ParsedEvent) else self._note(found)
+                if not isinstance(found, ParsedEvent):
+                    self._note(found)
+                    continue
+                item = self._understand(found, parser)
                 if item is not None or self.is_over:
                     return item
         except EventTooLargeError as error:
@@ -211,7 +227,9 @@ class Attempt:
     def ended(self) -> None:
         """The server ended the body of the stream."""
         options = self._options
-        if options.on_end == "stop" or (options.on_end is None and options.method != "GET" and not self._is_hub):
+        if options.on_end == "stop" or (
+            options.on_end is None and options.method != "GET" and not self._is_hub
+        ):
             self._end(Outcome(reason="ended"))
         else:
             self._end(Outcome(RequestError("the stream ended", can_retry=True)))
@@ -243,7 +261,10 @@ class Attempt:
         return Move.BODY
 
     def _take_poll_head(self, headers: Mapping[str, str]) -> Move:
-        if answers.media_type(headers)[0] != "application/json" or answers.unknown_encoding(headers) is not None:
+        if (
+            answers.media_type(headers)[0] != "application/json"
+            or answers.unknown_encoding(headers) is not None
+        ):
             return self._done(UnexpectedAnswerError("long-poll is not understood", _OK))
         self.body_limit = max(self._options.max_event_bytes, POLL_DATA_BYTES) * POLL_BODY_FACTOR
         return Move.BODY
@@ -288,7 +309,9 @@ class Attempt:
             self._polled_events += 1
             if self._cursor.is_duplicate(event.id):
                 continue
-            size = sum(len(text.encode("utf-8", "surrogatepass")) for text in (event.id, event.type, event.data))
+            size = sum(
+                len(text.encode("utf-8", "surrogatepass")) for text in (event.id, event.type, event.data)
+            )
             if size > self._options.max_event_bytes:
                 self._end(Outcome(EventTooLargeError(self._options.max_event_bytes)))
                 return None
@@ -335,5 +358,6 @@ class Attempt:
         return Move.DONE
 
     def _end(self, outcome: Outcome) -> None:
-        if self.outcome is None:
+        # What happens to one that was broken off is its application's doing.
+        if self.outcome is None and not self.is_broken_off:
             self.outcome = outcome

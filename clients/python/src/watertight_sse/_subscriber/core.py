@@ -93,10 +93,10 @@ class Core:
         if outcome.reason is not None:
             self._end(reason=outcome.reason)
         elif outcome.failure is None:
+            is_first = not self._fallback.is_polling
             self._fallback.poll_answered(now)
             # Only what is new hurries the next one: a cache may answer with the same events for ever.
-            self._begin_at = now if attempt.has_progress or self.status.state != "polling" else now + POLL_PAUSE
-            self._change("polling")
+            self._begin_at = now if attempt.has_progress or is_first else now + POLL_PAUSE
         else:
             self._failed(attempt, outcome.failure, outcome.is_timeout, now)
 
@@ -130,6 +130,11 @@ class Core:
         """The stream is there."""
         self._change("open")
 
+    def polled(self) -> None:
+        """A long-poll was answered."""
+        self._back_off.reset()
+        self._change("polling")
+
     def progressed(self) -> None:
         """The first event of an attempt is there."""
         self._back_off.reset()
@@ -153,7 +158,9 @@ class Core:
         elif attempt.has_streamed():
             next = self._fallback.stream_worked()
         else:
-            next = self._fallback.stream_failed(now, is_held_back=is_timeout, has_retry_after=told is not None)
+            next = self._fallback.stream_failed(
+                now, is_held_back=is_timeout, has_retry_after=told is not None
+            )
         if next.is_at_once:
             self._begin_at = now
             self._change("polling")
@@ -164,7 +171,7 @@ class Core:
             return
         delay = self._back_off.next_delay(told)
         self._begin_at = now + delay
-        _LOGGER.debug("%s: %s; next attempt in %.1f s", self.options, failure, delay)
+        _LOGGER.info("%s: %s; next attempt in %.1f s", self.options, failure, delay)
         self._change("reconnecting", error=failure, retry_in=delay)
 
     def _end(self, *, reason: CloseReason | None = None, error: WatertightError | None = None) -> None:
@@ -195,5 +202,6 @@ class Core:
 
 def is_not_understood(failure: WatertightError, way: Way) -> bool:
     """What no hub says to a long-poll: it may still say something else to a stream."""
-    is_answer = isinstance(failure, RequestError) and not isinstance(failure, StreamClosedError)
-    return way == "poll" and is_answer and not failure.can_retry and failure.status not in (401, 403)
+    if way != "poll" or isinstance(failure, StreamClosedError) or not isinstance(failure, RequestError):
+        return False
+    return not failure.can_retry and failure.status not in (401, 403)

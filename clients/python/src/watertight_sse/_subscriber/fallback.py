@@ -37,7 +37,9 @@ class _GivenUp:
     """Streams are given up for now."""
 
     probe_at: float
-    interval: float = PROBE_MIN
+    """When a stream is tried again."""
+    interval: float
+    """From one such try to the next."""
     is_polling: bool = False
     """The last long-poll was answered."""
 
@@ -45,7 +47,15 @@ class _GivenUp:
 class Fallback:
     """What is known of the two ways."""
 
-    __slots__ = ("_after", "_given_up", "_is_enabled", "_polls_delay", "_polls_from", "_silent_streams", "way")
+    __slots__ = (
+        "_after",
+        "_given_up",
+        "_is_enabled",
+        "_polls_delay",
+        "_polls_from",
+        "_silent_streams",
+        "way",
+    )
 
     def __init__(self, is_enabled: bool, after: int = FALLBACK_AFTER) -> None:
         """``after`` so many attempts in a row without a stream that proves itself it is long-polls' turn."""
@@ -95,7 +105,7 @@ class Fallback:
         self._silent_streams += 1
         if self._silent_streams < self._after or now < self._polls_from:
             return self._go(_STREAM)
-        self._given_up = _GivenUp(now + PROBE_MIN if is_held_back else now)
+        self._given_up = _GivenUp(now + PROBE_MIN if is_held_back else now, PROBE_MIN)
         return self._go(Next("poll", False))
 
     def poll_answered(self, now: float) -> Next:

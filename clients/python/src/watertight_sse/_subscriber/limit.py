@@ -15,8 +15,9 @@ class Limit:
 
     def __init__(self) -> None:
         """No wait yet."""
-        self._interrupt: asyncio.Future[None] | None = None
+        # What is waited for in; which of the two, depends on the version of Python.
         self._scope: object = None
+        self._task: asyncio.Future[Any] | None = None
 
     if sys.version_info >= (3, 11):
 
@@ -52,11 +53,11 @@ class Limit:
             # Before Python 3.11 nobody can tell a cancellation from outside from one that a time limit makes in
             # the same task: so the wait has a task of its own.
             task = asyncio.ensure_future(waiting)
-            self._scope = task
+            self._task = task
             try:
                 await asyncio.wait({task}, timeout=max(seconds, 0))
             finally:
-                self._scope = None
+                self._task = None
                 if not task.done():
                     task.cancel()
                     await asyncio.wait({task})
@@ -66,8 +67,9 @@ class Limit:
 
         def interrupt(self) -> None:
             """Ends the wait that there is."""
-            if isinstance(self._scope, asyncio.Future):
-                self._scope.cancel()
+            task = self._task
+            if task is not None:
+                task.cancel()
 
     async def sleep(self, seconds: float) -> None:
         """Waits, but not beyond an interruption."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from watertight_sse._token import Token, TokenSource
-from watertight_sse._urls import Endpoint, check_url
 from watertight_sse._subscriber.cursor import is_sendable
 from watertight_sse._subscriber.status import ConnectionStatus
+from watertight_sse._token import Token, TokenSource
+from watertight_sse._urls import Endpoint, check_url
 
 HeadersSource: TypeAlias = Mapping[str, str] | Callable[[], Mapping[str, str]]
 """Headers, or a function that is asked for them before each attempt."""
@@ -57,7 +57,7 @@ class Options:
         return f"Options({self.method} {self.url.split('?')[0]})"
 
 
-def make_options(
+def make_options(  # noqa: PLR0913 - all that `subscribe` takes
     url: str,
     session: str | None,
     *,
@@ -90,8 +90,10 @@ def make_options(
         endpoint = Endpoint.parse(url)
         url, socket = endpoint.events(session), endpoint.socket
     if last_event_id and not is_sendable(last_event_id):
-        raise ValueError("last_event_id cannot be sent: it has characters that no header may carry, or is too long")
-    if isinstance(replay, int) and replay < 0 or (isinstance(replay, str) and replay != "all"):
+        raise ValueError(
+            "last_event_id cannot be sent: it has characters that no header may carry, or is too long"
+        )
+    if (isinstance(replay, int) and replay < 0) or (isinstance(replay, str) and replay != "all"):
         raise ValueError('replay is "all", a number of events, or None')
     if not _TOKEN.fullmatch(method):
         raise ValueError("method cannot be sent: it has characters that no method may have")
@@ -104,7 +106,7 @@ def make_options(
             raise ValueError(f"{name} is a number of seconds above zero")
     if max_event_bytes < 1:
         raise ValueError("max_event_bytes is one or more")
-    if isinstance(headers, Mapping):
+    if headers is not None and not callable(headers):
         check_headers(headers)
     return Options(
         url=url,

@@ -13,6 +13,7 @@ from watertight_sse._errors import EventTooLargeError
 from watertight_sse._subscriber.limits import COMMENT_BYTES_MAX, MAX_EVENT_BYTES
 
 _BOM = b"\xef\xbb\xbf"
+_LF, _CR, _SPACE = b"\n\r "
 _NAME_BYTES_MAX = 5
 """``event`` and ``retry`` are the longest names with a meaning."""
 _RETRY_DIGITS_MAX = 17
@@ -90,13 +91,13 @@ class Parser:
             chunk = chunk.removeprefix(_BOM)
         if not chunk:
             return
-        if self._is_after_cr and chunk[0] == 0x0A:
+        if self._is_after_cr and chunk[0] == _LF:
             # An LF after a CR belongs to it.
             chunk = chunk[1:]
             self._is_after_cr = False
             if not chunk:
                 return
-        self._is_after_cr = chunk[-1] == 0x0D
+        self._is_after_cr = chunk[-1] == _CR
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self._lines = chunk.split(b"\n")
@@ -171,7 +172,7 @@ class Parser:
             return
         if self._is_at_space:
             self._is_at_space = False
-            if part[0] == 0x20:
+            if part[0] == _SPACE:
                 part = part[1:]
         self._grow(part)
 

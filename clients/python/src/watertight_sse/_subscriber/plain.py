@@ -6,11 +6,13 @@ ways out.
 
 from __future__ import annotations
 
+import inspect
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
-from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from functools import partial
+from types import GeneratorType, TracebackType
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -22,11 +24,9 @@ from watertight_sse._subscriber.core import Core
 from watertight_sse._subscriber.limits import CONNECT_TIMEOUT, MAX_EVENT_BYTES
 from watertight_sse._subscriber.network import (
     FAILURES,
-    NO_TIMEOUT,
-    default_certificates,
+    check_proxy,
     httpx_request,
     no_connection,
-    no_cookies,
 )
 from watertight_sse._subscriber.options import HeadersSource, OnEnd, make_options
 from watertight_sse._subscriber.plain_transport import CORE_FAILURES, TIMEOUTS, PlainTransport
@@ -35,19 +35,20 @@ from watertight_sse._subscriber.watch import FOREVER, Watch
 from watertight_sse._token import PlainTokenSource
 
 Item: TypeAlias = Event | Gap
-ClientFactory: TypeAlias = Callable[[], httpx.Client]
+TransportFactory: TypeAlias = Callable[[], httpx.BaseTransport]
 _T = TypeVar("_T")
 
 
 class Subscription(Iterator[Item]):
     """A stream that comes back by itself, where it left off. See ``subscribe``."""
 
-    def __init__(self, core: Core, make_client: ClientFactory, watch: Watch) -> None:
+    def __init__(self, core: Core, make_transport: TransportFactory, watch: Watch) -> None:
         """For ``subscribe`` only."""
         self._core = core
-        self._make_client = make_client
+        self._make_transport = make_transport
         self._watch = watch
-        self._items: Generator[Item, None, None] | None = None
+        self._is_closed = False
+        self._items: GeneratorType[Item, None, None] | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -64,10 +65,19 @@ class Subscription(Iterator[Item]):
 
     def __next__(self) -> Item:
         """The next event or gap. Waits as long as it takes; ``close`` in another thread ends the wait."""
+        if self._is_closed:
+            raise StopIteration
         # After an exception of a callback (or of a signal handler) or an error a generator is over.
         if self._items is None or self._items.gi_frame is None:
-            self._items = _items(self._core, self._make_client, self._watch)
-        return next(self._items)
+            items = _items(self._core, self._make_transport, self._watch)
+            self._items = cast("GeneratorType[Item, None, None]", items)
+        try:
+            return next(self._items)
+        except ValueError:
+            # So says a generator that another thread is closing.
+            if not self._is_closed:
+                raise
+        raise StopIteration
 
     def restart(self) -> None:
         """Closes the connection, if there is one, and opens another, without a wait, from the same position on.
@@ -83,6 +93,7 @@ class Subscription(Iterator[Item]):
         A loop that waits in another thread ends at once, but that a name is being resolved or a connection made is
         waited for there (``connect_timeout``). Doing it twice is doing it once.
         """
+        self._is_closed = True
         self._core.close()
         self._watch.interrupt()
         items = self._items
@@ -105,7 +116,7 @@ class Subscription(Iterator[Item]):
         return f"<Subscription {self._core.options!r} {self._core.status.state}>"
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0913 - by name, and each with a default
     url: str,
     session: str | None = None,
     *,
@@ -144,7 +155,8 @@ def subscribe(
     Leaving the loop, ``close`` in whichever thread, and an exception give the connection back.
 
     Raises:
-        ValueError: an argument that no request can carry. What the loop raises is the same as with asyncio.
+        ValueError: an argument that no request can carry.
+        TypeError: a function for tokens that is ``async``. What the loop raises is the same as with asyncio.
     """
     options = make_options(
         url,
@@ -166,28 +178,28 @@ def subscribe(
         on_state=on_state,
         on_comment=on_comment,
     )
+    if inspect.iscoroutinefunction(token) or inspect.iscoroutinefunction(
+        getattr(token, "__call__", None)  # noqa: B004 - not whether it can be called, but what that gives
+    ):
+        raise TypeError("the function that gives tokens is async: it has to be a plain one here")
     if proxy is not None:
-        httpx.Proxy(proxy)
+        check_proxy(proxy)
     watch = Watch()
 
-    def make_client() -> httpx.Client:
-        context = verify if verify is not None else default_certificates()
-        used: httpx.BaseTransport
+    def make_transport() -> httpx.BaseTransport:
         if transport is not None:
-            used = _Borrowed(transport)
-        else:
-            used = PlainTransport(watch, context, options.socket, proxy)
-        return httpx.Client(verify=context, transport=used, timeout=NO_TIMEOUT, cookies=no_cookies())
+            return _Borrowed(transport)
+        return PlainTransport(watch, verify, options.socket, proxy)
 
-    return Subscription(Core(options), make_client, watch)
+    return Subscription(Core(options), make_transport, watch)
 
 
-def _items(core: Core, make_client: ClientFactory, watch: Watch) -> Generator[Item, None, None]:
+def _items(core: Core, make_transport: TransportFactory, watch: Watch) -> Generator[Item, None, None]:
     """All items from the core's position on. Knows nothing of the ``Subscription``, so that forgetting that one
     forgets this one, too."""
     if core.is_over:
         return
-    with make_client() as client:
+    with make_transport() as transport:
         while (step := core.step(_now())) is not None:
             watch.begin()
             if core.is_over:
@@ -198,8 +210,8 @@ def _items(core: Core, make_client: ClientFactory, watch: Watch) -> Generator[It
                 continue
             response: httpx.Response | None = None
             try:
-                response = _open(core, step, client, watch)
-                chunks = response.iter_raw() if response is not None else None
+                response = _open(core, step, transport, watch)
+                chunks = _chunks(response) if response is not None else None
                 while True:
                     while (item := step.next_item()) is not None:
                         yield item
@@ -218,13 +230,15 @@ def _items(core: Core, make_client: ClientFactory, watch: Watch) -> Generator[It
         raise error
 
 
-def _open(core: Core, attempt: Attempt, client: httpx.Client, watch: Watch) -> httpx.Response | None:
+def _open(
+    core: Core, attempt: Attempt, transport: httpx.BaseTransport, watch: Watch
+) -> httpx.Response | None:
     """The response whose body is the stream; ``None`` if there is none, and the attempt has what it needs."""
     token = _token(core, attempt)
     is_redirected = False
     while not attempt.is_over:
         request = httpx_request(attempt.send(token, _now(), is_redirected=is_redirected))
-        response = _within(attempt, watch, request, lambda request=request: client.send(request, stream=True))
+        response = _within(attempt, watch, request, partial(transport.handle_request, request))
         if response is None:
             return None
         is_stream = False
@@ -234,7 +248,7 @@ def _open(core: Core, attempt: Attempt, client: httpx.Client, watch: Watch) -> h
             if is_stream:
                 return response
             if move is Move.BODY:
-                body = _within(attempt, watch, request, lambda response=response: _body(response, attempt.body_limit))
+                body = _within(attempt, watch, request, partial(_body, response, attempt.body_limit))
                 if body is not None:
                     attempt.take_body(body)
                 return None
@@ -269,17 +283,24 @@ def _read(attempt: Attempt, chunks: Iterator[bytes], watch: Watch) -> None:
         attempt.ended()
 
 
+def _chunks(response: httpx.Response) -> Iterator[bytes]:
+    """The body, as it comes. Some transports (a test's mock) have it whole already."""
+    return response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
+
+
 def _body(response: httpx.Response, most: int) -> bytes:
     """The body, if it is not longer than that; else nothing, which no reader understands."""
     body = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in _chunks(response):
         body += chunk
         if len(body) > most:
             return b""
     return bytes(body)
 
 
-def _within(attempt: Attempt, watch: Watch, request: httpx.Request | None, work: Callable[[], _T]) -> _T | None:
+def _within(
+    attempt: Attempt, watch: Watch, request: httpx.Request | None, work: Callable[[], _T]
+) -> _T | None:
     """What the work gives; ``None`` if the attempt has ended over it, or was broken off."""
     watch.set_deadline(attempt.deadline)
     if request is not None:

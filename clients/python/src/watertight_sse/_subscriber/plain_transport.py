@@ -4,14 +4,14 @@ read and write, and sockets that another thread can shut."""
 from __future__ import annotations
 
 import ssl
-import urllib.request
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import httpcore
 import httpx
 
+from watertight_sse._subscriber.network import certificates_for, proxy_for
 from watertight_sse._subscriber.watch import Watch
 
 CORE_FAILURES = (
@@ -49,7 +49,9 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         with self._watch.holding(self._inner.get_extra_info("socket")):
-            return _Stream(self._inner.start_tls(ssl_context, server_hostname, self._watch.left()), self._watch)
+            return _Stream(
+                self._inner.start_tls(ssl_context, server_hostname, self._watch.left()), self._watch
+            )
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -83,15 +85,17 @@ class _Backend(httpcore.NetworkBackend):
 class PlainTransport(httpx.BaseTransport):
     """For one subscription: one connection at a time, through the proxy that the environment names, if it names one."""
 
-    def __init__(self, watch: Watch, context: ssl.SSLContext, socket: str | None, proxy: str | None) -> None:
+    def __init__(
+        self, watch: Watch, verify: ssl.SSLContext | None, socket: str | None, proxy: str | None
+    ) -> None:
         """``socket``: the path of a Unix socket. ``proxy``: whatever the environment says, this one."""
         self._watch = watch
-        self._context = context
+        self._verify = verify
         self._socket = socket
         self._proxy = proxy
         # The pool of one subscription, for the way that its last request went.
         self._pool: httpcore.ConnectionPool | None = None
-        self._pool_proxy: str | None = None
+        self._way: tuple[str | None, ssl.SSLContext] | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Sends it. Its answer's connection is given back when the answer is closed."""
@@ -114,7 +118,7 @@ class PlainTransport(httpx.BaseTransport):
             status_code=answer.status,
             headers=answer.headers,
             stream=_Body(answer),
-            extensions=answer.extensions,
+            extensions=cast("dict[str, Any]", answer.extensions),  # pyright: ignore[reportUnknownMemberType]  # httpcore leaves it open
         )
 
     def close(self) -> None:
@@ -124,40 +128,31 @@ class PlainTransport(httpx.BaseTransport):
             pool.close()
 
     def _pool_for(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        proxy = self._proxy_for(url)
-        if self._pool is not None and self._pool_proxy == proxy:
-            return self._pool
-        self.close()
-        self._pool, self._pool_proxy = self._make_pool(proxy), proxy
+        own = self._proxy is not None or self._socket is not None
+        proxy = self._proxy if own else proxy_for(url)
+        context = self._verify or certificates_for(url, proxy)
+        if self._pool is None or self._way != (proxy, context):
+            self.close()
+            self._pool = self._make_pool(proxy, context)
+            self._way = (proxy, context)
         return self._pool
 
-    def _proxy_for(self, url: httpx.URL) -> str | None:
-        if self._proxy is not None or self._socket is not None:
-            return self._proxy
-        named = urllib.request.getproxies()
-        proxy = named.get(url.scheme, named.get("all"))
-        if not proxy or urllib.request.proxy_bypass(f"{url.host}:{url.port or ''}"):
-            return None
-        return proxy if "://" in proxy else f"http://{proxy}"
-
-    def _make_pool(self, proxy: str | None) -> httpcore.ConnectionPool:
+    def _make_pool(self, proxy: str | None, context: ssl.SSLContext) -> httpcore.ConnectionPool:
         backend = _Backend(self._watch)
         if proxy is None:
             return httpcore.ConnectionPool(
-                self._context, max_connections=1, uds=self._socket, network_backend=backend
+                context, max_connections=1, uds=self._socket, network_backend=backend
             )
         parts = urlsplit(proxy)
         user = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
         plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if parts.scheme.startswith("socks5"):
-            return httpcore.SOCKSProxy(
-                plain, user, self._context, max_connections=1, network_backend=backend
-            )
+            return httpcore.SOCKSProxy(plain, user, context, max_connections=1, network_backend=backend)
         return httpcore.HTTPProxy(
             plain,
             user,
-            ssl_context=self._context,
-            proxy_ssl_context=self._context if parts.scheme == "https" else None,
+            ssl_context=context,
+            proxy_ssl_context=context if parts.scheme == "https" else None,
             max_connections=1,
             network_backend=backend,
         )

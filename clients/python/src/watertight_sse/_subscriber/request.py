@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -12,6 +13,8 @@ from watertight_sse._subscriber.limits import POLL_EVENTS_MAX, REDIRECTS_MAX
 from watertight_sse._subscriber.options import Options, check_headers
 from watertight_sse._urls import check_url, with_query
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SEE_OTHER = 303
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HARMLESS = frozenset(("content-type", "user-agent", "accept-language"))
 """What may go to an origin that the application did not name. Whether anything else is a secret, nobody knows."""
@@ -98,11 +101,12 @@ class Asking:
         if not location:
             return UnexpectedAnswerError("a redirect whose Location is empty or missing", status)
         try:
-            self._url = check_url(urljoin(self._url, location))
+            # A location with a scheme stands for itself; `urljoin` takes one without a host for a relative one.
+            self._url = check_url(location if _SCHEME.match(location) else urljoin(self._url, location))
         except ValueError as error:
             return UnexpectedAnswerError(f"a redirect that leads nowhere: {error}", status)
         if (status in (301, 302) and self._method == "POST") or (
-            status == 303 and self._method not in ("GET", "HEAD")
+            status == _SEE_OTHER and self._method not in ("GET", "HEAD")
         ):
             self._method, self._body, self._has_content_type = "GET", None, False
         return None

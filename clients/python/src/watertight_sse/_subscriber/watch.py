@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-
 
 FOREVER = 1_000_000.0
 """So many seconds are no limit: more than the system's timers take may be refused."""
@@ -66,7 +65,7 @@ class Watch:
                 _shut(held)
 
     @contextmanager
-    def holding(self, held: socket.socket) -> Iterator[None]:
+    def holding(self, held: socket.socket) -> Generator[None, None, None]:
         """While a read or a write of this socket waits, ``interrupt`` ends it."""
         with self._changed:
             if self._is_interrupted:

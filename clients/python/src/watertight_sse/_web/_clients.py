@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from watertight_sse import _http
+from watertight_sse._to_its_end import to_its_end
 from watertight_sse._urls import Endpoint
 
 _KEPT = 8
@@ -15,7 +16,8 @@ _KEPT = 8
 
 
 class Clients:
-    """Makes a client where there is none for the running loop. Each client is held until :meth:`aclose` or the end of its loop."""
+    """Makes a client where there is none for the running loop. Each client is held until :meth:`aclose` or the end of its
+    loop."""
 
     def __init__(self, endpoint: Endpoint, limit: httpx.Timeout) -> None:
         """For the hub at ``endpoint``; ``limit`` holds where a request names no other."""
@@ -36,4 +38,4 @@ class Clients:
         """Closes the running loop's client."""
         client = self._by_loop.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            await client.aclose()
+            await to_its_end(client.aclose())

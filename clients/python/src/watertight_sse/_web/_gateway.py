@@ -31,21 +31,23 @@ Snapshot: TypeAlias = Callable[[], Any | Awaitable[Any]]
 _HUB_TIMEOUT = 5.0
 """The hub must tell a position within this time, seconds: a page is waiting."""
 _RELAY_LIFETIME = 3600.0
-"""How long a relayed stream lives, seconds, before its reader has to come back: then the application asks again whether it may."""
+"""How long a relayed stream lives, seconds, before its reader has to come back: then the application asks again whether it
+may."""
 _RELAYS_MAX = 10_000
-"""Streams relayed at once; each has two sockets and about 50 kB of buffers in the interpreter."""
+"""Streams relayed at once; each has two sockets and about 100 kB of buffers in the interpreter."""
 
 
 class Gateway:
     """An application's way to its hub. One for the whole application; may be made at import.
 
     Where the page goes straight to the hub, which is what costs the application nothing, :meth:`watch` tells it where and from
-    which id, and mints its token. Where it must stay behind the application's own route, :meth:`relay` passes the stream through.
+    which id, and mints its token. Where it must stay behind the application's own route, :meth:`relay` passes the stream
+    through.
 
         gateway = Gateway("http://127.0.0.1:8080", Minter(secret_file="secret"), public="https://events.example.com")
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each with a default
         self,
         hub: str,
         minter: Minter | None,
@@ -128,7 +130,9 @@ class Gateway:
             ValueError: a name or a user that no token can be for; a hub at a Unix socket without ``public``.
         """
         if self._public is None:
-            raise ValueError("pages cannot reach a Unix socket: Gateway(..., public=...) says where they reach the hub")
+            raise ValueError(
+                "pages cannot reach a Unix socket: Gateway(..., public=...) says where they reach the hub"
+            )
         url = f"{self._public}/sessions/{path_segment(session)}/events"
         position = await self.position(session)
         state = snapshot() if snapshot is not None else None

@@ -83,8 +83,8 @@ class Passage:
 
     @property
     def remaining(self) -> float:
-        """Seconds until either may be late."""
-        return max(self._due - self._clock(), 0.0)
+        """Seconds until it has to be looked again whether somebody is late: the reader may stall as soon as nobody looks."""
+        return min(max(self._due - self._clock(), 0.0), self._stall_timeout)
 
     @property
     def _due(self) -> float:

@@ -35,7 +35,9 @@ def _is_for_hub(name: str) -> bool:
 
 def headers_for_hub(headers: Mapping[str, str], bearer: str | None) -> list[tuple[bytes, bytes]]:
     """The header of the request to the hub. An id may hold any character of UTF-8, so bytes are passed as they came."""
-    passed = [(name.encode(), headers[name].encode("latin-1")) for name in _REQUEST_HEADERS if name in headers]
+    passed = [
+        (name.encode(), headers[name].encode("latin-1")) for name in _REQUEST_HEADERS if name in headers
+    ]
     if "accept" not in headers:
         passed.append((b"accept", b"text/event-stream"))
     if bearer is not None:

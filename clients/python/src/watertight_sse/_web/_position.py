@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import cast
 
 import httpx
@@ -44,7 +45,7 @@ async def _ask(client: httpx.AsyncClient, url: str, bearer: str | None) -> Posit
     if bearer is not None:
         headers["authorization"] = bearer
     async with client.stream("GET", url, headers=headers) as answer:
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != HTTPStatus.OK:
             body = await _http.aread(answer.aiter_raw(), _http.PROBLEM_BYTES_MAX)
             raise _http.refusal(answer.status_code, answer.headers, body)
         body = await _http.aread(answer.aiter_raw(), _ANSWER_BYTES_MAX)

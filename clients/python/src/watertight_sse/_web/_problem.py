@@ -22,9 +22,7 @@ class GatewayError(WatertightError, HTTPException):
     a problem document; without it, as the framework answers an ``HTTPException``.
     """
 
-    def __init__(
-        self, status: int, code: str, detail: str, *, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, retry_after: float | None = None) -> None:
         """A 503 without ``retry_after`` (seconds) gets one drawn at random."""
         if retry_after is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
             retry_after = random.randint(*_RETRY_AFTER_SECONDS)  # noqa: S311 - spreads retries, guards nothing
@@ -79,7 +77,12 @@ def from_hub(refused: RequestError) -> GatewayError:
     that is refused above all, is no fault of the page's: 502.
     """
     status = refused.status or HTTPStatus.BAD_GATEWAY
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.REQUEST_URI_TOO_LONG):
+    if status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.NOT_ACCEPTABLE,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+    ):
         return GatewayError(status, refused.code or "HUB_REFUSED", refused.detail)
     if refused.can_retry:
         return GatewayError(

@@ -1,7 +1,8 @@
 """Passes a stream from a hub to its reader, and ends with whichever ends first.
 
 Two things are under way for each: the pump, from the hub to the reader, and a wait for the reader to leave. The pump has one
-chunk at a time: a reader that is slow slows the hub's socket down, and the hub does with it what it does with every slow reader.
+chunk at a time: a reader that is slow slows the hub's socket down, and the hub does with it what it does with every slow
+reader.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from enum import Enum
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -45,7 +47,7 @@ class _Why(Enum):
 class RelayResponse(Response):
     """An answer that holds nothing before it is sent, and gives everything back when that ends, however it ends."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a stream needs, by name
         self,
         relays: Relays,
         clients: Clients,
@@ -156,11 +158,8 @@ class RelayResponse(Response):
 
 
 async def _pass(answer: httpx.Response, passage: Passage) -> None:
-    if answer.status_code != httpx.codes.OK:
-        body = await _http.aread(answer.aiter_raw(), _http.PROBLEM_BYTES_MAX)
-        refused = _http.refusal(answer.status_code, answer.headers, body)
-        _log(refused)
-        raise from_hub(refused)
+    if answer.status_code != HTTPStatus.OK:
+        raise from_hub(await _refusal(answer))
     await passage.begin(answer.headers)
     try:
         async for chunk in answer.aiter_raw():
@@ -171,11 +170,18 @@ async def _pass(answer: httpx.Response, passage: Passage) -> None:
             raise
 
 
-def _log(refused: RequestError) -> None:
+async def _refusal(answer: httpx.Response) -> RequestError:
+    try:
+        body = await _http.aread(answer.aiter_raw(), _http.PROBLEM_BYTES_MAX)
+    except (httpx.TransportError, RequestError):
+        # The status alone says what there is to say.
+        body = b""
+    refused = _http.refusal(answer.status_code, answer.headers, body)
     if refused.status in (401, 403):
         logger.error("the hub refuses the application's own token: %s", refused)
     else:
         logger.info("the hub relays nothing: %s", refused)
+    return refused
 
 
 async def _left(receive: Receive) -> None:

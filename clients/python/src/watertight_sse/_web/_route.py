@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from watertight_sse._web._gateway import Gateway, Snapshot
@@ -26,13 +27,7 @@ async def watch_as(
     """
     if not await settled(may_watch(user, session)):
         raise GatewayError(403, "FORBIDDEN", "this session is not yours to watch")
-    state: Snapshot | None = None
-    if snapshot is not None:
-        of = snapshot
-
-        def state() -> Any:
-            return of(user, session)
-
+    state: Snapshot | None = None if snapshot is None else partial(snapshot, user, session)
     try:
         gateway.token(user, [session])
     except ValueError as error:

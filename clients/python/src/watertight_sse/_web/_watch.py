@@ -17,7 +17,8 @@ class Watch:
     token: str | None = field(repr=False)
     """Grants reading this session; ``None`` at an open hub. Not shown where this is printed."""
     expires_at: int | None
-    """Until when the hub takes the token, seconds since 1970. A page that is asked for a fresh one asks the same route again."""
+    """Until when the hub takes the token, seconds since 1970. A page that is asked for a fresh one asks the same route
+    again."""
     last_event_id: str
     """The position that was taken before the snapshot: what comes after it is all that the snapshot may lack."""
     snapshot: Any = None

@@ -1,0 +1,79 @@
+"""What follows from a failed attempt to send: no IO, no clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from watertight_sse._errors import GaveUpError, RequestError, TokenError
+from watertight_sse._publisher._exchange import Again, Exchange, Final
+
+LOST = RequestError("no connection")
+
+
+def exchange(give_up_after: float | None = 120.0, *, can_refresh: bool = True) -> Exchange:
+    """Begins at 0 and draws the longest waits."""
+    return Exchange(0.0, give_up_after=give_up_after, can_refresh=can_refresh, random=lambda: 1.0)
+
+
+def test_waits_double_up_to_ten_seconds() -> None:
+    one = exchange(None)
+    delays = [step.delay for _ in range(8) if isinstance(step := one.failed(LOST, 0.0), Again)]
+    assert delays == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0])
+
+
+def test_a_kept_connection_that_was_just_closed_is_replaced_at_once_and_only_once() -> None:
+    one = exchange()
+    assert one.failed(LOST, 0.0, may_be_stale=True) == Again(0.0)
+    step = one.failed(LOST, 0.0, may_be_stale=True)
+    assert isinstance(step, Again)
+    assert step.delay > 0
+
+
+def test_a_401_is_mended_once_by_a_fresh_token() -> None:
+    refused = RequestError("", status=401, code="INVALID_TOKEN")
+    one = exchange()
+    assert one.failed(refused, 0.0) == Again(0.0, refresh=True)
+    assert one.failed(refused, 0.0) == Final(refused)
+    assert exchange(can_refresh=False).failed(refused, 0.0) == Final(refused)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])
+def test_what_coming_back_cannot_change_is_final(status: int) -> None:
+    refused = RequestError("", status=status)
+    assert exchange().failed(refused, 0.0) == Final(refused)
+
+
+@pytest.mark.parametrize(
+    "error", [RequestError("", status=503), RequestError("", status=429), TokenError("none")]
+)
+def test_what_may_pass_is_sent_again(error: RequestError | TokenError) -> None:
+    assert isinstance(exchange().failed(error, 0.0), Again)
+
+
+def test_retry_after_is_waited_out() -> None:
+    step = exchange().failed(RequestError("", status=503, retry_after=7.0), 0.0)
+    assert isinstance(step, Again)
+    assert 7.0 <= step.delay <= 7.2
+
+
+def test_it_gives_up_in_time_and_says_why() -> None:
+    one = exchange(30.0)
+    now, steps = 0.0, 0
+    while isinstance(step := one.failed(LOST, now), Again):
+        now += step.delay
+        steps += 1
+    assert now <= 30.0
+    assert now > 20.0, "an outage of 20 s is waited out"
+    assert isinstance(step.error, GaveUpError)
+    assert step.error.last is LOST
+    assert step.error.attempts == steps + 1
+
+
+def test_an_outage_of_30_s_is_waited_out_by_default() -> None:
+    for give_up_after in (120.0, None):
+        one = exchange(give_up_after)
+        now = 0.0
+        while now < 30.0:
+            step = one.failed(LOST, now)
+            assert isinstance(step, Again), f"gave up after {now} s"
+            now += step.delay

@@ -1,0 +1,1 @@
+"""Tokens, and what stands between an application and a hub."""
