@@ -18,7 +18,7 @@ import time
 from watertight_sse.hub import Broadcaster
 
 REQUEST = b"GET /sessions/s/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n"
-WARM = 1_000
+WARM = 100
 """Subscribers that come and go before: what is made once is not counted."""
 
 

@@ -4,7 +4,7 @@
 //! An event is made once for all readers of its session that are in this process, not once for each: [`Recent`] keeps the
 //! last ones for those who come a little later. It is there while the session has readers, bounded, and charged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use watertight::{Budget, CloseReason, Gap, Session};
 use watertight_core::{Frame, Owner, Permit, Piece};
 use watertight_wire::{Item, Limits, Parser};
 
-/// Events of a session that are kept for its other readers; a power of two.
-const RECENT_EVENTS_MAX: usize = 128;
+/// Events of a session that are kept for its other readers: as far as those are apart where they keep up.
+const RECENT_EVENTS_MAX: usize = 1024;
 
 /// Their bytes.
-const RECENT_BYTES_MAX: usize = 512 * 1024;
+const RECENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What an event of Python takes beside its text, which is there twice: on the wire, and its data.
 const EVENT_OVERHEAD_BYTES: usize = 360;
@@ -148,15 +148,15 @@ pub(crate) struct Shelf(Mutex<HashMap<Key, Arc<Recent>>>);
 
 #[derive(Debug)]
 struct Slot {
-    sequence: u64,
     event: Py<PyAny>,
     permit: Permit,
 }
 
-#[derive(Debug)]
+/// Side by side from `first` on.
+#[derive(Debug, Default)]
 struct Slots {
-    /// At a sequence's remainder; empty until the session has a second reader.
-    slots: Vec<Option<Slot>>,
+    first: u64,
+    slots: VecDeque<Option<Slot>>,
     bytes: usize,
 }
 
@@ -183,10 +183,7 @@ impl Shelf {
         budget: &Arc<Budget>,
     ) -> RecentLease {
         let key: Key = (session.name().as_str().into(), epoch);
-        let made = || {
-            let slots = Slots { slots: Vec::new(), bytes: 0 };
-            Arc::new(Recent { slots: Mutex::new(slots), budget: Arc::clone(budget) })
-        };
+        let made = || Arc::new(Recent { slots: Mutex::default(), budget: Arc::clone(budget) });
         let recent = Arc::clone(self.0.lock().entry(key.clone()).or_insert_with(made));
         RecentLease { recent, key, shelf: Arc::clone(self) }
     }
@@ -227,33 +224,55 @@ impl RecentLease {
     }
 }
 
-fn slot_of(sequence: u64) -> usize {
-    (sequence % RECENT_EVENTS_MAX as u64) as usize
-}
-
 impl Recent {
     fn find(&self, py: Python<'_>, sequence: u64) -> Option<Py<PyAny>> {
         let slots = self.slots.lock();
-        let slot = slots.slots.get(slot_of(sequence))?.as_ref()?;
-        (slot.sequence == sequence).then(|| slot.event.clone_ref(py))
+        let slot = slots.slots.get(slots.index_of(sequence)?)?.as_ref()?;
+        Some(slot.event.clone_ref(py))
     }
 
+    /// Keeps an event, if it is not older than those that are kept.
     fn keep(&self, py: Python<'_>, sequence: u64, event: &Py<PyAny>, bytes: usize) {
-        let slot =
-            Slot { sequence, event: event.clone_ref(py), permit: self.budget.charge(Owner::Caches, bytes) };
-        let mut gone = Vec::new();
-        let mut slots = self.slots.lock();
-        if slots.bytes + bytes > RECENT_BYTES_MAX {
-            gone = std::mem::take(&mut slots.slots);
-            slots.bytes = 0;
+        let permit = self.budget.charge(Owner::Caches, bytes);
+        let slot = Slot { event: event.clone_ref(py), permit };
+        let gone = self.slots.lock().put(sequence, slot);
+        // Python's objects, outside of the lock.
+        drop(gone);
+    }
+}
+
+impl Slots {
+    fn index_of(&self, sequence: u64) -> Option<usize> {
+        usize::try_from(sequence.checked_sub(self.first)?).ok()
+    }
+
+    /// What goes instead.
+    fn put(&mut self, sequence: u64, slot: Slot) -> VecDeque<Option<Slot>> {
+        let mut gone = VecDeque::new();
+        let end = self.first + self.slots.len() as u64;
+        if self.slots.is_empty() || sequence >= end + RECENT_EVENTS_MAX as u64 {
+            gone = std::mem::take(&mut self.slots);
+            (self.first, self.bytes) = (sequence, 0);
         }
-        if slots.slots.is_empty() {
-            slots.slots.resize_with(RECENT_EVENTS_MAX, || None);
+        let Some(index) = self.index_of(sequence) else {
+            gone.push_back(Some(slot));
+            return gone;
+        };
+        while self.slots.len() <= index {
+            self.slots.push_back(None);
         }
-        slots.bytes += bytes;
-        let before = slots.slots.get_mut(slot_of(sequence)).and_then(|place| place.replace(slot));
-        slots.bytes -= before.as_ref().map_or(0, |before| before.permit.bytes());
-        drop(slots);
-        drop((gone, before));
+        self.bytes += slot.permit.bytes();
+        if let Some(place) = self.slots.get_mut(index) {
+            let before = place.replace(slot);
+            self.bytes -= before.as_ref().map_or(0, |before| before.permit.bytes());
+            gone.push_back(before);
+        }
+        while self.slots.len() > RECENT_EVENTS_MAX || self.bytes > RECENT_BYTES_MAX {
+            let Some(oldest) = self.slots.pop_front() else { break };
+            self.first += 1;
+            self.bytes -= oldest.as_ref().map_or(0, |oldest| oldest.permit.bytes());
+            gone.push_back(oldest);
+        }
+        gone
     }
 }

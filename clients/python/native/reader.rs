@@ -8,17 +8,15 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use watertight::{CloseReason, Hub, Subscription};
+use watertight::{CloseReason, Hub, ReadLimit, Subscription};
 use watertight_core::{Owner, Permit, Piece};
 
-use crate::events::{RecentLease, Shelf, Taken, cost, object};
+use crate::events::{RecentLease, Shelf, Taken, object};
 use crate::process::OfProcess;
 use crate::waiting::{ThreadWaker, wait_for};
 
-/// What one call takes at most: so much is given out and not read yet, where a reader stalls.
-const TAKEN_EVENTS_MAX: usize = 64;
-/// The same in bytes; one event is always taken.
-const TAKEN_BYTES_MAX: usize = 64 * 1024;
+/// What one call takes at most, but one event always: so much is given out and not read yet, where a reader stalls.
+const TAKEN_MAX: ReadLimit = ReadLimit { events: 64, bytes: 64 * 1024 };
 
 /// Who reads.
 #[derive(Debug)]
@@ -89,13 +87,16 @@ impl Reader {
             let Some(open) = &mut state.open else { return Ok(None) };
             open.given_out = None;
             let recent = Arc::clone(&open.recent);
-            let mut taken: Vec<Taken> = open.first.take().map(Taken::Piece).into_iter().collect();
-            let ended = take(&mut open.subscription, &self.waker, &mut taken);
-            let over = ended.and_then(|reason| {
+            let mut pieces: Vec<Piece> = open.first.take().into_iter().collect();
+            let mut context = Context::from_waker(&self.waker);
+            let polled = open.subscription.poll_pieces(&mut context, TAKEN_MAX, &mut pieces);
+            let mut taken: Vec<Taken> = pieces.into_iter().map(Taken::Piece).collect();
+            let mut over = None;
+            if let Poll::Ready(Err(reason)) = polled {
                 state.reason = Some(reason);
                 taken.push(Taken::End(reason, jittered_ms(state.retry)));
-                state.open.take()
-            });
+                over = state.open.take();
+            }
             (taken, recent, over)
         };
         drop(over);
@@ -119,25 +120,6 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-/// Takes what is there, up to the limits. `Some`: the hub ends the stream after it.
-fn take(subscription: &mut Subscription, waker: &Waker, taken: &mut Vec<Taken>) -> Option<CloseReason> {
-    let mut context = Context::from_waker(waker);
-    let mut bytes = 0;
-    while taken.len() < TAKEN_EVENTS_MAX && bytes < TAKEN_BYTES_MAX {
-        match subscription.poll_piece(&mut context) {
-            Poll::Ready(Ok(piece)) => {
-                if let Piece::Event(_, frame) = &piece {
-                    bytes += cost(frame);
-                }
-                taken.push(Taken::Piece(piece));
-            }
-            Poll::Ready(Err(reason)) => return Some(reason),
-            Poll::Pending => break,
-        }
-    }
-    None
 }
 
 /// 50 to 150 % of the base: those who are cut off together do not come back together.

@@ -55,6 +55,7 @@ pub mod testing;
 mod tls;
 mod wire;
 
+pub use watertight_core::log::ReadLimit;
 pub use watertight_core::{
     Access, AccessError, AccessKey, Answer, Budget, CloseReason, Epoch, Gap, GapReason, Ledger, NoAnswer,
     PendingAnswer, Policy, Position, Question, Resume, Rung, Session, SessionEnd, SessionName, SourceInfo,

@@ -238,41 +238,58 @@ impl Subscription {
     /// What comes next, without decoding it. Never waits longer than for the next event; dropping the caller's
     /// future loses nothing.
     pub(crate) fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
+        let (piece, more) = match self.look(context, ReadLimit { events: 1, bytes: usize::MAX }) {
+            Ok(found) => found,
+            Err(polled) => return polled,
+        };
+        self.note_taken(std::slice::from_ref(&piece), more);
+        Poll::Ready(Step::Piece(piece))
+    }
+
+    /// Looks for what comes next: the first piece of it, the others up to `limit` in `pending`, and whether there is more
+    /// behind that. `Err`: nothing of the log.
+    fn look(&mut self, context: &mut Context<'_>, limit: ReadLimit) -> Result<(Piece, bool), Poll<Step>> {
         // Register before looking: what comes in between wakes us.
         self.record.subscriber.waker().register(context.waker());
         if let Turn::Closed(reason) = self.record.begin_read() {
-            return Poll::Ready(Step::Closed(reason));
+            return Err(Poll::Ready(Step::Closed(reason)));
         }
         let mut session_ended = false;
         let mut more = !self.pending.is_empty();
         if self.pending.is_empty() {
             let (pending, cursor) = (&mut self.pending, &mut self.cursor);
-            let (now, one) = (self.hub.state.clock.now(), ReadLimit { events: 1, bytes: usize::MAX });
+            let now = self.hub.state.clock.now();
             (more, session_ended) = self.record.session().with_log(|log| {
-                log.read(cursor, now, one, |piece| pending.push_back(piece));
+                log.read(cursor, now, limit, |piece| pending.push_back(piece));
                 (log.next() > cursor.next, log.ended())
             });
         }
-        let Some(piece) = self.pending.pop_front() else {
-            if let Some(reason) = self.record.caught_up(self.cursor.next, session_ended) {
-                return Poll::Ready(Step::Closed(reason));
-            }
-            if let Some(news) = SourceNews::since(self.record.session(), &mut self.told) {
-                return Poll::Ready(Step::Source(news));
-            }
-            self.waits = true;
-            return if self.record.take_heartbeat() { Poll::Ready(Step::Heartbeat) } else { Poll::Pending };
-        };
+        if let Some(piece) = self.pending.pop_front() {
+            return Ok((piece, more));
+        }
+        if let Some(reason) = self.record.caught_up(self.cursor.next, session_ended) {
+            return Err(Poll::Ready(Step::Closed(reason)));
+        }
+        if let Some(news) = SourceNews::since(self.record.session(), &mut self.told) {
+            return Err(Poll::Ready(Step::Source(news)));
+        }
+        self.waits = true;
+        Err(if self.record.take_heartbeat() { Poll::Ready(Step::Heartbeat) } else { Poll::Pending })
+    }
+
+    /// Its reader has taken these; `more`: there was more.
+    fn note_taken(&mut self, taken: &[Piece], more: bool) {
         let next = self.position().sequence + 1;
-        let is_event = matches!(piece, Piece::Event(..));
-        self.record.took(next, more || !self.pending.is_empty(), is_event);
-        let waited = std::mem::take(&mut self.waits);
-        self.hub.state.counters.note_taken(&piece, waited);
+        let events = taken.iter().filter(|piece| matches!(piece, Piece::Event(..))).count();
+        self.record.took(next, more || !self.pending.is_empty(), events as u64);
+        for piece in taken {
+            let waited = std::mem::take(&mut self.waits);
+            self.hub.state.counters.note_taken(piece, waited);
+        }
         if more {
             let lag = self.record.session().head().saturating_sub(next);
             self.hub.state.counters.lag.note(lag, self.hub.state.clock.now());
         }
-        Poll::Ready(Step::Piece(piece))
     }
 }
 
@@ -289,6 +306,35 @@ impl Subscription {
                 Step::Closed(reason) => return Poll::Ready(Err(reason)),
                 // Only deliveries with a peer need heartbeats and comments. A broken source closes.
                 Step::Heartbeat | Step::Source(_) => {}
+            }
+        }
+    }
+
+    /// All that comes next, up to `limit`, one at least: put behind what is in `taken`. As [`Subscription::poll_piece`], at a
+    /// part of its price for each event: for a reader who takes everything that is there. What was taken counts as read.
+    ///
+    /// # Errors
+    /// Why the hub ends the subscription.
+    pub fn poll_pieces(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: ReadLimit,
+        taken: &mut Vec<Piece>,
+    ) -> Poll<Result<(), CloseReason>> {
+        loop {
+            match self.look(context, limit) {
+                Ok((first, more)) => {
+                    let before = taken.len();
+                    taken.push(first);
+                    // Gaps that came before the first event are in there alone: all of them fit.
+                    taken.extend(self.pending.drain(..));
+                    self.note_taken(&taken[before..], more);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(polled) => match ready!(polled) {
+                    Step::Closed(reason) => return Poll::Ready(Err(reason)),
+                    Step::Piece(_) | Step::Heartbeat | Step::Source(_) => {}
+                },
             }
         }
     }

@@ -11,12 +11,15 @@
 mod support;
 
 use std::collections::HashSet;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use support::TestHub;
-use watertight::{CloseReason, Event, GapReason, HubConfig, Message, Resume, Subscription};
-use watertight_core::Kind;
+use watertight::{
+    CloseReason, EndOptions, Event, GapReason, HubConfig, Message, ReadLimit, Resume, Subscription,
+};
+use watertight_core::{Kind, Piece};
 
 fn small() -> HubConfig {
     HubConfig { max_queue_size: 20, max_history_per_session: 10, ..HubConfig::default() }
@@ -390,4 +393,41 @@ async fn an_event_type_of_the_hubs_own_cannot_be_forged() {
         assert!(hub.publish("s", event).await.is_err());
     }
     assert!(hub.session("s").is_none(), "a refused event makes no session");
+}
+
+#[tokio::test]
+async fn many_pieces_are_taken_at_once_in_order_up_to_the_limit_gaps_first_and_the_end_last() {
+    let hub = TestHub::new(small());
+    for number in 0..30 {
+        hub.publish_now("s", &Event::new(number.to_string())).unwrap();
+    }
+    let mut subscription = hub.subscribe("s", Resume::All).unwrap();
+    let mut taken = Vec::new();
+    let limit = ReadLimit { events: 4, bytes: usize::MAX };
+    let mut context = Context::from_waker(Waker::noop());
+    let mut poll = |taken: &mut Vec<Piece>| {
+        let before = taken.len();
+        let polled = subscription.poll_pieces(&mut context, limit, taken);
+        (polled, taken.len() - before)
+    };
+    assert_eq!(poll(&mut taken), (Poll::Ready(Ok(())), 1), "the gap before the first event");
+    assert_eq!(poll(&mut taken), (Poll::Ready(Ok(())), 4));
+    assert_eq!(poll(&mut taken), (Poll::Ready(Ok(())), 4));
+    assert_eq!(poll(&mut taken), (Poll::Ready(Ok(())), 2));
+    assert_eq!(poll(&mut taken), (Poll::Pending, 0));
+    hub.end_session("s", &EndOptions { event: Some(Event::new("last")), keep: None }).unwrap();
+    assert_eq!(poll(&mut taken), (Poll::Ready(Ok(())), 1));
+    assert_eq!(poll(&mut taken), (Poll::Ready(Err(CloseReason::SessionEnded)), 0));
+    assert_eq!(poll(&mut taken), (Poll::Ready(Err(CloseReason::SessionEnded)), 0), "again");
+    let Some(Piece::Gap(gap)) = taken.first() else { panic!("expected a gap, got {taken:?}") };
+    assert_eq!((gap.missed, gap.reason), (Some(20), GapReason::Evicted));
+    let sequences: Vec<u64> = taken
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Event(sequence, _) => Some(*sequence),
+            Piece::Gap(_) => None,
+        })
+        .collect();
+    assert_eq!(sequences, (21..=31).collect::<Vec<u64>>());
+    assert_eq!(hub.stats().subscribers, 0);
 }

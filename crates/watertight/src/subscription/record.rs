@@ -156,13 +156,13 @@ impl TaskRecord {
         }
     }
 
-    /// The reader took an event or a gap and stands at `next`; `more`: there is more to read.
-    pub(crate) fn took(&self, next: u64, more: bool, is_event: bool) {
+    /// The reader took so many events, and perhaps gaps, and stands at `next`; `more`: there is more to read.
+    pub(crate) fn took(&self, next: u64, more: bool, events: u64) {
         let now = self.hub.clock.now();
         self.subscriber.progress(next, more, now);
         if let Some(open) = self.open.lock().as_mut() {
             open.life.wrote(now, more);
-            open.life.sent(u64::from(is_event));
+            open.life.sent(events);
             open.beat = false;
         }
     }
