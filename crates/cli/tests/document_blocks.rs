@@ -166,7 +166,12 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("examples/agents/README.md", "# Agents at work, live", "sh", &[AN_APPLICATION]),
     ("examples/agents/README.md", "## Tests", "sh", &[A_TASK]),
     ("docs/deployments-example.md", "# A deployment platform, step by step", "sh", &[AN_APPLICATION]),
-    ("docs/deployments-example.md", "## 1. The hub's configuration", "toml", &[Settings]),
+    (
+        "docs/deployments-example.md",
+        "## 1. The hub's configuration",
+        "toml",
+        &[FormOnly("scripts/platform.ts writes it with the addresses of a run")],
+    ),
     (
         "docs/deployments-example.md",
         "## 2. Signing in, and tokens",
