@@ -1,0 +1,17 @@
+// Before `npm start` and `npm test`: installs the packages that the lock file names, if they are not there or older than it.
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL("..", import.meta.url));
+/** @param {string} name */
+const changedAt = (name) => (existsSync(here + name) ? statSync(here + name).mtimeMs : 0);
+
+if (changedAt("node_modules/.package-lock.json") < changedAt("package-lock.json")) {
+  console.log("installing packages of npm …");
+  // The npm that runs this script, not another one in the path.
+  const { npm_execpath: npmCli } = process.env;
+  const [command, first] = npmCli ? [process.execPath, [npmCli]] : ["npm", []];
+  const { status, error } = spawnSync(command, [...first, "ci", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
+  if (status !== 0) throw error ?? new Error(`npm ci ended with ${status}`);
+}
