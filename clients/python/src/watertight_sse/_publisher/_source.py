@@ -54,6 +54,7 @@ class Source:
             return drawing.result() if drawing.done() else _END
         finally:
             if not drawing.done():
+                # Once: what the source does to end is the application's, and may take its time.
                 drawing.cancel()
                 await asyncio.wait((drawing,))
 
