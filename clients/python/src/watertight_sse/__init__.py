@@ -20,12 +20,21 @@ from watertight_sse._errors import (
     WatertightError,
 )
 from watertight_sse._event import Event, Gap
-from watertight_sse._publisher import Publisher
+from watertight_sse._publisher import (
+    BufferFullError,
+    NewEvent,
+    Publisher,
+    PublisherClosedError,
+    SessionEnd,
+    StoppedError,
+    UnsentError,
+)
 from watertight_sse._subscriber.aio import Subscription, subscribe
 from watertight_sse._subscriber.status import CloseReason, ConnectionState, ConnectionStatus
 from watertight_sse._token import TokenSource
 
 __all__ = [
+    "BufferFullError",
     "CloseReason",
     "ConnectionState",
     "ConnectionStatus",
@@ -33,13 +42,18 @@ __all__ = [
     "EventTooLargeError",
     "Gap",
     "GaveUpError",
+    "NewEvent",
     "Publisher",
+    "PublisherClosedError",
     "RequestError",
+    "SessionEnd",
+    "StoppedError",
     "StreamClosedError",
     "Subscription",
     "TokenError",
     "TokenSource",
     "UnexpectedAnswerError",
+    "UnsentError",
     "WatertightError",
     "subscribe",
 ]

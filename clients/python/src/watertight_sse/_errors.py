@@ -113,6 +113,7 @@ class GaveUpError(WatertightError):
         """How often it was tried since something last worked."""
         self.last = last
         """Why the last attempt failed."""
+        self.__cause__ = last
 
     def __str__(self) -> str:
         return f"gave up after {self.attempts} attempts: {self.last}"

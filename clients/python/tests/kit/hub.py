@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import ssl
 import subprocess
 import threading
 from pathlib import Path
@@ -38,8 +39,10 @@ class HubProcess:
     ``HubProcess("--token-secret", secret)`` passes settings on.
     """
 
-    def __init__(self, *args: str, listen: str | None = None) -> None:
-        """``listen``: where it listens, such as ``unix:/...``; without it, a free port of 127.0.0.1."""
+    def __init__(self, *args: str, listen: str | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """``listen``: where it listens, such as ``unix:/...``; without it, a free port of 127.0.0.1. ``tls``: trusts the
+        certificate that is among the settings."""
+        self._tls = tls
         self._args = args
         self._listen = listen
         self._process: subprocess.Popen[str] | None = None
@@ -49,7 +52,7 @@ class HubProcess:
     @property
     def url(self) -> str:
         """Where it is, for a client; the same after a restart."""
-        return self._listen or f"http://127.0.0.1:{self._port}"
+        return self._listen or f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
     @property
     def port(self) -> int:
@@ -80,7 +83,7 @@ class HubProcess:
         output = cast("IO[str]", process.stdout)
         ready, _, _ = select.select([output], [], [], _START_SECONDS)
         line = output.readline().strip() if ready else ""
-        said = re.fullmatch(r"watertight: listening on (?:http://127\.0\.0\.1:(\d+)|\S*unix:\S+)", line)
+        said = re.fullmatch(r"watertight: listening on (?:https?://127\.0\.0\.1:(\d+)|\S*unix:\S+)", line)
         if said is None:
             process.kill()
             process.wait()
@@ -156,7 +159,10 @@ class HubProcess:
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """One request; its answer's JSON. Fails if the hub refuses."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        if self._tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=20, context=self._tls)
         try:
             data = body.encode() if body is not None else None
             connection.request(method, path, data, {**self._headers, **(headers or {})})

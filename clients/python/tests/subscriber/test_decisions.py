@@ -14,6 +14,7 @@ from watertight_sse._subscriber.attempt import Attempt, Move
 from watertight_sse._subscriber.core import Core
 from watertight_sse._subscriber.status import ConnectionStatus
 
+NEW_LIFE = "00000000000z-0"
 FIRST, SECOND, THIRD = (f"mg931z5aashp-{number}" for number in (1, 2, 3))
 
 
@@ -109,6 +110,16 @@ def test_a_gap_is_an_item_where_it_is_and_the_stream_may_begin_anew_behind_it() 
         Gap("00000000000z-0", THIRD, "00000000000z-0", None, "epoch"),
         Event("00000000000z-1", "message", "b"),
     ]
+
+
+def test_a_gap_that_moves_nothing_is_no_progress() -> None:
+    core = core_of(last_event_id=THIRD)
+    attempt = open_stream(core, 0)
+    (gap,) = items(attempt, f'id: {THIRD}\nevent: gap\ndata: {{"reason":"source"}}\n\n', 0)
+    assert isinstance(gap, Gap)
+    assert not attempt.has_progress, "a server that repeats it for ever must not be asked in a tight loop"
+    items(attempt, f'id: {NEW_LIFE}\nevent: gap\ndata: {{"reason":"epoch"}}\n\n', 0)
+    assert attempt.has_progress
 
 
 def test_a_gap_that_nobody_can_read_is_a_gap() -> None:

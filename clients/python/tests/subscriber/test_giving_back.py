@@ -142,6 +142,19 @@ async def test_aclose_in_another_task_returns_when_the_connection_is_given_back(
         await eventually(lambda: hub.open() == 0, "nothing is open at the hub")
 
 
+async def test_a_wait_that_begins_while_aclose_is_under_way_ends() -> None:
+    with HubProcess() as hub:
+        hub.publish("s", ["1"])
+        for turn in range(20):
+            events = subscribe(hub.url, "s", replay="all")
+            await anext(events)
+            closing = asyncio.ensure_future(events.aclose())
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            assert await soon(_until_end(events), "the loop ends") == 0
+            await closing
+
+
 async def _until_end(events: Subscription) -> int:
     return len([event async for event in events])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import watertight_sse.sync
 from tests.kit.pure import options_of
 from watertight_sse._back_off import RETRY_AFTER_MAX, RETRY_MIN, BackOff
 from watertight_sse._errors import TokenError
@@ -167,6 +168,19 @@ async def test_a_token_that_cannot_be_had_is_an_error_that_shows_nothing_of_it()
     with pytest.raises(TokenError, match="has to be a plain one"):
         Token(asynchronous).get()
     assert "secret" not in repr([Token("secret"), Token(asynchronous)])
+
+
+def test_an_async_function_for_tokens_is_refused_where_nobody_can_await_it() -> None:
+    async def asynchronous() -> str:
+        return "t"
+
+    class Source:
+        async def __call__(self, *, refresh: bool) -> str:
+            return str(refresh)
+
+    for source in (asynchronous, Source()):
+        with pytest.raises(TypeError, match="has to be a plain one"):
+            watertight_sse.sync.subscribe("http://h", "s", token=source)  # type: ignore[arg-type]  # what untyped callers do
 
 
 def test_only_the_hubs_own_form_is_a_position() -> None:

@@ -34,8 +34,8 @@ def _shown(error: BaseException | None) -> str:
     seen = 0
     while error is not None and seen < 10:
         text += "".join(traceback.format_exception(error)) + repr(error) + str(vars(error)) + repr(error.args)
-        # What httpx raises keeps the request, and with it the token.
-        assert not hasattr(error, "_request"), error
+        # What a transport raises may keep the request, and with it the token.
+        assert isinstance(error, WatertightError), error
         error = error.__cause__ or error.__context__
         seen += 1
     return text

@@ -65,7 +65,7 @@ async def test_cut_off_at_random_points_every_event_comes_once(read: Read, seed:
     with HubProcess() as hub:
         async with (
             Proxy(hub.port) as proxy,
-            read(proxy.url, "s", polling=False, **QUICK) as reader,
+            read(proxy.url, "s", polling=False, **{**QUICK, "retry_max": 0.1}) as reader,
         ):
             proxy.cuts = [1 + int(dice.random() ** 2 * 1_500) for _ in range(25)]
             # As few at a time as to be within what a newcomer can catch up with.

@@ -45,6 +45,7 @@ class Subscription(AsyncIterator[Item]):
         self._core = core
         self._make_transport = make_transport
         self._limit = Limit()
+        self._is_closed = False
         self._items: AsyncGeneratorType[Item, None] | None = None
         # Is set when the generator that runs has given everything back.
         self._given_back: asyncio.Event | None = None
@@ -68,6 +69,9 @@ class Subscription(AsyncIterator[Item]):
         A call that is cancelled closes the connection. The next call opens another one, which goes on where
         the loop was: nothing is lost, and nothing comes twice.
         """
+        if self._is_closed:
+            # Its generator may just be giving everything back, and must not be disturbed.
+            return _over()
         # After a cancellation, an exception of a callback or an error a generator is over.
         if self._items is None or self._items.ag_frame is None:
             self._given_back = asyncio.Event()
@@ -88,6 +92,7 @@ class Subscription(AsyncIterator[Item]):
 
         Doing it twice is doing it once. If it is cancelled, the connection is given back nevertheless.
         """
+        self._is_closed = True
         self._core.close()
         items, given_back = self._items, self._given_back
         if items is None or given_back is None:
@@ -218,6 +223,10 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
     return Subscription(Core(options), make_transport)
 
 
+async def _over() -> Item:
+    raise StopAsyncIteration
+
+
 async def _items(
     core: Core, make_transport: TransportFactory, limit: Limit, given_back: asyncio.Event
 ) -> AsyncGenerator[Item, None]:
@@ -234,7 +243,7 @@ async def _items(
                 response: httpx.Response | None = None
                 try:
                     response = await _open(core, step, transport, limit)
-                    chunks = response.aiter_raw().__aiter__() if response is not None else None
+                    chunks = _chunks(response) if response is not None else None
                     while True:
                         while (item := step.next_item()) is not None:
                             yield item
@@ -316,6 +325,11 @@ async def _read(attempt: Attempt, chunks: AsyncIterator[bytes], limit: Limit) ->
         attempt.ended()
 
 
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body, as it comes. Some transports (a test's mock) have it whole already."""
+    return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+
+
 async def _next(chunks: AsyncIterator[bytes]) -> bytes:
     """The next bytes; empty at the end, and only there."""
     async for chunk in chunks:
@@ -335,7 +349,7 @@ async def _close(response: httpx.Response) -> None:
 async def _body(response: httpx.Response, most: int) -> bytes:
     """The body, if it is not longer than that; else nothing, which no reader understands."""
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in _chunks(response):
         body += chunk
         if len(body) > most:
             return b""

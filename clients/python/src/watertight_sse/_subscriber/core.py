@@ -171,7 +171,7 @@ class Core:
             return
         delay = self._back_off.next_delay(told)
         self._begin_at = now + delay
-        _LOGGER.debug("%s: %s; next attempt in %.1f s", self.options, failure, delay)
+        _LOGGER.info("%s: %s; next attempt in %.1f s", self.options, failure, delay)
         self._change("reconnecting", error=failure, retry_in=delay)
 
     def _end(self, *, reason: CloseReason | None = None, error: WatertightError | None = None) -> None:

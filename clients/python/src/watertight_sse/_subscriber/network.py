@@ -74,7 +74,8 @@ def _names(thrown: BaseException | None) -> Iterable[str]:
     seen: list[str] = []
     while thrown is not None and len(seen) < 4:  # noqa: PLR2004 - a chain says nothing new further down
         name = type(thrown).__name__
-        if isinstance(thrown, OSError) and thrown.errno is not None:
+        # Numbers of OpenSSL are none of the system's.
+        if isinstance(thrown, OSError) and not isinstance(thrown, ssl.SSLError) and thrown.errno is not None:
             name = errno.errorcode.get(thrown.errno, name)
         if name not in seen:
             seen.append(name)

@@ -6,6 +6,7 @@ ways out.
 
 from __future__ import annotations
 
+import inspect
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -46,6 +47,7 @@ class Subscription(Iterator[Item]):
         self._core = core
         self._make_transport = make_transport
         self._watch = watch
+        self._is_closed = False
         self._items: GeneratorType[Item, None, None] | None = None
 
     @property
@@ -63,11 +65,19 @@ class Subscription(Iterator[Item]):
 
     def __next__(self) -> Item:
         """The next event or gap. Waits as long as it takes; ``close`` in another thread ends the wait."""
+        if self._is_closed:
+            raise StopIteration
         # After an exception of a callback (or of a signal handler) or an error a generator is over.
         if self._items is None or self._items.gi_frame is None:
             items = _items(self._core, self._make_transport, self._watch)
             self._items = cast("GeneratorType[Item, None, None]", items)
-        return next(self._items)
+        try:
+            return next(self._items)
+        except ValueError:
+            # So says a generator that another thread is closing.
+            if not self._is_closed:
+                raise
+        raise StopIteration
 
     def restart(self) -> None:
         """Closes the connection, if there is one, and opens another, without a wait, from the same position on.
@@ -83,6 +93,7 @@ class Subscription(Iterator[Item]):
         A loop that waits in another thread ends at once, but that a name is being resolved or a connection made is
         waited for there (``connect_timeout``). Doing it twice is doing it once.
         """
+        self._is_closed = True
         self._core.close()
         self._watch.interrupt()
         items = self._items
@@ -144,7 +155,8 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
     Leaving the loop, ``close`` in whichever thread, and an exception give the connection back.
 
     Raises:
-        ValueError: an argument that no request can carry. What the loop raises is the same as with asyncio.
+        ValueError: an argument that no request can carry.
+        TypeError: a function for tokens that is ``async``. What the loop raises is the same as with asyncio.
     """
     options = make_options(
         url,
@@ -166,6 +178,10 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
         on_state=on_state,
         on_comment=on_comment,
     )
+    if inspect.iscoroutinefunction(token) or inspect.iscoroutinefunction(
+        getattr(token, "__call__", None)  # noqa: B004 - not whether it can be called, but what that gives
+    ):
+        raise TypeError("the function that gives tokens is async: it has to be a plain one here")
     if proxy is not None:
         check_proxy(proxy)
     watch = Watch()
@@ -195,7 +211,7 @@ def _items(core: Core, make_transport: TransportFactory, watch: Watch) -> Genera
             response: httpx.Response | None = None
             try:
                 response = _open(core, step, transport, watch)
-                chunks = response.iter_raw() if response is not None else None
+                chunks = _chunks(response) if response is not None else None
                 while True:
                     while (item := step.next_item()) is not None:
                         yield item
@@ -267,10 +283,15 @@ def _read(attempt: Attempt, chunks: Iterator[bytes], watch: Watch) -> None:
         attempt.ended()
 
 
+def _chunks(response: httpx.Response) -> Iterator[bytes]:
+    """The body, as it comes. Some transports (a test's mock) have it whole already."""
+    return response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
+
+
 def _body(response: httpx.Response, most: int) -> bytes:
     """The body, if it is not longer than that; else nothing, which no reader understands."""
     body = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in _chunks(response):
         body += chunk
         if len(body) > most:
             return b""
