@@ -29,6 +29,13 @@ def test_data_that_is_no_json_text_is_refused_before_it_is_sent(data: Any) -> No
     assert "\\ud800" not in repr(caught.value)
 
 
+def test_data_in_a_circle_is_refused_before_it_is_sent() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(ValueError, match="circle"):
+        line(circle, None, None)
+
+
 def test_data_of_another_kind_is_refused_before_it_is_sent() -> None:
     with pytest.raises(TypeError):
         line(object(), None, None)

@@ -237,7 +237,7 @@ class Publisher:
         broken: Exception | None = None
         try:
             try:
-                await self._draw(group, session, Source(events, group), type, ttl)
+                await self._draw(group, session, events, type, ttl)
             except Exception as thrown:  # raised again below, when what was drawn is settled
                 broken = thrown
             await self._wait(lambda: not group.pending)
@@ -344,26 +344,57 @@ class Publisher:
             raise
 
     async def _draw(
-        self, group: Group, session: str, source: Source, type: str | None, ttl: float | None
+        self,
+        group: Group,
+        session: str,
+        events: Iterable[Any] | AsyncIterable[Any],
+        type: str | None,
+        ttl: float | None,
     ) -> None:
-        window = _limits.WINDOW_BATCHES * self._options.batch_events
-        async for item in source:
+        if isinstance(events, AsyncIterable):
+            async for item in Source(events, group):
+                entry = Entry(session, line_of(item, type, ttl), group)
+                if not (self._try_put(group, entry) or await self._put(group, entry)):
+                    return
+            return
+        for item in events:
             entry = Entry(session, line_of(item, type, ttl), group)
-            self._outbox.check(entry)
-            if group.pending >= window:
-                await self._wait(lambda: group.pending < window or group.error is not None)
-            if group.error is not None:
+            if not (self._try_put(group, entry) or await self._put(group, entry)):
                 return
-            if self._is_closing:
-                raise PublisherClosedError
-            group.add(entry)
-            if not self._outbox.offer(entry):
-                await self._wait(partial(is_admitted, entry))
-            if self._outbox.ready:
-                self._senders.kick()
-            self._since_pause += 1
-            if self._since_pause >= self._options.batch_events:
-                await self._pause()
+
+    def _try_put(self, group: Group, entry: Entry) -> bool:
+        """Puts an event of a ``publish_many`` into the buffer if nothing has to be waited for: most of them."""
+        batch = self._options.batch_events
+        if group.pending >= _limits.WINDOW_BATCHES * batch or self._since_pause >= batch:
+            return False
+        if group.error is not None or self._is_closing:
+            return False
+        self._outbox.check(entry)
+        if not self._outbox.try_offer(entry):
+            return False
+        group.add(entry)
+        self._since_pause += 1
+        if self._outbox.ready:
+            self._senders.kick()
+        return True
+
+    async def _put(self, group: Group, entry: Entry) -> bool:
+        """The same with whatever has to be waited for. False if an event before it has failed."""
+        self._outbox.check(entry)
+        if self._since_pause >= self._options.batch_events:
+            await self._pause()
+        window = _limits.WINDOW_BATCHES * self._options.batch_events
+        await self._wait(lambda: group.pending < window or group.error is not None)
+        if group.error is not None:
+            return False
+        if self._is_closing:
+            raise PublisherClosedError
+        group.add(entry)
+        is_in = self._outbox.offer(entry)
+        self._senders.kick()
+        if not is_in:
+            await self._wait(partial(is_admitted, entry))
+        return True
 
     def _begin(self, entry: Entry) -> asyncio.AbstractEventLoop:
         """Checks that it may be offered."""

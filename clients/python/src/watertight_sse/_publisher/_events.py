@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,29 @@ _RESERVED = ("gap", "error")
 _TTL_MAX = 100 * 365 * 86_400.0
 """A time to live above this is none: a hundred years, in seconds."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _make_encode() -> Callable[[Any], str]:
+    """The encoder's ``encode``. Where the interpreter has one in C, it is made once instead of once for each event, which
+    halves the time; circles are then found by their depth.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return _ENCODER.encode
+    basestring: Any = json.encoder.encode_basestring
+    chunks: Callable[[Any, int], tuple[str, ...]] = make(
+        None, _ENCODER.default, basestring, None, ":", ",", False, False, False
+    )
+    join = "".join
+
+    def encode(value: Any) -> str:
+        return join(chunks(value, 0))
+
+    return encode
+
+
+_encode = _make_encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +70,10 @@ def line(data: Any, type: str | None, ttl: float | None) -> bytes:
         ValueError: the type, the time to live or the data cannot be published: not a number, a lone surrogate, a circle.
         TypeError: the data has something in it that is no JSON.
     """
-    text = _encode(data)
+    try:
+        text = _encode(data)
+    except RecursionError:
+        raise ValueError("the data cannot be published: it is nested too deep, or in a circle") from None
     end = "}" if ttl is None else f',"ttl":{checked_ttl(ttl)!r}}}'
     return utf8(f"{_head(type)}{text}{end}")
 

@@ -181,8 +181,13 @@ class Outbox:
         if lane is None:
             return
         lane.batch_events = min(lane.batch_events * 2, self._batch_events)
+        size = 0
         for entry in batch.entries:
-            self._settle(entry)
+            entry.state = State.SETTLED
+            entry.body = b""
+            size += entry.size
+        self._events -= len(batch.entries)
+        self._bytes -= size
         self._go_on(batch.request.session, lane)
         for entry, answer in zip(batch.entries, answers, strict=True):
             entry.owner.taken(entry, answer)

@@ -108,7 +108,7 @@ class Group:
         """``changed`` is called whenever one is admitted or settled."""
         self._outbox = outbox
         self._changed = changed
-        self._pending: OrderedDict[Entry, int] = OrderedDict()
+        self._pending: dict[Entry, int] = {}
         self._offered = 0
         self.count = 0
         """Events that were published."""
@@ -133,7 +133,7 @@ class Group:
 
     def withdraw(self) -> None:
         """Takes out whatever is not under way, and hears of nothing more."""
-        pending, self._pending = list(self._pending), OrderedDict()
+        pending, self._pending = list(self._pending), {}
         for entry in reversed(pending):
             self._outbox.withdraw(entry)
 

@@ -25,6 +25,7 @@ from watertight_sse._publisher._options import (
     read_answer,
 )
 from watertight_sse._publisher._outbox import Outbox
+from watertight_sse._to_its_end import cancelled
 from watertight_sse._token import Token
 
 
@@ -59,10 +60,7 @@ class Senders:
     async def aclose(self) -> None:
         """Ends all tasks, and closes the connections. What was under way is left open: the hub may have taken it."""
         self._is_closed = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
+        await cancelled(tuple(self._tasks))
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()

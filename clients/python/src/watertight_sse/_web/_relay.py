@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from watertight_sse import _http
 from watertight_sse._errors import RequestError
 from watertight_sse._log import logger
+from watertight_sse._to_its_end import cancelled, to_its_end
 from watertight_sse._web._clients import Clients
 from watertight_sse._web._passage import HEAD_TIMEOUT, STALL_TIMEOUT, Passage
 from watertight_sse._web._passing import headers_for_hub, query_for_hub
@@ -192,9 +193,7 @@ async def _left(receive: Receive) -> None:
 
 async def _cancelled(pump: asyncio.Task[None], leaving: asyncio.Task[None]) -> None:
     """Until both have given back what they hold."""
-    pump.cancel()
-    leaving.cancel()
-    await asyncio.wait((pump, leaving))
+    await to_its_end(cancelled((pump, leaving)))
     if not leaving.cancelled() and (error := leaving.exception()) is not None:
         # Whoever cannot be heard any more has left.
         logger.info("a reader cannot be waited for: %s", type(error).__name__)
