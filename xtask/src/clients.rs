@@ -21,7 +21,7 @@ pub(crate) const PACKAGES: [&str; 5] = [
 const NODE_MIN: u32 = 20;
 
 /// Installs what the lock files name. The job runs each package's tests, one after the other, because some use what an earlier
-/// one built; against the hub that cargo has built by then, and the package for Python where it is installed.
+/// one built; against the hub that cargo has built by then. The application in Python is last: its package is built meanwhile.
 pub(crate) fn job() -> Result<Job, String> {
     let hub = target_dir().join("debug/watertight");
     let mut commands = Vec::new();

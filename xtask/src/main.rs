@@ -106,7 +106,7 @@ fn test(quick: bool) -> Outcome {
     jobs::run(jobs, AT_ONCE)?;
     if !quick {
         book::run()?;
-        plots::run(true)?;
+        plots::draw(true)?;
     }
     println!("xtask: everything passes");
     Ok(())

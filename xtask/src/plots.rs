@@ -36,10 +36,15 @@ const COMPARED_MAX: u32 = 8000;
 const PACED_FROM: u32 = 64;
 const PACE: &str = "50";
 
-/// Runs the long form into `docs/plots/`, or the quick one, with the binary that tests use, into the target directory.
+/// Builds the binary, and runs the long form into `docs/plots/`, or the quick one into the target directory.
 pub(crate) fn run(quick: bool) -> Outcome {
     let how = if quick { "--all-features" } else { "--release" };
     step::run("the hub", cargo(&["build", "--package", "watertight-cli", how]))?;
+    draw(quick)
+}
+
+/// The same, with a binary that is built: for the quick form, the one of the tests.
+pub(crate) fn draw(quick: bool) -> Outcome {
     let built = target_dir();
     let (profile, plan, folder) = match quick {
         true => ("debug", QUICK, built.join("plots")),

@@ -21,12 +21,12 @@ pub(crate) fn install() -> Outcome {
     environment("python-package", DEVELOPMENT).map(drop)
 }
 
-/// The interpreter that has the package, once [`job`] was asked for.
+/// The interpreter that has the package once [`job`] has built it.
 pub(crate) fn interpreter() -> PathBuf {
     target_dir().join("tools/python-package/bin/python")
 }
 
-/// Builds the package into its environment. The job checks it, and runs its tests against the hub that cargo has built by then.
+/// The job builds the package into its environment, checks it, and runs its tests against the hub that cargo has built by then.
 pub(crate) fn job() -> Result<Job, String> {
     let environment = environment("python-package", DEVELOPMENT)?;
     let command = |program: &str, arguments: &[&str]| {
@@ -35,10 +35,10 @@ pub(crate) fn job() -> Result<Job, String> {
         command.env("VIRTUAL_ENV", &environment).env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
         command
     };
-    run("package for Python", command("maturin", &["develop", "--quiet"]))?;
     Ok(Job {
         name: PACKAGE.to_owned(),
         commands: vec![
+            command("maturin", &["develop", "--quiet"]),
             command("ruff", &["check", "--quiet"]),
             command("ruff", &["format", "--check", "--quiet"]),
             command("pyright", &[]),
