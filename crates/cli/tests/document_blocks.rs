@@ -133,7 +133,7 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("README.md", "## In Python", "python", &[PYTHON_IN_60_SECONDS]),
     ("clients/python/README.md", "# watertight-sse", "sh", &[TO_INSTALL]),
     ("clients/python/README.md", "# watertight-sse", "python", &[PYTHON_README]),
-    ("clients/python/README.md", "## Subscribing", "python", &[PYTHON_README]),
+    ("clients/python/README.md", "## Subscribing", "python", &[PYTHON_POST]),
     ("clients/python/README.md", "## Publishing", "python", &[PYTHON_README]),
     ("clients/python/README.md", "## Tokens, FastAPI and Starlette", "python", &[PYTHON_TOKEN]),
     ("clients/python/README.md", "### Without asyncio", "python", &[PYTHON_README]),
