@@ -29,7 +29,7 @@ fn check_file(file: &Path, wrong: &mut Vec<String>) {
     let name = file.strip_prefix(root()).unwrap_or(file).display().to_string();
     let Ok(text) = fs::read_to_string(file) else { return };
     match file.extension().and_then(|extension| extension.to_str()) {
-        Some("rs" | "ts" | "tsx" | "mjs") => {
+        Some("rs" | "ts" | "tsx" | "mjs" | "py") => {
             let lines = text.lines().count();
             if lines > LINES_MAX && !text.contains("Long because") {
                 wrong.push(format!("{name}: {lines} lines and no `Long because ...` at its top"));

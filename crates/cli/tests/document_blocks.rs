@@ -1,5 +1,7 @@
 //! Every block of code in every document: what runs, compiles or checks it, in one table. A block that is not in the table
 //! fails, and so does a line of the table whose block or whose test is not there.
+//!
+//! Long because it is one table of all blocks of all documents.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
