@@ -20,8 +20,9 @@ pub(crate) fn jobs() -> Result<Vec<Job>, String> {
     binaries
         .sort_by_key(|binary| LONGEST.iter().position(|name| *name == binary.name).unwrap_or(LONGEST.len()));
     let documentation = cargo(&[&["test", "--doc", "--no-fail-fast"], &ALL[..]].concat());
-    let mut jobs = vec![Job::one("examples in the documentation", documentation)];
-    jobs.extend(binaries.into_iter().map(Binary::into_job));
+    let mut jobs: Vec<_> = binaries.into_iter().map(Binary::into_job).collect();
+    // Last, because cargo waits for whoever else builds at the moment.
+    jobs.push(Job::one("examples in the documentation", documentation));
     Ok(jobs)
 }
 

@@ -135,7 +135,7 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("README.md", "## In Python", "python", &[PYTHON_IN_60_SECONDS]),
     ("clients/python/README.md", "# watertight-sse", "sh", &[TO_INSTALL]),
     ("clients/python/README.md", "# watertight-sse", "python", &[PYTHON_README]),
-    ("clients/python/README.md", "## Subscribing", "python", &[PYTHON_POST]),
+    ("clients/python/README.md", "## Subscribing", "python", &[PYTHON_README, PYTHON_POST]),
     ("clients/python/README.md", "## Publishing", "python", &[PYTHON_README]),
     ("clients/python/README.md", "## Tokens, FastAPI and Starlette", "python", &[PYTHON_TOKEN]),
     ("clients/python/README.md", "### Without asyncio", "python", &[PYTHON_README]),
@@ -144,7 +144,7 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("clients/python/docs/django.md", "# Django", "python", &[DJANGO, DJANGO, DJANGO]),
     ("clients/python/docs/fastapi.md", "# FastAPI and Starlette", "sh", &[TO_INSTALL]),
     ("clients/python/docs/fastapi.md", "## The application", "python", &[FASTAPI]),
-    ("clients/python/docs/fastapi.md", "## Where a page watches", "python", &[FASTAPI]),
+    ("clients/python/docs/fastapi.md", "## Where a page watches", "python", &[FASTAPI, FASTAPI]),
     (
         "clients/python/docs/fastapi.md",
         "## Where a page watches",
@@ -519,7 +519,12 @@ fn every_block_of_code_is_run_or_compiled_by_a_test_or_says_why_not() {
         match how {
             By(file, test) => {
                 let text = read(file);
-                let is_there = [format!("fn {test}("), format!("mod {test} "), format!("\"{test}\"")];
+                let is_there = [
+                    format!("fn {test}("),
+                    format!("def {test}("),
+                    format!("mod {test} "),
+                    format!("\"{test}\""),
+                ];
                 if !is_there.iter().any(|it| text.contains(it)) {
                     wrong.push(format!("{name}: {file} has no {test}"));
                 }
