@@ -29,7 +29,7 @@ pub(crate) fn job() -> Result<Job, String> {
         install(package)?;
         let mut test = Command::new("npm");
         test.args(["test", "--silent", "--prefix"]).arg(root().join(package)).env("WATERTIGHT_BIN", &hub);
-        test.env("AGENTS_PYTHON", python::interpreter()).env("WATERTIGHT_PYTHON", python::interpreter());
+        test.env("AGENTS_PYTHON", python::interpreter()).env("CONTRACT_PYTHON", python::interpreter());
         commands.push(test);
     }
     Ok(Job { name: PACKAGES.join(", "), commands })

@@ -6,7 +6,7 @@ import type { Harness } from "./harness.ts";
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** A Python in whose environment `clients/python` is installed; `cargo xtask test` makes one. Without it, that service is not driven here. */
-const python = process.env["WATERTIGHT_PYTHON"];
+const python = process.env["CONTRACT_PYTHON"];
 
 /** The services that the contract tests talk to, each with what starts it. */
 export const SERVICES: Record<string, (harness: Harness) => Promise<void>> = {

@@ -14,6 +14,7 @@ from tests.kit.server import Server
 from tests.kit.wait import eventually, soon
 
 _README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+_PROJECT = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,7 @@ def test_the_token_of_the_readme_is_one(names: dict[str, Any]) -> None:
 
 
 async def test_what_the_projects_readme_publishes_it_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", _PROJECT, re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - what is to be tested
     with HubProcess() as hub:
