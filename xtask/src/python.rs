@@ -35,13 +35,15 @@ pub(crate) fn job() -> Result<Job, String> {
         command.env("VIRTUAL_ENV", &environment).env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
         command
     };
+    let mut pyright = command("pyright", &["--pythonpath"]);
+    pyright.arg(interpreter());
     Ok(Job {
         name: PACKAGE.to_owned(),
         commands: vec![
             command("maturin", &["develop", "--quiet"]),
             command("ruff", &["check", "--quiet"]),
             command("ruff", &["format", "--check", "--quiet"]),
-            command("pyright", &[]),
+            pyright,
             command("mypy", &[]),
             command("pytest", &["--quiet"]),
         ],
