@@ -267,6 +267,12 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
         )],
     ),
     ("docs/benchmarks.md", "# Benchmarks", "sh", &[A_TASK]),
+    (
+        "docs/benchmarks.md",
+        "## The Python package",
+        "sh",
+        &[FormOnly("figures want a quiet machine and a release build")],
+    ),
     ("docs/configuration.md", "## Deployments and services", "toml", &[Settings]),
     ("docs/connection-lifecycle.md", "## The log line", "json", &[LOG_LINE]),
     ("docs/deployments.md", "## A live build log", "sh", &[BUILD_LOG, BUILD_LOG, BUILD_LOG, BUILD_LOG]),
