@@ -90,6 +90,8 @@ def test_a_plain_get_times_out_is_ended_by_close_and_by_ctrl_c(plain: Broadcaste
             queue.get(timeout=0.01)
         assert _ends(queue, queue.close) == "CLOSED"
     with plain.subscribe("s") as queue:
+        # A shell's background jobs begin with the signal ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
         timer.start()
         begun = time.monotonic()
@@ -97,6 +99,7 @@ def test_a_plain_get_times_out_is_ended_by_close_and_by_ctrl_c(plain: Broadcaste
             queue.get(timeout=20)
         assert time.monotonic() - begun < 5
         timer.join()
+        signal.signal(signal.SIGINT, before)
     with plain.subscribe("s") as queue:
         assert _ends(queue, plain.close) == "SHUTTING_DOWN"
 

@@ -26,7 +26,9 @@ def texts(watch: dict[str, str], hub_url: str, session: str, count: int) -> list
 
 
 def test_every_recipe_is_tested() -> None:
-    assert {path.stem for path in (PACKAGE / "docs").glob("*.md")} == {"fastapi", "flask", "django"}
+    # `hub.md` has a test of its own.
+    recipes = {path.stem for path in (PACKAGE / "docs").glob("*.md")} - {"hub"}
+    assert recipes == {"fastapi", "flask", "django"}
 
 
 def test_the_fastapi_recipe_watches_mints_and_relays(tmp_path: Path) -> None:
