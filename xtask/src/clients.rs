@@ -8,31 +8,39 @@ use crate::jobs::Job;
 use crate::python;
 use crate::step::{Outcome, root, run, target_dir};
 
-/// Folders with a package of their own, in the order in which they need each other.
-pub(crate) const PACKAGES: [&str; 5] = [
-    "clients/typescript",
-    "examples/react-page",
-    "clients/dashboard",
-    "examples/deployments",
-    "examples/agents",
-];
+/// Folders with a package of their own, in the order in which they need each other: the clients and the pages, ...
+const CLIENTS: [&str; 3] = ["clients/typescript", "examples/react-page", "clients/dashboard"];
+
+/// ... and whole applications, which need what is built of them, and the package for Python.
+const APPLICATIONS: [&str; 2] = ["examples/deployments", "examples/agents"];
+
+/// All of them.
+pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
+    CLIENTS.into_iter().chain(APPLICATIONS)
+}
 
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
-/// Installs what the lock files name. The job runs each package's tests, one after the other, because some use what an earlier
-/// one built; against the hub that cargo has built by then. The application in Python is last: its package is built meanwhile.
-pub(crate) fn job() -> Result<Job, String> {
-    let hub = target_dir().join("debug/watertight");
-    let mut commands = Vec::new();
-    for package in PACKAGES {
+/// Installs what the lock files name. Two jobs run each package's tests, against the hub that cargo has built by then: one those
+/// of the clients and pages, one those of the package for Python, and then those of the applications.
+pub(crate) fn jobs() -> Result<[Job; 2], String> {
+    for package in packages() {
         install(package)?;
-        let mut test = Command::new("npm");
-        test.args(["test", "--silent", "--prefix"]).arg(root().join(package)).env("WATERTIGHT_BIN", &hub);
-        test.env("AGENTS_PYTHON", python::interpreter()).env("CONTRACT_PYTHON", python::interpreter());
-        commands.push(test);
     }
-    Ok(Job { name: PACKAGES.join(", "), commands })
+    let clients = Job { name: CLIENTS.join(", "), commands: CLIENTS.map(test).into() };
+    let mut python = python::job()?;
+    python.name = format!("{}, {}", python.name, APPLICATIONS.join(", "));
+    python.commands.extend(APPLICATIONS.map(test));
+    Ok([clients, python])
+}
+
+fn test(package: &str) -> Command {
+    let mut test = Command::new("npm");
+    test.args(["test", "--silent", "--prefix"]).arg(root().join(package));
+    test.env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
+    test.env("AGENTS_PYTHON", python::interpreter()).env("CONTRACT_PYTHON", python::interpreter());
+    test
 }
 
 /// Installs what the lock file of a package names, if that is not there yet.

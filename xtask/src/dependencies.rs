@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::clients::PACKAGES;
+use crate::clients::packages;
 use crate::step::{self, Outcome, cargo, root, succeeds};
 
 /// The version of cargo-deny that `deny.toml` is written for.
@@ -35,7 +35,7 @@ pub(crate) fn check() -> Outcome {
     } else {
         println!("xtask: advisories are NOT checked: their data base cannot be fetched");
     }
-    PACKAGES.iter().try_for_each(|package| audit(package))
+    packages().try_for_each(audit)
 }
 
 /// `npm audit`, whose answer comes from the registry.
