@@ -45,7 +45,7 @@ cargo xtask COMMAND
 ";
 
 /// Jobs of tests at once: they wait more than they compute.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 
 /// What is fuzzed: the folder, its dictionary, its targets.
 const FUZZED: [(&str, &str, &[&str]); 3] = [

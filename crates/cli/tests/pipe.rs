@@ -320,6 +320,9 @@ fn publish_ends_although_another_process_reads_the_same_input() {
     let mut command = Command::new(WATERTIGHT);
     command.args(["publish", "demo", "--quiet", "--url", &hub.url("")]).stdin(input.try_clone().unwrap());
     let mut publishing = command.spawn().unwrap();
+    // One that has not begun yet would be ended by the signal without a word.
+    writer.write_all(b"x\n").unwrap();
+    eventually!(hub.stats().number("totalEvents") == 1);
     // Each line is taken by the one or the other; to whoever was slower there was nothing left.
     let stop = Arc::new(AtomicBool::new(false));
     let another = std::thread::spawn({
