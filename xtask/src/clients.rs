@@ -22,17 +22,14 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
-/// Installs what the lock files name. Two jobs run each package's tests, against the hub that cargo has built by then: one those
-/// of the clients and pages, one those of the package for Python, and then those of the applications.
+/// Installs what the lock files name. Two jobs run each package's tests, against the hub that cargo has built by then: one all that
+/// is in a browser, one after the other, and the application in Python last; one those of the package for Python.
 pub(crate) fn jobs() -> Result<[Job; 2], String> {
     for package in packages() {
         install(package)?;
     }
-    let clients = Job { name: CLIENTS.join(", "), commands: CLIENTS.map(test).into() };
-    let mut python = python::job()?;
-    python.name = format!("{}, {}", python.name, APPLICATIONS.join(", "));
-    python.commands.extend(APPLICATIONS.map(test));
-    Ok([clients, python])
+    let name = packages().collect::<Vec<_>>().join(", ");
+    Ok([Job { name, commands: packages().map(test).collect() }, python::job()?])
 }
 
 fn test(package: &str) -> Command {
