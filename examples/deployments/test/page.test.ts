@@ -82,12 +82,9 @@ test.each(WAYS)("%s: a deployment that is given away is gone from the list, its 
 
 test.each(WAYS)("%s: signing out in one tab ends the streams of the other with TOKEN_REVOKED, and it asks who is there", async (way) => {
   const it = await pages.visit("ada", way);
-  // There before the build, which does not wait for a second page to be loaded.
-  const other = await pages.begin(`?way=${way}`, { beside: it });
-  await other.becomes("list", "open");
   const id = await it.build("pages");
-  await other.row(id).getByRole("button").click();
-  await Promise.all([it.becomes("log", "open"), other.becomes("log", "open")]);
+  const other = await pages.begin(`?way=${way}&deployment=${id}`, { beside: it });
+  await Promise.all([it.becomes("log", "open"), other.becomes("log", "open"), other.becomes("list", "open")]);
   await it.click("sign-out");
   await expect.poll(() => other.said("log")).toEqual(["TOKEN_REVOKED"]);
   expect(await other.said("list")).toEqual(["TOKEN_REVOKED"]);
