@@ -11,7 +11,7 @@ import { launch } from "./kit/visit.ts";
 
 // What a newcomer does: one command, the page, Ctrl-C.
 
-test("`npm start` starts everything and says where it is and who may sign in; Ctrl-C ends all of it", async () => {
+test("`npm start` starts everything and says where it is and which users there are; Ctrl-C ends all of it", async () => {
   const binary = process.env["WATERTIGHT_BIN"] ?? (await buildHub({ release: false }));
   const data = mkdtempSync(join(tmpdir(), "deployments-start-"));
   onTestFinished(() => rmSync(data, { recursive: true, force: true }));
