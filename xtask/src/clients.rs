@@ -22,14 +22,15 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
-/// Installs what the lock files name. Two jobs run each package's tests, against the hub that cargo has built by then: one all that
-/// is in a browser, one after the other, and the application in Python last; one those of the package for Python.
-pub(crate) fn jobs() -> Result<[Job; 2], String> {
+/// Installs what the lock files name, and the package for Python. A job for each package runs its tests, against the hub that cargo
+/// has built by then; of those with a browser, one at a time.
+pub(crate) fn jobs() -> Result<Vec<Job>, String> {
     for package in packages() {
         install(package)?;
     }
-    let name = packages().collect::<Vec<_>>().join(", ");
-    Ok([Job { name, commands: packages().map(test).collect() }, python::job()?])
+    python::develop()?;
+    let in_browser = |package| Job::one(package, test(package)).in_turn("browser");
+    Ok(packages().map(in_browser).chain([python::job()]).collect())
 }
 
 fn test(package: &str) -> Command {

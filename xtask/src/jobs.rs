@@ -1,23 +1,37 @@
-//! Several steps at once: what each says is kept together, and shown when it has ended.
+//! Several steps at once: what each says is kept together, and shown when it has ended; of those that failed, the end is shown
+//! once more when all have ended.
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use crate::step::{Outcome, root, target_dir};
 
+/// Lines of what a job said that are shown once more if it failed: a test runner ends with what went wrong.
+const SHOWN_AGAIN: usize = 60;
+
 /// Commands that follow each other, until one fails.
 pub(crate) struct Job {
-    pub(crate) name: String,
-    pub(crate) commands: Vec<Command>,
+    name: String,
+    commands: Vec<Command>,
+    /// Of jobs with the same name here, one runs at a time.
+    turn: Option<&'static str>,
 }
 
 impl Job {
+    pub(crate) fn new(name: impl Into<String>, commands: Vec<Command>) -> Self {
+        Self { name: name.into(), commands, turn: None }
+    }
+
     pub(crate) fn one(name: impl Into<String>, command: Command) -> Self {
-        Self { name: name.into(), commands: vec![command] }
+        Self::new(name, vec![command])
+    }
+
+    pub(crate) fn in_turn(self, turn: &'static str) -> Self {
+        Self { turn: Some(turn), ..self }
     }
 
     /// Runs it in the project's root, unless a command says where. What it prints goes into the file.
@@ -39,35 +53,128 @@ impl Job {
     }
 }
 
+/// What has not begun, in its order; which turns are taken; what failed.
+struct Board {
+    waiting: Vec<(usize, Job)>,
+    taken: Vec<&'static str>,
+    failures: Vec<Failure>,
+}
+
+struct Failure {
+    reason: String,
+    output: PathBuf,
+}
+
 /// Runs all of them, so many at a time, begun in their order. One that fails stops no other: a run shows everything that fails.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> Outcome {
-    let folder = target_dir().join("jobs");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let waiting = Mutex::new(jobs.into_iter().enumerate().collect::<VecDeque<_>>());
-    let failures = Mutex::new(Vec::new());
+    run_into(&target_dir().join("jobs"), jobs, at_once)
+}
+
+/// What each says goes into a file of the folder, by its number.
+fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let waiting = jobs.into_iter().enumerate().collect();
+    let board = Mutex::new(Board { waiting, taken: Vec::new(), failures: Vec::new() });
+    let ended = Condvar::new();
     thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
-                while let Some((number, mut job)) = next(&waiting) {
+                while let Some((number, mut job)) = next(&board, &ended) {
                     let output = folder.join(format!("{number}.txt"));
+                    let begun = now();
                     let outcome = job.run(&output);
-                    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    show(&job.name, &output);
-                    failures.extend(outcome.err());
+                    let seconds = begun.elapsed().as_secs();
+                    let mut board = lock(&board);
+                    println!("xtask: {} ({seconds} s)\n{}", job.name, text(&output).trim_end());
+                    board.failures.extend(outcome.err().map(|reason| Failure { reason, output }));
+                    board.taken.retain(|turn| job.turn != Some(turn));
+                    ended.notify_all();
                 }
             });
         }
     });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\nxtask: ")) }
+    let failures = board.into_inner().unwrap_or_else(PoisonError::into_inner).failures;
+    if failures.is_empty() { Ok(()) } else { Err(told_again(&failures)) }
 }
 
-fn next(waiting: &Mutex<VecDeque<(usize, Job)>>) -> Option<(usize, Job)> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+/// The first job whose turn it is: waits while all that are left wait for a turn.
+fn next(board: &Mutex<Board>, ended: &Condvar) -> Option<(usize, Job)> {
+    let mut board = lock(board);
+    while !board.waiting.is_empty() {
+        let is_free = |(_, job): &(usize, Job)| job.turn.is_none_or(|turn| !board.taken.contains(&turn));
+        if let Some(first) = board.waiting.iter().position(is_free) {
+            let (number, job) = board.waiting.remove(first);
+            board.taken.extend(job.turn);
+            return Some((number, job));
+        }
+        board = ended.wait(board).unwrap_or_else(PoisonError::into_inner);
+    }
+    None
 }
 
-fn show(name: &str, output: &PathBuf) {
-    let text =
-        fs::read(output).unwrap_or_else(|error| format!("{}: {error}\n", output.display()).into_bytes());
-    println!("xtask: {name}\n{}", String::from_utf8_lossy(&text).trim_end());
+/// The ends of what they said, and below them which failed: what one looks at first stands last.
+fn told_again(failures: &[Failure]) -> String {
+    let mut told = String::new();
+    for Failure { reason, output } in failures {
+        let text = text(output);
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let end = lines[lines.len().saturating_sub(SHOWN_AGAIN)..].join("\n");
+        told += &format!("{reason}; it ended with:\n{end}\nxtask: ");
+    }
+    let reasons: Vec<&str> = failures.iter().map(|failure| failure.reason.as_str()).collect();
+    told + &reasons.join("\nxtask: ")
+}
+
+fn text(output: &Path) -> String {
+    match fs::read(output) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => format!("{}: {error}\n", output.display()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is told, and decides nothing")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn each_that_fails_is_told_last_with_the_end_of_what_it_said_and_stops_no_other() {
+        let folder = target_dir().join("jobs-test/told");
+        let made = folder.join("made");
+        let _gone = fs::remove_file(&made);
+        let jobs = vec![
+            Job::one("first", shell("seq 1 1000; echo why >&2; exit 3")),
+            Job::new("second", vec![shell("exit 1"), shell("echo never")]),
+            Job::one("third", shell(&format!("touch {}", made.display()))),
+        ];
+        let told = run_into(&folder, jobs, 1).unwrap_err();
+        assert!(told.contains("\n1000\nwhy\n") && !told.contains("\n900\n"), "{told}");
+        assert!(told.ends_with("first failed (exit status: 3)\nxtask: second failed (exit status: 1)"), "{told}");
+        assert!(!told.contains("never") && made.exists());
+    }
+
+    #[test]
+    fn those_that_take_turns_never_run_at_once() {
+        let folder = target_dir().join("jobs-test/turn");
+        let made = folder.join("made");
+        let _gone = fs::remove_dir(&made);
+        // Fails if it is there: whoever makes it is alone until it is gone.
+        let alone = format!("mkdir {0} && sleep 0.05 && rmdir {0}", made.display());
+        let jobs = (0..6).map(|number| Job::one(format!("{number}"), shell(&alone)).in_turn("alone"));
+        run_into(&folder, jobs.collect(), 3).unwrap();
+    }
 }

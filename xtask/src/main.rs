@@ -98,7 +98,7 @@ fn test(quick: bool) -> Outcome {
         tidy::run()?;
     }
     let rust = tests::jobs()?;
-    let mut jobs = Vec::from(clients::jobs()?);
+    let mut jobs = clients::jobs()?;
     if !quick {
         jobs.push(loom());
     }
@@ -116,7 +116,7 @@ fn test(quick: bool) -> Outcome {
 fn clients() -> Outcome {
     setup::run()?;
     run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
-    jobs::run(clients::jobs()?.into(), 2)
+    jobs::run(clients::jobs()?, AT_ONCE)
 }
 
 /// The model checker is compiled apart: under its cfg, locks and atomics are its own.

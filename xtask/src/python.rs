@@ -21,33 +21,38 @@ pub(crate) fn install() -> Outcome {
     environment("python-package", DEVELOPMENT).map(drop)
 }
 
-/// The interpreter that has the package once [`job`] has built it.
+/// The interpreter that has the package once it is built.
 pub(crate) fn interpreter() -> PathBuf {
     target_dir().join("tools/python-package/bin/python")
 }
 
-/// The job builds the package into its environment, checks it, and runs its tests against the hub that cargo has built by then.
-pub(crate) fn job() -> Result<Job, String> {
-    let environment = environment("python-package", DEVELOPMENT)?;
-    let command = |program: &str, arguments: &[&str]| {
-        let mut command = Command::new(environment.join("bin").join(program));
-        command.args(arguments).current_dir(root().join(PACKAGE));
-        command.env("VIRTUAL_ENV", &environment).env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
-        command
-    };
+/// Builds the package into its environment.
+pub(crate) fn develop() -> Outcome {
+    environment("python-package", DEVELOPMENT)?;
+    run(&format!("{PACKAGE} is built"), command("maturin", &["develop", "--quiet"]))
+}
+
+/// Checks the package that is built, and runs its tests against the hub that cargo has built by then.
+pub(crate) fn job() -> Job {
     let mut pyright = command("pyright", &["--pythonpath"]);
     pyright.arg(interpreter());
-    Ok(Job {
-        name: PACKAGE.to_owned(),
-        commands: vec![
-            command("maturin", &["develop", "--quiet"]),
-            command("ruff", &["check", "--quiet"]),
-            command("ruff", &["format", "--check", "--quiet"]),
-            pyright,
-            command("mypy", &[]),
-            command("pytest", &["--quiet"]),
-        ],
-    })
+    let checks = vec![
+        command("ruff", &["check", "--quiet"]),
+        command("ruff", &["format", "--check", "--quiet"]),
+        pyright,
+        command("mypy", &[]),
+        command("pytest", &["--quiet"]),
+    ];
+    Job::new(PACKAGE, checks)
+}
+
+/// A program of the package's environment.
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let environment = target_dir().join("tools/python-package");
+    let mut command = Command::new(environment.join("bin").join(program));
+    command.args(arguments).current_dir(root().join(PACKAGE));
+    command.env("VIRTUAL_ENV", &environment).env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
+    command
 }
 
 /// Makes an environment with what a list names, if it is not there yet: a copy of the list is put beside it when it is done.
