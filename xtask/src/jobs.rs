@@ -30,6 +30,20 @@ impl Job {
         Self::new(name, vec![command])
     }
 
+    /// This program with other arguments.
+    pub(crate) fn of_ours(name: impl Into<String>, arguments: &[&str]) -> Result<Self, String> {
+        let ours = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+        let mut command = Command::new(ours);
+        command.args(arguments);
+        Ok(Self::one(name, command))
+    }
+
+    /// It takes what the others leave of the machine: it computes, and nobody waits for it.
+    pub(crate) fn nicely(mut self) -> Self {
+        self.commands = self.commands.iter().map(nice).collect();
+        self
+    }
+
     pub(crate) fn in_turn(self, turn: &'static str) -> Self {
         Self { turn: Some(turn), ..self }
     }
@@ -63,6 +77,20 @@ struct Board {
 struct Failure {
     reason: String,
     output: PathBuf,
+}
+
+/// Does something, and runs jobs meanwhile, one after the other.
+pub(crate) fn beside<T>(jobs: Vec<Job>, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    thread::scope(|scope| {
+        let others = scope.spawn(|| run_into(&target_dir().join("jobs/beside"), jobs, 1));
+        let made = work();
+        let outcome = others.join().unwrap_or_else(|_| Err("a thread of jobs panicked".to_owned()));
+        match (outcome, made) {
+            (Ok(()), made) => made,
+            (Err(others), Ok(_)) => Err(others),
+            (Err(others), Err(made)) => Err(format!("{others}\nxtask: {made}")),
+        }
+    })
 }
 
 /// Runs all of them, so many at a time, begun in their order. One that fails stops no other: a run shows everything that fails.
@@ -125,6 +153,22 @@ fn told_again(failures: &[Failure]) -> String {
     told + &reasons.join("\nxtask: ")
 }
 
+/// The command with the lowest priority.
+fn nice(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
+}
+
 fn text(output: &Path) -> String {
     match fs::read(output) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -163,8 +207,30 @@ mod tests {
         ];
         let told = run_into(&folder, jobs, 1).unwrap_err();
         assert!(told.contains("\n1000\nwhy\n") && !told.contains("\n900\n"), "{told}");
-        assert!(told.ends_with("first failed (exit status: 3)\nxtask: second failed (exit status: 1)"), "{told}");
+        assert!(
+            told.ends_with("first failed (exit status: 3)\nxtask: second failed (exit status: 1)"),
+            "{told}"
+        );
         assert!(!told.contains("never") && made.exists());
+    }
+
+    #[test]
+    fn a_job_that_leaves_the_machine_to_others_is_the_same_otherwise() {
+        let folder = target_dir().join("jobs-test/nice");
+        fs::create_dir_all(&folder).unwrap();
+        let mut command = shell("test $(nice) = 19 && test $NAME = value && test $(pwd) = $PLACE");
+        command.current_dir(&folder).env("NAME", "value").env("PLACE", folder.canonicalize().unwrap());
+        run_into(&folder, vec![Job::one("nice", command).nicely()], 1).unwrap();
+    }
+
+    #[test]
+    fn what_is_done_beside_a_job_is_given_and_either_may_fail() {
+        let done = |script| beside(vec![Job::one("job", shell(script))], || Ok(7));
+        assert_eq!(done("exit 0"), Ok(7));
+        assert!(done("exit 1").unwrap_err().ends_with("job failed (exit status: 1)"));
+        let both =
+            beside(vec![Job::one("job", shell("exit 1"))], || Err::<(), _>("no".to_owned())).unwrap_err();
+        assert!(both.ends_with("job failed (exit status: 1)\nxtask: no"), "{both}");
     }
 
     #[test]

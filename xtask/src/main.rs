@@ -27,7 +27,9 @@ cargo xtask COMMAND
   test --quick    the tests alone
   clients         the tests of the clients in TypeScript and Python, the dashboard and the applications in examples alone
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
+  setup --tests   without what `tidy` and `book` are made with
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
+  tidy --slow     lints and dependencies alone
   book            the documents as a book, in target/book/html, and whether each of its links leads somewhere
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
   plots           measures many sizes with the release binary, and draws docs/plots/*.svg: ten minutes, alone on the machine
@@ -60,7 +62,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("test") => test(rest.contains(&"--quick")),
         Some("clients") => clients(),
+        Some("setup") if rest.contains(&"--tests") => setup::run(),
         Some("setup") => setup::run().and_then(|()| dependencies::set_up()).and_then(|()| book::set_up()),
+        Some("tidy") if rest.contains(&"--slow") => tidy::slow(),
         Some("tidy") => tidy::run(),
         Some("book") => book::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
@@ -92,20 +96,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is fetched and what is compiled for the tests is made at the same time. Then the tests run, and all that is compiled for
+/// other reasons takes the time that they leave.
 fn test(quick: bool) -> Outcome {
-    setup::run()?;
     if !quick {
-        tidy::run()?;
+        tidy::quick()?;
     }
-    let rust = tests::jobs()?;
-    let mut jobs = clients::jobs()?;
-    if !quick {
-        jobs.push(loom());
-    }
-    jobs.extend(rust);
-    jobs::run(jobs, AT_ONCE)?;
-    if !quick {
-        book::run()?;
+    let needs = Job::of_ours("what the tests need", &["setup", "--tests"])?;
+    let rust = jobs::beside(vec![needs], tests::jobs)?;
+    let mut tests = clients::jobs()?;
+    tests.extend(rust);
+    let run = || jobs::run(tests, AT_ONCE);
+    if quick {
+        run()?;
+    } else {
+        let lints = Job::of_ours("lints and dependencies", &["tidy", "--slow"])?;
+        let others = [lints, loom(), Job::of_ours("book", &["book"])?];
+        jobs::beside(others.map(Job::nicely).into(), run)?;
         plots::draw(true)?;
     }
     println!("xtask: everything passes");

@@ -39,7 +39,7 @@ fn install(packages: &[&str]) -> Outcome {
     step::run(&format!("install {}", packages.join(" ")), install)
 }
 
-/// Installs what is missing, where that can be done; otherwise says what to install.
+/// Installs what is missing for the tests, where that can be done; otherwise says what to install.
 pub(crate) fn run() -> Outcome {
     programs()?;
     clients::install("clients/foreign")?;

@@ -5,18 +5,29 @@ use std::path::{Path, PathBuf};
 
 use crate::dependencies;
 use crate::documents;
-use crate::step::{self, Outcome, cargo, root};
+use crate::step::{self, Outcome, cargo, root, target_dir};
 
 /// Lines a source file may have without giving a reason at its top.
 const LINES_MAX: usize = 500;
 
+/// All of it.
 pub(crate) fn run() -> Outcome {
+    quick()?;
+    slow()
+}
+
+/// What needs a compiler, and answers from elsewhere.
+pub(crate) fn slow() -> Outcome {
+    // In a directory of its own, so that it waits for no other build, and none for it.
+    let mut lints = cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
+    lints.arg("--target-dir").arg(target_dir().join("lints")).args(["--", "-D", "warnings"]);
+    step::run("lints", lints)?;
+    dependencies::check()
+}
+
+/// What takes seconds.
+pub(crate) fn quick() -> Outcome {
     step::run("formatting", cargo(&["fmt", "--all", "--check"]))?;
-    step::run(
-        "lints",
-        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
-    )?;
-    dependencies::check()?;
     println!("xtask: documents");
     let mut wrong = Vec::new();
     for file in tracked_files() {
