@@ -22,15 +22,17 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
-/// Installs what the lock files name, and the package for Python. A job for each package runs its tests, against the hub that cargo
-/// has built by then; of those with a browser, one at a time.
+/// Installs what the lock files name. A job for each package runs its tests, against the hub that cargo has built by then; of those
+/// with a browser, one at a time.
 pub(crate) fn jobs() -> Result<Vec<Job>, String> {
     for package in packages() {
         install(package)?;
     }
-    python::develop()?;
+    let [built, tested] = python::jobs()?;
     let in_browser = |package| Job::one(package, test(package)).in_turn("browser");
-    Ok(packages().map(in_browser).chain([python::job()]).collect())
+    let clients = CLIENTS.map(in_browser);
+    let applications = APPLICATIONS.map(|package| in_browser(package).after(python::BUILT));
+    Ok([built].into_iter().chain(clients).chain([tested]).chain(applications).collect())
 }
 
 fn test(package: &str) -> Command {

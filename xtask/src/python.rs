@@ -26,14 +26,13 @@ pub(crate) fn interpreter() -> PathBuf {
     target_dir().join("tools/python-package/bin/python")
 }
 
-/// Builds the package into its environment.
-pub(crate) fn develop() -> Outcome {
-    environment("python-package", DEVELOPMENT)?;
-    run(&format!("{PACKAGE} is built"), command("maturin", &["develop", "--quiet"]))
-}
+/// The job that builds the package.
+pub(crate) const BUILT: &str = "clients/python is built";
 
-/// Checks the package that is built, and runs its tests against the hub that cargo has built by then.
-pub(crate) fn job() -> Job {
+/// One job builds the package into its environment; the other, after it, checks it and runs its tests against the hub that cargo
+/// has built by then.
+pub(crate) fn jobs() -> Result<[Job; 2], String> {
+    environment("python-package", DEVELOPMENT)?;
     let mut pyright = command("pyright", &["--pythonpath"]);
     pyright.arg(interpreter());
     let checks = vec![
@@ -43,7 +42,8 @@ pub(crate) fn job() -> Job {
         command("mypy", &[]),
         command("pytest", &["--quiet"]),
     ];
-    Job::new(PACKAGE, checks)
+    let built = Job::one(BUILT, command("maturin", &["develop", "--quiet"]));
+    Ok([built, Job::new(PACKAGE, checks).after(BUILT)])
 }
 
 /// A program of the package's environment.
