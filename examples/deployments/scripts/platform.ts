@@ -217,7 +217,7 @@ async function startPage(apiUrl: string, data: string, port: number | undefined)
   const { createServer } = await import("vite");
   const before = process.listeners("SIGTERM");
   const server = await createServer({
-    root,
+    configFile: join(root, "vite.config.ts"),
     mode: "development",
     // Two platforms at once are two servers.
     cacheDir: join(data, "vite"),
