@@ -142,6 +142,8 @@ async function startAll(
       onLine: (line) => {
         if (!ready.test(line)) log(line);
       },
+      // Builds are groups of their own: the worker takes them with it.
+      ...(name === "worker" && { killSignal: "SIGQUIT" }),
       log,
     });
   const before = started.length;
