@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
+import { KEPT_FOR } from "./feed.ts";
 import { deploymentKey, feedKeys, listKey, OWNERS, QUEUE, resourceOf } from "./store.ts";
 
 export const PROJECTS = ["site", "pages", "broken"] as const;
@@ -19,6 +20,8 @@ export interface Deployment {
   readonly createdAt: number;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
+  /** When its log goes; `null` while it is not over. */
+  readonly logUntil: number | null;
   /** Grows with each change: of two, the greater one is newer. */
   readonly version: number;
 }
@@ -65,7 +68,7 @@ export async function createDeployment(redis: Redis, owner: string, project: Pro
   multi.rpush(QUEUE, id);
   await exec(multi);
   await forgetOldest(redis, owner);
-  return { ...made, exitCode: null, startedAt: null, endedAt: null, version: 1 };
+  return { ...made, exitCode: null, startedAt: null, endedAt: null, logUntil: null, version: 1 };
 }
 
 export async function readDeployment(redis: Redis, id: string): Promise<Deployment | undefined> {
@@ -113,6 +116,7 @@ async function forgetOldest(redis: Redis, owner: string): Promise<void> {
 
 function fromHash(found: Record<string, string>): Deployment {
   const number = (name: string): number | null => (found[name] ? Number(found[name]) : null);
+  const endedAt = number("endedAt");
   return {
     id: found["id"] ?? "",
     owner: found["owner"] ?? "",
@@ -121,7 +125,8 @@ function fromHash(found: Record<string, string>): Deployment {
     exitCode: number("exitCode"),
     createdAt: number("createdAt") ?? 0,
     startedAt: number("startedAt"),
-    endedAt: number("endedAt"),
+    endedAt,
+    logUntil: endedAt && endedAt + KEPT_FOR,
     version: number("version") ?? 0,
   };
 }

@@ -8,6 +8,8 @@ export interface Deployment {
   readonly createdAt: number;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
+  /** When its log goes; `null` while it is not over. */
+  readonly logUntil: number | null;
   readonly version: number;
 }
 
@@ -59,4 +61,9 @@ export function sayState({ state, exitCode }: Deployment): string {
 
 export function sayTook({ startedAt, endedAt }: Deployment): string {
   return startedAt && endedAt ? `${(endedAt - startedAt).toFixed(1)} s` : "";
+}
+
+/** Whether there is a log to wait for: it goes some days after its end, and what it was about stays in the list. */
+export function hasLog({ logUntil }: Deployment, now = Date.now() / 1_000): boolean {
+  return logUntil === null || now < logUntil;
 }

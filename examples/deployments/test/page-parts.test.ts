@@ -16,6 +16,7 @@ const one = (id: string, version: number, more: Partial<Deployment> = {}): Deplo
   createdAt: version,
   startedAt: null,
   endedAt: null,
+  logUntil: null,
   version,
   ...more,
 });
