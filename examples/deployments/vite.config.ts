@@ -1,9 +1,10 @@
+import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type ProxyOptions } from "vite";
 
 /** The API as the page sees it: below the page's own origin, so that its cookie is sent to nobody else. */
 const proxy: Record<string, ProxyOptions> = {
-  "/api": {
+  "^/api/": {
     target: process.env["API_URL"] ?? "http://127.0.0.1:3000",
     rewrite: (path) => path.replace(/^\/api/, ""),
     configure: (proxies) => {
@@ -16,7 +17,13 @@ const proxy: Record<string, ProxyOptions> = {
   },
 };
 
+const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
 export default defineConfig({
+  // The page and nothing else: what lies beside it, `data` with the secret of the hub above all, is no file of a web server's.
+  root: path("src"),
+  publicDir: false,
+  envDir: false,
   plugins: [react()],
   // The panels are those of `examples/react-page`: what they import is looked for here, and there is one React in the page.
   resolve: { dedupe: ["react", "react-dom", "watertight"] },
@@ -25,9 +32,10 @@ export default defineConfig({
   server: {
     host: "127.0.0.1",
     proxy,
-    fs: { allow: [".", "../react-page/src", "../../clients/typescript"] },
-    // What the platform writes while it runs is no source of the page.
-    watch: { ignored: ["**/data/**", "**/projects/**"] },
+    // Pages of other origins read nothing here, also those of other ports of this machine.
+    cors: false,
+    fs: { allow: ["src", "node_modules", "../react-page/src", "../../clients/typescript/dist"].map(path) },
   },
-  preview: { host: "127.0.0.1", proxy },
+  preview: { host: "127.0.0.1", proxy, cors: false },
+  build: { outDir: path("dist"), emptyOutDir: true },
 });

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
+import { KEPT_FOR } from "./feed.ts";
 import { deploymentKey, feedKeys, listKey, OWNERS, QUEUE, resourceOf } from "./store.ts";
 
 export const PROJECTS = ["site", "pages", "broken"] as const;
@@ -19,6 +20,8 @@ export interface Deployment {
   readonly createdAt: number;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
+  /** When its log goes; `null` while it is not over. */
+  readonly logUntil: number | null;
   /** Grows with each change: of two, the greater one is newer. */
   readonly version: number;
 }
@@ -26,6 +29,32 @@ export interface Deployment {
 /** How many of a user's deployments are kept; the oldest go, with their logs. */
 const KEPT_MAX = 500;
 const time = (): number => Date.now() / 1_000;
+
+// Each is one step: nobody sees half of it, and of two at once the second one sees the first.
+
+const CHANGE = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+return 1`;
+
+const GIVE = `
+local owners, deployment, of, to = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+if redis.call('HGET', owners, ARGV[2]) ~= ARGV[3] or redis.call('EXISTS', deployment) == 0 then return 0 end
+redis.call('HSET', owners, ARGV[2], ARGV[4])
+redis.call('HSET', deployment, 'owner', ARGV[4])
+redis.call('HINCRBY', deployment, 'version', 1)
+redis.call('ZREM', of, ARGV[1])
+redis.call('ZADD', to, redis.call('HGET', deployment, 'createdAt'), ARGV[1])
+return 1`;
+
+/** Of somebody else's it is only taken out of the list. */
+const FORGET = `
+redis.call('ZREM', KEYS[3], ARGV[1])
+if redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[2])
+redis.call('DEL', KEYS[2], KEYS[4], KEYS[5], KEYS[6])
+return 1`;
 
 /** Makes a deployment, and puts it into the queue of builds. */
 export async function createDeployment(redis: Redis, owner: string, project: Project): Promise<Deployment> {
@@ -39,7 +68,7 @@ export async function createDeployment(redis: Redis, owner: string, project: Pro
   multi.rpush(QUEUE, id);
   await exec(multi);
   await forgetOldest(redis, owner);
-  return { ...made, exitCode: null, startedAt: null, endedAt: null, version: 1 };
+  return { ...made, exitCode: null, startedAt: null, endedAt: null, logUntil: null, version: 1 };
 }
 
 export async function readDeployment(redis: Redis, id: string): Promise<Deployment | undefined> {
@@ -56,27 +85,24 @@ export async function listDeployments(redis: Redis, owner: string): Promise<Depl
   return answers.flatMap(([error, found]) => {
     if (error) throw error;
     const hash = found as Record<string, string>;
-    return hash["id"] ? [fromHash(hash)] : [];
+    // It may have been given away since the list was read.
+    return hash["id"] && hash["owner"] === owner ? [fromHash(hash)] : [];
   });
 }
 
 /** Changes what is known of a deployment. `false`: it is not there any more. */
 export async function changeDeployment(redis: Redis, id: string, change: Partial<Deployment>): Promise<boolean> {
-  if (!(await redis.exists(deploymentKey(id)))) return false;
-  const fields = Object.fromEntries(Object.entries(change).map(([name, value]) => [name, `${value ?? ""}`]));
-  await exec(redis.multi().hset(deploymentKey(id), fields).hincrby(deploymentKey(id), "version", 1));
-  return true;
+  const fields = Object.entries(change).map(([name, value]) => [name, `${value ?? ""}`]);
+  return (await redis.eval(CHANGE, 1, deploymentKey(id), ...fields.flat())) === 1;
 }
 
-/** Gives a deployment to somebody else. Within `revalidate_interval` the hub ends the streams of whoever had it. */
-export async function giveDeployment(redis: Redis, { id, owner, createdAt }: Deployment, to: string): Promise<void> {
-  const multi = redis.multi();
-  multi.hset(OWNERS, resourceOf(id), to);
-  multi.hset(deploymentKey(id), { owner: to });
-  multi.hincrby(deploymentKey(id), "version", 1);
-  multi.zrem(listKey(owner), id);
-  multi.zadd(listKey(to), createdAt, id);
-  await exec(multi);
+/**
+ * Gives a deployment to somebody else. Within `revalidate_interval` the hub ends the streams of whoever had it.
+ *
+ * @returns `false`: it is not that owner's (any more)
+ */
+export async function giveDeployment(redis: Redis, id: string, from: string, to: string): Promise<boolean> {
+  return (await redis.eval(GIVE, 4, OWNERS, deploymentKey(id), listKey(from), listKey(to), id, resourceOf(id), from, to)) === 1;
 }
 
 export async function ownerOf(redis: Redis, id: string): Promise<string | null> {
@@ -85,17 +111,12 @@ export async function ownerOf(redis: Redis, id: string): Promise<string | null> 
 
 async function forgetOldest(redis: Redis, owner: string): Promise<void> {
   const ids = await redis.zrange(listKey(owner), "0", `${-KEPT_MAX - 1}`);
-  for (const id of ids) {
-    const multi = redis.multi();
-    multi.zrem(listKey(owner), id);
-    multi.hdel(OWNERS, resourceOf(id));
-    multi.del(deploymentKey(id), ...feedKeys(id));
-    await exec(multi);
-  }
+  for (const id of ids) await redis.eval(FORGET, 6, OWNERS, deploymentKey(id), listKey(owner), ...feedKeys(id), id, resourceOf(id), owner);
 }
 
 function fromHash(found: Record<string, string>): Deployment {
   const number = (name: string): number | null => (found[name] ? Number(found[name]) : null);
+  const endedAt = number("endedAt");
   return {
     id: found["id"] ?? "",
     owner: found["owner"] ?? "",
@@ -104,7 +125,8 @@ function fromHash(found: Record<string, string>): Deployment {
     exitCode: number("exitCode"),
     createdAt: number("createdAt") ?? 0,
     startedAt: number("startedAt"),
-    endedAt: number("endedAt"),
+    endedAt,
+    logUntil: endedAt && endedAt + KEPT_FOR,
     version: number("version") ?? 0,
   };
 }

@@ -14,7 +14,7 @@ const LINES_KEPT = 100_000;
 /** The greatest number that a line may have: the bitmap takes a bit for each. */
 const LINE_MAX = 10_000_000;
 /** How long a log is kept after its end, seconds. */
-const KEPT_FOR = 7 * 86_400;
+export const KEPT_FOR = 7 * 86_400;
 
 /** One request. */
 export interface Feed {

@@ -142,6 +142,8 @@ async function startAll(
       onLine: (line) => {
         if (!ready.test(line)) log(line);
       },
+      // Builds are groups of their own: the worker takes them with it.
+      ...(name === "worker" && { killSignal: "SIGQUIT" }),
       log,
     });
   const before = started.length;
@@ -217,7 +219,7 @@ async function startPage(apiUrl: string, data: string, port: number | undefined)
   const { createServer } = await import("vite");
   const before = process.listeners("SIGTERM");
   const server = await createServer({
-    root,
+    configFile: join(root, "vite.config.ts"),
     mode: "development",
     // Two platforms at once are two servers.
     cacheDir: join(data, "vite"),

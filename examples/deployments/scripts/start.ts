@@ -1,4 +1,4 @@
-// `npm start`: the whole platform. Ctrl-C ends it.
+// `npm start`: the whole platform. Ctrl-C ends it in order, a second one at once.
 //
 // | variable         | default                        |                                                             |
 // |------------------|--------------------------------|-------------------------------------------------------------|
@@ -11,21 +11,30 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { buildHub } from "../../react-page/scripts/hub.mjs";
+import { hubBinary } from "./binary.ts";
 import { startPlatform, type Platform } from "./platform.ts";
+import { killAll } from "./supervise.ts";
 
-const { REDIS_URL, WATERTIGHT_BIN, PORT, DATA_DIR = fileURLToPath(new URL("../data", import.meta.url)) } = process.env;
+const { REDIS_URL, PORT, DATA_DIR = fileURLToPath(new URL("../data", import.meta.url)) } = process.env;
 
 const interrupted = new AbortController();
-// A second one ends us at once, as it would without us.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => interrupted.abort());
+let signals = 0;
+/** A second one ends us at once, and all that we have started; a third one does not wait for them. */
+const onSignal = (): void => {
+  interrupted.abort();
+  if (++signals === 1) return;
+  const exit = (): never => process.exit(130);
+  if (signals === 2) void killAll().finally(exit);
+  else exit();
+};
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, onSignal);
 
 const password = (): string => randomBytes(6).toString("base64url");
 const users = { ada: password(), grace: password() };
 let platform: Platform | undefined;
 try {
   platform = await startPlatform({
-    watertight: WATERTIGHT_BIN ?? (await buildHub({ release: true })),
+    watertight: await hubBinary({ release: true }),
     data: DATA_DIR,
     redisUrl: REDIS_URL,
     pagePort: PORT ? Number(PORT) : undefined,

@@ -11,7 +11,8 @@ const RESTART_AFTER = 2_000;
 const LAUNCHES_MAX = 5;
 /** What a program gets to end in order, milliseconds. */
 const STOP_GRACE = 20_000;
-
+/** What it gets when all are killed and it has something to kill itself, milliseconds. */
+const KILL_GRACE = 1_000;
 /** Lines of a program that could not be started. */
 const WORDS_MAX = 20;
 
@@ -26,6 +27,8 @@ export interface ProgramOptions {
   readonly onReady?: (pid: number) => void;
   /** Lines that it prints; those before it is there as well. */
   readonly onLine: (line: string, output: "stdout" | "stderr") => void;
+  /** How it is told to end at once: `SIGKILL`, unless it has to take others with it. */
+  readonly killSignal?: NodeJS.Signals;
   readonly log: (line: string) => void;
 }
 
@@ -43,23 +46,52 @@ export interface Program {
   stop(): Promise<void>;
 }
 
+/** All that run, those that are not there yet included. */
+const running = new Map<ChildProcess, NodeJS.Signals>();
+// However we end, none of them stays behind.
+process.once("exit", () => void signalAll());
+
+/** Ends all programs at once; resolves when none is left. */
+export async function killAll(): Promise<void> {
+  const all = signalAll();
+  const timer = setTimeout(() => all.forEach((child) => child.kill("SIGKILL")), KILL_GRACE);
+  await Promise.all(all.map((child) => hasEnded(child) || once(child, "exit")));
+  clearTimeout(timer);
+}
+
+function signalAll(): ChildProcess[] {
+  for (const [child, signal] of running) child.kill(signal);
+  return [...running.keys()];
+}
+
 /** Starts a program; resolves when it is there. */
 export async function supervise(options: ProgramOptions): Promise<Program> {
   const { name, log } = options;
+  /** Also while it is not there yet. */
   let child: ChildProcess | undefined;
+  let isThere = false;
   /** Counts what was wanted of it, so that nobody starts it again who was overtaken by a kill or another start. */
   let wish = 0;
   let fail: (error: unknown) => void = () => {};
   const failed = new Promise<never>((_, reject) => (fail = reject));
   failed.catch(() => {});
 
-  const start = async (): Promise<void> => {
+  /** Resolves when it is there, or is not to be any more: `false`. */
+  const start = async (): Promise<boolean> => {
     const mine = ++wish;
-    const started = await launch(options);
+    const [started, ready] = launch(options);
     child = started;
+    try {
+      await ready;
+    } catch (error) {
+      if (wish !== mine) return false;
+      throw error;
+    }
+    if (wish !== mine) return false;
+    isThere = true;
     options.onReady?.(started.pid ?? 0);
     const onExit = (): void => {
-      child = undefined;
+      if (child === started) isThere = false;
       if (wish !== mine) return;
       log(`${name}: ended with ${started.signalCode ?? started.exitCode}; starting it again in ${RESTART_AFTER / 1_000} s`);
       startAgain().catch(fail);
@@ -67,6 +99,7 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
     // It may have ended while we were told that it is there.
     if (hasEnded(started)) onExit();
     else started.once("exit", onExit);
+    return true;
   };
 
   const startAgain = async (): Promise<void> => {
@@ -75,8 +108,8 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
       await sleep(RESTART_AFTER, undefined, { ref: false });
       if (wish !== mine) return;
       try {
-        await start();
-        return log(`${name}: back (pid ${child?.pid})`);
+        if (await start()) log(`${name}: back (pid ${child?.pid})`);
+        return;
       } catch (error) {
         if (tries >= LAUNCHES_MAX) throw error;
       }
@@ -86,7 +119,7 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     wish++;
     const ending = child;
-    if (!ending || hasEnded(ending)) return;
+    if (!ending || !running.has(ending)) return;
     const gone = once(ending, "exit");
     ending.kill(signal);
     const timer = setTimeout(() => ending.kill("SIGKILL"), STOP_GRACE);
@@ -94,18 +127,26 @@ export async function supervise(options: ProgramOptions): Promise<Program> {
     clearTimeout(timer);
   };
 
-  // However we end, it does not stay behind.
-  process.once("exit", () => void child?.kill("SIGTERM"));
   await start();
-  return { name, pid: () => child?.pid, failed, kill: () => end("SIGKILL"), start, stop: () => end("SIGTERM") };
+  return {
+    name,
+    pid: () => (isThere ? child?.pid : undefined),
+    failed,
+    kill: () => end("SIGKILL"),
+    start: async () => void (await start()),
+    stop: () => end("SIGTERM"),
+  };
 }
 
-async function launch({ name, command, args, env, ready, onLine }: ProgramOptions): Promise<ChildProcess> {
+/** Starts a process; what it gives as well settles when it says that it is there, or has ended before. */
+function launch({ name, command, args, env, ready, onLine, killSignal = "SIGKILL" }: ProgramOptions): [ChildProcess, Promise<void>] {
   // A group of its own: Ctrl-C in a terminal reaches us alone, and we stop everything in order.
   const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  running.set(child, killSignal);
+  for (const over of ["exit", "error"]) child.once(over, () => running.delete(child));
   /** What it says before it is there: if it never is, that is why. */
   let words: string[] = [];
-  await new Promise<void>((resolve, reject) => {
+  const isThere = new Promise<void>((resolve, reject) => {
     const onAny = (line: string, output: "stdout" | "stderr"): void => {
       onLine(line, output);
       words = [...words.slice(1 - WORDS_MAX), line];
@@ -119,7 +160,7 @@ async function launch({ name, command, args, env, ready, onLine }: ProgramOption
     // Behind its last words.
     child.once("close", (code, signal) => reject(new Error(`${name} ended with ${signal ?? code} before it was there: ${words.join("\n")}`)));
   });
-  return child;
+  return [child, isThere];
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { LogPanel } from "../../react-page/src/panels/log/LogPanel.tsx";
 import { ApiError, call } from "./api.ts";
-import { sayState, sayTook, type Deployment } from "./deployments.ts";
+import { hasLog, sayState, sayTook, type Deployment } from "./deployments.ts";
 import { Owner } from "./Owner.tsx";
 import { Stream, urlOf, useSite } from "./site.tsx";
 import { useDeployments } from "./useDeployments.ts";
@@ -21,6 +21,7 @@ function List() {
   const { deployments, sse, add } = useDeployments();
   const [picked, setPicked] = useState(() => new URLSearchParams(location.search).get("deployment"));
   const [problem, setProblem] = useState("");
+  const known = deployments.find(({ id }) => id === picked);
 
   const begin = async (project: string): Promise<void> => {
     setProblem("");
@@ -66,19 +67,25 @@ function List() {
         </ul>
         {!deployments.length && <p className="hint">None yet.</p>}
       </section>
-      {picked && <Log id={picked} />}
+      {picked && <Log id={picked} isThere={!known || hasLog(known)} />}
     </>
   );
 }
 
-function Log({ id }: { id: string }) {
+function Log({ id, isThere }: { id: string; isThere: boolean }) {
   const site = useSite();
   return (
     <>
       <Owner id={id} />
-      <Stream name="log">
-        <LogPanel url={urlOf(site, `/deployments/${encodeURIComponent(id)}/logs/stream`)} title={id} />
-      </Stream>
+      {isThere ? (
+        <Stream name="log">
+          <LogPanel url={urlOf(site, `/deployments/${encodeURIComponent(id)}/logs/stream`)} title={id} />
+        </Stream>
+      ) : (
+        <p className="card" role="status" data-testid="log-gone">
+          The log of {id} was let go: logs are kept for seven days after their end.
+        </p>
+      )}
     </>
   );
 }

@@ -21,20 +21,25 @@ export interface Session {
   readonly hub: string;
 }
 
+/** How long the API may take for an answer, milliseconds: a network that is gone says nothing. */
+const ANSWER_TIMEOUT = 10_000;
+
 /** Asks the API. @throws ApiError */
 export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const tooLong = AbortSignal.timeout(ANSWER_TIMEOUT);
   let answer: Response;
+  let text: string;
   try {
     answer = await fetch(`/api${path}`, {
       method,
       ...(body !== undefined && { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
-      ...(signal && { signal }),
+      signal: signal ? AbortSignal.any([signal, tooLong]) : tooLong,
     });
+    text = await answer.text();
   } catch (thrown) {
     signal?.throwIfAborted();
     throw new ApiError(0, "NO_ANSWER", `the API does not answer: ${thrown}`);
   }
-  const text = await answer.text();
   // A proxy in between refuses in words of its own.
   let told: { code?: string; detail?: string } = {};
   try {

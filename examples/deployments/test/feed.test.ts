@@ -3,57 +3,22 @@ import { once } from "node:events";
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { FastifyInstance } from "fastify";
-import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { createApp } from "../api/app.ts";
-import { connect, logKey } from "../api/store.ts";
-import { Tokens } from "../api/tokens.ts";
-import { buildHub } from "../../react-page/scripts/hub.mjs";
-import { freePort, supervise, type Program } from "../scripts/supervise.ts";
+import { logKey } from "../api/store.ts";
+import { hubBinary } from "../scripts/binary.ts";
+import { startApi, TOKENS as tokens, type Api } from "./kit/api.ts";
 
 // The feed of logs, from a request to the stream in Redis. No hub is needed for it.
 
-const secret = new TextEncoder().encode("x".repeat(48));
-const tokens = new Tokens(secret);
-let folder: string;
-let server: Program;
-let redis: Redis;
-let store: Redis;
-let app: FastifyInstance;
-let url: string;
+let api: Api;
 /** Each test has a deployment of its own. */
 let id: string;
 let tests = 0;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "deployments-feed-"));
-  const port = await freePort();
-  server = await supervise({
-    name: "redis",
-    command: "redis-server",
-    args: ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--save", ""],
-    env: process.env,
-    ready: /Ready to accept connections/,
-    onLine: () => {},
-    log: () => {},
-  });
-  const redisUrl = `redis://127.0.0.1:${port}`;
-  redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
-  redis.on("error", () => {});
-  store = connect(redisUrl);
-  const nowhere = "http://127.0.0.1:9";
-  app = await createApp({ port: 0, redisUrl, hubUrl: nowhere, publicHubUrl: nowhere, secret, tokenLifetime: 60, signInLifetime: 60, users: [] }, store);
-  url = await app.listen({ host: "127.0.0.1", port: 0 });
+  api = await startApi();
 });
-
-afterAll(async () => {
-  await app?.close();
-  store?.disconnect();
-  redis?.disconnect();
-  await server?.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => api?.stop());
 
 beforeEach(() => {
   id = `build-${++tests}`;
@@ -70,7 +35,7 @@ interface Answer {
 }
 
 async function feed(body: string, query = "", { key = `${Math.random()}`, token }: { key?: string; token?: string } = {}): Promise<Answer> {
-  const answer = await fetch(`${url}/deployments/${id}/logs${query}`, {
+  const answer = await fetch(`${api.url}/deployments/${id}/logs${query}`, {
     method: "POST",
     headers: {
       "content-type": "application/x-ndjson",
@@ -87,7 +52,7 @@ const epochOf = ({ ids }: Answer): string => (ids[0] ?? "").split("-")[0] ?? "";
 
 /** What is in the stream: the texts of lines, and its end. */
 async function log(): Promise<string[]> {
-  return (await redis.xrange(logKey(id), "-", "+")).map(([, [name = "", value = "", , code]]) =>
+  return (await api.redis.xrange(logKey(id), "-", "+")).map(([, [name = "", value = "", , code]]) =>
     name === "event" ? `${value} ${code}` : (JSON.parse(value) as { text: string }).text,
   );
 }
@@ -102,7 +67,7 @@ test("lines and the end go into the stream in their order, and each line has an 
   expect((await feed("", `?epoch=${epoch}`)).status).toBe(202);
   expect((await feed("", `?epoch=${epoch}&end=true&exit_code=7`)).status).toBe(202);
   expect(await log()).toEqual([...range(1, 5), "end 7"]);
-  expect(await redis.ttl(logKey(id))).toBeGreaterThan(86_400);
+  expect(await api.redis.ttl(logKey(id))).toBeGreaterThan(86_400);
 });
 
 test("a request that is sent again is taken once, also the one that ended the log", async () => {
@@ -136,15 +101,16 @@ test("an epoch that is over is refused with the one that is there; after the end
 test("after Redis was killed all lines are asked for again, and those that it lacks are added in their order", async () => {
   const epoch = epochOf(await feed(lines(1, 5), "?reopen=true"));
   // What a machine loses that loses its power: the end of what it has written.
+  const { folder } = api;
   const kept = mkdtempSync(join(tmpdir(), "deployments-kept-"));
   cpSync(folder, kept, { recursive: true });
   await feed(lines(6, 10), `?epoch=${epoch}`);
-  await server.kill();
+  await api.server.kill();
   expect(existsSync(join(kept, "appendonlydir"))).toBe(true);
   rmSync(join(folder, "appendonlydir"), { recursive: true });
   cpSync(kept, folder, { recursive: true });
   rmSync(kept, { recursive: true });
-  await server.start();
+  await api.server.start();
   await expect.poll(log).toEqual(range(1, 5));
   const refused = await feed(lines(11, 12), `?epoch=${epoch}`);
   expect(refused).toMatchObject({ status: 409, code: "EPOCH_CHANGED" });
@@ -155,9 +121,9 @@ test("after Redis was killed all lines are asked for again, and those that it la
 
 test("while Redis is away a feed is asked to come back, and loses nothing by it", async () => {
   const epoch = epochOf(await feed(line(1), "?reopen=true"));
-  await server.kill();
+  await api.server.kill();
   expect(await feed(line(2), `?epoch=${epoch}`, { key: "c" })).toMatchObject({ status: 503, code: "STORE_UNAVAILABLE" });
-  await server.start();
+  await api.server.start();
   await expect.poll(async () => (await feed(lines(1, 2), "?reopen=true", { key: "d" })).status).toBe(202);
   expect(await log()).toEqual(range(1, 2));
 });
@@ -180,11 +146,11 @@ test("what is no line is refused whole", async () => {
 });
 
 test("`watertight run` over this feed: each line once and in order, the exit code, over a Redis that is killed in between", async () => {
-  const binary = process.env["WATERTIGHT_BIN"] ?? (await buildHub({ release: false }));
-  const token = join(folder, "token");
+  const binary = await hubBinary({ release: false });
+  const token = join(api.folder, "token");
   writeFileSync(token, await tokens.feeder(id, 600));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WATERTIGHT_")));
-  const child = spawn(binary, ["run", "--quiet", "--no-echo", "--hub", url, "--deployment", id, "--token-file", token, "--", "sh"], {
+  const child = spawn(binary, ["run", "--quiet", "--no-echo", "--hub", api.url, "--deployment", id, "--token-file", token, "--", "sh"], {
     stdio: ["pipe", "inherit", "inherit"],
     env,
   });
@@ -192,9 +158,9 @@ test("`watertight run` over this feed: each line once and in order, the exit cod
   const say = (command: string): void => void child.stdin.write(`${command}\n`);
   say("seq -f 'line %g' 1 20");
   await expect.poll(log).toEqual(range(1, 20));
-  await server.kill();
+  await api.server.kill();
   say("seq -f 'line %g' 21 40");
-  await server.start();
+  await api.server.start();
   await expect.poll(log).toEqual(range(1, 40));
   say("exit 9");
   expect(await exited).toEqual([9, null]);

@@ -22,7 +22,7 @@ const snapshotOf = async (): Promise<Snapshot> => (await (await ada.ask("GET", "
 async function list(way: Way): Promise<{ rows: () => Rows; types: readonly string[]; stop: () => void }> {
   const snapshot = await snapshotOf();
   expect(snapshot.lastEventId).toMatch(/^\S+-\d+$/);
-  let rows = replace(new Map(), "ada", snapshot);
+  let rows = replace(new Map(), new Map(), "ada", snapshot);
   const types: string[] = [];
   const client = new SSEClient({
     url: way === "straight" ? `${ada.hub}/sessions/deployments-of-ada/events` : `${stage.platform.apiUrl}/deployments/stream`,

@@ -24,17 +24,6 @@ test.each(WAYS)("%s: what happens while the network is cut is there afterwards, 
   expect(await it.page.locator(".log-row[data-kind=gap]").count()).toBe(0);
 });
 
-test.each(WAYS)("%s: a tab that was frozen in the background catches up when it is shown again", async (way) => {
-  const it = await pages.visit("ada", way);
-  const id = await beginBuild(it);
-  const devtools = await it.devtools();
-  await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
-  const ada = await pages.stage.member("ada");
-  expect((await ada.over(id)).state).toBe("succeeded");
-  await devtools.send("Page.setWebLifecycleState", { state: "active" });
-  await expectWholeBuild(it, id);
-});
-
 test.each(WAYS)("%s: a hub that is killed, and Redis that is, both in the middle of a build: each line once, the end, and the gap is told", async (way) => {
   const { hub, redis } = pages.stage.platform.programs;
   const it = await pages.visit("ada", way);
@@ -82,19 +71,29 @@ test.each(WAYS)("%s: Redis stopped for long: rights that nobody can tell end str
 test.each(WAYS)("%s: an API that is killed comes back, and nothing of a build is lost by it", async (way) => {
   const it = await pages.visit("ada", way);
   const id = await beginBuild(it);
-  await pages.stage.platform.programs.api.kill();
+  const states = await Promise.all([it.states("log"), it.states("list")]);
+  const { api } = pages.stage.platform.programs;
+  await api.kill();
   if (way === "relayed") await it.becomes("log", "reconnecting");
-  await pages.stage.platform.programs.api.start();
+  await api.start();
   await expectWholeBuild(it, id);
+  await it.becomes("list", "open");
+  const noticed = expect.arrayContaining(["reconnecting"]) as unknown;
+  // Who watches at the hub does not notice.
+  const expected = way === "straight" ? [["open", "closed"], ["open"]] : [noticed, noticed];
+  expect(await Promise.all(states.map((told) => told()))).toEqual(expected);
 });
 
-test("a worker that is killed under a build: the build goes on, and the next worker finds out how it ended", async () => {
+test.each(WAYS)("%s: a worker that is killed under a build: the build goes on, and the next worker finds out how it ended", async (way) => {
   const { worker } = pages.stage.platform.programs;
-  const it = await pages.visit("ada", "straight");
+  const it = await pages.visit("ada", way);
   const id = await beginBuild(it);
+  const states = await Promise.all([it.states("log"), it.states("list")]);
   await worker.kill();
   await expect.poll(() => it.end()).toMatch(/^Ended with exit code 0, /);
   expect(await it.listed(id)).toBe("running");
   await worker.start();
   await expectWholeBuild(it, id);
+  // Who watches does not notice.
+  expect(await Promise.all(states.map((told) => told()))).toEqual([["open", "closed"], ["open"]]);
 });

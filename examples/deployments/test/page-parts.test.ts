@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { DebugRecord } from "watertight";
+import { call, createTokenSource } from "../src/api.ts";
 import { inOrder, merge, replace, type Deployment, type Rows } from "../src/deployments.ts";
 import { listen, type Said } from "../src/said.ts";
 
@@ -15,9 +16,12 @@ const one = (id: string, version: number, more: Partial<Deployment> = {}): Deplo
   createdAt: version,
   startedAt: null,
   endedAt: null,
+  logUntil: null,
   version,
   ...more,
 });
+
+const ids = (rows: Rows, user = "ada"): string[] => inOrder(rows, user).map(({ id }) => id);
 
 describe("the list of deployments", () => {
   test("what is older than what is known changes nothing, in whatever order it comes", () => {
@@ -28,17 +32,81 @@ describe("the list of deployments", () => {
 
   test("what was given away goes, and what was given comes", () => {
     const rows = merge(NONE, "ada", [one("a", 1)]);
-    expect(merge(rows, "ada", [one("a", 2, { owner: "grace" })]).size).toBe(0);
-    expect(merge(NONE, "grace", [one("a", 2, { owner: "grace" })]).size).toBe(1);
+    expect(ids(merge(rows, "ada", [one("a", 2, { owner: "grace" })]))).toEqual([]);
+    expect(ids(merge(NONE, "grace", [one("a", 2, { owner: "grace" })]), "grace")).toEqual(["a"]);
+  });
+
+  test("what was given away is not brought back by what was told of it before, but by its being given back", () => {
+    const gone = merge(NONE, "ada", [one("a", 1), one("a", 3, { owner: "grace" })]);
+    expect(ids(merge(gone, "ada", [one("a", 2)]))).toEqual([]);
+    const after = replace(gone, gone, "ada", { deployments: [], lastEventId: null });
+    expect(ids(merge(after, "ada", [one("a", 2)]))).toEqual([]);
+    expect(ids(merge(after, "ada", [one("a", 4)]))).toEqual(["a"]);
+  });
+
+  test("of those that were given away as many are kept in mind as the limit says", () => {
+    const given = Array.from({ length: 1_500 }, (_, index) => one(`a${index}`, 2, { owner: "grace" }));
+    const rows = merge(merge(NONE, "ada", [one("mine", 1)]), "ada", given);
+    expect([rows.size, rows.has("mine"), rows.has("a499"), rows.has("a500")]).toEqual([1_001, true, false, true]);
   });
 
   test("a snapshot takes out what it has not, and is no step back for what it has", () => {
     const rows = merge(NONE, "ada", [one("a", 5, { state: "running" }), one("b", 1)]);
-    const after = replace(rows, "ada", { deployments: [one("a", 4), one("c", 9)], lastEventId: null });
-    expect(inOrder(after).map(({ id, state }) => [id, state])).toEqual([
+    const after = replace(rows, rows, "ada", { deployments: [one("a", 4), one("c", 9)], lastEventId: null });
+    expect(inOrder(after, "ada").map(({ id, state }) => [id, state])).toEqual([
       ["c", "queued"],
       ["a", "running"],
     ]);
+  });
+
+  test("what the stream told while a snapshot was on its way stays, whatever the snapshot has", () => {
+    const asked = merge(NONE, "ada", [one("old", 1), one("changed", 1)]);
+    const rows = merge(asked, "ada", [one("new", 1), one("changed", 2)]);
+    expect(ids(replace(rows, asked, "ada", { deployments: [], lastEventId: null })).sort()).toEqual(["changed", "new"]);
+  });
+});
+
+describe("what the page asks the API", () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  /** A network that says nothing, and a clock of the test's: `expire` is the end of all patience. */
+  function silence(): { readonly expire: () => void; readonly asked: string[] } {
+    const timers: AbortController[] = [];
+    const asked: string[] = [];
+    vi.spyOn(AbortSignal, "timeout").mockImplementation((milliseconds) => {
+      expect(milliseconds).toBeLessThanOrEqual(10_000);
+      const timer = new AbortController();
+      timers.push(timer);
+      return timer.signal;
+    });
+    vi.spyOn(globalThis, "fetch").mockImplementation((url, { signal } = {}) => {
+      asked.push(String(url));
+      return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    });
+    return { asked, expire: () => timers.splice(0).forEach((timer) => timer.abort(new DOMException("too long", "TimeoutError"))) };
+  }
+
+  test("a token that does not come is given up, and the next stream that needs one asks anew", async () => {
+    const { asked, expire } = silence();
+    const token = createTokenSource();
+    const both = [token({ refresh: false }), token({ refresh: false })];
+    const failed = Promise.all(both.map((one) => expect(one).rejects.toMatchObject({ status: 0, code: "NO_ANSWER" })));
+    expire();
+    await failed;
+    expect(asked).toEqual(["/api/token"]);
+    vi.mocked(fetch).mockImplementation(async () => Response.json({ token: "t", expiresAt: Date.now() / 1_000 + 60 }));
+    expect(await token({ refresh: false })).toBe("t");
+  });
+
+  test("whoever leaves is told that, and who stays that nobody answers", async () => {
+    const { expire } = silence();
+    const leaving = new AbortController();
+    const left = expect(call("GET", "/deployments", undefined, leaving.signal)).rejects.toMatchObject({ name: "AbortError" });
+    leaving.abort();
+    await left;
+    const stayed = expect(call("GET", "/deployments", undefined, new AbortController().signal)).rejects.toMatchObject({ code: "NO_ANSWER" });
+    expire();
+    await stayed;
   });
 });
 

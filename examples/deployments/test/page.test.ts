@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { deploymentKey, feedKeys, logKey } from "../api/store.ts";
 import { WAYS } from "./kit/member.ts";
 import { expectWholeBuild, onPages } from "./kit/pages.ts";
 import type { Visit } from "./kit/visit.ts";
@@ -97,4 +98,19 @@ test.each(WAYS)("%s: signing out in one tab ends the streams of the other with T
   await other.becomes("list", "open");
   await other.row(id).getByRole("button").click();
   await expectWholeBuild(other, id);
+});
+
+test("a log that was let go is not waited for: the page says so, and the row stays", async () => {
+  const ada = await pages.stage.member("ada");
+  const id = await ada.build("broken");
+  await ada.over(id);
+  const { redis } = pages.stage;
+  await expect.poll(() => redis.ttl(logKey(id))).toBeGreaterThan(0);
+  // Eight days later.
+  await redis.hset(deploymentKey(id), { endedAt: Date.now() / 1_000 - 8 * 86_400 });
+  await redis.del(...feedKeys(id));
+  const it = await pages.visit("ada", "straight");
+  await it.row(id).getByRole("button").click();
+  await expect.poll(() => it.part("log-gone").innerText()).toContain("was let go");
+  expect([await it.listed(id), await it.part("log-state").count()]).toEqual(["failed", 0]);
 });

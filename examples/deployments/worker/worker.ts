@@ -23,6 +23,8 @@ export class Worker {
   readonly #atOnce: number;
   /** What is under way, by the ids of deployments. */
   readonly #running = new Map<string, Promise<void>>();
+  /** Whether all that was taken is under way here. */
+  #isCertain = false;
   #isStopping = false;
 
   constructor(settings: WorkerSettings, redis: Redis) {
@@ -38,11 +40,13 @@ export class Worker {
 
   /** Works until `stop`; resolves when everything that it has begun is over. */
   async run(): Promise<void> {
-    let isCertain = false;
     while (!this.#isStopping) {
       try {
-        if (!isCertain) await this.#adopt();
-        isCertain = true;
+        if (!this.#isCertain) {
+          // Before it is looked: whoever fails meanwhile is looked for again.
+          this.#isCertain = true;
+          await this.#adopt();
+        }
         if (this.#running.size >= this.#atOnce) {
           await Promise.race(this.#running.values());
           continue;
@@ -52,7 +56,7 @@ export class Worker {
       } catch (error) {
         if (this.#isStopping) break;
         // Whether Redis gave us a build is not known: it is looked for among those that somebody has taken.
-        isCertain = false;
+        this.#isCertain = false;
         console.error(`worker: cannot take a build: ${error}`);
         await sleep(PAUSE);
       }
@@ -69,6 +73,11 @@ export class Worker {
     this.#builds.stop();
   }
 
+  /** Ends at once what is being built. */
+  kill(): void {
+    this.#builds.kill();
+  }
+
   /** What was taken and is not under way here: by a worker that is gone, or given to us by an answer that did not arrive. */
   async #adopt(): Promise<void> {
     for (const id of await this.#redis.lrange(RUNNING, 0, -1)) {
@@ -78,7 +87,12 @@ export class Worker {
 
   #begin(id: string): void {
     const run = this.#buildOrFollow(id)
-      .catch((error) => console.error(`worker: ${id}: ${error}`))
+      .catch(async (error) => {
+        console.error(`worker: ${id}: ${error}`);
+        if (!this.#isStopping) await sleep(PAUSE);
+        // It is taken up again, where it is by then.
+        this.#isCertain = false;
+      })
       .finally(() => this.#running.delete(id));
     this.#running.set(id, run);
   }
@@ -86,38 +100,64 @@ export class Worker {
   async #buildOrFollow(id: string): Promise<void> {
     const deployment = await readDeployment(this.#redis, id);
     if (!deployment) return void (await this.#redis.lrem(RUNNING, 0, id));
-    if (deployment.state === "queued") await this.#build(deployment);
-    else if (deployment.state === "running") await this.#follow(id);
-    else await this.#redis.lrem(RUNNING, 0, id);
-  }
-
-  /** An earlier worker began it: `watertight run` goes on without one, and its log says how it ended. */
-  async #follow(id: string): Promise<void> {
-    console.log(`worker: ${id} was begun by an earlier worker`);
-    for (let end; !this.#isStopping; await sleep(PAUSE)) {
-      // Before the end is looked for: what ends in between is found the next time.
-      const isOver = await this.#builds.sendLeft(id);
-      if ((end = await readEnd(this.#redis, id))) {
-        return this.#settle(id, end.exitCode === null ? "lost" : end.exitCode === 0 ? "succeeded" : "failed", end.exitCode);
-      }
-      if (!isOver) continue;
-      await endWithoutCode(this.#redis, id);
-      return this.#settle(id, "lost", null);
-    }
-  }
-
-  async #build(deployment: Deployment): Promise<void> {
-    const { id } = deployment;
-    if (await changeDeployment(this.#redis, id, { state: "running", startedAt: Date.now() / 1_000 })) this.#announcer.announce(id);
-    console.log(`worker: ${id} begins`);
-    const exitCode = await this.#builds.run(deployment);
-    console.log(`worker: ${id} ended with ${exitCode}`);
-    await this.#settle(id, exitCode === 0 ? "succeeded" : "failed", exitCode);
+    if (deployment.state === "queued") return this.#build(deployment);
+    console.log(`worker: ${id} was begun before`);
+    const end = await this.#endOfLog(id);
+    if (!end) return;
+    // An earlier worker may have ended between what it wrote and what it told.
+    if (deployment.state !== "running") this.#announcer.announce(id);
+    else await this.#change(id, { ...outcomeOf(end.exitCode), endedAt: now() });
+    await this.#redis.lrem(RUNNING, 0, id);
   }
 
   /** However long Redis is away: its connection waits for it. */
-  async #settle(id: string, state: "succeeded" | "failed" | "lost", exitCode: number | null): Promise<void> {
-    if (await changeDeployment(this.#redis, id, { state, exitCode, endedAt: Date.now() / 1_000 })) this.#announcer.announce(id);
-    await this.#redis.lrem(RUNNING, 0, id);
+  async #build(deployment: Deployment): Promise<void> {
+    const { id } = deployment;
+    if (this.#isStopping) return;
+    await this.#change(id, { state: "running", startedAt: now() });
+    console.log(`worker: ${id} begins`);
+    let exitCode: number | null | undefined;
+    try {
+      exitCode = await this.#builds.run(deployment);
+    } catch (error) {
+      console.error(`worker: ${id} cannot be built: ${error}`);
+      exitCode = null;
+    }
+    // The next worker takes it.
+    if (exitCode === undefined) return this.#change(id, { state: "queued", startedAt: null });
+    console.log(`worker: ${id} ended with ${exitCode ?? "nobody knows what"}`);
+    await this.#change(id, { ...outcomeOf(exitCode), endedAt: now() });
+    if (await this.#endOfLog(id)) await this.#redis.lrem(RUNNING, 0, id);
+  }
+
+  /**
+   * Waits for the end of a log: `watertight run` goes on without a worker, and what it has left is sent. A log of which nothing more
+   * will come is ended.
+   *
+   * @returns `undefined` if the worker is to stop before
+   */
+  async #endOfLog(id: string): Promise<{ readonly exitCode: number | null } | undefined> {
+    for (;;) {
+      // Before the end is looked for: what ends in between is found the next time.
+      const isOver = await this.#builds.sendLeft(id);
+      const end = await readEnd(this.#redis, id);
+      if (end) return end;
+      if (isOver) {
+        await endWithoutCode(this.#redis, id);
+        return { exitCode: null };
+      }
+      if (this.#isStopping) return undefined;
+      await sleep(PAUSE);
+    }
+  }
+
+  async #change(id: string, change: Partial<Deployment>): Promise<void> {
+    if (await changeDeployment(this.#redis, id, change)) this.#announcer.announce(id);
   }
 }
+
+function outcomeOf(exitCode: number | null): Pick<Deployment, "state" | "exitCode"> {
+  return { state: exitCode === null ? "lost" : exitCode === 0 ? "succeeded" : "failed", exitCode };
+}
+
+const now = (): number => Date.now() / 1_000;

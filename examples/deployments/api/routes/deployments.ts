@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Context } from "../app.ts";
-import { createDeployment, giveDeployment, listDeployments, ownerOf, PROJECTS, readDeployment } from "../deployments.ts";
+import { createDeployment, giveDeployment, listDeployments, ownerOf, PROJECTS } from "../deployments.ts";
 import { Problem } from "../problem.ts";
 import type { SignIn } from "../sign-ins.ts";
 import { listSession, now, type Tokens } from "../tokens.ts";
@@ -33,11 +33,11 @@ export function deploymentRoutes(app: FastifyInstance, context: Context): void {
     const { user } = await context.signedIn(request);
     const { id } = request.params;
     const { owner } = request.body ?? {};
-    const deployment = await readDeployment(redis, id);
     // Nobody learns which ids others have.
-    if (!deployment || (await ownerOf(redis, id)) !== user) throw new Problem(404, "RESOURCE_NOT_FOUND", "there is no such deployment");
+    const notFound = new Problem(404, "RESOURCE_NOT_FOUND", "there is no such deployment");
+    if ((await ownerOf(redis, id)) !== user) throw notFound;
     if (typeof owner !== "string" || !(await isUser(redis, owner))) throw new Problem(400, "NO_SUCH_USER", "there is no such user");
-    await giveDeployment(redis, deployment, owner);
+    if (!(await giveDeployment(redis, id, user, owner))) throw notFound;
     announcer.announce(id, user);
     return reply.code(204).send();
   });

@@ -5,7 +5,7 @@ import { Redis } from "ioredis";
 import { expect } from "vitest";
 import { logKey } from "../../api/store.ts";
 import { Tokens } from "../../api/tokens.ts";
-import { buildHub } from "../../../react-page/scripts/hub.mjs";
+import { hubBinary } from "../../scripts/binary.ts";
 import { startPlatform, type Platform } from "../../scripts/platform.ts";
 import { Member } from "./member.ts";
 
@@ -70,6 +70,8 @@ export interface StageOptions {
   /** Settings of the hub beside those below. */
   readonly hub?: Readonly<Record<string, string>>;
   readonly app?: Readonly<Record<string, string>>;
+  /** Below which folder everything is kept. */
+  readonly below?: string;
 }
 
 /** What takes minutes in earnest takes seconds here. */
@@ -84,11 +86,11 @@ const QUICK = {
 // A run that is broken off takes its programs with it: they are ended when this process exits, but not when a signal ends it.
 for (const end of ["SIGTERM", "SIGHUP", "disconnect"]) process.once(end, () => process.exit(1));
 
-export async function setStage({ hub = {}, app = {} }: StageOptions = {}): Promise<Stage> {
-  const watertight = process.env["WATERTIGHT_BIN"] ?? (await buildHub({ release: false }));
+export async function setStage({ hub = {}, app = {}, below = tmpdir() }: StageOptions = {}): Promise<Stage> {
+  const watertight = await hubBinary({ release: false });
   // Settings of the caller's own are none of a test's platform.
   for (const name of Object.keys(process.env)) if (/^(WATERTIGHT_|REDIS_URL$|SLOWLY$|TOKEN_LIFETIME$)/.test(name) && name !== "WATERTIGHT_BIN") delete process.env[name];
-  const data = mkdtempSync(join(tmpdir(), "deployments-"));
+  const data = mkdtempSync(join(below, "deployments-"));
   const lines: string[] = [];
   const platform = await startPlatform({
     watertight,

@@ -3,22 +3,24 @@ import { expect } from "vitest";
 import type { Way } from "./member.ts";
 import type { Network } from "./network.ts";
 import { PASSWORDS, type Stage } from "./stage.ts";
+import type { Tabs } from "./tabs.ts";
 
 /** The system's Chromium; nothing is downloaded. */
+export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+
+export const ARGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
 export function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
 }
 
 /** What the browser says of requests that fail, and Vite of its own. */
@@ -30,6 +32,8 @@ export interface Beside {
   readonly beside?: Visit;
   /** In a browser that has this network. */
   readonly network?: Network;
+  /** In a browser whose tabs hide each other. */
+  readonly tabs?: Tabs;
 }
 
 /** Somebody's browser, with a cookie jar of its own, and the page in it. */
@@ -50,9 +54,9 @@ export class Visit {
   }
 
   /** Opens the page, in a browser in which nobody is signed in; or in that of another visit, as another tab. */
-  static async begin(browser: Browser, stage: Stage, query: string, { beside, network }: Beside = {}): Promise<Visit> {
+  static async begin(browser: Browser, stage: Stage, query: string, { beside, network, tabs }: Beside = {}): Promise<Visit> {
     const viewport = { width: 1_200, height: 1_000 };
-    const context = beside?.context ?? (await browser.newContext({ viewport, ...(network && { proxy: network.proxy }) }));
+    const context = beside?.context ?? tabs?.context ?? (await browser.newContext({ viewport, ...(network && { proxy: network.proxy }) }));
     const visit = new Visit(context, await context.newPage());
     await visit.page.goto(stage.platform.pageUrl + query);
     return visit;
@@ -101,6 +105,21 @@ export class Visit {
 
   becomes(panel: "log" | "metrics" | "list", state: string): Promise<void> {
     return expect.poll(() => this.part(`${panel}-state`).getAttribute("data-state")).toBe(state);
+  }
+
+  /** Notes the states of a panel from now on, beginning with the one that it is in; what it returns tells them. */
+  async states(panel: "log" | "list"): Promise<() => Promise<string[]>> {
+    const seen = await this.page.evaluateHandle((name) => {
+      const states: string[] = [];
+      const look = (): void => {
+        const state = document.querySelector<HTMLElement>(`[data-testid=${name}]`)?.dataset["state"];
+        if (state && state !== states.at(-1)) states.push(state);
+      };
+      look();
+      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributeFilter: ["data-state"] });
+      return states;
+    }, `${panel}-state`);
+    return () => seen.jsonValue();
   }
 
   /** Codes that a stream was told, the oldest first. */
