@@ -240,6 +240,11 @@ def lost(error: httpx.TransportError) -> tuple[RequestError, bool]:
     return _http.no_answer(error), may_be_stale
 
 
+def ended_by(ended: BaseException) -> RequestError:
+    """The error for a request whose task or thread was ended: the hub may have taken it."""
+    return RequestError(f"ended before the answer: {type(ended).__name__}")
+
+
 def observe_retry(on_retry: OnRetry | None, failure: WatertightError, delay: float) -> None:
     """Tells the application of a failed attempt."""
     if on_retry is None:

@@ -20,6 +20,7 @@ from watertight_sse._publisher._options import (
     BatchRefusedError,
     Options,
     Wire,
+    ended_by,
     lost,
     observe_retry,
     read_answer,
@@ -43,35 +44,62 @@ class Senders:
         self._answered = answered
         self._client: httpx.AsyncClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unstarted = 0
-        """Tasks that have not looked at the outbox yet."""
+        self._unstarted: set[asyncio.Task[None]] = set()
+        """Those that have not looked at the outbox yet."""
+        self._resuming: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def kick(self, taking: int = 0) -> None:
         """There may be something to send. ``taking`` so many requests the caller is about to take itself."""
         while (
-            self._unstarted + taking < self._outbox.ready and len(self._tasks) < self._options.in_flight_max
+            len(self._unstarted) + taking < self._outbox.ready
+            and len(self._tasks) < self._options.in_flight_max
         ):
             task = asyncio.get_running_loop().create_task(self._work())
-            self._unstarted += 1
+            self._unstarted.add(task)
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
 
     async def aclose(self) -> None:
         """Ends all tasks, and closes the connections. What was under way is left open: the hub may have taken it."""
         self._is_closed = True
+        if self._resuming is not None:
+            self._resuming.cancel()
         await cancelled(tuple(self._tasks))
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
     async def _work(self) -> None:
-        self._unstarted -= 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._unstarted.discard(task)
         while not self._is_closed and (batch := self._outbox.take()) is not None:
-            await self._exchange(batch)
+            try:
+                await self._exchange(batch)
+            except BaseException as ended:
+                # Cancelled by somebody else than `aclose`: no answer will be heard, and the batch must not be left in between.
+                self._outbox.failed(batch, ended_by(ended))
+                self._answered()
+                raise
             self._answered()
             # Its answer may have made room for other sessions.
             self.kick(taking=1)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What a task that ended has left, and what came in its last moment, is for others."""
+        self._tasks.discard(task)
+        self._unstarted.discard(task)
+        if self._is_closed:
+            return
+        if not task.cancelled() and task.exception() is None:
+            self.kick()
+        elif self._resuming is None:
+            self._resuming = task.get_loop().call_later(_limits.RESUME_AFTER, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        self.kick()
 
     async def _exchange(self, batch: Batch) -> None:
         exchange = Exchange(

@@ -21,6 +21,7 @@ from watertight_sse._publisher._options import (
     BatchRefusedError,
     Options,
     Wire,
+    ended_by,
     lost,
     observe_retry,
     read_answer,
@@ -96,8 +97,13 @@ class Threads:
         with self._lock:
             self._unstarted -= 1
         while (batch := self._next()) is not None:
-            self._exchange(batch)
-            self._answered()
+            try:
+                self._exchange(batch)
+                self._answered()
+            except (
+                BaseException
+            ) as ended:  # a function of the application's ends the thread, as `sys.exit` does
+                self._settle(partial(self._outbox.failed, batch, ended_by(ended)))
 
     def _next(self) -> Batch | None:
         """Something to send; ``None`` if there is nothing for a while: then the thread is none any more."""
