@@ -29,12 +29,37 @@ def test_a_kept_connection_that_was_just_closed_is_replaced_at_once_and_only_onc
     assert step.delay > 0
 
 
-def test_a_401_is_mended_once_by_a_fresh_token() -> None:
-    refused = RequestError("", status=401, code="INVALID_TOKEN")
+REFUSED = RequestError("", status=401, code="INVALID_TOKEN")
+
+
+def test_a_401_is_mended_by_a_fresh_token_and_one_to_that_is_final() -> None:
     one = exchange()
-    assert one.failed(refused, 0.0) == Again(0.0, refresh=True)
-    assert one.failed(refused, 0.0) == Final(refused)
-    assert exchange(can_refresh=False).failed(refused, 0.0) == Final(refused)
+    one.token_given()
+    assert (one.failed(REFUSED, 0.0), one.refresh) == (Again(0.0), True)
+    one.token_given()
+    assert one.failed(REFUSED, 0.0) == Final(REFUSED)
+    assert exchange(can_refresh=False).failed(REFUSED, 0.0) == Final(REFUSED)
+
+
+def test_a_fresh_token_is_asked_for_until_there_is_one() -> None:
+    one = exchange()
+    one.token_given()
+    one.failed(REFUSED, 0.0)
+    for _ in range(3):
+        assert isinstance(one.failed(TokenError("none"), 0.0), Again)
+        assert one.refresh
+    one.token_given()
+    assert not one.refresh
+    assert one.failed(REFUSED, 0.0) == Final(REFUSED)
+
+
+def test_a_token_that_expires_in_a_long_outage_is_mended_as_often_as_that_happens() -> None:
+    one = exchange(None)
+    for _ in range(3):
+        one.token_given()
+        assert one.failed(REFUSED, 0.0) == Again(0.0)
+        one.token_given()
+        assert isinstance(one.failed(RequestError("", status=503), 0.0), Again)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])

@@ -107,12 +107,11 @@ class Senders:
             give_up_after=self._options.give_up_after,
             can_refresh=self._token.can_refresh,
         )
-        refresh = False
         while True:
             index: int | None = None
             may_be_stale = False
             try:
-                answers = await self._attempt(batch.request, refresh)
+                answers = await self._attempt(batch.request, exchange)
             except BatchRefusedError as refused:
                 failure: WatertightError = refused.error
                 index = refused.index
@@ -132,14 +131,14 @@ class Senders:
             if isinstance(step, Final):
                 self._outbox.failed(batch, step.error, index)
                 return
-            refresh = step.refresh
             if step.delay:
                 logger.info("a request is sent again in %.1f s: %s", step.delay, failure)
                 observe_retry(self._options.on_retry, failure, step.delay)
                 await asyncio.sleep(step.delay)
 
-    async def _attempt(self, request: Request, refresh: bool) -> Sequence[Answer]:
-        bearer = await self._bearer(refresh)
+    async def _attempt(self, request: Request, exchange: Exchange) -> Sequence[Answer]:
+        bearer = await self._bearer(exchange.refresh)
+        exchange.token_given()
         return await asyncio.wait_for(self._send(request, bearer), self._options.request_timeout)
 
     async def _bearer(self, refresh: bool) -> str | None:

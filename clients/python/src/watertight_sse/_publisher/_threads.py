@@ -132,12 +132,11 @@ class Threads:
             give_up_after=self._options.give_up_after,
             can_refresh=self._token.can_refresh,
         )
-        refresh = False
         while not self._closing.is_set():
             index: int | None = None
             may_be_stale = False
             try:
-                answers = self._attempt(batch.request, refresh)
+                answers = self._attempt(batch.request, exchange)
             except BatchRefusedError as refused:
                 failure: WatertightError = refused.error
                 index = refused.index
@@ -155,7 +154,6 @@ class Threads:
             if isinstance(step, Final):
                 self._settle(partial(self._outbox.failed, batch, step.error, index))
                 return
-            refresh = step.refresh
             if step.delay:
                 logger.info("a request is sent again in %.1f s: %s", step.delay, failure)
                 observe_retry(self._options.on_retry, failure, step.delay)
@@ -168,8 +166,9 @@ class Threads:
             # The answer may have made room for other sessions; this thread takes one of them.
             self.kick()
 
-    def _attempt(self, request: Request, refresh: bool) -> Sequence[Answer]:
-        bearer = self._token.get(refresh=refresh)
+    def _attempt(self, request: Request, exchange: Exchange) -> Sequence[Answer]:
+        bearer = self._token.get(refresh=exchange.refresh)
+        exchange.token_given()
         url, headers = self._wire.url(request), self._wire.headers(request, bearer)
         deadline = time.monotonic() + self._options.request_timeout
         with self._http().stream("POST", url, content=request.body, headers=headers) as answer:
