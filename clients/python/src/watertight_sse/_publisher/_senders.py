@@ -20,7 +20,7 @@ from watertight_sse._publisher._options import (
     BatchRefusedError,
     Options,
     Wire,
-    ended_by,
+    cause_of,
     lost,
     observe_retry,
     read_answer,
@@ -77,11 +77,13 @@ class Senders:
         while not self._is_closed and (batch := self._outbox.take()) is not None:
             try:
                 await self._exchange(batch)
-            except BaseException as ended:
-                # Cancelled by somebody else than `aclose`: no answer will be heard, and the batch must not be left in between.
-                self._outbox.failed(batch, ended_by(ended))
-                self._answered()
-                raise
+            except (
+                BaseException
+            ) as error:  # nothing that is known, or a cancellation; those who wait must hear of it
+                self._outbox.failed(batch, cause_of(error))
+                if not isinstance(error, Exception):
+                    self._answered()
+                    raise
             self._answered()
             # Its answer may have made room for other sessions.
             self.kick(taking=1)
@@ -107,23 +109,21 @@ class Senders:
             give_up_after=self._options.give_up_after,
             can_refresh=self._token.can_refresh,
         )
+        client = self._http()
         while True:
             index: int | None = None
             may_be_stale = False
             try:
-                answers = await self._attempt(batch.request, exchange)
+                answers = await self._attempt(client, batch.request, exchange)
             except BatchRefusedError as refused:
                 failure: WatertightError = refused.error
                 index = refused.index
             except WatertightError as error:
                 failure = error
-            except httpx.TransportError as error:
-                failure, may_be_stale = lost(error)
-            except asyncio.TimeoutError:
+            except asyncio.TimeoutError:  # since Python 3.11 one of those below
                 failure = RequestError("no answer in time")
-            except Exception as error:  # nothing that is known; those who wait must hear of it
-                self._outbox.failed(batch, error)
-                return
+            except _http.LOST as error:
+                failure, may_be_stale = lost(error)
             else:
                 self._outbox.taken(batch, answers)
                 return
@@ -136,10 +136,12 @@ class Senders:
                 observe_retry(self._options.on_retry, failure, step.delay)
                 await asyncio.sleep(step.delay)
 
-    async def _attempt(self, request: Request, exchange: Exchange) -> Sequence[Answer]:
+    async def _attempt(
+        self, client: httpx.AsyncClient, request: Request, exchange: Exchange
+    ) -> Sequence[Answer]:
         bearer = await self._bearer(exchange.refresh)
         exchange.token_given()
-        return await asyncio.wait_for(self._send(request, bearer), self._options.request_timeout)
+        return await asyncio.wait_for(self._send(client, request, bearer), self._options.request_timeout)
 
     async def _bearer(self, refresh: bool) -> str | None:
         if not self._token.can_refresh:
@@ -149,11 +151,17 @@ class Senders:
         except asyncio.TimeoutError:
             raise TokenError(f"no token within {_limits.TOKEN_TIMEOUT:g} s") from None
 
-    async def _send(self, request: Request, bearer: str | None) -> Sequence[Answer]:
+    async def _send(
+        self, client: httpx.AsyncClient, request: Request, bearer: str | None
+    ) -> Sequence[Answer]:
+        url, headers = self._wire.url(request), self._wire.headers(request, bearer)
+        async with client.stream("POST", url, content=request.body, headers=headers) as answer:
+            body = await _http.aread(answer.aiter_raw(), _limits.ANSWER_BYTES_MAX)
+        return read_answer(request, answer.status_code, answer.headers, body)
+
+    def _http(self) -> httpx.AsyncClient:
+        """That it cannot be made (there are no certificates) is nothing that passes."""
         if self._client is None:
             limit = _http.timeout(self._options.request_timeout)
             self._client = _http.async_client(self._options.endpoint, self._options.pool(), limit)
-        url, headers = self._wire.url(request), self._wire.headers(request, bearer)
-        async with self._client.stream("POST", url, content=request.body, headers=headers) as answer:
-            body = await _http.aread(answer.aiter_raw(), _limits.ANSWER_BYTES_MAX)
-        return read_answer(request, answer.status_code, answer.headers, body)
+        return self._client
