@@ -229,7 +229,7 @@ class Publisher:
         raised. Cancelling it takes out what is not under way; the batch that is goes on, and the hub may take it.
 
         Raises:
-            StoppedError: the hub refused an event, or did not answer: how far it came, and why.
+            StoppedError: the hub refused an event, or did not answer, or the publisher was closed: how far it came, and why.
         """
         self._wire.check(session)
         self._check_loop()
@@ -388,7 +388,8 @@ class Publisher:
         if group.error is not None:
             return False
         if self._is_closing:
-            raise PublisherClosedError
+            group.stop(PublisherClosedError())
+            return False
         group.add(entry)
         is_in = self._outbox.offer(entry)
         self._senders.kick()
