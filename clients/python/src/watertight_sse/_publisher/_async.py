@@ -16,7 +16,7 @@ from watertight_sse._publisher._events import NewEvent, line_of
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._senders import Senders
-from watertight_sse._publisher._source import Source
+from watertight_sse._publisher._source import go_through
 from watertight_sse._to_its_end import to_its_end
 from watertight_sse._token import Token, TokenSource
 from watertight_sse._urls import Endpoint
@@ -225,6 +225,8 @@ class Publisher:
         while two batches are held: whoever gives the events is as fast as the hub. It always waits for room, also with
         ``when_full="drop"``.
 
+        An asynchronous source has a task of its own, from its first item to its last.
+
         If the source raises, or gives something that cannot be published, what it gave before is published, and then that is
         raised. Cancelling it takes out what is not under way; the batch that is goes on, and the hub may take it.
 
@@ -351,15 +353,15 @@ class Publisher:
         type: str | None,
         ttl: float | None,
     ) -> None:
+        async def put(item: Any) -> bool:
+            entry = Entry(session, line_of(item, type, ttl), group)
+            return self._try_put(group, entry) or await self._put(group, entry)
+
         if isinstance(events, AsyncIterable):
-            async for item in Source(events, group):
-                entry = Entry(session, line_of(item, type, ttl), group)
-                if not (self._try_put(group, entry) or await self._put(group, entry)):
-                    return
+            await go_through(events, put, group)
             return
         for item in events:
-            entry = Entry(session, line_of(item, type, ttl), group)
-            if not (self._try_put(group, entry) or await self._put(group, entry)):
+            if not await put(item):
                 return
 
     def _try_put(self, group: Group, entry: Entry) -> bool:
