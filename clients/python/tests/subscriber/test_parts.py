@@ -234,7 +234,7 @@ def test_only_the_hubs_own_form_is_a_position() -> None:
 def test_what_was_delivered_is_a_duplicate_and_what_is_foreign_never_is() -> None:
     cursor = Cursor()
     assert not cursor.is_duplicate(FIRST)
-    assert cursor.jump(SECOND)
+    cursor.jump(SECOND)
     assert cursor.is_duplicate(FIRST)
     assert cursor.is_duplicate(SECOND)
     assert not cursor.is_duplicate("mg931z5aashp-3")

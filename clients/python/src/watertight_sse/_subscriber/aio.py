@@ -93,7 +93,13 @@ class Subscription(AsyncIterator[Item]):
         Doing it twice is doing it once. If it is cancelled, the connection is given back nevertheless.
         """
         self._is_closed = True
-        self._core.close()
+        try:
+            self._core.close()
+        finally:
+            # Whatever the application raises when it is told.
+            await self._give_back()
+
+    async def _give_back(self) -> None:
         items, given_back = self._items, self._given_back
         if items is None or given_back is None:
             return

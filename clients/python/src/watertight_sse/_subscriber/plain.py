@@ -94,7 +94,13 @@ class Subscription(Iterator[Item]):
         waited for there (``connect_timeout``). Doing it twice is doing it once.
         """
         self._is_closed = True
-        self._core.close()
+        try:
+            self._core.close()
+        finally:
+            # Whatever the application raises when it is told.
+            self._give_back()
+
+    def _give_back(self) -> None:
         self._watch.interrupt()
         items = self._items
         if items is not None and not items.gi_running:
