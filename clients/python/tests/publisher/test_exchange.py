@@ -6,6 +6,7 @@ import pytest
 
 from watertight_sse._errors import GaveUpError, RequestError, TokenError
 from watertight_sse._publisher._exchange import Again, Exchange, Final
+from watertight_sse._publisher._limits import CLOSE_TIMEOUT, RETRY_MAX
 
 LOST = RequestError("no connection")
 
@@ -92,6 +93,17 @@ def test_it_gives_up_in_time_and_says_why() -> None:
     assert isinstance(step.error, GaveUpError)
     assert step.error.last is LOST
     assert step.error.attempts == steps + 1
+
+
+def test_an_outage_of_30_s_that_begins_with_closing_ends_before_closing_gives_up() -> None:
+    one = exchange()
+    now = 0.0
+    while now < 30.0:
+        step = one.failed(LOST, now)
+        assert isinstance(step, Again)
+        now += step.delay
+    assert now < CLOSE_TIMEOUT
+    assert CLOSE_TIMEOUT > 30.0 + RETRY_MAX, "however the waits are drawn"
 
 
 def test_an_outage_of_30_s_is_waited_out_by_default() -> None:

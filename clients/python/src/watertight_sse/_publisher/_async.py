@@ -26,12 +26,13 @@ class Publisher:
     """Publishes to the sessions of one hub. Many tasks of one event loop may use it at once.
 
     Events of one session are published in the order of the calls, also while requests are lost and sent again. Each
-    request has an ``Idempotency-Key`` and keeps it, so a hub takes it once. What is published while a request is under way
-    goes together in the next one, so a thousand tasks that publish one event each cost few requests.
+    request has an ``Idempotency-Key`` and keeps it, so a hub takes it once, for as long as it remembers keys.
+    What is published while a request is under way goes together in the next one, so a thousand tasks that publish one event
+    each cost few requests.
 
     What is not published yet is in a buffer, bounded by number and by bytes. When it is full, callers wait for room, or, with
     ``when_full="drop"``, their events are dropped and counted in :attr:`dropped`. An outage of the hub that ends within
-    ``give_up_after`` loses nothing of it.
+    ``give_up_after`` (and ``close_timeout``, if the publisher is closed meanwhile) loses nothing of it.
 
         async with Publisher("http://127.0.0.1:8080", token=lambda: minter.mint(publish=["sessions/**"])) as publisher:
             await publisher.publish("runs/7", {"text": "Hello"}, type="token")
@@ -69,7 +70,8 @@ class Publisher:
             request_timeout: seconds for one request.
             give_up_after: seconds for which one request is retried; ``None``: for ever.
             close_timeout: seconds for which closing waits; ``None``: as long as it takes.
-            on_retry: told of each failed attempt, and of the seconds until the next.
+            on_retry: told of each failed attempt that is followed by a wait, and of its seconds. Not of those that are followed
+                by the next at once: a token that is refreshed, a kept connection that is replaced.
             on_error: told of each event of :meth:`enqueue` that was not published. Default: it is logged.
 
         Raises:
@@ -134,8 +136,9 @@ class Publisher:
             data: read before this first waits; it may be changed afterwards.
             type: of the event; ``message`` if none is named.
             ttl: how long it may be replayed, seconds.
-            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again within ten
-                minutes, also by another process, is published once. It goes as a request of its own.
+            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again while the hub
+                remembers it (ten minutes, and not over its restart), also by another process, is published once. It goes as a
+                request of its own.
 
         Raises:
             RequestError: the hub refused the event.

@@ -31,7 +31,7 @@ from watertight_sse._urls import Endpoint
 WhenFull: TypeAlias = Literal["wait", "drop"]
 """What becomes of an event for which there is no room: its publisher waits, or it is dropped and counted."""
 OnRetry: TypeAlias = Callable[[WatertightError, float], object]
-"""Told of each failed attempt and of the seconds until the next."""
+"""Told of each failed attempt that is followed by a wait, and of its seconds."""
 OnError: TypeAlias = Callable[[Exception, str], object]
 """Told of each event of ``enqueue`` that was not published: why, and its session."""
 

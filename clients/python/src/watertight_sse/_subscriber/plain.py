@@ -158,7 +158,8 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
     one, and that ``transport`` is one of httpx's plain ones: of such a one ``close`` ends no wait, and each of its reads
     may take as long as the deadline was away when it began.
 
-    Leaving the loop, ``close`` in whichever thread, and an exception give the connection back.
+    ``close`` in whichever thread, and an exception that a wait raises give the connection back. After ``break`` the
+    subscription keeps it for the next loop, as long as something refers to the subscription.
 
     Raises:
         ValueError: an argument that no request can carry.
