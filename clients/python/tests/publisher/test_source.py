@@ -13,6 +13,7 @@ import pytest
 from tests.kit.server import Peer, Server
 from tests.kit.wait import PATIENCE, eventually, soon
 from watertight_sse import Publisher
+from watertight_sse._publisher import StoppedError
 
 trace: ContextVar[str] = ContextVar("trace", default="none")
 
@@ -104,6 +105,22 @@ if sys.version_info >= (3, 11):
                 await soon(publisher.publish_many("s", source()), "it is over")
             assert "LookupError('of a child')" in repr(caught.value)
         assert len(server.peers) == 1, "what it gave before is published"
+
+
+async def test_a_source_whose_events_are_refused_is_left_where_it_stands() -> None:
+    async def source() -> AsyncIterator[int]:
+        for number in range(10):
+            yield number
+
+    async with Server() as server, Publisher(server.url, batch_events=1) as publisher:
+        events = source()
+        many = asyncio.create_task(publisher.publish_many("s", events))
+        peer = await server.accept()
+        await eventually(lambda: publisher.buffered == 2, "the third has no room")
+        await peer.answer(403)
+        with pytest.raises(StoppedError, match="stopped after 0 events"):
+            await soon(many, "it stops")
+        assert await anext(events) == 3
 
 
 async def test_cancelling_many_reaches_a_source_that_waits_and_waits_for_its_end() -> None:
