@@ -10,17 +10,14 @@ GARBAGE = b"\x17\x03\x03\x00\x30" + b"g" * 48
 """A record that nobody can decrypt."""
 
 
-async def read_request(
-    tls: ssl.SSLObject, inner: ssl.MemoryBIO, outer: ssl.MemoryBIO, reader: asyncio.StreamReader
-) -> bytes:
-    """What comes until a body of JSON has ended, nothing being sent meanwhile."""
+async def read_request(tls: ssl.SSLObject, inner: ssl.MemoryBIO, reader: asyncio.StreamReader) -> None:
+    """Until a body of JSON has ended."""
     request = b""
     while not request.endswith(b"}"):
         try:
             request += tls.read(65536)
         except ssl.SSLWantReadError:
             inner.write(await reader.read(65536))
-    return request
 
 
 async def shake_hands(
@@ -59,7 +56,7 @@ class BrokenTls:
         inner, outer = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = self._context.wrap_bio(inner, outer, server_side=True)
         await shake_hands(tls, inner, outer, reader, writer)
-        await read_request(tls, inner, outer, reader)
+        await read_request(tls, inner, reader)
         if is_first:
             writer.write(GARBAGE)
         else:
