@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TypeAlias, cast
+from typing import cast
 
 import httpx
 
 from watertight_sse._errors import RequestError, UnexpectedAnswerError
+from watertight_sse._retry_after import retry_after
 from watertight_sse._urls import Endpoint
 
 CONNECT_TIMEOUT = 10.0
@@ -25,8 +24,8 @@ PROBLEM_BYTES_MAX = 16 * 1024
 IDENTITY = {"accept-encoding": "identity"}
 """No answer is compressed: a few bytes cannot become a heap."""
 
-Lost: TypeAlias = httpx.TransportError
-"""What httpx raises when there is no answer."""
+LOST = (httpx.TransportError, OSError)
+"""What is raised when there is no answer: httpx translates most of what the system and TLS say, but not all."""
 
 
 class TooLongError(UnexpectedAnswerError):
@@ -92,7 +91,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> RequestErro
         told,
         status=status,
         code=code if isinstance(code, str) else None,
-        retry_after=retry_after(headers),
+        retry_after=retry_after(headers, time.time()),
     )
 
 
@@ -103,30 +102,6 @@ def problem_of(body: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait (RFC 9110, section 10.2.3). A date is compared with the answer's own ``Date``: the server's clock is then
-    compared with itself.
-    """
-    told = headers.get("retry-after", "").strip()
-    if told.isascii() and told.isdigit():
-        # More digits than a float has are longer than anybody waits.
-        return float(told[:12])
-    then = _date(told)
-    if then is None:
-        return None
-    now = _date(headers.get("date", "").strip())
-    return max((then - (time.time() if now is None else now)), 0.0)
-
-
-def _date(text: str) -> float | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    # HTTP's dates are in GMT, whatever stands for it.
-    return (date if date.tzinfo is not None else date.replace(tzinfo=datetime.timezone.utc)).timestamp()
 
 
 async def aread(chunks: AsyncIterator[bytes], longest: int) -> bytes:

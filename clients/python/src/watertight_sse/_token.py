@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from watertight_sse._errors import TokenError
+from watertight_sse._to_its_end import by_itself
 
 
 class RefreshableToken(Protocol):
@@ -73,13 +75,15 @@ class Token:
 
     async def aget(self, *, refresh: bool = False) -> str | None:
         """As ``get``; the function may be ``async``. Unbounded in time: whoever waits sets the limit. Cancelling it cancels the
-        application's function.
+        application's function. That something which the function waits for was cancelled is an error like any other.
         """
         given = self._ask(refresh)
         if inspect.isawaitable(given):
+            # By itself: several may wait for one refresh, and that somebody cancelled it is no cancellation of the caller.
+            task = await by_itself(_awaited(given))
             try:
-                given = await given
-            except Exception as thrown:
+                given = task.result()
+            except (Exception, asyncio.CancelledError) as thrown:
                 raise TokenError(f"cannot get a token: {type(thrown).__name__}") from thrown
         return self._checked(given)
 
@@ -106,6 +110,10 @@ class Token:
         if self._function is not None:
             return "Token(a function)"
         return "Token(none)" if self._fixed is None else "Token(a token)"
+
+
+async def _awaited(given: Awaitable[str | None]) -> str | None:
+    return await given
 
 
 def _bearer(token: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from watertight_sse._errors import GaveUpError, RequestError, TokenError
 from watertight_sse._publisher._exchange import Again, Exchange, Final
+from watertight_sse._publisher._limits import CLOSE_TIMEOUT, RETRY_MAX
 
 LOST = RequestError("no connection")
 
@@ -29,12 +30,37 @@ def test_a_kept_connection_that_was_just_closed_is_replaced_at_once_and_only_onc
     assert step.delay > 0
 
 
-def test_a_401_is_mended_once_by_a_fresh_token() -> None:
-    refused = RequestError("", status=401, code="INVALID_TOKEN")
+REFUSED = RequestError("", status=401, code="INVALID_TOKEN")
+
+
+def test_a_401_is_mended_by_a_fresh_token_and_one_to_that_is_final() -> None:
     one = exchange()
-    assert one.failed(refused, 0.0) == Again(0.0, refresh=True)
-    assert one.failed(refused, 0.0) == Final(refused)
-    assert exchange(can_refresh=False).failed(refused, 0.0) == Final(refused)
+    one.token_given()
+    assert (one.failed(REFUSED, 0.0), one.refresh) == (Again(0.0), True)
+    one.token_given()
+    assert one.failed(REFUSED, 0.0) == Final(REFUSED)
+    assert exchange(can_refresh=False).failed(REFUSED, 0.0) == Final(REFUSED)
+
+
+def test_a_fresh_token_is_asked_for_until_there_is_one() -> None:
+    one = exchange()
+    one.token_given()
+    one.failed(REFUSED, 0.0)
+    for _ in range(3):
+        assert isinstance(one.failed(TokenError("none"), 0.0), Again)
+        assert one.refresh
+    one.token_given()
+    assert not one.refresh
+    assert one.failed(REFUSED, 0.0) == Final(REFUSED)
+
+
+def test_a_token_that_expires_in_a_long_outage_is_mended_as_often_as_that_happens() -> None:
+    one = exchange(None)
+    for _ in range(3):
+        one.token_given()
+        assert one.failed(REFUSED, 0.0) == Again(0.0)
+        one.token_given()
+        assert isinstance(one.failed(RequestError("", status=503), 0.0), Again)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])
@@ -67,6 +93,17 @@ def test_it_gives_up_in_time_and_says_why() -> None:
     assert isinstance(step.error, GaveUpError)
     assert step.error.last is LOST
     assert step.error.attempts == steps + 1
+
+
+def test_an_outage_of_30_s_that_begins_with_closing_ends_before_closing_gives_up() -> None:
+    one = exchange()
+    now = 0.0
+    while now < 30.0:
+        step = one.failed(LOST, now)
+        assert isinstance(step, Again)
+        now += step.delay
+    assert now < CLOSE_TIMEOUT
+    assert CLOSE_TIMEOUT > 30.0 + RETRY_MAX, "however the waits are drawn"
 
 
 def test_an_outage_of_30_s_is_waited_out_by_default() -> None:

@@ -185,6 +185,25 @@ async def test_a_token_that_is_refused_is_refreshed_once(publisher: Make, is_asy
             await soon(task, "it is refused")
 
 
+async def test_a_refresh_that_fails_once_is_asked_for_again_and_loses_nothing(publisher: Make) -> None:
+    asked: list[bool] = []
+
+    def token(*, refresh: bool) -> str:
+        asked.append(refresh)
+        if asked == [False, True]:
+            raise OSError("the issuer is away for a moment")
+        return "new" if refresh else "old"
+
+    async with Server() as server, publisher(server.url, token=token) as to:
+        task = asyncio.create_task(to.publish("s", 1))
+        await refuse(await server.accept(), 401, "INVALID_TOKEN")
+        peer = await server.accept()
+        assert peer.headers["authorization"] == "Bearer new"
+        await take(peer)
+        assert await soon(task, "it is published") == "id-1"
+        assert asked == [False, True, True]
+
+
 async def test_a_fixed_token_that_is_refused_is_final_and_in_no_text(publisher: Make) -> None:
     async with Server() as server, publisher(server.url, token="secret-token") as to:
         task = asyncio.create_task(to.publish("s", "secret-data"))

@@ -338,10 +338,15 @@ def test_a_loop_of_cancelled_waits_is_no_loop_of_connections() -> None:
     core = core_of()
     core.drop(begin(core, 100.0))
     assert core.step(100.05) == pytest.approx(0.95)
+    # A hub says hello at once, and that is no item.
     attempt = open_stream(core, 101.0)
-    attempt.feed(b": watertight\n", 101.0)
+    items(attempt, f": watertight\nretry: 1711\nid: {FIRST}\n\n", 101.0)
     core.drop(attempt)
-    assert core.step(101.05) == pytest.approx(0.05)
+    assert core.step(101.05) == pytest.approx(0.95)
+    attempt = open_stream(core, 102.0)
+    items(attempt, "data: x\n\n", 102.0)
+    core.drop(attempt)
+    assert core.step(102.05) == pytest.approx(0.05)
 
 
 def test_a_refusal_is_worded_by_its_problem_document_if_that_comes() -> None:

@@ -115,6 +115,20 @@ async def test_breaking_out_of_the_loop_gives_the_connection_back() -> None:
         await eventually(lambda: hub.open() == 0, "nothing is open at the hub")
 
 
+async def test_after_a_break_the_next_loop_goes_on_with_the_connection_that_is_kept() -> None:
+    with HubProcess() as hub:
+        hub.publish("s", ["1", "2"])
+        found: list[object] = []
+        async with subscribe(hub.url, "s", replay="all") as events:
+            for _ in range(2):
+                async for event in events:
+                    found.append(event)
+                    break
+                assert hub.open() == 1
+        assert [getattr(event, "data", "") for event in found] == ['"1"', '"2"']
+        await eventually(lambda: hub.open() == 0, "nothing is open at the hub")
+
+
 async def test_an_error_in_the_loops_body_gives_the_connection_back() -> None:
     with HubProcess() as hub:
         hub.publish("s", ["1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -170,6 +171,33 @@ async def test_a_token_that_cannot_be_had_is_an_error_that_shows_nothing_of_it()
     assert "secret" not in repr([Token("secret"), Token(asynchronous)])
 
 
+async def test_whose_a_cancellation_is_decides_whether_it_is_an_error_of_the_token() -> None:
+    shared: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    heard: list[str] = []
+
+    async def waiting() -> str:
+        try:
+            return await shared
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    asking = asyncio.create_task(Token(waiting).aget())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    shared.cancel()
+    with pytest.raises(TokenError, match="CancelledError"):
+        await asking
+    shared = asyncio.get_running_loop().create_future()
+    asking = asyncio.create_task(Token(waiting).aget())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait((asking,))
+    assert asking.cancelled()
+    assert heard == ["cancelled"] * 2
+
+
 def test_an_async_function_for_tokens_is_refused_where_nobody_can_await_it() -> None:
     async def asynchronous() -> str:
         return "t"
@@ -206,7 +234,7 @@ def test_only_the_hubs_own_form_is_a_position() -> None:
 def test_what_was_delivered_is_a_duplicate_and_what_is_foreign_never_is() -> None:
     cursor = Cursor()
     assert not cursor.is_duplicate(FIRST)
-    assert cursor.jump(SECOND)
+    cursor.jump(SECOND)
     assert cursor.is_duplicate(FIRST)
     assert cursor.is_duplicate(SECOND)
     assert not cursor.is_duplicate("mg931z5aashp-3")

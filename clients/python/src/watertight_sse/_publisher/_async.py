@@ -16,7 +16,7 @@ from watertight_sse._publisher._events import NewEvent, line_of
 from watertight_sse._publisher._options import OnError, OnRetry, Options, WhenFull, Wire, tell_errors
 from watertight_sse._publisher._owners import Awaited, Background, Group
 from watertight_sse._publisher._senders import Senders
-from watertight_sse._publisher._source import Source
+from watertight_sse._publisher._source import go_through
 from watertight_sse._to_its_end import to_its_end
 from watertight_sse._token import Token, TokenSource
 from watertight_sse._urls import Endpoint
@@ -26,12 +26,13 @@ class Publisher:
     """Publishes to the sessions of one hub. Many tasks of one event loop may use it at once.
 
     Events of one session are published in the order of the calls, also while requests are lost and sent again. Each
-    request has an ``Idempotency-Key`` and keeps it, so a hub takes it once. What is published while a request is under way
-    goes together in the next one, so a thousand tasks that publish one event each cost few requests.
+    request has an ``Idempotency-Key`` and keeps it, so a hub takes it once, for as long as it remembers keys.
+    What is published while a request is under way goes together in the next one, so a thousand tasks that publish one event
+    each cost few requests.
 
     What is not published yet is in a buffer, bounded by number and by bytes. When it is full, callers wait for room, or, with
     ``when_full="drop"``, their events are dropped and counted in :attr:`dropped`. An outage of the hub that ends within
-    ``give_up_after`` loses nothing of it.
+    ``give_up_after`` (and ``close_timeout``, if the publisher is closed meanwhile) loses nothing of it.
 
         async with Publisher("http://127.0.0.1:8080", token=lambda: minter.mint(publish=["sessions/**"])) as publisher:
             await publisher.publish("runs/7", {"text": "Hello"}, type="token")
@@ -69,7 +70,8 @@ class Publisher:
             request_timeout: seconds for one request.
             give_up_after: seconds for which one request is retried; ``None``: for ever.
             close_timeout: seconds for which closing waits; ``None``: as long as it takes.
-            on_retry: told of each failed attempt, and of the seconds until the next.
+            on_retry: told of each failed attempt that is followed by a wait, and of its seconds. Not of those that are followed
+                by the next at once: a token that is refreshed, a kept connection that is replaced.
             on_error: told of each event of :meth:`enqueue` that was not published. Default: it is logged.
 
         Raises:
@@ -134,8 +136,9 @@ class Publisher:
             data: read before this first waits; it may be changed afterwards.
             type: of the event; ``message`` if none is named.
             ttl: how long it may be replayed, seconds.
-            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again within ten
-                minutes, also by another process, is published once. It goes as a request of its own.
+            key: an ``Idempotency-Key`` of the caller's own: the same event with the same key, published again while the hub
+                remembers it (ten minutes, and not over its restart), also by another process, is published once. It goes as a
+                request of its own.
 
         Raises:
             RequestError: the hub refused the event.
@@ -225,11 +228,13 @@ class Publisher:
         while two batches are held: whoever gives the events is as fast as the hub. It always waits for room, also with
         ``when_full="drop"``.
 
+        An asynchronous source has a task of its own, from its first item to its last.
+
         If the source raises, or gives something that cannot be published, what it gave before is published, and then that is
         raised. Cancelling it takes out what is not under way; the batch that is goes on, and the hub may take it.
 
         Raises:
-            StoppedError: the hub refused an event, or did not answer: how far it came, and why.
+            StoppedError: the hub refused an event, or did not answer, or the publisher was closed: how far it came, and why.
         """
         self._wire.check(session)
         self._check_loop()
@@ -351,15 +356,15 @@ class Publisher:
         type: str | None,
         ttl: float | None,
     ) -> None:
+        async def put(item: Any) -> bool:
+            entry = Entry(session, line_of(item, type, ttl), group)
+            return self._try_put(group, entry) or await self._put(group, entry)
+
         if isinstance(events, AsyncIterable):
-            async for item in Source(events, group):
-                entry = Entry(session, line_of(item, type, ttl), group)
-                if not (self._try_put(group, entry) or await self._put(group, entry)):
-                    return
+            await go_through(events, put, group)
             return
         for item in events:
-            entry = Entry(session, line_of(item, type, ttl), group)
-            if not (self._try_put(group, entry) or await self._put(group, entry)):
+            if not await put(item):
                 return
 
     def _try_put(self, group: Group, entry: Entry) -> bool:
@@ -388,7 +393,8 @@ class Publisher:
         if group.error is not None:
             return False
         if self._is_closing:
-            raise PublisherClosedError
+            group.stop(PublisherClosedError())
+            return False
         group.add(entry)
         is_in = self._outbox.offer(entry)
         self._senders.kick()

@@ -20,8 +20,6 @@ class Again:
 
     delay: float
     """After so many seconds."""
-    refresh: bool = False
-    """With a token that is not from a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ Step: TypeAlias = Again | Final
 class Exchange:
     """One request until it is taken or given up."""
 
-    __slots__ = ("_back_off", "_can_refresh", "_give_up_at", "_is_mended", "_is_refreshed")
+    __slots__ = ("_back_off", "_can_refresh", "_give_up_at", "_is_fresh", "_is_mended", "refresh")
 
     def __init__(
         self,
@@ -50,7 +48,9 @@ class Exchange:
         """Begins at ``now``; ``give_up_after`` so many seconds no attempt begins any more (``None``: for ever)."""
         self._give_up_at = math.inf if give_up_after is None else now + give_up_after
         self._can_refresh = can_refresh
-        self._is_refreshed = False
+        self.refresh = False
+        """Whether the next token must not be from a cache: until one was given."""
+        self._is_fresh = False
         self._is_mended = False
         self._back_off = (
             BackOff(RETRY_BASE, RETRY_MAX)
@@ -58,16 +58,20 @@ class Exchange:
             else BackOff(RETRY_BASE, RETRY_MAX, random=random)
         )
 
+    def token_given(self) -> None:
+        """The next attempt has a token; a fresh one, if that was asked for."""
+        self._is_fresh, self.refresh = self.refresh, False
+
     def failed(self, error: WatertightError, now: float, *, may_be_stale: bool = False) -> Step:
         """What follows from ``error``. ``may_be_stale``: a connection that was kept may have been closed by the hub at the
         moment of its use, which is no failure of the hub's.
         """
         if isinstance(error, RequestError) and error.status == _UNAUTHORIZED:
-            if not self._can_refresh or self._is_refreshed:
+            if not self._can_refresh or self._is_fresh:
                 return Final(error)
-            # One new token, and then that is that.
-            self._is_refreshed = True
-            return Again(0.0, refresh=True)
+            # One that is not from a cache, and then that is that.
+            self.refresh = True
+            return Again(0.0)
         if not error.can_retry:
             return Final(error)
         if may_be_stale and not self._is_mended:

@@ -29,11 +29,16 @@ readers."""
 GIVE_UP_AFTER = 120.0
 """How long one request goes on being retried, seconds."""
 
-CLOSE_TIMEOUT = 30.0
-"""How long closing waits for what is still to be sent, seconds."""
+CLOSE_TIMEOUT = 45.0
+"""How long closing waits for what is still to be sent, seconds: an outage of 30 s that begins with it, the longest wait of the
+back-off (``RETRY_MAX``), and the request."""
 
 TOKEN_TIMEOUT = 30.0
 """A function that gives tokens must have given one within this time, seconds."""
+
+RESUME_AFTER = 0.05
+"""After a task of a publisher was cancelled by somebody else, the next one begins so much later, seconds: an event loop that
+ends cancels all its tasks, and nothing must begin in it."""
 
 RETRY_BASE = 0.2
 """Base of the back-off, seconds: nobody tells a publisher a ``retry:``, and a hub restarts in well under a second."""

@@ -31,7 +31,7 @@ from watertight_sse._urls import Endpoint
 WhenFull: TypeAlias = Literal["wait", "drop"]
 """What becomes of an event for which there is no room: its publisher waits, or it is dropped and counted."""
 OnRetry: TypeAlias = Callable[[WatertightError, float], object]
-"""Told of each failed attempt and of the seconds until the next."""
+"""Told of each failed attempt that is followed by a wait, and of its seconds."""
 OnError: TypeAlias = Callable[[Exception, str], object]
 """Told of each event of ``enqueue`` that was not published: why, and its session."""
 
@@ -234,10 +234,19 @@ def _end(fields: dict[str, object]) -> Sequence[Answer] | None:
     return [SessionEnd(session, last, float(ended_at), float(keep))]
 
 
-def lost(error: httpx.TransportError) -> tuple[RequestError, bool]:
+def lost(error: httpx.TransportError | OSError) -> tuple[RequestError, bool]:
     """The error for a request that got no answer, and whether a kept connection may just have been closed."""
     may_be_stale = isinstance(error, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError))
     return _http.no_answer(error), may_be_stale
+
+
+def cause_of(error: BaseException) -> Exception:
+    """What those are told who wait for a request that came to no end: the hub may have taken it. A cancellation of the task
+    that sent it, or an exit, is none of theirs.
+    """
+    if isinstance(error, Exception):
+        return error
+    return RequestError(f"ended before the answer: {type(error).__name__}")
 
 
 def observe_retry(on_retry: OnRetry | None, failure: WatertightError, delay: float) -> None:

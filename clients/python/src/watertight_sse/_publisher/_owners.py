@@ -137,6 +137,11 @@ class Group:
         for entry in reversed(pending):
             self._outbox.withdraw(entry)
 
+    def stop(self, error: Exception) -> None:
+        """Nothing more can be offered; what was, goes on."""
+        if self.error is None:
+            self.error = error
+
     def admitted(self, entry: Entry) -> None:
         """There is room for it."""
         self._changed()

@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from typing import Any, cast
 
 from watertight_sse._publisher._owners import Group
+from watertight_sse._to_its_end import by_itself
+
+Put = Callable[[Any], Awaitable[bool]]
+"""Takes an item. False if no more are wanted."""
 
 
-class Source:
-    """Goes through an asynchronous iterable until it ends or the group fails, whichever is first. What was not gone through is
-    left as it is.
+async def go_through(events: AsyncIterable[Any], put: Put, group: Group) -> None:
+    """Puts what an asynchronous iterable gives, until it ends, no more is wanted, or the group fails. What was not gone
+    through then is left as it is.
+
+    One task drives the source from its first item to its last, as ``async for`` would: its context variables, time limits and
+    task groups hold from one item to the next. The group's failure cancels the source where it waits: nobody would take what
+    it gives. Cancelling this cancels it also where it has just given something.
     """
+    group.failing = asyncio.get_running_loop().create_future()
+    drawing = await by_itself(_draw(events, put, group), group.failing)
+    if group.error is None:
+        drawing.result()
+    elif not drawing.cancelled():
+        # Whoever stopped it wants to hear of nothing else.
+        drawing.exception()
 
-    def __init__(self, events: AsyncIterable[Any], group: Group) -> None:
-        """Belongs to the running loop."""
-        self._failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        group.failing = self._failing
-        self._iterator = aiter(events)
 
-    def __aiter__(self) -> Source:
-        """Itself."""
-        return self
-
-    async def __anext__(self) -> Any:
-        """The next item. Cancelling it, and the group's failure, cancel the source where it waits: nobody would take
-        what it gives.
-        """
-        drawing = asyncio.ensure_future(self._next())
+async def _draw(events: AsyncIterable[Any], put: Put, group: Group) -> None:
+    async for item in events:
         try:
-            await asyncio.wait((drawing, self._failing), return_when=asyncio.FIRST_COMPLETED)
-            item = drawing.result() if drawing.done() else _END
-        finally:
-            if not drawing.done():
-                # Once: what the source does to end is the application's, and may take its time.
-                drawing.cancel()
-                await asyncio.wait((drawing,))
-        if item is _END:
-            raise StopAsyncIteration
-        return item
-
-    async def _next(self) -> Any:
-        return await anext(self._iterator, _END)
-
-
-_END = object()
+            is_wanted = await put(item)
+        except asyncio.CancelledError as cancelled:
+            # Maybe by a time limit or a task group of the source's own, which only the source can tell.
+            if group.error is None and isinstance(events, AsyncGenerator):
+                await cast("AsyncGenerator[Any, None]", events).athrow(cancelled)
+            raise
+        if not is_wanted:
+            return

@@ -224,12 +224,13 @@ class Publisher:
         with self._lock:
             self._is_closing = True
             try:
-                if not self._changed.wait_for(lambda: self._outbox.is_empty, self._options.close_timeout):
-                    logger.error("the publisher was closed with %d events unsent", self._outbox.events)
+                self._changed.wait_for(lambda: self._outbox.is_empty, self._options.close_timeout)
             finally:
-                self._outbox.abandon(PublisherClosedError())
+                unsent = self._outbox.abandon(PublisherClosedError())
                 self._changed.notify_all()
                 self._threads.close()
+        if unsent:
+            logger.error("the publisher was closed with %d events unsent", unsent)
         self._tell()
         self._raise_unsent()
 
@@ -283,14 +284,21 @@ class Publisher:
         for item in events:
             entry = Entry(session, line_of(item, type, ttl), group)
             with self._lock:
-                self._begin(entry)
+                self._outbox.check(entry)
                 if group.pending >= window:
                     self._changed.wait_for(lambda: group.pending < window or group.error is not None)
+                if self._is_closing:
+                    group.stop(PublisherClosedError())
                 if group.error is not None:
                     return
                 group.add(entry)
                 is_in = self._outbox.offer(entry)
-                self._threads.kick()
+                try:
+                    self._threads.kick()
+                except RuntimeError:
+                    # No thread is to be had, and so nothing is under way.
+                    group.withdraw()
+                    raise
                 if not is_in:
                     self._changed.wait_for(partial(is_admitted, entry))
 

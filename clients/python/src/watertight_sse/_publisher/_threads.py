@@ -21,6 +21,7 @@ from watertight_sse._publisher._options import (
     BatchRefusedError,
     Options,
     Wire,
+    cause_of,
     lost,
     observe_retry,
     read_answer,
@@ -96,8 +97,14 @@ class Threads:
         with self._lock:
             self._unstarted -= 1
         while (batch := self._next()) is not None:
-            self._exchange(batch)
-            self._answered()
+            try:
+                self._exchange(batch)
+            except BaseException as error:  # nothing that is known; those who wait must hear of it
+                self._settle(partial(self._outbox.failed, batch, cause_of(error)))
+            try:
+                self._answered()
+            except SystemExit:  # a thread is no program that could be left
+                logger.exception("on_error failed")
 
     def _next(self) -> Batch | None:
         """Something to send; ``None`` if there is nothing for a while: then the thread is none any more."""
@@ -126,22 +133,19 @@ class Threads:
             give_up_after=self._options.give_up_after,
             can_refresh=self._token.can_refresh,
         )
-        refresh = False
+        client = self._http()
         while not self._closing.is_set():
             index: int | None = None
             may_be_stale = False
             try:
-                answers = self._attempt(batch.request, refresh)
+                answers = self._attempt(client, batch.request, exchange)
             except BatchRefusedError as refused:
                 failure: WatertightError = refused.error
                 index = refused.index
             except WatertightError as error:
                 failure = error
-            except httpx.TransportError as error:
+            except _http.LOST as error:
                 failure, may_be_stale = lost(error)
-            except Exception as error:  # nothing that is known; those who wait must hear of it
-                self._settle(partial(self._outbox.failed, batch, error))
-                return
             else:
                 self._settle(partial(self._outbox.taken, batch, answers))
                 return
@@ -149,7 +153,6 @@ class Threads:
             if isinstance(step, Final):
                 self._settle(partial(self._outbox.failed, batch, step.error, index))
                 return
-            refresh = step.refresh
             if step.delay:
                 logger.info("a request is sent again in %.1f s: %s", step.delay, failure)
                 observe_retry(self._options.on_retry, failure, step.delay)
@@ -162,15 +165,17 @@ class Threads:
             # The answer may have made room for other sessions; this thread takes one of them.
             self.kick()
 
-    def _attempt(self, request: Request, refresh: bool) -> Sequence[Answer]:
-        bearer = self._token.get(refresh=refresh)
+    def _attempt(self, client: httpx.Client, request: Request, exchange: Exchange) -> Sequence[Answer]:
+        bearer = self._token.get(refresh=exchange.refresh)
+        exchange.token_given()
         url, headers = self._wire.url(request), self._wire.headers(request, bearer)
         deadline = time.monotonic() + self._options.request_timeout
-        with self._http().stream("POST", url, content=request.body, headers=headers) as answer:
+        with client.stream("POST", url, content=request.body, headers=headers) as answer:
             body = _http.read(_until(deadline, answer.iter_raw()), _limits.ANSWER_BYTES_MAX)
         return read_answer(request, answer.status_code, answer.headers, body)
 
     def _http(self) -> httpx.Client:
+        """As that of the tasks."""
         with self._lock:
             if self._client is None:
                 limit = _http.timeout(self._options.request_timeout)

@@ -93,7 +93,13 @@ class Subscription(AsyncIterator[Item]):
         Doing it twice is doing it once. If it is cancelled, the connection is given back nevertheless.
         """
         self._is_closed = True
-        self._core.close()
+        try:
+            self._core.close()
+        finally:
+            # Whatever the application raises when it is told.
+            await self._give_back()
+
+    async def _give_back(self) -> None:
         items, given_back = self._items, self._given_back
         if items is None or given_back is None:
             return
@@ -148,8 +154,9 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
                 ...
 
     It connects at the first ``async for``, and reads only while somebody waits for the next item: of what comes
-    it holds one read at most (256 KiB), beside one unfinished event. Leaving the loop, ``aclose`` and a
-    cancellation at any moment give the connection back.
+    it holds one read at most (256 KiB), beside one unfinished event. ``aclose``, a
+    cancellation at any moment and an exception that a wait raises give the connection back. After ``break`` the
+    subscription keeps it for the next loop, as long as something refers to the subscription.
 
     Args:
         url: The hub: ``https://events.example.com``, or ``unix:/run/watertight/hub.sock``. Without a session,

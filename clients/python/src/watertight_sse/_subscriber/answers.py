@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, cast
 
 from watertight_sse._errors import RequestError, UnexpectedAnswerError, WatertightError
 from watertight_sse._event import Event, Gap
+from watertight_sse._retry_after import retry_after
 from watertight_sse._subscriber.limits import (
     HEARTBEAT,
     READ_TIMEOUT_MAX,
@@ -65,30 +64,6 @@ def silence_max(headers: Mapping[str, str]) -> float:
     is_number = told.isascii() and told.isdigit()
     heartbeat = float(told[:10]) if is_number and float(told[:10]) > 0 else HEARTBEAT
     return min(max(heartbeat * SILENT_HEARTBEATS, READ_TIMEOUT_MIN), READ_TIMEOUT_MAX)
-
-
-def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
-    """``Retry-After``, seconds or a date (RFC 9110, section 10.2.3), as seconds.
-
-    A date is compared with the answer's own ``Date``: the server's clock then is compared with itself. ``wall``
-    is the time now, seconds since 1970, where there is none.
-    """
-    told = headers.get("retry-after", "").strip()
-    if told.isascii() and told.isdigit():
-        # More than a number can say is longer than anybody waits.
-        return float(told) if len(told) < 16 else math.inf  # noqa: PLR2004 - digits that a float holds
-    then = _seconds(told)
-    if then is None:
-        return None
-    now = _seconds(headers.get("date", ""))
-    return max(then - (wall if now is None else now), 0.0)
-
-
-def _seconds(date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def has_words(headers: Mapping[str, str]) -> bool:

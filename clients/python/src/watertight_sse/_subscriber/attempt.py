@@ -95,7 +95,7 @@ class Attempt:
         """
         self.way: Way = way
         self.refresh = refresh
-        """Whether the token must be a fresh one."""
+        """Whether the token must be a fresh one: until one is let in."""
         self.begun_at = now
         self.deadline = now
         """Until then something has to come; the next byte, or whatever the request is answered with."""
@@ -163,6 +163,8 @@ class Attempt:
             return Move.DONE
         if status != _OK:
             return self._take_refusal(status, headers, now, wall)
+        # Whoever is let in has a token that will do.
+        self.refresh = False
         if self.way == "poll":
             return self._take_poll_head(headers)
         failure = answers.no_event_stream(headers)
@@ -284,9 +286,7 @@ class Attempt:
                 # The parser has taken the id over already; the cursor does not.
                 parser.last_event_id = cursor.id
                 return None
-        if id != cursor.id:
-            cursor.jump(id)
-        self._progress()
+        self._move(id)
         return Event(id, type, data)
 
     def _note(self, found: Comment | Retry | Position) -> None:
@@ -315,9 +315,7 @@ class Attempt:
             if size > self._options.max_event_bytes:
                 self._end(Outcome(EventTooLargeError(self._options.max_event_bytes)))
                 return None
-            if event.id != self._cursor.id:
-                self._cursor.jump(event.id)
-            self._progress()
+            self._move(event.id)
             return event
         self._cursor.pass_by(polled.next)
         if polled.end is None:
@@ -331,8 +329,10 @@ class Attempt:
             return None
         if position is None:
             self._cursor.forget_delivered()
-        elif self._cursor.jump(position):
-            self._progress()
+        elif position != self._cursor.id:
+            self._move(position)
+        else:
+            self._cursor.jump(position)
         return gap
 
     def _close(self, closing: answers.Closing) -> None:
@@ -348,10 +348,13 @@ class Attempt:
             self._is_open = True
             self._host.opened()
 
-    def _progress(self) -> None:
+    def _move(self, id: str) -> None:
+        """An item is about to be given. The cursor moves last: where the application raises when it is told, it comes again."""
         if not self.has_progress:
-            self.has_progress = True
             self._host.progressed()
+            self.has_progress = True
+        if id != self._cursor.id:
+            self._cursor.jump(id)
 
     def _done(self, failure: WatertightError) -> Move:
         self._end(Outcome(failure))

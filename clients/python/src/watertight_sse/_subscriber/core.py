@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 
 from watertight_sse._back_off import RETRY_MIN, BackOff
-from watertight_sse._errors import GaveUpError, RequestError, StreamClosedError, WatertightError
+from watertight_sse._errors import GaveUpError, RequestError, StreamClosedError, TokenError, WatertightError
 from watertight_sse._subscriber.attempt import Attempt
 from watertight_sse._subscriber.cursor import Cursor
 from watertight_sse._subscriber.fallback import Fallback, Way
@@ -104,7 +104,8 @@ class Core:
         """The attempt was broken off. The next one follows as soon as it is asked for, but a loop of
         cancelled waits does not become a loop of connections."""
         self._attempt = None
-        pause = RECONNECT_MIN if attempt.last_byte_at is None else RETRY_MIN
+        # One that `restart` broke off is followed by the next one at once.
+        pause = RETRY_MIN if attempt.has_progress or attempt.is_broken_off else RECONNECT_MIN
         self._begin_at = attempt.begun_at + pause
         self._is_token_expired = self._is_token_expired or attempt.refresh
 
@@ -115,15 +116,18 @@ class Core:
         self._fallback.try_stream()
         self._back_off.reset()
         self._begin_at = 0.0
-        if self._attempt is not None:
-            self._attempt.is_broken_off = True
+        # Read once: its own thread may end it meanwhile.
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.is_broken_off = True
 
     def close(self) -> None:
         """The application wants nothing more. Doing it twice is doing it once."""
         if self._is_over:
             return
-        if self._attempt is not None:
-            self._attempt.is_broken_off = True
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.is_broken_off = True
         self._end(reason="disconnected")
 
     def opened(self) -> None:
@@ -152,7 +156,9 @@ class Core:
             self._end(error=failure)
             return
         told = failure.retry_after if isinstance(failure, RequestError) else None
-        self._is_token_expired = isinstance(failure, RequestError) and failure.code == "TOKEN_EXPIRED"
+        is_expired = isinstance(failure, RequestError) and failure.code == "TOKEN_EXPIRED"
+        # A fresh token that was asked for and not given is asked for again.
+        self._is_token_expired = is_expired or (isinstance(failure, TokenError) and attempt.refresh)
         if way == "poll":
             next = self._fallback.poll_not_understood(now) if not_understood else self._fallback.poll_failed()
         elif attempt.has_streamed():

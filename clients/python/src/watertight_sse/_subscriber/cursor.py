@@ -55,16 +55,10 @@ class Cursor:
         position = LogPosition.parse(id)
         return position is not None and not position.is_news_after(self._delivered)
 
-    def jump(self, id: str) -> bool:
-        """An event was delivered, or a gap told, after which the stream may begin anew further back.
-
-        Returns:
-            Whether the position moved.
-        """
-        has_moved = id != self.id
+    def jump(self, id: str) -> None:
+        """An event was delivered, or a gap told, after which the stream may begin anew further back."""
         self._delivered = LogPosition.parse(id)
         self._set(id)
-        return has_moved
 
     def is_news(self, gap: Gap) -> bool:
         """A gap came. False: it was told before, and the stream has gone on since; so answers a cache."""

@@ -18,7 +18,7 @@ READ_TIMEOUT_MAX = 600.0
 HEALTHY_AFTER = 30.0
 """A connection that held so long was healthy even without an event, seconds: the back-off begins anew."""
 RECONNECT_MIN = 1.0
-"""An attempt that the application broke off before anything came is followed by the next one no earlier
+"""An attempt that the application broke off before an item came is followed by the next one no earlier
 than this after its begin, seconds: a loop of short time-outs must not become a loop of connections."""
 
 FALLBACK_AFTER = 3

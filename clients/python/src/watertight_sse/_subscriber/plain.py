@@ -94,7 +94,13 @@ class Subscription(Iterator[Item]):
         waited for there (``connect_timeout``). Doing it twice is doing it once.
         """
         self._is_closed = True
-        self._core.close()
+        try:
+            self._core.close()
+        finally:
+            # Whatever the application raises when it is told.
+            self._give_back()
+
+    def _give_back(self) -> None:
         self._watch.interrupt()
         items = self._items
         if items is not None and not items.gi_running:
@@ -152,7 +158,8 @@ def subscribe(  # noqa: PLR0913 - by name, and each with a default
     one, and that ``transport`` is one of httpx's plain ones: of such a one ``close`` ends no wait, and each of its reads
     may take as long as the deadline was away when it began.
 
-    Leaving the loop, ``close`` in whichever thread, and an exception give the connection back.
+    ``close`` in whichever thread, and an exception that a wait raises give the connection back. After ``break`` the
+    subscription keeps it for the next loop, as long as something refers to the subscription.
 
     Raises:
         ValueError: an argument that no request can carry.
