@@ -22,6 +22,7 @@ export default defineConfig({
   resolve: { dedupe: ["react", "react-dom"] },
   // Known beforehand, so that the first visit is not loaded twice.
   optimizeDeps: { include: ["react", "react-dom/client", "react/jsx-runtime", "react/jsx-dev-runtime"] },
-  server: { host: "127.0.0.1", proxy, fs: { allow: [".", "../../clients/typescript"] } },
-  preview: { host: "127.0.0.1", proxy },
+  // No page of another origin reads the hub through this one.
+  server: { host: "127.0.0.1", proxy, cors: false, fs: { allow: [".", "../../clients/typescript"] } },
+  preview: { host: "127.0.0.1", proxy, cors: false },
 });

@@ -18,9 +18,15 @@ import { killAll } from "./supervise.ts";
 const { REDIS_URL, PORT, DATA_DIR = fileURLToPath(new URL("../data", import.meta.url)) } = process.env;
 
 const interrupted = new AbortController();
+/** npm may pass on a Ctrl-C that the terminal has sent us, too: so long after another a signal is still the same one, milliseconds. */
+const SAME_SIGNAL = 1_000;
 let signals = 0;
+let signalledAt = -SAME_SIGNAL;
 /** A second one ends us at once, and all that we have started; a third one does not wait for them. */
 const onSignal = (): void => {
+  const now = performance.now();
+  if (now - signalledAt < SAME_SIGNAL) return;
+  signalledAt = now;
   interrupted.abort();
   if (++signals === 1) return;
   const exit = (): never => process.exit(130);

@@ -90,6 +90,8 @@ export async function startHub({ binary, port = 0, settings = {}, log = console.
       try {
         return await launch();
       } catch (error) {
+        // One that is stopped before it listens has not failed.
+        if (stopping) return new Promise(() => {});
         if (tries >= LAUNCHES_MAX) throw error;
       }
     }
@@ -105,8 +107,8 @@ export async function startHub({ binary, port = 0, settings = {}, log = console.
     }
   };
 
-  // However we end, the hub does not stay behind.
-  const last = () => void child?.kill("SIGTERM");
+  // However we end, the hub does not stay behind. Nobody waits for it then.
+  const last = () => void child?.kill("SIGKILL");
   process.once("exit", last);
   const failed = watch(await launch());
   failed.catch(() => {});
@@ -116,12 +118,13 @@ export async function startHub({ binary, port = 0, settings = {}, log = console.
     failed,
     async stop() {
       stopping = true;
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
-      const gone = once(child, "exit");
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child?.kill("SIGKILL"), STOP_GRACE);
-      await gone;
-      clearTimeout(timer);
+      if (child && child.exitCode === null && child.signalCode === null) {
+        const gone = once(child, "exit");
+        child.kill("SIGTERM");
+        const timer = setTimeout(() => child?.kill("SIGKILL"), STOP_GRACE);
+        await gone;
+        clearTimeout(timer);
+      }
       process.off("exit", last);
     },
   };

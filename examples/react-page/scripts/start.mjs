@@ -1,4 +1,4 @@
-// `npm start`: a hub, something that feeds it, and the page. Ctrl-C ends all three.
+// `npm start`: a hub, something that feeds it, and the page. Ctrl-C ends all three in order, a second one at once.
 //
 // | variable         | default                        |                                                            |
 // |------------------|--------------------------------|------------------------------------------------------------|
@@ -9,6 +9,7 @@
 // | `SESSION`        | agents                         | the session that is fed and shown                          |
 // | `RATE`           | 10                             | updates per second                                         |
 import { once } from "node:events";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { startFeed } from "./feed.mjs";
 import { buildHub, startHub } from "./hub.mjs";
@@ -18,9 +19,17 @@ const { HUB_URL, WATERTIGHT_BIN, HUB_PORT, PORT, SESSION = "agents", RATE = "10"
 /** What has to be stopped, the last one first: nobody loses the one whom he talks to. @type {(() => Promise<unknown>)[]} */
 const started = [];
 const interrupted = new AbortController();
-const interrupt = () => interrupted.abort();
-// A second one ends us at once, as it would without us.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, interrupt);
+/** npm passes on a Ctrl-C that the terminal has sent us, too: so long after the first a signal is still the same one, milliseconds. */
+const SAME_SIGNAL = 1_000;
+let interruptedAt = 0;
+/** @param {NodeJS.Signals} signal */
+const interrupt = (signal) => {
+  interruptedAt ||= performance.now();
+  interrupted.abort();
+  // A second one ends everything at once: the hub is killed when we exit.
+  if (performance.now() - interruptedAt > SAME_SIGNAL) process.exit(128 + constants.signals[signal]);
+};
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.on(signal, interrupt);
 
 async function run() {
   const hub = HUB_URL ? undefined : await ownHub();

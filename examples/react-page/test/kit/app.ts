@@ -11,6 +11,9 @@ export interface App {
   readonly page: string;
   /** Everything that was printed so far. */
   readonly lines: readonly string[];
+  /** Ctrl-C alone. */
+  interrupt(): void;
+  hasEnded(): boolean;
   /** Ctrl-C. Resolves to the exit code. */
   stop(): Promise<number | null>;
 }
@@ -50,6 +53,8 @@ export async function startApp(): Promise<App> {
     hub: address("hub"),
     page: address("page"),
     lines,
+    interrupt: () => void child.kill("SIGINT"),
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     async stop() {
       child.kill("SIGINT");
       const [code] = (await exited) as [number | null];
