@@ -19,12 +19,17 @@ export interface App {
   mendNetwork(): void;
   /** Everything that was printed so far. */
   readonly lines: readonly string[];
+  /** The processes of its two servers. */
+  pids(): readonly [hub: number, service: number];
   /** Kills one of its two servers, and resolves once that is started again. */
   killAndWait(name: "hub" | "service"): Promise<void>;
   kill(name: "hub" | "service"): void;
   isBack(name: "hub" | "service"): Promise<void>;
   /** The hub's own account of what is open. */
   stats(): Promise<Stats>;
+  /** Ctrl-C, once more, too. */
+  interrupt(): void;
+  hasEnded(): boolean;
   /** Ctrl-C. Resolves to the exit code. */
   stop(): Promise<number | null>;
 }
@@ -79,6 +84,7 @@ export async function startApp(settings: Record<string, string> = {}): Promise<A
     service: address("service"),
     page: toPage.url,
     lines,
+    pids: () => [pid("hub"), pid("service")],
     cutNetwork() {
       toPage.cut();
       toHub.cut();
@@ -100,8 +106,10 @@ export async function startApp(settings: Record<string, string> = {}): Promise<A
       const answer = await fetch(`${hub}/stats`);
       return (await answer.json()) as Stats;
     },
+    interrupt: () => void child.kill("SIGINT"),
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     async stop() {
-      child.kill("SIGINT");
+      app.interrupt();
       const [code] = (await exited) as [number | null];
       await Promise.all([toPage.close(), toHub.close()]);
       rmSync(data, { recursive: true });
