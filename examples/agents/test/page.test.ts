@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Watch } from "../src/api.ts";
 import { expectNothingLeft } from "./kit/app.ts";
-import { expectWhole, open, openIn } from "./kit/browser.ts";
+import { expectWhole, open, openIn, PASSWORDS } from "./kit/browser.ts";
 import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
@@ -120,6 +120,39 @@ test("nobody sees anything without signing in, and signing out ends what was ope
   await tab.part("password").fill("guess");
   await tab.part("sign-in").click();
   await expect.poll(() => tab.part("sign-in-trouble").textContent()).toBe("There is no such user with this password.");
+});
+
+test("signing out in one tab ends the streams of the other, and what a token could still open, and no other sign-in", async () => {
+  const it = await open(browser, app.page, "ada");
+  const id = await it.start("Leave me twice", 600);
+  const other = await openIn(it.page.context(), it.page.url(), "ada");
+  const elsewhere = await open(browser, it.page.url(), "ada");
+  for (const tab of [other, elsewhere]) await expect.poll(() => tab.state("run")).toBe("open");
+  const { url, token } = await other.page.evaluate(async (of): Promise<Watch<unknown>> => (await fetch(`/api/runs/${of}/watch`)).json(), id);
+  const opens = async (): Promise<number> =>
+    (await fetch(`${url}?wait=0`, { headers: { authorization: `Bearer ${token}`, accept: "application/json" } })).status;
+  expect(await opens()).toBe(200);
+  await it.part("sign-out").click();
+  await other.part("sign-in").waitFor();
+  await expect.poll(opens).toBe(401);
+  expect(await elsewhere.state("run")).toBe("open");
+  const n = Number(await elsewhere.run("n"));
+  await expect.poll(async () => Number(await elsewhere.run("n"))).toBeGreaterThan(n + 10);
+  for (const tab of [it, other, elsewhere]) expect(tab.errors).toEqual([]);
+});
+
+test("a tab whose user has signed out elsewhere shows who has signed in since then", async () => {
+  const tab = await open(browser, app.page, "ada");
+  await expect.poll(() => tab.state("list")).toBe("open");
+  const [old] = await tab.page.context().cookies();
+  const body = JSON.stringify({ user: "grace", password: PASSWORDS.grace });
+  const headers = { "content-type": "application/json" };
+  // As another tab would do it, but that the old sign-in ends after the new one began.
+  await tab.page.evaluate((init) => fetch("/api/sign-in", init), { method: "POST", body, headers });
+  await fetch(`${app.service}/api/sign-out`, { method: "POST", headers: { cookie: `${old?.name}=${old?.value}` } });
+  await expect.poll(() => tab.part("who").textContent()).toBe("grace");
+  await expect.poll(() => tab.state("list")).toBe("open");
+  expect(tab.errors).toEqual([]);
 });
 
 test("an ended run says so, also to who comes late, and asks the hub for nothing", async () => {

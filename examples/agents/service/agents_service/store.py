@@ -1,4 +1,4 @@
-"""What is kept: runs and their steps, and who is signed in. SQLite, in one file.
+"""What is kept: runs and their steps, and who is signed in, or was. SQLite, in one file.
 
 A step is kept before any page is told of it. So whatever a page has seen is still there after a crash, and a run goes
 on counting where its pages are.
@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS steps (
     kind TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run, n)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sign_ins (digest BLOB PRIMARY KEY, user TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revocations (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 """
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from agents_service import store as stores
-from agents_service.accounts import Accounts
 from agents_service.steps import Run, Step, end, progress, text
 from agents_service.store import NotJsonError, Result, Store
 from tests.kit import open_store
@@ -156,34 +155,3 @@ def test_old_runs_are_forgotten_but_none_that_is_at_work_and_none_of_others(
             assert steps == (4,)
 
     asyncio.run(many())
-
-
-def test_who_is_signed_in_is_known_after_a_restart_and_nobody_after_signing_out(tmp_path: Path) -> None:
-    users = {"ada": "one", "grace": "two"}
-
-    async def before() -> str:
-        async with open_store(tmp_path) as store:
-            accounts = Accounts(store, users)
-            assert await accounts.sign_in("ada", "two") is None
-            assert await accounts.sign_in("nobody", "one") is None
-            cookie = await accounts.sign_in("ada", "one")
-            assert cookie is not None
-            kept = await store.call(lambda db: db.execute("SELECT * FROM sign_ins").fetchall())
-            assert cookie not in str(kept)
-            return cookie
-
-    async def after(cookie: str) -> None:
-        async with open_store(tmp_path) as store:
-            accounts = Accounts(store, users)
-            assert await accounts.user_of(cookie) == "ada"
-            assert await accounts.user_of("") is None
-            for _ in range(30):
-                await accounts.sign_in("ada", "one")
-            kept = await store.call(lambda db: db.execute("SELECT count(*) FROM sign_ins").fetchone())
-            assert kept == (20,)
-            again = await accounts.sign_in("grace", "two")
-            assert again is not None
-            await accounts.sign_out(again)
-            assert await accounts.user_of(again) is None
-
-    asyncio.run(after(asyncio.run(before())))

@@ -10,7 +10,7 @@ import { useSelected } from "./useSelected.ts";
 interface RunsProps {
   user: string;
   onSignOut: () => void;
-  /** The service says that nobody is signed in any more. */
+  /** Service or hub say that this user is not signed in any more. */
   onSignedOut: () => void;
 }
 
