@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import type { Watch } from "../src/api.ts";
-import { expectNothingLeft } from "./kit/app.ts";
-import { expectWhole, open, openIn, PASSWORDS } from "./kit/browser.ts";
+import { expectWhole, open, openIn } from "./kit/browser.ts";
 import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
@@ -102,57 +101,6 @@ test("the token that a page gets opens this run's stream and no other, and publi
   expect(await statusOf(address.replace(`run-${own}`, "runs-grace") + "?wait=0")).toBe(403);
   expect(await statusOf(address, { method: "POST", body: "forged" })).toBe(403);
   expect((await fetch(`${address}?wait=0`, { headers: { accept: "application/json" } })).status).toBe(401);
-});
-
-test("nobody sees anything without signing in, and signing out ends what was open", async () => {
-  for (const path of ["me", "runs", "runs/watch", "runs/x/watch"]) {
-    expect([path, (await fetch(`${app.page}/api/${path}`)).status]).toEqual([path, 401]);
-  }
-  const tab = await open(browser, app.page, "ada");
-  await tab.start("Leave me", 120);
-  await tab.hasText(20);
-  await tab.part("sign-out").click();
-  await tab.part("sign-in").waitFor();
-  await expectNothingLeft(app);
-  await tab.page.reload();
-  await tab.part("sign-in").waitFor();
-  await tab.part("user").fill("ada");
-  await tab.part("password").fill("guess");
-  await tab.part("sign-in").click();
-  await expect.poll(() => tab.part("sign-in-trouble").textContent()).toBe("There is no such user with this password.");
-});
-
-test("signing out in one tab ends the streams of the other, and what a token could still open, and no other sign-in", async () => {
-  const it = await open(browser, app.page, "ada");
-  const id = await it.start("Leave me twice", 600);
-  const other = await openIn(it.page.context(), it.page.url(), "ada");
-  const elsewhere = await open(browser, it.page.url(), "ada");
-  for (const tab of [other, elsewhere]) await expect.poll(() => tab.state("run")).toBe("open");
-  const { url, token } = await other.page.evaluate(async (of): Promise<Watch<unknown>> => (await fetch(`/api/runs/${of}/watch`)).json(), id);
-  const opens = async (): Promise<number> =>
-    (await fetch(`${url}?wait=0`, { headers: { authorization: `Bearer ${token}`, accept: "application/json" } })).status;
-  expect(await opens()).toBe(200);
-  await it.part("sign-out").click();
-  await other.part("sign-in").waitFor();
-  await expect.poll(opens).toBe(401);
-  expect(await elsewhere.state("run")).toBe("open");
-  const n = Number(await elsewhere.run("n"));
-  await expect.poll(async () => Number(await elsewhere.run("n"))).toBeGreaterThan(n + 10);
-  for (const tab of [it, other, elsewhere]) expect(tab.errors).toEqual([]);
-});
-
-test("a tab whose user has signed out elsewhere shows who has signed in since then", async () => {
-  const tab = await open(browser, app.page, "ada");
-  await expect.poll(() => tab.state("list")).toBe("open");
-  const [old] = await tab.page.context().cookies();
-  const body = JSON.stringify({ user: "grace", password: PASSWORDS.grace });
-  const headers = { "content-type": "application/json" };
-  // As another tab would do it, but that the old sign-in ends after the new one began.
-  await tab.page.evaluate((init) => fetch("/api/sign-in", init), { method: "POST", body, headers });
-  await fetch(`${app.service}/api/sign-out`, { method: "POST", headers: { cookie: `${old?.name}=${old?.value}` } });
-  await expect.poll(() => tab.part("who").textContent()).toBe("grace");
-  await expect.poll(() => tab.state("list")).toBe("open");
-  expect(tab.errors).toEqual([]);
 });
 
 test("an ended run says so, also to who comes late, and asks the hub for nothing", async () => {

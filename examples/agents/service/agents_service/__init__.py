@@ -8,8 +8,10 @@
 ``telling``      brings what is kept to the hub, in order, as long as that takes
 ``desk``         starts runs, keeps and tells what they do, and picks up what a stop left behind
 ``accounts``     users, passwords, cookies
+``tries``        how often somebody may try to sign in
 ``revocations``  tells the hub who has signed out
 ``routes``       what a page may ask
+``same_origin``  refuses what pages of other origins have a browser send
 ``app``          all of it, as an ASGI application
 ===============  ==================================================================================
 """

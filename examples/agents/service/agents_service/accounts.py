@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .revocations import revoke
 from .store import Store
+from .tries import Tries
 
 COOKIE = "agents_sign_in"
 SIGN_IN_SECONDS = 12 * 3600
@@ -48,6 +49,7 @@ class Accounts:
     def __init__(self, store: Store, users: dict[str, str]) -> None:
         """Take users with their passwords; of the passwords, hashes are kept."""
         self._store = store
+        self._tries = Tries()
         self._salt = secrets.token_bytes(16)
         self._hashes = {user: _hash(password, self._salt) for user, password in users.items()}
 
@@ -55,10 +57,14 @@ class Accounts:
         """Check a password, and return the cookie of a new sign-in; ``None`` if it is not that user's.
 
         It takes the same time for users that there are not.
+
+        :raises TooManyTriesError: if it was tried too often.
         """
-        given = await asyncio.to_thread(_hash, password, self._salt)
+        async with self._tries.take(user):
+            given = await asyncio.to_thread(_hash, password, self._salt)
         if not hmac.compare_digest(self._hashes.get(user, bytes(len(given))), given):
             return None
+        self._tries.forget(user)
         cookie = secrets.token_urlsafe(32)
         now = time.time()
 

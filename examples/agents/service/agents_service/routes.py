@@ -16,10 +16,12 @@ from . import problems
 from .accounts import COOKIE, SIGN_IN_SECONDS, Accounts, SignedIn
 from .desk import Desk, TooManyRunsError
 from .revocations import Revocations
+from .same_origin import check_origin
 from .steps import Summary
 from .telling import session_of_list, session_of_run
+from .tries import TooManyTriesError
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", dependencies=[Depends(check_origin)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,15 @@ class Start(BaseModel):
 @router.post("/sign-in")
 async def sign_in(who: SignIn, response: Response, parts: TheParts) -> dict[str, str]:
     """Sign somebody in."""
-    cookie = await parts.accounts.sign_in(who.user, who.password)
+    try:
+        cookie = await parts.accounts.sign_in(who.user, who.password)
+    except TooManyTriesError as error:
+        raise problems.too_many_tries(error.retry_after) from error
     if cookie is None:
         raise problems.wrong_password()
     # The oldest sign-in of many has ended by this one.
     parts.revocations.wake()
-    # Strict: no other site can make a browser send it, so the routes below need nothing more against that.
+    # Strict: no other site can make a browser send it. Of other origins of this site `check_origin` keeps the rest.
     # Behind TLS add `secure=True`.
     response.set_cookie(COOKIE, cookie, max_age=SIGN_IN_SECONDS, httponly=True, samesite="strict")
     return {"user": who.user}
