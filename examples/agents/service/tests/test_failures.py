@@ -46,13 +46,13 @@ def test_a_step_that_is_no_json_fails_its_run_alone_and_the_service_stops_in_ord
             await until_told(store)
             rows = await desk.list_of("ada")
             assert {(row["task"][:3], row["status"]) for row in rows} == {("odd", "failed"), ("a t", "done")}
-        assert await wait_for_row(tmp_path, rows[-1]) == rows[-1]["n"]
+        assert await steps_after_a_restart(tmp_path, rows[-1]) == rows[-1]["n"]
 
     asyncio.run(asyncio.wait_for(work(), 30))
 
 
-async def wait_for_row(folder: Path, row: Summary) -> int:
-    """Return how far a run is after a restart."""
+async def steps_after_a_restart(folder: Path, row: Summary) -> int:
+    """Return how many steps of a run are there after a restart."""
     async with open_desk(folder, StandInHub()) as (desk, _):
         return (await snapshot_of(desk, row["id"]))["n"]
 
