@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 
 /** This application. */
 export const here = fileURLToPath(new URL("..", import.meta.url));
-/** The repository that it stands in. */
-export const repository = fileURLToPath(new URL("../../..", import.meta.url));
+const above = fileURLToPath(new URL("../../..", import.meta.url));
+/** The repository that it stands in. A copy elsewhere has none: clients and hub are packages like others there. */
+export const repository = existsSync(join(above, "clients/typescript/package.json")) ? above : undefined;
 /** What it keeps, between two starts: the secret of its tokens, and the database. */
 export const data = join(here, ".data");
 

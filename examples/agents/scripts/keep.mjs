@@ -86,8 +86,8 @@ export async function keep({ name, command, args, env, cwd, listens }, port) {
     }
   };
 
-  // However we end, it does not stay behind.
-  const last = () => void child?.kill("SIGTERM");
+  // However we end, it does not stay behind. Nobody waits for it then, so there is no order left to end in.
+  const last = () => void child?.kill("SIGKILL");
   process.once("exit", last);
   const failed = watch(await launch());
   failed.catch(() => {});
@@ -97,13 +97,14 @@ export async function keep({ name, command, args, env, cwd, listens }, port) {
     failed,
     async stop() {
       stopping.abort();
+      if (child && child.exitCode === null && child.signalCode === null) {
+        const gone = once(child, "exit");
+        child.kill("SIGTERM");
+        const timer = setTimeout(() => child?.kill("SIGKILL"), STOP_GRACE);
+        await gone;
+        clearTimeout(timer);
+      }
       process.off("exit", last);
-      if (!child || child.exitCode !== null || child.signalCode !== null) return;
-      const gone = once(child, "exit");
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child?.kill("SIGKILL"), STOP_GRACE);
-      await gone;
-      clearTimeout(timer);
     },
   };
 }

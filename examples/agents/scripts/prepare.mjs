@@ -1,5 +1,5 @@
-// Makes what is missing or older than its sources: packages, the TypeScript client, the page, a virtual environment with the
-// Python client, the hub. Needs Node.js with npm, Python 3.10 or newer, and cargo.
+// Makes what is missing or older than its sources: packages, the page, a virtual environment; in the repository also the clients and the
+// hub, which elsewhere are installed. Needs Node.js with npm, and Python 3.10 or newer; in the repository cargo, too.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
@@ -8,8 +8,8 @@ import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { here, isOlder, repository } from "./files.mjs";
 
-const client = join(repository, "clients/typescript");
-const pythonClient = join(repository, "clients/python");
+const client = repository && join(repository, "clients/typescript");
+const pythonClient = repository && join(repository, "clients/python");
 
 /**
  * @param {string} what is being done
@@ -35,9 +35,9 @@ function npm(what, cwd, ...args) {
   run(what, command, [...first, ...args], cwd);
 }
 
-/** Packages of npm, and the client package of this repository, which npm links but does not build. */
+/** Packages of npm, and the client package of the repository, which npm links but does not build. */
 export function prepareNode() {
-  if (isOlder(join(client, "dist"), join(client, "src"))) {
+  if (client && isOlder(join(client, "dist"), join(client, "src"))) {
     if (!existsSync(join(client, "node_modules"))) npm("installing what the TypeScript client is built with", client, "ci");
     npm("building the TypeScript client", client, "run", "build");
   }
@@ -50,7 +50,8 @@ export function prepareNode() {
 export function preparePage() {
   const dist = join(here, "dist");
   const sources = ["src", "index.html", "vite.config.ts", "package-lock.json"].map((name) => join(here, name));
-  if (isOlder(join(dist, "index.html"), ...sources, join(client, "dist"))) {
+  if (client) sources.push(join(client, "dist"));
+  if (isOlder(join(dist, "index.html"), ...sources)) {
     run("building the page", process.execPath, [join(here, "node_modules/vite/bin/vite.js"), "build", "--logLevel", "warn"]);
   }
   return dist;
@@ -76,12 +77,12 @@ export function preparePython({ dev = false } = {}) {
     throw new Error(`${PYTHON} is not Python 3.10 or newer; PYTHON says which one to use`);
   }
   const [ours, stamp, stampOfTools] = [join(here, "service/pyproject.toml"), join(venv, "installed"), join(venv, "installed-tools")];
-  const sources = ["pyproject.toml", "src", "native", "Cargo.toml"].map((name) => join(pythonClient, name));
+  const sources = pythonClient ? ["pyproject.toml", "src", "native", "Cargo.toml"].map((name) => join(pythonClient, name)) : [];
   if (isOlder(stamp, ours, ...sources)) {
     run("making a virtual environment", PYTHON, ["-m", "venv", "--clear", venv]);
-    const sse = pathToFileURL(PYTHON_CLIENT ? resolve(PYTHON_CLIENT) : pythonClient).href;
-    const what = "installing the Python client and the service (some minutes the first time: it builds the hub's module)";
-    pip(what, stamp, `watertight-sse[fastapi] @ ${sse}`, "--editable", "./service");
+    const sse = PYTHON_CLIENT ? resolve(PYTHON_CLIENT) : pythonClient;
+    const what = `installing the Python client and the service${sse === pythonClient && sse ? " (some minutes: it builds the hub's module)" : ""}`;
+    pip(what, stamp, ...(sse ? [`watertight-sse[fastapi] @ ${pathToFileURL(sse).href}`] : []), "--editable", "./service");
   }
   if (dev && isOlder(stampOfTools, stamp)) {
     pip("installing what checks and tests the service", stampOfTools, "--editable", "./service[dev]");
@@ -90,13 +91,17 @@ export function preparePython({ dev = false } = {}) {
 }
 
 /**
- * The hub that `WATERTIGHT_BIN` names, or one that cargo builds.
+ * The hub that `WATERTIGHT_BIN` names, or one that cargo builds; outside of the repository the one in the path.
  * @param {{ release: boolean }} options
  * @returns {Promise<string>} where the binary is
  */
 export async function prepareHub({ release }) {
   const { WATERTIGHT_BIN } = process.env;
   if (WATERTIGHT_BIN) return WATERTIGHT_BIN;
+  if (!repository) {
+    if (spawnSync("watertight", ["--version"]).status === 0) return "watertight";
+    throw new Error("there is no hub: neither is `watertight` in the path, nor does WATERTIGHT_BIN name one");
+  }
   console.log("building the hub (some minutes the first time) …");
   const manifest = join(repository, "Cargo.toml");
   const args = ["build", "--bin", "watertight", "--manifest-path", manifest, "--message-format=json-render-diagnostics"];

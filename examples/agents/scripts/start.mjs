@@ -1,4 +1,5 @@
-// `npm start`: makes what is missing, and runs the hub and the service, which also serves the page. Ctrl-C ends both.
+// `npm start`: makes what is missing, and runs the hub and the service, which also serves the page. Ctrl-C ends both in order, a
+// second one at once.
 //
 // | variable         | default                   |                                                                       |
 // |------------------|---------------------------|-----------------------------------------------------------------------|
@@ -18,6 +19,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { data, here } from "./files.mjs";
 import { keep } from "./keep.mjs";
@@ -28,8 +30,17 @@ const { PORT = "5180", HUB_PORT = "0", DATA = data, PUBLIC_URL, PACE = "1", TOKE
 /** What has to be stopped, the last one first: nobody loses the one whom he talks to. @type {(() => Promise<unknown>)[]} */
 const started = [];
 const interrupted = new AbortController();
-// A second one ends us at once, as it would without us.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => interrupted.abort());
+/** npm passes on a Ctrl-C that the terminal has sent us, too: so long after the first a signal is still the same one, milliseconds. */
+const SAME_SIGNAL = 1_000;
+let interruptedAt = 0;
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+  process.on(signal, () => {
+    interruptedAt ||= performance.now();
+    interrupted.abort();
+    // A second one ends everything at once: `keep` kills what it has started when we exit.
+    if (performance.now() - interruptedAt > SAME_SIGNAL) process.exit(128 + constants.signals[signal]);
+  });
+}
 
 async function run() {
   prepareNode();

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useReducer, useState } from "react";
 import { SSEProvider } from "watertight/react";
 import { ask, canRetry, Refusal } from "./api.ts";
 import { Runs } from "./parts/Runs.tsx";
@@ -11,26 +11,37 @@ type User = string | null | undefined;
 export function App() {
   const [user, setUser] = useState<User>();
   const [trouble, setTrouble] = useState("");
+  const [signOutTrouble, setSignOutTrouble] = useState("");
+  /** How often it was found that who was signed in is so no longer. */
+  const [signedOut, countSignedOut] = useReducer((count: number) => count + 1, 0);
   useEffect(() => {
     const left = new AbortController();
     askWho(left.signal, setTrouble).then(setUser, (thrown: unknown) => {
       if (!left.signal.aborted) setTrouble(String(thrown));
     });
     return () => left.abort();
-  }, []);
+  }, [signedOut]);
 
   if (user === undefined) return <p className="page">{trouble || "One moment…"}</p>;
   if (user === null) return <SignIn onSignedIn={setUser} />;
+  // Somebody may have signed in since, in another tab: it is asked who.
+  const onSignedOut = (): void => {
+    setSignOutTrouble("");
+    setUser(undefined);
+    countSignedOut();
+  };
   const signOut = (): void => {
+    setSignOutTrouble("");
     ask("/api/sign-out", { body: {} }).then(
       () => setUser(null),
-      (thrown: unknown) => setTrouble(String(thrown)),
+      (thrown: unknown) =>
+        setSignOutTrouble(`You are still signed in. ${thrown instanceof Refusal ? thrown.message : "The service does not answer."}`),
     );
   };
   return (
     // What ends the connection of one user is nothing to the next one: everything below begins anew.
     <SSEProvider key={user} identity={user}>
-      <Runs user={user} onSignOut={signOut} onSignedOut={() => setUser(null)} />
+      <Runs user={user} onSignOut={signOut} signOutTrouble={signOutTrouble} onSignedOut={onSignedOut} />
     </SSEProvider>
   );
 }

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import type { Watch } from "../src/api.ts";
-import { expectNothingLeft } from "./kit/app.ts";
 import { expectWhole, open, openIn } from "./kit/browser.ts";
 import { onStage, type Stage } from "./kit/stage.ts";
 
@@ -102,24 +101,6 @@ test("the token that a page gets opens this run's stream and no other, and publi
   expect(await statusOf(address.replace(`run-${own}`, "runs-grace") + "?wait=0")).toBe(403);
   expect(await statusOf(address, { method: "POST", body: "forged" })).toBe(403);
   expect((await fetch(`${address}?wait=0`, { headers: { accept: "application/json" } })).status).toBe(401);
-});
-
-test("nobody sees anything without signing in, and signing out ends what was open", async () => {
-  for (const path of ["me", "runs", "runs/watch", "runs/x/watch"]) {
-    expect([path, (await fetch(`${app.page}/api/${path}`)).status]).toEqual([path, 401]);
-  }
-  const tab = await open(browser, app.page, "ada");
-  await tab.start("Leave me", 120);
-  await tab.hasText(20);
-  await tab.part("sign-out").click();
-  await tab.part("sign-in").waitFor();
-  await expectNothingLeft(app);
-  await tab.page.reload();
-  await tab.part("sign-in").waitFor();
-  await tab.part("user").fill("ada");
-  await tab.part("password").fill("guess");
-  await tab.part("sign-in").click();
-  await expect.poll(() => tab.part("sign-in-trouble").textContent()).toBe("There is no such user with this password.");
 });
 
 test("an ended run says so, also to who comes late, and asks the hub for nothing", async () => {

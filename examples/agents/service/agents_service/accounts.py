@@ -8,8 +8,11 @@ import hmac
 import secrets
 import sqlite3
 import time
+from dataclasses import dataclass
 
+from .revocations import revoke
 from .store import Store
+from .tries import Tries
 
 COOKIE = "agents_sign_in"
 SIGN_IN_SECONDS = 12 * 3600
@@ -29,12 +32,24 @@ def _digest(cookie: str) -> bytes:
     return hashlib.sha256(cookie.encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody who is signed in."""
+
+    user: str
+    id: str
+    """The ``jti`` of all tokens of this sign-in: signing out revokes them by it. No cookie can be made of it."""
+    until: float
+    """Seconds since 1970."""
+
+
 class Accounts:
     """Who there is, and who is signed in."""
 
     def __init__(self, store: Store, users: dict[str, str]) -> None:
         """Take users with their passwords; of the passwords, hashes are kept."""
         self._store = store
+        self._tries = Tries()
         self._salt = secrets.token_bytes(16)
         self._hashes = {user: _hash(password, self._salt) for user, password in users.items()}
 
@@ -42,10 +57,14 @@ class Accounts:
         """Check a password, and return the cookie of a new sign-in; ``None`` if it is not that user's.
 
         It takes the same time for users that there are not.
+
+        :raises TooManyTriesError: if it was tried too often.
         """
-        given = await asyncio.to_thread(_hash, password, self._salt)
+        async with self._tries.take(user):
+            given = await asyncio.to_thread(_hash, password, self._salt)
         if not hmac.compare_digest(self._hashes.get(user, bytes(len(given))), given):
             return None
+        self._tries.forget(user)
         cookie = secrets.token_urlsafe(32)
         now = time.time()
 
@@ -55,26 +74,25 @@ class Accounts:
                 "INSERT INTO sign_ins (digest, user, until) VALUES (?, ?, ?)",
                 (_digest(cookie), user, now + SIGN_IN_SECONDS),
             )
-            database.execute(
-                "DELETE FROM sign_ins WHERE user = ?1 AND digest NOT IN"
-                " (SELECT digest FROM sign_ins WHERE user = ?1 ORDER BY until DESC LIMIT ?2)",
+            oldest = database.execute(
+                "SELECT digest FROM sign_ins WHERE user = ? ORDER BY until DESC LIMIT -1 OFFSET ?",
                 (user, SIGN_INS_KEPT),
             )
+            revoke(database, [digest for (digest,) in oldest])
 
         await self._store.call(keep)
         return cookie
 
     async def sign_out(self, cookie: str) -> None:
-        """Forget a sign-in."""
-        await self._store.call(
-            lambda database: database.execute("DELETE FROM sign_ins WHERE digest = ?", (_digest(cookie),))
-        )
+        """Forget a sign-in, and keep that the hub is to be told of it."""
+        await self._store.call(lambda database: revoke(database, [_digest(cookie)]))
 
-    async def user_of(self, cookie: str) -> str | None:
+    async def find(self, cookie: str) -> SignedIn | None:
         """Return who is signed in with this cookie; ``None`` if nobody is, or no longer."""
+        digest = _digest(cookie)
         row = await self._store.call(
             lambda database: database.execute(
-                "SELECT user FROM sign_ins WHERE digest = ? AND until > ?", (_digest(cookie), time.time())
+                "SELECT user, until FROM sign_ins WHERE digest = ? AND until > ?", (digest, time.time())
             ).fetchone()
         )
-        return None if row is None else str(row[0])
+        return None if row is None else SignedIn(row[0], digest.hex(), row[1])

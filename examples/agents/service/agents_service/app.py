@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,12 +17,15 @@ from watertight_sse.tokens import Minter
 
 from .accounts import DEMO_USERS, Accounts
 from .desk import Desk
+from .revocations import Revocations
 from .routes import Parts, router
 from .settings import Settings
 from .store import Store
 
 SERVICE_TOKEN_SECONDS = 600
 CLOSE_SECONDS = 3
+HUB_SECONDS = 5
+"""How long the hub may take for an answer."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -29,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     minter = Minter(secret_file=settings.secret_file, lifetime=settings.token_lifetime)
 
     def service_token() -> str:
-        """Mint the service's own token: it publishes to every run and list, and ends runs (`admin`)."""
+        """Mint the service's own token: it publishes to every run and list, ends runs and revokes tokens (`admin`)."""
         return minter.mint(publish=["sessions/run-*", "sessions/runs-*"], admin=True, lifetime=SERVICE_TOKEN_SECONDS)
 
     store = Store(settings.database)
@@ -39,23 +43,27 @@ def create_app(settings: Settings) -> FastAPI:
     publisher = Publisher(settings.hub, token=service_token, give_up_after=None, close_timeout=CLOSE_SECONDS)
     desk = Desk(store, publisher, settings.pace)
     gateway = Gateway(settings.hub, minter, public=settings.hub_public)
+    hub = httpx.AsyncClient(base_url=settings.hub, timeout=HUB_SECONDS, trust_env=False)
+    revocations = Revocations(store, hub, service_token)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         await store.open()
         try:
-            async with gateway, publisher:
+            async with gateway, publisher, hub:
                 await desk.open()
+                await revocations.open()
                 try:
                     yield
                 finally:
+                    await revocations.close()
                     await desk.close()
         finally:
             await store.close()
 
     app = FastAPI(title="Agents", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_problem_handler(app)
-    app.state.parts = Parts(accounts, desk, gateway)
+    app.state.parts = Parts(accounts, desk, gateway, minter, revocations)
     app.include_router(router)
     if settings.page is not None:
         app.mount("/", StaticFiles(directory=settings.page, html=True))

@@ -8,6 +8,7 @@ import logging
 import secrets
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,8 @@ class Desk:
         self._hub = hub
         self._pace = pace
         self._at_work: dict[str, _AtWork] = {}
+        # How many runs of a user are being kept for the first time, and are not at work yet; none that is zero.
+        self._starting: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -86,24 +89,30 @@ class Desk:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        if self._at_work:
-            log.warning("the hub was not told of %d runs; it is told at the next start", len(self._at_work))
+        if late:
+            log.warning("the hub was not told of %d runs; it is told at the next start", len(late))
 
     async def start(self, owner: str, task: str, words: int, count: int) -> list[Summary]:
         """Start ``count`` runs of a task.
 
         :raises TooManyRunsError: if the user would have more than ``RUNS_AT_WORK_MAX`` at work.
         """
-        if sum(work.run.owner == owner for work in self._at_work.values()) + count > RUNS_AT_WORK_MAX:
+        at_work = sum(work.run.owner == owner for work in self._at_work.values())
+        if at_work + self._starting[owner] + count > RUNS_AT_WORK_MAX:
             raise TooManyRunsError
         runs = [
             Run(secrets.token_hex(8), owner, task if count == 1 else f"{task} #{n}", words, time.time())
             for n in range(1, count + 1)
         ]
-        await self._store.begin(runs)
-        for run in runs:
-            work = self._begin(run)
-            work.agent = self._keep(self._work(work))
+        # They count from here on: others are started while these are being kept.
+        self._starting[owner] += count
+        try:
+            await self._store.begin(runs)
+            for run in runs:
+                work = self._begin(run)
+                work.agent = self._keep(self._work(work))
+        finally:
+            self._starting -= Counter({owner: count})
         return [run.summary() for run in runs]
 
     async def find(self, run_id: str) -> Run | None:
@@ -135,12 +144,13 @@ class Desk:
         return task
 
     async def _tell(self, work: _AtWork) -> None:
-        if await work.teller.tell_all():
-            try:
+        try:
+            if await work.teller.tell_all():
                 await self._store.mark_told(work.run.id)
-            except sqlite3.Error:
-                log.exception("that run %s was told cannot be kept; the next start tells it again", work.run.id)
-        del self._at_work[work.run.id]
+        except sqlite3.Error:
+            log.exception("that run %s was told cannot be kept; the next start tells it again", work.run.id)
+        finally:
+            del self._at_work[work.run.id]
 
     async def _work(self, work: _AtWork) -> None:
         """Let the agent work. However that ends, the run has a last step that says so.
@@ -161,7 +171,7 @@ class Desk:
             status, note = "failed", _BROKEN
         try:
             await self._record(work, end(status, note, time.time()))
-        except sqlite3.Error:
+        except Exception:
             log.exception("the end of run %s cannot be kept; the next start picks it up", run.id)
             if work.telling is not None:
                 work.telling.cancel()

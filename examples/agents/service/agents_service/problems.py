@@ -20,6 +20,21 @@ def wrong_password() -> GatewayError:
     return GatewayError(HTTPStatus.UNAUTHORIZED, "WRONG_PASSWORD", "There is no such user with this password.")
 
 
+def too_many_tries(retry_after: float) -> GatewayError:
+    """Refuse to check a password, whether it is right or not."""
+    return GatewayError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "TOO_MANY_TRIES",
+        "It was tried too often. Wait for a minute.",
+        retry_after=retry_after,
+    )
+
+
+def other_origin() -> GatewayError:
+    """Refuse what another page has sent."""
+    return GatewayError(HTTPStatus.FORBIDDEN, "OTHER_ORIGIN", "Only this service's own page may ask for this.")
+
+
 def not_yours() -> GatewayError:
     """Refuse somebody else's run."""
     return GatewayError(HTTPStatus.FORBIDDEN, "NOT_YOURS", "This run belongs to somebody else.")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Cookie, Depends, Request, Response
 from pydantic import BaseModel, Field
-from watertight_sse.fastapi import Gateway
+from watertight_sse.fastapi import Gateway, Snapshot
+from watertight_sse.tokens import Minter, session_pattern
 
 from . import problems
-from .accounts import COOKIE, SIGN_IN_SECONDS, Accounts
+from .accounts import COOKIE, SIGN_IN_SECONDS, Accounts, SignedIn
 from .desk import Desk, TooManyRunsError
+from .revocations import Revocations
+from .same_origin import check_origin
 from .steps import Summary
 from .telling import session_of_list, session_of_run
+from .tries import TooManyTriesError
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", dependencies=[Depends(check_origin)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Parts:
     accounts: Accounts
     desk: Desk
     gateway: Gateway
+    minter: Minter
+    revocations: Revocations
 
 
 async def _parts(request: Request) -> Parts:
@@ -36,14 +43,21 @@ SignInCookie = Annotated[str, Cookie(alias=COOKIE)]
 TheParts = Annotated[Parts, Depends(_parts)]
 
 
-async def _signed_in(parts: TheParts, cookie: SignInCookie = "") -> str:
-    user = await parts.accounts.user_of(cookie)
-    if user is None:
+async def _signed_in(parts: TheParts, cookie: SignInCookie = "") -> SignedIn:
+    who = await parts.accounts.find(cookie)
+    if who is None:
         raise problems.not_signed_in()
-    return user
+    return who
 
 
-User = Annotated[str, Depends(_signed_in)]
+Who = Annotated[SignedIn, Depends(_signed_in)]
+
+
+async def _user(who: Who) -> str:
+    return who.user
+
+
+User = Annotated[str, Depends(_user)]
 
 
 class SignIn(BaseModel):
@@ -65,10 +79,15 @@ class Start(BaseModel):
 @router.post("/sign-in")
 async def sign_in(who: SignIn, response: Response, parts: TheParts) -> dict[str, str]:
     """Sign somebody in."""
-    cookie = await parts.accounts.sign_in(who.user, who.password)
+    try:
+        cookie = await parts.accounts.sign_in(who.user, who.password)
+    except TooManyTriesError as error:
+        raise problems.too_many_tries(error.retry_after) from error
     if cookie is None:
         raise problems.wrong_password()
-    # Strict: no other site can make a browser send it, so the routes below need nothing more against that.
+    # The oldest sign-in of many has ended by this one.
+    parts.revocations.wake()
+    # Strict: no other site can make a browser send it. Of other origins of this site `check_origin` keeps the rest.
     # Behind TLS add `secure=True`.
     response.set_cookie(COOKIE, cookie, max_age=SIGN_IN_SECONDS, httponly=True, samesite="strict")
     return {"user": who.user}
@@ -76,8 +95,9 @@ async def sign_in(who: SignIn, response: Response, parts: TheParts) -> dict[str,
 
 @router.post("/sign-out", status_code=HTTPStatus.NO_CONTENT)
 async def sign_out(response: Response, parts: TheParts, cookie: SignInCookie = "") -> None:
-    """Sign out: this browser alone."""
+    """Sign out: this browser alone, with all of its tabs. The hub ends what they watch."""
     await parts.accounts.sign_out(cookie)
+    parts.revocations.wake()
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
@@ -102,24 +122,31 @@ async def start_runs(user: User, start: Start, parts: TheParts) -> list[Summary]
         raise problems.too_many_runs() from error
 
 
+async def _watch(parts: Parts, session: str, who: SignedIn, snapshot: Snapshot) -> dict[str, Any]:
+    """Say where a page watches, with a token of this sign-in: signing out revokes it, and it ends when that does."""
+    watch = await parts.gateway.watch(session, who.user, snapshot)
+    lifetime = max(1.0, min(parts.minter.lifetime, who.until - time.time()))
+    issued = parts.minter.issue(sub=who.user, subscribe=[session_pattern(session)], lifetime=lifetime, jti=who.id)
+    return replace(watch, token=issued.token, expires_at=issued.expires_at).json()
+
+
 # A page that watches asks one of the next two: first, after a gap, and when its token is over. The answer has a
 # snapshot, and a position in the stream that is not behind it.
 
 
 @router.get("/runs/watch")
-async def watch_list(user: User, parts: TheParts) -> dict[str, Any]:
+async def watch_list(who: Who, parts: TheParts) -> dict[str, Any]:
     """Say where the list of runs is watched, with which token, and from which event on."""
-    watch = await parts.gateway.watch(session_of_list(user), user, lambda: parts.desk.list_of(user))
-    return watch.json()
+    return await _watch(parts, session_of_list(who.user), who, lambda: parts.desk.list_of(who.user))
 
 
 @router.get("/runs/{run_id}/watch")
-async def watch_run(run_id: str, user: User, parts: TheParts) -> dict[str, Any]:
+async def watch_run(run_id: str, who: Who, parts: TheParts) -> dict[str, Any]:
     """Say where a run is watched. The token that is given is for this run alone."""
     run = await parts.desk.find(run_id)
     if run is None:
         raise problems.no_such_run()
-    if run.owner != user:
+    if run.owner != who.user:
         raise problems.not_yours()
     if run.is_over:
         # There is nothing to wait for, and the hub may have forgotten the session, or be away.
@@ -130,5 +157,4 @@ async def watch_run(run_id: str, user: User, parts: TheParts) -> dict[str, Any]:
             "lastEventId": None,
             "snapshot": run.snapshot(),
         }
-    watch = await parts.gateway.watch(session_of_run(run_id), user, lambda: parts.desk.snapshot(run_id))
-    return watch.json()
+    return await _watch(parts, session_of_run(run_id), who, lambda: parts.desk.snapshot(run_id))

@@ -16,12 +16,35 @@ Status = Literal["running", "done", "failed", "interrupted"]
 Kind = Literal["text", "tool", "tool-result", "progress", "end"]
 
 
+_FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
+    "text": {"text": str},
+    "tool": {"call": int, "name": str, "input": str},
+    "tool-result": {"call": int, "output": str, "ok": bool},
+    "progress": {"done": int, "total": int, "label": str},
+    "end": {"status": str, "note": str, "endedAt": (int, float)},
+}
+"""What the data of each kind of step has in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that an agent did: a piece of text, a tool called or answering, progress, the end."""
+    """One thing that an agent did: a piece of text, a tool called or answering, progress, the end.
+
+    What is in it is checked here, where the agent makes it: a step that was kept has to be one for ever.
+    """
 
     kind: Kind
     data: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check what is in it.
+
+        :raises TypeError: if a field is missing, or is something else than it should be. Nothing of the data is shown.
+        """
+        for name, wanted in _FIELDS[self.kind].items():
+            if not isinstance(self.data.get(name), wanted):
+                kind = type(self.data.get(name)).__name__
+                raise TypeError(f"a step of the kind {self.kind!r} cannot have a {kind} as its {name!r}")
 
 
 def text(piece: str) -> Step:

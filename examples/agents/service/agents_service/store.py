@@ -1,4 +1,4 @@
-"""What is kept: runs and their steps, and who is signed in. SQLite, in one file.
+"""What is kept: runs and their steps, and who is signed in, or was. SQLite, in one file.
 
 A step is kept before any page is told of it. So whatever a page has seen is still there after a crash, and a run goes
 on counting where its pages are.
@@ -38,17 +38,23 @@ CREATE TABLE IF NOT EXISTS steps (
     kind TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run, n)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sign_ins (digest BLOB PRIMARY KEY, user TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revocations (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 """
+
+
+class NotJsonError(ValueError):
+    """A step has something in it that is no JSON: it can be neither kept nor told."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A step that is to be kept, and who waits for it."""
+    """A step that is to be kept, as JSON, and who waits for it."""
 
     run: str
     n: int
-    step: Step
-    summary: Summary | None
+    kind: str
+    data: str
+    summary: str | None
     kept: asyncio.Future[None]
 
 
@@ -107,28 +113,43 @@ class Store:
 
         Steps that come while others are being written are written together, in the next transaction.
 
+        :raises NotJsonError: if it is no JSON. It is nobody else's concern then.
         :raises sqlite3.Error: if it could not be kept.
         """
+        data, row = _json(step.data), None if summary is None else _json(summary)
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(run, n, step, summary, kept))
+        self._waiting.append(_Waiting(run, n, step.kind, data, row, kept))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await kept
 
     async def _write(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            try:
-                await self.call(partial(_keep, batch))
-            except sqlite3.Error as error:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write_batch(batch)
+        finally:
+            self._writer = None
+
+    async def _write_batch(self, batch: list[_Waiting]) -> None:
+        """Write steps together. If one of them cannot be kept, write each by itself: the others can."""
+        error: Exception | None = None
+        try:
+            await self.call(partial(_keep, batch))
+        except Exception as thrown:  # whoever waits for a step is told of it
+            # An `OperationalError` is about the database (locked, full), and not about a step.
+            if len(batch) > 1 and not isinstance(thrown, sqlite3.OperationalError):
                 for each in batch:
-                    if not each.kept.done():
-                        each.kept.set_exception(error)
+                    await self._write_batch([each])
+                return
+            error = thrown
+        for each in batch:
+            if each.kept.done():
+                continue
+            if error is None:
+                each.kept.set_result(None)
             else:
-                for each in batch:
-                    if not each.kept.done():
-                        each.kept.set_result(None)
-        self._writer = None
+                each.kept.set_exception(error)
 
     async def begin(self, runs: list[Run]) -> None:
         """Keep runs that begin, and forget the oldest of their owners that are over and told."""
@@ -171,14 +192,27 @@ class Store:
         await self.call(lambda database: database.execute("UPDATE runs SET is_told = 1 WHERE id = ?", (run,)))
 
 
+def _json(value: object) -> str:
+    """Encode as JSON that others can read, too: no ``NaN``, and no half of a character.
+
+    :raises NotJsonError: if that cannot be done.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotJsonError(f"this is no JSON: {error}") from error
+    return text
+
+
 def _keep(batch: list[_Waiting], database: sqlite3.Connection) -> None:
     database.executemany(
         "INSERT INTO steps (run, n, kind, data) VALUES (?, ?, ?, ?)",
-        [(each.run, each.n, each.step.kind, json.dumps(each.step.data)) for each in batch],
+        [(each.run, each.n, each.kind, each.data) for each in batch],
     )
     database.executemany(
         "UPDATE runs SET summary = ? WHERE id = ?",
-        [(json.dumps(each.summary), each.run) for each in batch if each.summary is not None],
+        [(each.summary, each.run) for each in batch if each.summary is not None],
     )
 
 

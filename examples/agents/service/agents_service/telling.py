@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from watertight_sse import WatertightError
+from watertight_sse import StoppedError, WatertightError
 
 from .steps import Step, Summary
 
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 OUTBOX_MAX = 1_000
 """How many steps of a run may wait for the hub. An agent that is further ahead than that waits, too."""
 BATCH_MAX = 100
+REFUSALS = (WatertightError, ValueError)
+"""What a publisher raises: the hub refuses something, or it is nothing that could be published."""
 
 
 def session_of_run(run: str) -> str:
@@ -68,6 +70,7 @@ class Teller:
         self._run = session_of_run(run)
         self._list = session_of_list(owner)
         self._outbox: asyncio.Queue[News] = asyncio.Queue(OUTBOX_MAX)
+        self._is_refused = False
 
     async def put(self, news: News) -> None:
         """Have it told; wait while the outbox is full."""
@@ -81,24 +84,38 @@ class Teller:
     async def tell_all(self) -> bool:
         """Publish until the run's last step is told, and its session ended.
 
-        :returns: whether the hub knows all; if it refuses what it is sent, no try can mend that, and it is logged.
+        :returns: whether the hub has ended the session. What it refuses before is passed over: pages see by the numbers
+            that a step is missing, and fetch the snapshot.
         """
+        while True:
+            batch = [await self._outbox.get()]
+            while len(batch) < BATCH_MAX and not self._outbox.empty():
+                batch.append(self._outbox.get_nowait())
+            await self._tell_steps(batch)
+            summaries = [news.summary for news in batch if news.summary is not None]
+            if summaries:
+                # Each row stands for itself: the newest is enough.
+                await self._is_taken(self._hub.publish(self._list, summaries[-1], type="run"))
+            if batch[-1].step.kind == "end":
+                return await self._is_taken(self._hub.end(self._run))
+
+    async def _tell_steps(self, batch: list[News]) -> None:
+        """Publish steps at once; if the hub refuses one of them, publish each by itself."""
         try:
-            while True:
-                batch = [await self._outbox.get()]
-                while len(batch) < BATCH_MAX and not self._outbox.empty():
-                    batch.append(self._outbox.get_nowait())
-                await self._hub.publish_many(self._run, [news.event() for news in batch], type="step")
-                summaries = [news.summary for news in batch if news.summary is not None]
-                if summaries:
-                    # Each row stands for itself: the newest is enough.
-                    await self._hub.publish(self._list, summaries[-1], type="run")
-                if batch[-1].step.kind == "end":
-                    await self._hub.end(self._run)
-                    return True
-        except WatertightError:
-            log.exception("the hub does not take the steps of %s", self._run)
-        # The agent works on, and its steps are kept. It must not wait for an outbox that nobody empties.
-        while (await self._outbox.get()).step.kind != "end":
-            pass
-        return False
+            await self._hub.publish_many(self._run, [news.event() for news in batch], type="step")
+        except REFUSALS as error:
+            # All before the one that failed are there. If that is not known, some come twice, and have their numbers.
+            first = error.count if isinstance(error, StoppedError) else 0
+            for news in batch[first:]:
+                await self._is_taken(self._hub.publish(self._run, news.event(), type="step"))
+
+    async def _is_taken(self, request: Awaitable[object]) -> bool:
+        """Wait for the hub's answer. No try can mend a refusal, and nothing behind it has to wait for it."""
+        try:
+            await request
+        except REFUSALS as error:
+            if not self._is_refused:
+                log.warning("the hub refuses something of %s, and perhaps more: %s", self._run, error)
+            self._is_refused = True
+            return False
+        return True

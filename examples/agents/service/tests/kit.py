@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from watertight_sse import RequestError, StoppedError
 
 from agents_service.desk import Desk
 from agents_service.store import Store
@@ -22,6 +25,7 @@ class StandInHub:
     def __init__(self) -> None:
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.ended: list[str] = []
+        self.max_event_bytes = 1_000_000
         self._is_there = asyncio.Event()
         self._is_there.set()
 
@@ -34,14 +38,20 @@ class StandInHub:
 
     async def publish(self, session: str, data: Any, *, type: str) -> str:
         await self._is_there.wait()
+        if len(json.dumps(data)) > self.max_event_bytes:
+            raise RequestError("the event is too large", status=413, code="EVENT_TOO_LARGE")
         self.events.setdefault(session, []).append(data)
         return "id"
 
     async def publish_many(self, session: str, events: Iterable[Any], *, type: str) -> int:
-        await self._is_there.wait()
-        taken = list(events)
-        self.events.setdefault(session, []).extend(taken)
-        return len(taken)
+        """Take up to the first that is refused, as batches may be of any size."""
+        count = 0
+        for count, event in enumerate(events, start=1):
+            try:
+                await self.publish(session, event, type=type)
+            except RequestError as refused:
+                raise StoppedError(count - 1, None) from refused
+        return count
 
     async def end(self, session: str) -> None:
         await self._is_there.wait()

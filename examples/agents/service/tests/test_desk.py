@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents_service import desk as desks
-from agents_service.desk import Desk, TooManyRunsError
+from agents_service.desk import Desk
 from agents_service.steps import Run, Step
 from agents_service.store import Store
 from agents_service.telling import Teller
@@ -169,19 +169,6 @@ def test_a_killed_service_ends_its_runs_at_the_next_start_counting_on_where_they
 
     told = asyncio.run(killed())
     asyncio.run(after(told))
-
-
-def test_a_user_has_a_bounded_number_of_runs_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "RUNS_AT_WORK_MAX", 3)
-
-    async def work() -> None:
-        async with open_desk(tmp_path, StandInHub(), pace=1.0) as (desk, _):
-            await desk.start("ada", "a task", 40, 3)
-            with pytest.raises(TooManyRunsError):
-                await desk.start("ada", "one more", 40, 1)
-            await desk.start("grace", "a task", 40, 3)
-
-    asyncio.run(work())
 
 
 def test_runs_that_are_told_leave_nothing_in_memory(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from agents_service import agent, steps
-from agents_service.steps import Run, Step
+from agents_service.steps import Kind, Run, Step
 from tests.kit import PACE
 
 
@@ -80,3 +81,19 @@ def test_the_same_task_gives_the_same_steps_and_no_two_sentences_are_alike() -> 
 def test_a_tool_that_fails_ends_the_work() -> None:
     with pytest.raises(agent.ToolError, match="search"):
         asyncio.run(all_steps("this will fail", 40))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("text", {"text": None}),
+        ("text", {}),
+        ("tool", {"call": 1, "name": "search"}),
+        ("tool-result", {"call": 1, "output": b"x", "ok": True}),
+        ("progress", {"done": 1, "total": 2.5, "label": ""}),
+        ("end", {"status": "done", "note": "", "endedAt": "now"}),
+    ],
+)
+def test_a_step_that_lacks_what_its_kind_has_is_refused_where_it_is_made(kind: Kind, data: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="cannot have a"):
+        Step(kind, data)

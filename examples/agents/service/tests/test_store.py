@@ -3,14 +3,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from agents_service import store as stores
-from agents_service.accounts import Accounts
-from agents_service.steps import Run, end, progress, text
-from agents_service.store import Result, Store
+from agents_service.steps import Run, Step, end, progress, text
+from agents_service.store import NotJsonError, Result, Store
 from tests.kit import open_store
 
 
@@ -76,6 +77,64 @@ def test_a_step_that_is_there_already_is_refused_to_who_waits_for_it(tmp_path: P
     asyncio.run(twice())
 
 
+@pytest.mark.parametrize("odd", [datetime(2026, 1, 1), b"x", Decimal(1), float("nan"), "\ud800", {1, 2}], ids=repr)
+def test_a_step_that_is_no_json_is_refused_to_who_brings_it_alone(tmp_path: Path, odd: object) -> None:
+    async def beside() -> None:
+        async with open_store(tmp_path) as store:
+            await store.begin([run_of("ada", n) for n in range(3)])
+            outcomes = await asyncio.gather(
+                store.append("ada-0", 1, text("a")),
+                store.append("ada-1", 1, Step("text", {"text": "b", "source": odd})),
+                store.append("ada-2", 1, text("c")),
+                return_exceptions=True,
+            )
+            assert [type(outcome) for outcome in outcomes] == [type(None), NotJsonError, type(None)]
+            await store.append("ada-1", 1, text("b"))
+            kept = await asyncio.gather(*(store.load(f"ada-{n}") for n in range(3)))
+            assert [run.snapshot()["text"] for run in kept if run] == ["a", "b", "c"]
+
+    asyncio.run(asyncio.wait_for(beside(), 30))
+
+
+def test_a_step_that_cannot_be_kept_takes_no_other_of_its_transaction_with_it(tmp_path: Path) -> None:
+    async def together() -> None:
+        async with open_store(tmp_path) as store:
+            await store.begin([run_of("ada", 1)])
+            outcomes = await asyncio.gather(
+                *(store.append(f"ada-{n}", 1, text("x")) for n in (1, 2)), return_exceptions=True
+            )
+            assert [type(outcome) for outcome in outcomes] == [type(None), sqlite3.IntegrityError]
+            run = await store.load("ada-1")
+            assert run is not None
+            assert run.n == 1
+
+    asyncio.run(asyncio.wait_for(together(), 30))
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), MemoryError()], ids=repr)
+def test_whatever_a_transaction_fails_of_is_told_and_the_next_steps_are_kept(tmp_path: Path, error: Exception) -> None:
+    class FailingStore(Store):
+        is_failing = False
+
+        async def call(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+            if self.is_failing:
+                raise error
+            return await super().call(work)
+
+    async def fail() -> None:
+        store = FailingStore(tmp_path / "agents.db")
+        await store.open()
+        await store.begin([run_of("ada", n) for n in range(3)])
+        store.is_failing = True
+        appends = (store.append(f"ada-{n}", 1, text("x")) for n in range(3))
+        assert await asyncio.gather(*appends, return_exceptions=True) == [error] * 3
+        store.is_failing = False
+        await store.append("ada-1", 1, text("x"))
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(fail(), 30))
+
+
 def test_old_runs_are_forgotten_but_none_that_is_at_work_and_none_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,34 +155,3 @@ def test_old_runs_are_forgotten_but_none_that_is_at_work_and_none_of_others(
             assert steps == (4,)
 
     asyncio.run(many())
-
-
-def test_who_is_signed_in_is_known_after_a_restart_and_nobody_after_signing_out(tmp_path: Path) -> None:
-    users = {"ada": "one", "grace": "two"}
-
-    async def before() -> str:
-        async with open_store(tmp_path) as store:
-            accounts = Accounts(store, users)
-            assert await accounts.sign_in("ada", "two") is None
-            assert await accounts.sign_in("nobody", "one") is None
-            cookie = await accounts.sign_in("ada", "one")
-            assert cookie is not None
-            kept = await store.call(lambda db: db.execute("SELECT * FROM sign_ins").fetchall())
-            assert cookie not in str(kept)
-            return cookie
-
-    async def after(cookie: str) -> None:
-        async with open_store(tmp_path) as store:
-            accounts = Accounts(store, users)
-            assert await accounts.user_of(cookie) == "ada"
-            assert await accounts.user_of("") is None
-            for _ in range(30):
-                await accounts.sign_in("ada", "one")
-            kept = await store.call(lambda db: db.execute("SELECT count(*) FROM sign_ins").fetchone())
-            assert kept == (20,)
-            again = await accounts.sign_in("grace", "two")
-            assert again is not None
-            await accounts.sign_out(again)
-            assert await accounts.user_of(again) is None
-
-    asyncio.run(after(asyncio.run(before())))

@@ -10,12 +10,14 @@ import { useSelected } from "./useSelected.ts";
 interface RunsProps {
   user: string;
   onSignOut: () => void;
-  /** The service says that nobody is signed in any more. */
+  /** Why signing out did not work; empty otherwise. */
+  signOutTrouble: string;
+  /** Service or hub say that this user is not signed in any more. */
   onSignedOut: () => void;
 }
 
 /** The list of a user's runs, live, and the one that is selected. */
-export function Runs({ user, onSignOut, onSignedOut }: RunsProps) {
+export function Runs({ user, onSignOut, signOutTrouble, onSignedOut }: RunsProps) {
   const list = useWatch("/api/runs/watch", user, LIST);
   const selected = useSelected();
   const rows = list.view.rows ?? [];
@@ -35,6 +37,9 @@ export function Runs({ user, onSignOut, onSignedOut }: RunsProps) {
         <button onClick={onSignOut} data-testid="sign-out">
           Sign out
         </button>
+        <p role="alert" className="trouble" data-testid="sign-out-trouble">
+          {signOutTrouble}
+        </p>
       </header>
       <section className="list" aria-label="Runs" data-testid="list" data-gaps={list.view.gaps}>
         <StartForm />

@@ -44,6 +44,8 @@ interface Place {
 const TOKEN_MARGIN = 2;
 /** A snapshot that did not bring what is missing: how long until the next, milliseconds. */
 const AGAIN_AFTER = 250;
+/** The hub has ended the stream, since this browser has signed out, in another tab perhaps. */
+const SIGNED_OUT = new Refusal(401, "TOKEN_REVOKED", "This browser has signed out.");
 
 /**
  * Watches something of the service's: asks where (`path`), shows the snapshot, and goes on with the events from the hub.
@@ -136,7 +138,7 @@ export function useWatch<View, Snapshot>(path: string, user: string, model: Mode
     view,
     connection: sse.connectionState,
     trouble: trouble || (sse.connectionError?.message ?? ""),
-    refusal,
+    refusal: sse.connectionError?.code === SIGNED_OUT.code ? SIGNED_OUT : refusal,
     connect: sse.connect,
   };
 }

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { here } from "../../scripts/files.mjs";
 import { Way } from "./network.ts";
 
 /** What `npm start` starts, as a process of its own, on free ports and with a database of its own. */
@@ -19,12 +19,17 @@ export interface App {
   mendNetwork(): void;
   /** Everything that was printed so far. */
   readonly lines: readonly string[];
+  /** The processes of its two servers. */
+  pids(): readonly [hub: number, service: number];
   /** Kills one of its two servers, and resolves once that is started again. */
   killAndWait(name: "hub" | "service"): Promise<void>;
   kill(name: "hub" | "service"): void;
   isBack(name: "hub" | "service"): Promise<void>;
   /** The hub's own account of what is open. */
   stats(): Promise<Stats>;
+  /** Ctrl-C, once more, too. */
+  interrupt(): void;
+  hasEnded(): boolean;
   /** Ctrl-C. Resolves to the exit code. */
   stop(): Promise<number | null>;
 }
@@ -40,15 +45,18 @@ export interface Stats {
   readonly process: { readonly pid: number };
 }
 
-/** @param settings variables of `start.mjs` */
-export async function startApp(settings: Record<string, string> = {}): Promise<App> {
+/**
+ * @param settings variables of `start.mjs`
+ * @param folder another copy of the application
+ */
+export async function startApp(settings: Record<string, string> = {}, folder = here): Promise<App> {
   const { WATERTIGHT_BIN, AGENTS_PYTHON } = process.env;
   if (!WATERTIGHT_BIN || !AGENTS_PYTHON) throw new Error("run `npm test`: it makes the hub and the Python environment that tests need");
   const [toPage, toHub] = [await Way.open(), await Way.open()];
   const data = mkdtempSync(join(tmpdir(), "agents-"));
   // Settings of the caller's own are none of a test's hub.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WATERTIGHT_")));
-  const child = spawn(process.execPath, [fileURLToPath(new URL("../../scripts/start.mjs", import.meta.url))], {
+  const child = spawn(process.execPath, [join(folder, "scripts/start.mjs")], {
     env: {
       ...env,
       ...{ WATERTIGHT_BIN, WATERTIGHT_STATS_PUBLIC: "true", PORT: "0", HUB_PORT: "0", DATA: data },
@@ -79,6 +87,7 @@ export async function startApp(settings: Record<string, string> = {}): Promise<A
     service: address("service"),
     page: toPage.url,
     lines,
+    pids: () => [pid("hub"), pid("service")],
     cutNetwork() {
       toPage.cut();
       toHub.cut();
@@ -100,8 +109,10 @@ export async function startApp(settings: Record<string, string> = {}): Promise<A
       const answer = await fetch(`${hub}/stats`);
       return (await answer.json()) as Stats;
     },
+    interrupt: () => void child.kill("SIGINT"),
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     async stop() {
-      child.kill("SIGINT");
+      app.interrupt();
       const [code] = (await exited) as [number | null];
       await Promise.all([toPage.close(), toHub.close()]);
       rmSync(data, { recursive: true });
