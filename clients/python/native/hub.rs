@@ -207,9 +207,15 @@ impl PyHub {
         }))
     }
 
-    /// Lets go of it: its threads end. Again: nothing.
+    /// Whether it is another process's: this one is a child of it.
+    #[getter]
+    fn is_of_the_parent(&self) -> bool {
+        self.hub.lock().get().is_err()
+    }
+
+    /// Lets go of it: its threads end. Again, or of the parent's: nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let mut hub = self.hub.lock().get_mut()?.take();
+        let mut hub = self.hub.lock().here_mut().and_then(Option::take);
         // Where nobody may leave the interpreter any more, it is dropped here: its threads never come to Python.
         let _ = outside(py, || drop(hub.take()));
         drop(hub);

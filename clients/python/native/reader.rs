@@ -154,9 +154,9 @@ impl Reader {
         Ok(PyList::new(py, found.unwrap_or_default())?.unbind())
     }
 
-    /// Gives everything back, and wakes whoever waits. Again: nothing.
+    /// Gives everything back, and wakes whoever waits. Again, or of the parent's: nothing.
     fn close(&self) -> PyResult<()> {
-        let open = self.state.lock().get_mut()?.open.take();
+        let Some(open) = self.state.lock().here_mut().map(|state| state.open.take()) else { return Ok(()) };
         let was_open = open.is_some();
         drop(open);
         if was_open {

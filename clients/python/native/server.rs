@@ -136,11 +136,12 @@ impl Running {
 
 #[pymethods]
 impl PyServer {
-    /// Stops serving, and the hub with it: readers are told, and cut off after `grace` seconds. Again: nothing.
+    /// Stops serving, and the hub with it: readers are told, and cut off after `grace` seconds. Again, or of the parent's:
+    /// nothing.
     fn close(&self, py: Python<'_>, grace: f64) -> PyResult<()> {
         let grace = Duration::try_from_secs_f64(grace)
             .map_err(|error| PyValueError::new_err(format!("grace = {grace}: {error}")))?;
-        let running = self.running.lock().get_mut()?.take();
+        let running = self.running.lock().here_mut().and_then(Option::take);
         match running {
             Some(running) => outside(py, || running.stop(grace)),
             None => Ok(()),
