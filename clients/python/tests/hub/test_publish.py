@@ -167,6 +167,30 @@ async def test_what_yields_events_may_fail_and_that_says_what_was_published(broa
     assert len(vars(failed.value)["ids"]) == 500
 
 
+async def test_what_is_too_much_or_the_hubs_own_is_refused_as_the_document_says(
+    broadcaster: Broadcaster,
+) -> None:
+    largest = "x" * 256 * 1024
+    await broadcaster.broadcast("s", largest)
+    refused: list[tuple[Publishable, str]] = [
+        (largest + "x", "EVENT_TOO_LARGE"),
+        (SSEEvent(type="gap", data=""), "RESERVED_EVENT_TYPE"),
+        (SSEEvent(type="error", data=""), "RESERVED_EVENT_TYPE"),
+    ]
+    for event, code in refused:
+        with pytest.raises(HubError) as error:
+            await broadcaster.broadcast("s", event)
+        assert (error.value.code, error.value.can_retry) == (code, False)
+    await broadcaster.broadcast_many("s", [largest] * 50)
+    async with broadcaster.subscribe("s", replay="all") as queue:
+        assert (await queue.get(timeout=5)).type == "gap"
+        last = await broadcaster.broadcast("s", "last")
+        kept = 0
+        while (event := await queue.get(timeout=5)).id != last:
+            kept += len(event.data)
+        assert kept <= 8 * 1024 * 1024 < kept + 2 * len(largest)
+
+
 async def test_a_publisher_without_patience_outruns_readers_and_they_are_told() -> None:
     async with Broadcaster(BroadcasterConfig(max_queue_size=20)) as broadcaster:
         async with broadcaster.subscribe("s") as queue:
