@@ -35,8 +35,9 @@ def shared(broadcaster: Broadcaster) -> int:
 
 async def test_what_all_readers_have_taken_is_not_kept() -> None:
     async with Broadcaster(SMALL) as broadcaster:
-        queues = {f"s{n}": [await broadcaster.add_subscriber(f"s{n}") for _ in range(3)] for n in range(20)}
-        for name, readers in queues.items():
+        queues: dict[str, list[Queue]] = {}
+        for name in (f"s{n}" for n in range(20)):
+            queues[name] = readers = [await broadcaster.add_subscriber(name) for _ in range(3)]
             for _ in range(40):
                 # Refused if anything that is kept takes the room.
                 await broadcaster.broadcast(name, "x" * 30_000)
