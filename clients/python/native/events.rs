@@ -42,7 +42,7 @@ fn cost(frame: &Frame) -> usize {
 pub(crate) fn object(py: Python<'_>, taken: &Taken, lease: &Lease) -> PyResult<(Py<PyAny>, usize)> {
     match taken {
         Taken::Piece(Piece::Event(sequence, frame)) => {
-            lease.event(py, *sequence, cost(frame), || of_frame(py, frame))
+            lease.event(py, *sequence, || Ok((of_frame(py, frame)?, cost(frame))))
         }
         Taken::Piece(Piece::Gap(gap)) => Ok((of_gap(py, gap)?, 0)),
         Taken::End(reason, retry_ms) => Ok((of_end(py, *reason, *retry_ms)?, 0)),

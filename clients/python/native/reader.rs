@@ -63,9 +63,9 @@ pub(crate) struct Reader {
 impl Reader {
     /// It counts as a reader from here on: publishers wait for it, although Python has asked for nothing yet.
     pub(crate) fn new(hub: &Hub, mut subscription: Subscription, shelf: &Arc<Shelf>, by: ReadBy) -> Reader {
-        let (start, epoch) = (subscription.start().to_string(), subscription.start().epoch.bits());
+        let start = subscription.start().to_string();
         let has_gap = subscription.gaps().next().is_some();
-        let lease = Arc::new(shelf.lease(subscription.session(), epoch, hub.budget()));
+        let lease = Arc::new(shelf.lease(subscription.session(), subscription.start(), hub.budget()));
         let (waker, thread) = match by {
             ReadBy::Task(waker) => (waker, None),
             ReadBy::Thread(thread) => (Waker::from(Arc::clone(&thread)), Some(thread)),

@@ -1,8 +1,8 @@
 //! Events that were made for Python and that other readers of their session are about to take: an event is made once for
 //! all of them, not once for each.
 //!
-//! An event is kept until as many readers have taken it as the session had when it was made. Some may never come for it: it
-//! goes with the next cleanup at the latest. All of them are charged, and bounded together. They make reading cheaper and
+//! An event is kept until as many readers have taken it, passed it over or left as the session had when it was made. Some of
+//! them may stall, or have begun behind it: it goes with the next cleanup at the latest. All of them are charged, and bounded together. They make reading cheaper and
 //! nothing else, so they never keep a publisher or a newcomer out: none is kept where there is no room, or above the warning
 //! threshold.
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use watertight::{Budget, Hub, Session};
-use watertight_core::{Owner, Permit, Rung};
+use watertight_core::{Owner, Permit, Position, Rung};
 
 /// Events of a session that are kept for its other readers: as far as those are apart where they keep up.
 const SESSION_EVENTS_MAX: usize = 1024;
@@ -76,10 +76,12 @@ impl Drop for Charged {
 type Gone = VecDeque<Option<Slot>>;
 
 impl Shelf {
-    pub(crate) fn lease(self: &Arc<Self>, session: &Session, epoch: u64, budget: &Arc<Budget>) -> Lease {
-        let key: Key = (session.name().as_str().into(), epoch);
+    /// For a reader of `session` that begins behind `start`.
+    pub(crate) fn lease(self: &Arc<Self>, session: &Session, start: Position, budget: &Arc<Budget>) -> Lease {
+        let key: Key = (session.name().as_str().into(), start.epoch.bits());
         let shared = Arc::clone(self.sessions.lock().entry(key.clone()).or_default());
-        Lease { shared, key, shelf: Arc::clone(self), budget: Arc::clone(budget) }
+        let next = AtomicU64::new(start.sequence.saturating_add(1));
+        Lease { shared, next, key, shelf: Arc::clone(self), budget: Arc::clone(budget) }
     }
 
     /// Clears the shelf after each cleanup of the hub, and while memory is short. For whoever comes by: the hub's own
@@ -121,6 +123,8 @@ impl Shelf {
 #[derive(Debug)]
 pub(crate) struct Lease {
     shared: Arc<Shared>,
+    /// The first event that it has not come for yet.
+    next: AtomicU64,
     key: Key,
     shelf: Arc<Shelf>,
     budget: Arc<Budget>,
@@ -132,8 +136,7 @@ impl Drop for Lease {
         // The shelf's own, and this one.
         let last = (Arc::strong_count(&self.shared) <= 2).then(|| sessions.remove(&self.key));
         drop(sessions);
-        // Some may have waited for this reader alone.
-        let gone = self.shared.0.lock().clear();
+        let gone = self.shared.0.lock().pass_over(self.next.load(Ordering::Relaxed), u64::MAX);
         drop((last, gone));
     }
 }
@@ -144,25 +147,31 @@ impl Lease {
         &self.budget
     }
 
-    /// The event of this sequence number, shared or as `make` makes it, and what of its `bytes` its reader has to be
-    /// charged for.
+    /// The event of this sequence number, shared or as `make` makes it, and how many of its bytes its reader has to be charged
+    /// for. `make` says how many it has; what is shared costs no look at the frame.
     pub(crate) fn event(
         &self,
         py: Python<'_>,
         sequence: u64,
-        bytes: usize,
-        make: impl FnOnce() -> PyResult<Py<PyAny>>,
+        make: impl FnOnce() -> PyResult<(Py<PyAny>, usize)>,
     ) -> PyResult<(Py<PyAny>, usize)> {
+        let next = self.next.swap(sequence.saturating_add(1), Ordering::Relaxed);
+        let (taken, gone) = {
+            let mut slots = self.shared.0.lock();
+            let gone = if next < sequence { slots.pass_over(next, sequence) } else { Gone::new() };
+            (slots.take(py, sequence), gone)
+        };
+        drop(gone);
+        if let Some(taken) = taken {
+            return Ok(taken);
+        }
+        // No lock is held while Python's code runs.
+        let (event, bytes) = make()?;
         // Without the shelf's own and this reader's.
         let others = Arc::strong_count(&self.shared).saturating_sub(2);
         if others == 0 {
-            return Ok((make()?, bytes));
+            return Ok((event, bytes));
         }
-        if let Some((event, is_last)) = self.shared.0.lock().take(py, sequence) {
-            return Ok((event, if is_last { bytes } else { 0 }));
-        }
-        // No lock is held while Python's code runs.
-        let event = make()?;
         let Some(charged) = self.shelf.charge(&self.budget, bytes) else { return Ok((event, bytes)) };
         let slot = Slot { event: event.clone_ref(py), left: others, charged };
         let gone = self.shared.0.lock().put(sequence, slot);
@@ -176,22 +185,45 @@ impl Slots {
         usize::try_from(sequence.checked_sub(self.first)?).ok()
     }
 
-    /// The event, and whether nobody else is to come for it: then it is not kept any more.
-    fn take(&mut self, py: Python<'_>, sequence: u64) -> Option<(Py<PyAny>, bool)> {
+    /// The event. If nobody else is to come for it, it is not kept any more, and who takes it is charged for its bytes.
+    fn take(&mut self, py: Python<'_>, sequence: u64) -> Option<(Py<PyAny>, usize)> {
         let index = self.index_of(sequence)?;
         let place = self.slots.get_mut(index)?;
         let slot = place.as_mut()?;
         slot.left = slot.left.saturating_sub(1);
         if slot.left > 0 {
-            return Some((slot.event.clone_ref(py), false));
+            return Some((slot.event.clone_ref(py), 0));
         }
         let slot = place.take()?;
-        self.bytes -= slot.charged.permit.bytes();
+        let bytes = slot.charged.permit.bytes();
+        self.bytes -= bytes;
+        self.trim_front();
+        Some((slot.event, bytes))
+    }
+
+    /// A reader does not come for the events from `from` up to `to`. What goes with that.
+    fn pass_over(&mut self, from: u64, to: u64) -> Gone {
+        let mut gone = Gone::new();
+        let skipped = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let end = usize::try_from(to.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let places = self.slots.iter_mut().take(end).skip(skipped);
+        for place in places {
+            let Some(slot) = place else { continue };
+            slot.left = slot.left.saturating_sub(1);
+            if slot.left == 0 {
+                self.bytes -= slot.charged.permit.bytes();
+                gone.push_back(place.take());
+            }
+        }
+        self.trim_front();
+        gone
+    }
+
+    fn trim_front(&mut self) {
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
             self.first += 1;
         }
-        Some((slot.event, true))
     }
 
     fn clear(&mut self) -> Gone {

@@ -69,10 +69,27 @@ async def test_what_readers_never_take_is_bounded_and_goes_with_the_next_cleanup
             read_all(queue)
             assert shared(broadcaster) > 60_000
             stalled[0].close()
-            assert shared(broadcaster) == 0
+            assert shared(broadcaster) == 0, "nobody else is to come for it"
         for queue in stalled:
             queue.close()
         assert_balanced(broadcaster)
+
+
+async def test_readers_that_leave_after_an_event_leave_it_to_those_who_have_not_come_yet() -> None:
+    async with Broadcaster() as broadcaster:
+        queues = [await broadcaster.add_subscriber("s") for _ in range(4)]
+        stays = await broadcaster.add_subscriber("s")
+        await broadcaster.broadcast("s", "shared")
+        first = await queues[0].get(timeout=5)
+        queues[0].close()
+        for queue in queues[1:3]:
+            assert await queue.get(timeout=5) is first
+            queue.close()
+        assert shared(broadcaster) > 0
+        queues[3].close()
+        assert await stays.get(timeout=5) is first
+        assert shared(broadcaster) == 0
+        stays.close()
 
 
 async def test_readers_that_are_apart_still_get_the_same_object() -> None:
