@@ -2,13 +2,13 @@
 
     python bench/subscribers.py [--subscribers 10000]
 
-The readers are sockets of another process. What the kernel holds for a socket is not the process's.
+The readers are sockets of another process. What the kernel holds for a socket is not the process's. The server gives what their
+arrival leaves free in the allocator back by itself, ten seconds after the last time at the latest; that is waited for.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import resource
 import socket
@@ -19,8 +19,10 @@ import time
 from watertight_sse.hub import Broadcaster
 
 REQUEST = b"GET /sessions/s/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n"
-WARM = 100
-"""Subscribers that come and go before: what is made once is not counted."""
+WARM = 600
+"""Subscribers that come and go before: what is made once is not counted. Enough for the server to give memory back."""
+PACE_SECONDS = 12.0
+"""In this time the server has given free memory back."""
 
 
 def raise_file_limit() -> None:
@@ -60,11 +62,6 @@ def resident_bytes() -> int:
     """What this process holds."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
-
-
-def give_free_pages_back() -> None:
-    """Has glibc's allocator give free pages back to the system: how much it keeps by itself changes from run to run."""
-    ctypes.CDLL(None).malloc_trim(0)
 
 
 class Crowd:
@@ -111,12 +108,12 @@ def main() -> None:
         warm.leave()
         nobody_is_left()
         gc.collect()
-        give_free_pages_back()
+        time.sleep(PACE_SECONDS)
         charged, resident = broadcaster.get_stats()["memoryUsageMB"], resident_bytes()
         readers = Crowd(server.addresses[0], count)
         charged_each = (broadcaster.get_stats()["memoryUsageMB"] - charged) * 1024 * 1024 / count
         with_free_each = (resident_bytes() - resident) / count
-        give_free_pages_back()
+        time.sleep(PACE_SECONDS)
         resident_each = (resident_bytes() - resident) / count
         begun = time.perf_counter()
         broadcaster.broadcast_nowait("s", "hello")
@@ -125,7 +122,7 @@ def main() -> None:
         seconds = time.perf_counter() - begun
         print(
             f"{count} subscribers of serve(): each {charged_each:.0f} bytes charged, {resident_each:.0f} resident, "
-            f"{with_free_each:.0f} with what the allocator kept of their arrival"
+            f"{with_free_each:.0f} right after their arrival"
         )
         print(
             f"one event to all of them: {called * 1000:.1f} ms in the call, {seconds * 1000:.0f} ms until all had read it"
@@ -133,8 +130,10 @@ def main() -> None:
         readers.leave()
         nobody_is_left()
         left = broadcaster.get_stats()
+        time.sleep(PACE_SECONDS)
         print(
-            f"after they left: {left['totalSubscribers']} subscribers, ledger {left['ledger']['connection']}"
+            f"after they left: {left['totalSubscribers']} subscribers, ledger {left['ledger']['connection']}, "
+            f"{(resident_bytes() - resident) / 1024:.0f} KiB more resident than before they came"
         )
 
 

@@ -31,6 +31,15 @@ pub(crate) fn shutting_down() -> PyErr {
     hub_error("SHUTTING_DOWN", false, "the hub is shutting down")
 }
 
+/// Nobody leaves the interpreter any more.
+pub(crate) fn process_ends() -> PyErr {
+    hub_error(
+        "SHUTTING_DOWN",
+        false,
+        "the process ends: its hub ends with its main thread, before other threads do",
+    )
+}
+
 pub(crate) fn of_publish(error: &PublishError) -> PyErr {
     let (code, can_retry) = match error {
         PublishError::Name(_) => ("INVALID_SESSION_NAME", false),

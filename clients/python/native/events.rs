@@ -1,27 +1,17 @@
 //! From the hub's frames to Python's events. Each is text as it is on the wire, so that a route of any framework can write
-//! it, with its fields beside it.
-//!
-//! An event is made once for all readers of its session that are in this process, not once for each: [`Recent`] keeps the
-//! last ones for those who come a little later. It is there while the session has readers, bounded, and charged.
+//! it, with its fields beside it. An event is made once for all readers of its session (`shelf.rs`).
 
-use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
-use watertight::{Budget, CloseReason, Gap, Session};
-use watertight_core::{Frame, Owner, Permit, Piece};
+use watertight::{CloseReason, Gap};
+use watertight_core::{Frame, Piece};
 use watertight_wire::{Item, Limits, Parser};
 
-/// Events of a session that are kept for its other readers: as far as those are apart where they keep up.
-const RECENT_EVENTS_MAX: usize = 1024;
-
-/// Their bytes.
-const RECENT_BYTES_MAX: usize = 1024 * 1024;
+use crate::shelf::Lease;
 
 /// What an event of Python takes beside its text, which is there twice: on the wire, and its data.
 const EVENT_OVERHEAD_BYTES: usize = 360;
@@ -44,14 +34,16 @@ pub(crate) enum Taken {
 }
 
 /// What an event takes in Python, bytes, at most.
-pub(crate) fn cost(frame: &Frame) -> usize {
+fn cost(frame: &Frame) -> usize {
     2 * frame.event().len() + EVENT_OVERHEAD_BYTES
 }
 
 /// Python's object for what a reader has taken, and what it takes of memory of its own.
-pub(crate) fn object(py: Python<'_>, taken: &Taken, recent: &RecentLease) -> PyResult<(Py<PyAny>, usize)> {
+pub(crate) fn object(py: Python<'_>, taken: &Taken, lease: &Lease) -> PyResult<(Py<PyAny>, usize)> {
     match taken {
-        Taken::Piece(Piece::Event(sequence, frame)) => recent.event(py, *sequence, frame),
+        Taken::Piece(Piece::Event(sequence, frame)) => {
+            lease.event(py, *sequence, || Ok((of_frame(py, frame)?, cost(frame))))
+        }
         Taken::Piece(Piece::Gap(gap)) => Ok((of_gap(py, gap)?, 0)),
         Taken::End(reason, retry_ms) => Ok((of_end(py, *reason, *retry_ms)?, 0)),
     }
@@ -137,142 +129,4 @@ pub(crate) fn find_classes(py: Python<'_>) -> PyResult<()> {
     GAP.import(py, MODULE, GAP_NAME)?;
     END.import(py, MODULE, END_NAME)?;
     Ok(())
-}
-
-/// A session in one of its lives.
-type Key = (Box<str>, u64);
-
-/// The recent events of all sessions that have readers here.
-#[derive(Debug, Default)]
-pub(crate) struct Shelf(Mutex<HashMap<Key, Arc<Recent>>>);
-
-#[derive(Debug)]
-struct Slot {
-    event: Py<PyAny>,
-    permit: Permit,
-}
-
-/// Side by side from `first` on.
-#[derive(Debug, Default)]
-struct Slots {
-    first: u64,
-    slots: VecDeque<Option<Slot>>,
-    bytes: usize,
-}
-
-/// The recent events of one session.
-#[derive(Debug)]
-struct Recent {
-    slots: Mutex<Slots>,
-    budget: Arc<Budget>,
-}
-
-/// A reader's part in them; they go with the last.
-#[derive(Debug)]
-pub(crate) struct RecentLease {
-    recent: Arc<Recent>,
-    key: Key,
-    shelf: Arc<Shelf>,
-}
-
-impl Shelf {
-    pub(crate) fn lease(
-        self: &Arc<Self>,
-        session: &Session,
-        epoch: u64,
-        budget: &Arc<Budget>,
-    ) -> RecentLease {
-        let key: Key = (session.name().as_str().into(), epoch);
-        let made = || Arc::new(Recent { slots: Mutex::default(), budget: Arc::clone(budget) });
-        let recent = Arc::clone(self.0.lock().entry(key.clone()).or_insert_with(made));
-        RecentLease { recent, key, shelf: Arc::clone(self) }
-    }
-}
-
-impl Drop for RecentLease {
-    fn drop(&mut self) {
-        let mut shelf = self.shelf.0.lock();
-        // The shelf's own, and this one.
-        let last = (Arc::strong_count(&self.recent) <= 2).then(|| shelf.remove(&self.key));
-        drop(shelf);
-        // Python's objects, outside of the lock.
-        drop(last);
-    }
-}
-
-impl RecentLease {
-    /// What the hub's bytes are charged to.
-    pub(crate) fn budget(&self) -> &Arc<Budget> {
-        &self.recent.budget
-    }
-
-    fn event(&self, py: Python<'_>, sequence: u64, frame: &Frame) -> PyResult<(Py<PyAny>, usize)> {
-        let is_shared = Arc::strong_count(&self.recent) > 2;
-        if !is_shared {
-            return Ok((of_frame(py, frame)?, cost(frame)));
-        }
-        if let Some(event) = self.recent.find(py, sequence) {
-            return Ok((event, 0));
-        }
-        // No lock is held while Python's code runs.
-        let event = of_frame(py, frame)?;
-        if cost(frame) > RECENT_BYTES_MAX {
-            return Ok((event, cost(frame)));
-        }
-        self.recent.keep(py, sequence, &event, cost(frame));
-        Ok((event, 0))
-    }
-}
-
-impl Recent {
-    fn find(&self, py: Python<'_>, sequence: u64) -> Option<Py<PyAny>> {
-        let slots = self.slots.lock();
-        let slot = slots.slots.get(slots.index_of(sequence)?)?.as_ref()?;
-        Some(slot.event.clone_ref(py))
-    }
-
-    /// Keeps an event, if it is not older than those that are kept.
-    fn keep(&self, py: Python<'_>, sequence: u64, event: &Py<PyAny>, bytes: usize) {
-        let permit = self.budget.charge(Owner::Caches, bytes);
-        let slot = Slot { event: event.clone_ref(py), permit };
-        let gone = self.slots.lock().put(sequence, slot);
-        // Python's objects, outside of the lock.
-        drop(gone);
-    }
-}
-
-impl Slots {
-    fn index_of(&self, sequence: u64) -> Option<usize> {
-        usize::try_from(sequence.checked_sub(self.first)?).ok()
-    }
-
-    /// What goes instead.
-    fn put(&mut self, sequence: u64, slot: Slot) -> VecDeque<Option<Slot>> {
-        let mut gone = VecDeque::new();
-        let end = self.first + self.slots.len() as u64;
-        if self.slots.is_empty() || sequence >= end + RECENT_EVENTS_MAX as u64 {
-            gone = std::mem::take(&mut self.slots);
-            (self.first, self.bytes) = (sequence, 0);
-        }
-        let Some(index) = self.index_of(sequence) else {
-            gone.push_back(Some(slot));
-            return gone;
-        };
-        while self.slots.len() <= index {
-            self.slots.push_back(None);
-        }
-        self.bytes += slot.permit.bytes();
-        if let Some(place) = self.slots.get_mut(index) {
-            let before = place.replace(slot);
-            self.bytes -= before.as_ref().map_or(0, |before| before.permit.bytes());
-            gone.push_back(before);
-        }
-        while self.slots.len() > RECENT_EVENTS_MAX || self.bytes > RECENT_BYTES_MAX {
-            let Some(oldest) = self.slots.pop_front() else { break };
-            self.first += 1;
-            self.bytes -= oldest.as_ref().map_or(0, |oldest| oldest.permit.bytes());
-            gone.push_back(oldest);
-        }
-        gone
-    }
 }

@@ -14,12 +14,13 @@ use watertight::{
 
 use crate::bell::{Bell, Ringer};
 use crate::errors;
-use crate::events::{self, Shelf};
+use crate::events;
 use crate::figures;
 use crate::pending::Pending;
 use crate::process::{OfProcess, outside};
 use crate::reader::{ReadBy, Reader};
 use crate::server::PyServer;
+use crate::shelf::Shelf;
 use crate::waiting::ThreadWaker;
 
 /// A type, a text and a time to live in seconds, as Python hands events in.
@@ -36,8 +37,10 @@ pub(crate) struct PyHub {
 
 impl PyHub {
     /// A handle, or why there is none any more.
-    pub(crate) fn hub(&self) -> PyResult<Hub> {
-        self.hub.lock().get()?.clone().ok_or_else(errors::shutting_down)
+    fn hub(&self) -> PyResult<Hub> {
+        let hub = self.hub.lock().get()?.clone().ok_or_else(errors::shutting_down)?;
+        self.shelf.tidy(&hub);
+        Ok(hub)
     }
 }
 
@@ -188,7 +191,9 @@ impl PyHub {
     /// One whole cleanup pass, now.
     fn clean_up(&self, py: Python<'_>) -> PyResult<()> {
         let hub = self.hub()?;
-        outside(py, || hub.clean_up())
+        outside(py, || hub.clean_up())?;
+        self.shelf.tidy(&hub);
+        Ok(())
     }
 
     /// Opens the accept loop with these settings, which are the hub program's: `listen` and what is about requests,
@@ -207,9 +212,15 @@ impl PyHub {
         }))
     }
 
-    /// Lets go of it: its threads end. Again: nothing.
+    /// Whether it is another process's: this one is a child of it.
+    #[getter]
+    fn is_of_the_parent(&self) -> bool {
+        self.hub.lock().get().is_err()
+    }
+
+    /// Lets go of it: its threads end. Again, or of the parent's: nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let mut hub = self.hub.lock().get_mut()?.take();
+        let mut hub = self.hub.lock().here_mut().and_then(Option::take);
         // Where nobody may leave the interpreter any more, it is dropped here: its threads never come to Python.
         let _ = outside(py, || drop(hub.take()));
         drop(hub);

@@ -14,8 +14,10 @@
 //! | [`pending`] | `Pending`: what is not done yet (a publisher waits for readers), polled by a task or waited for |
 //! | [`bell`] | `Bell`: wakes an event loop, once for all that has become ready |
 //! | [`waiting`] | what wakes a thread, and a task |
-//! | [`events`] | from frames to Python's events, made once for all readers of a session |
+//! | [`events`] | from frames to Python's events |
+//! | [`shelf`] | events that were made and that other readers of their session are about to take |
 //! | [`server`] | `Server`: the accept loop |
+//! | [`trim`] | gives what a crowd of connections leaves free in the allocator back to the system |
 //! | [`process`] | what a fork leaves alone, and what has to be over before the interpreter ends |
 //! | [`errors`] | errors with the codes of the HTTP API |
 
@@ -28,6 +30,8 @@ mod pending;
 mod process;
 mod reader;
 mod server;
+mod shelf;
+mod trim;
 mod waiting;
 
 use pyo3::prelude::*;

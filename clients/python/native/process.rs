@@ -48,7 +48,12 @@ impl<T> OfProcess<T> {
         if self.is_here() { Ok(&self.value) } else { Err(error_of_child()) }
     }
 
-    /// The same, to change it.
+    /// `None` in a child: for what closes something, which there has nothing to close.
+    pub(crate) fn here_mut(&mut self) -> Option<&mut T> {
+        self.is_here().then_some(&mut *self.value)
+    }
+
+    /// As [`OfProcess::get`], to change it.
     pub(crate) fn get_mut(&mut self) -> PyResult<&mut T> {
         if self.is_here() { Ok(&mut self.value) } else { Err(error_of_child()) }
     }
@@ -120,7 +125,7 @@ pub(crate) fn outside<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) 
     // Counted first, looked after: either `exiting` sees the count, or this sees that it has begun.
     let guard = OutsideGuard::enter();
     if IS_EXITING.load(Ordering::SeqCst) {
-        return Err(errors::shutting_down());
+        return Err(errors::process_ends());
     }
     let done = py.detach(work);
     drop(guard);

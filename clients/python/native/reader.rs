@@ -11,8 +11,9 @@ use pyo3::types::PyList;
 use watertight::{CloseReason, Hub, ReadLimit, Subscription};
 use watertight_core::{Owner, Permit, Piece};
 
-use crate::events::{RecentLease, Shelf, Taken, object};
+use crate::events::{Taken, object};
 use crate::process::OfProcess;
+use crate::shelf::{Lease, Shelf};
 use crate::waiting::{ThreadWaker, wait_for};
 
 /// What one call takes at most, but one event always: so much is given out and not read yet, where a reader stalls.
@@ -32,7 +33,7 @@ struct Open {
     subscription: Subscription,
     /// What was there when it was opened, of which nothing was given out yet.
     first: Option<Piece>,
-    recent: Arc<RecentLease>,
+    lease: Arc<Lease>,
     /// For what was given out by the last call, and may not have been read yet.
     given_out: Option<Permit>,
 }
@@ -62,9 +63,9 @@ pub(crate) struct Reader {
 impl Reader {
     /// It counts as a reader from here on: publishers wait for it, although Python has asked for nothing yet.
     pub(crate) fn new(hub: &Hub, mut subscription: Subscription, shelf: &Arc<Shelf>, by: ReadBy) -> Reader {
-        let (start, epoch) = (subscription.start().to_string(), subscription.start().epoch.bits());
+        let start = subscription.start().to_string();
         let has_gap = subscription.gaps().next().is_some();
-        let recent = Arc::new(shelf.lease(subscription.session(), epoch, hub.budget()));
+        let lease = Arc::new(shelf.lease(subscription.session(), subscription.start(), hub.budget()));
         let (waker, thread) = match by {
             ReadBy::Task(waker) => (waker, None),
             ReadBy::Thread(thread) => (Waker::from(Arc::clone(&thread)), Some(thread)),
@@ -74,19 +75,19 @@ impl Reader {
             Poll::Ready(piece) => piece.ok(),
             Poll::Pending => None,
         };
-        let open = Some(Open { subscription, first, recent, given_out: None });
+        let open = Some(Open { subscription, first, lease, given_out: None });
         let state = State { open, reason: None, retry: hub.config().retry };
         Reader { state: Mutex::new(OfProcess::new(state)), waker, thread, start, has_gap }
     }
 
     /// What is there, as Python's objects; `None`: it is over, and everything was given out before.
     fn look(&self, py: Python<'_>) -> PyResult<Option<Vec<Py<PyAny>>>> {
-        let (taken, recent, over) = {
+        let (taken, lease, over) = {
             let mut state = self.state.lock();
             let state = state.get_mut()?;
             let Some(open) = &mut state.open else { return Ok(None) };
             open.given_out = None;
-            let recent = Arc::clone(&open.recent);
+            let lease = Arc::clone(&open.lease);
             let mut pieces: Vec<Piece> = open.first.take().into_iter().collect();
             let mut context = Context::from_waker(&self.waker);
             let polled = open.subscription.poll_pieces(&mut context, TAKEN_MAX, &mut pieces);
@@ -97,13 +98,13 @@ impl Reader {
                 taken.push(Taken::End(reason, jittered_ms(state.retry)));
                 over = state.open.take();
             }
-            (taken, recent, over)
+            (taken, lease, over)
         };
         drop(over);
         let mut objects = Vec::with_capacity(taken.len());
         let mut own_bytes = 0;
         for taken in &taken {
-            let (object, bytes) = object(py, taken, &recent)?;
+            let (object, bytes) = object(py, taken, &lease)?;
             objects.push(object);
             own_bytes += bytes;
         }
@@ -116,7 +117,7 @@ impl Reader {
         if bytes > 0
             && let Some(open) = &mut self.state.lock().get_mut()?.open
         {
-            open.given_out = Some(open.recent.budget().charge(Owner::Subscribers, bytes));
+            open.given_out = Some(open.lease.budget().charge(Owner::Subscribers, bytes));
         }
         Ok(())
     }
@@ -154,9 +155,9 @@ impl Reader {
         Ok(PyList::new(py, found.unwrap_or_default())?.unbind())
     }
 
-    /// Gives everything back, and wakes whoever waits. Again: nothing.
+    /// Gives everything back, and wakes whoever waits. Again, or of the parent's: nothing.
     fn close(&self) -> PyResult<()> {
-        let open = self.state.lock().get_mut()?.open.take();
+        let Some(open) = self.state.lock().here_mut().map(|state| state.open.take()) else { return Ok(()) };
         let was_open = open.is_some();
         drop(open);
         if was_open {

@@ -1,6 +1,8 @@
 //! The hub's own accept loop in the process: the service as the program `watertight` runs it, around a hub of Python's.
 //! One thread of its own for requests; streams are the pumps'. None of them ever comes to the interpreter.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,6 +16,7 @@ use watertight_server::config::{Config, ConfigArgs, ConfigError, ListenAddress, 
 use watertight_server::{HubService, RunError};
 
 use crate::process::{OfProcess, outside};
+use crate::trim;
 
 /// The settings that are about serving. The others were said when the hub was made, or are for the program only.
 const SETTINGS: [&str; 30] = [
@@ -63,14 +66,16 @@ pub(crate) struct PyServer {
     /// Where it listens: `IP:PORT`, or `unix:/PATH`.
     #[pyo3(get)]
     addresses: Vec<String>,
+    trims: Arc<AtomicU64>,
 }
 
 impl PyServer {
     pub(crate) fn open(py: Python<'_>, hub: Hub, settings: &[(String, String)]) -> PyResult<PyServer> {
         let config = config_of(settings)?;
-        let (running, addresses) = outside(py, || Running::start(hub, config))??;
+        let trims = Arc::new(AtomicU64::new(0));
+        let (running, addresses) = outside(py, || Running::start(hub, config, Arc::clone(&trims)))??;
         let addresses = addresses.iter().map(ListenAddress::to_string).collect();
-        Ok(PyServer { running: Mutex::new(OfProcess::new(Some(running))), addresses })
+        Ok(PyServer { running: Mutex::new(OfProcess::new(Some(running))), addresses, trims })
     }
 }
 
@@ -102,7 +107,7 @@ fn said(error: &ConfigError) -> String {
 }
 
 impl Running {
-    fn start(hub: Hub, config: Config) -> PyResult<(Running, Vec<ListenAddress>)> {
+    fn start(hub: Hub, config: Config, trims: Arc<AtomicU64>) -> PyResult<(Running, Vec<ListenAddress>)> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("watertight-serve")
@@ -111,6 +116,7 @@ impl Running {
             .map_err(|error| {
                 PyOSError::new_err((error.raw_os_error(), format!("no thread for requests: {error}")))
             })?;
+        let ledger = Arc::clone(hub.ledger());
         let opened = {
             let _inside = runtime.enter();
             HubService::open(hub, config)
@@ -120,7 +126,14 @@ impl Running {
             _ => PyValueError::new_err(error.to_string()),
         })?;
         let (addresses, stop) = (service.addresses(), CancellationToken::new());
-        let served = runtime.spawn(service.run(stop.clone().cancelled_owned()));
+        let trimming = trim::after_crowds(ledger, trims);
+        let serving = service.run(stop.clone().cancelled_owned());
+        let served = runtime.spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = trimming => {}
+            }
+        });
         Ok((Running { runtime, stop, served }, addresses))
     }
 
@@ -136,11 +149,18 @@ impl Running {
 
 #[pymethods]
 impl PyServer {
-    /// Stops serving, and the hub with it: readers are told, and cut off after `grace` seconds. Again: nothing.
+    /// How often free memory was given back to the system.
+    #[getter]
+    fn trims(&self) -> u64 {
+        self.trims.load(Ordering::Relaxed)
+    }
+
+    /// Stops serving, and the hub with it: readers are told, and cut off after `grace` seconds. Again, or of the parent's:
+    /// nothing.
     fn close(&self, py: Python<'_>, grace: f64) -> PyResult<()> {
         let grace = Duration::try_from_secs_f64(grace)
             .map_err(|error| PyValueError::new_err(format!("grace = {grace}: {error}")))?;
-        let running = self.running.lock().get_mut()?.take();
+        let running = self.running.lock().here_mut().and_then(Option::take);
         match running {
             Some(running) => outside(py, || running.stop(grace)),
             None => Ok(()),

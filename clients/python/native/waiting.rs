@@ -44,6 +44,12 @@ impl ThreadWaker {
     }
 }
 
+/// Seconds of Python; too many of them, or infinity: for ever.
+fn limit_of(timeout: f64) -> Duration {
+    let beyond = if timeout > 0.0 { FOR_EVER } else { Duration::ZERO };
+    Duration::try_from_secs_f64(timeout).unwrap_or(beyond)
+}
+
 /// Looks again and again until there is something, asleep in between. `None`: the time was over first.
 ///
 /// # Errors
@@ -55,7 +61,7 @@ pub(crate) fn wait_for<T>(
     mut look: impl FnMut() -> PyResult<Option<T>>,
 ) -> PyResult<Option<T>> {
     let clock = Clock::monotonic();
-    let limit = timeout.map_or(FOR_EVER, |timeout| Duration::try_from_secs_f64(timeout).unwrap_or_default());
+    let limit = timeout.map_or(FOR_EVER, limit_of);
     loop {
         if let Some(found) = look()? {
             return Ok(Some(found));

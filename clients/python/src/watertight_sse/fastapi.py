@@ -38,12 +38,28 @@ __all__ = [
 ]
 
 
+def _named(signed_in: object) -> str:
+    """The name of a user that is one.
+
+    Raises:
+        GatewayError: 401: nobody has signed in.
+        TypeError: what stands for the user is no name. Nothing else of it is to get into a token.
+    """
+    if signed_in is None:
+        raise GatewayError(401, "UNAUTHORIZED", "nobody has signed in")
+    if not isinstance(signed_in, str):
+        raise TypeError(
+            f"the user is a {type(signed_in).__name__}, not a name: name=lambda user: user.username, or what it is there"
+        )
+    return signed_in
+
+
 def token_dependency(
     gateway: Gateway,
     *,
     user: Callable[..., Any],
     sessions: Callable[[Any], Iterable[str]],
-    name: Callable[[Any], str] = str,
+    name: Callable[[Any], str] = _named,
 ) -> Callable[..., IssuedToken | None]:
     """A dependency that mints a short token for who has signed in: ``Annotated[IssuedToken, Depends(hub_token)]``.
 
@@ -51,7 +67,7 @@ def token_dependency(
         gateway: mints it; the dependency gives ``None`` at an open hub.
         user: the application's own dependency for who has signed in. It refuses those who have not.
         sessions: which sessions that user may read, at most 64.
-        name: the user's name for the hub (``sub``).
+        name: the user's name for the hub (``sub``). Default: ``user`` gives it as a text; ``None`` is answered with 401.
     """
 
     def hub_token(signed_in: Annotated[Any, Depends(user)]) -> IssuedToken | None:
@@ -66,14 +82,15 @@ def watch_router(  # noqa: PLR0913 - by name, and each with a default
     user: Callable[..., Any],
     may_watch: MayWatch,
     snapshot: SnapshotOf | None = None,
-    name: Callable[[Any], str] = str,
+    name: Callable[[Any], str] = _named,
     path: str = "/watch/{session:path}",
 ) -> APIRouter:
     """A router with the route that answers a page's question where it watches a session.
 
     Its answer is ``Watch.json()``. Whoever has not signed in is refused by ``user``, the application's own dependency; 403
     where ``may_watch`` says no, and what :meth:`Gateway.watch` raises, are answered as problem documents. ``may_watch`` and
-    ``snapshot`` get the user's name and the session's; they may be ``async``, and plain ones are called in the event loop.
+    ``snapshot`` get the user's name (by ``name``, as for :func:`token_dependency`) and the session's; they may be ``async``,
+    and plain ones are called in the event loop.
     """
     router = APIRouter()
 

@@ -93,7 +93,7 @@ class Minter:
         """
         self._keys = _source(secret, secret_file, private_key, algorithm)
         self._headers = None if kid is None else {"kid": check_name("kid", kid)}
-        self._lifetime = _checked_lifetime(lifetime)
+        self._lifetime = checked_lifetime(lifetime)
         self._clock = clock
         self._fixed: dict[str, Any] = {}
         if issuer is not None:
@@ -140,7 +140,7 @@ class Minter:
     ) -> IssuedToken:
         """As ``mint``, and says when the token expires."""
         now = int(self._clock())
-        expires_at = now + int(self._lifetime if lifetime is None else _checked_lifetime(lifetime))
+        expires_at = now + int(self._lifetime if lifetime is None else checked_lifetime(lifetime))
         claims = dict(self._fixed)
         if sub is not None:
             claims["sub"] = check_name("sub", sub)
@@ -211,7 +211,12 @@ def _audience(audience: str | Iterable[str]) -> str | list[str]:
     return members
 
 
-def _checked_lifetime(seconds: float) -> float:
+def checked_lifetime(seconds: float) -> float:
+    """The time, if a token can be valid for it.
+
+    Raises:
+        ValueError: it cannot.
+    """
     # Beyond a hundred years nobody means it, and the claim would not be a time any more.
     if not 1 <= seconds <= 100 * 365 * 86_400:
         raise ValueError(f"lifetime is {seconds!r}: a number of seconds from 1 on would do")

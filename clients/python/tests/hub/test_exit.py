@@ -161,3 +161,52 @@ def test_what_runs_at_exit_after_the_hub_is_refused_and_does_not_hang() -> None:
         )
         == "SHUTTING_DOWN\n"
     )
+
+
+def test_whoever_publishes_from_another_thread_is_told_that_the_main_thread_has_ended() -> None:
+    program = """
+        import threading
+        from watertight_sse.hub import HubError, get_sse_broadcaster
+        def publishes():
+            while True:
+                try:
+                    get_sse_broadcaster().broadcast_sync("s", "x")
+                except HubError as error:
+                    print(error)
+                    break
+        get_sse_broadcaster().broadcast_nowait("s", "x")
+        def ends():
+            threading.main_thread().join()
+            publishes()
+        threading.Thread(target=ends).start()
+    """
+    assert output(program) == (
+        "SHUTTING_DOWN: the process ends: its hub ends with its main thread, before other threads do\n"
+    )
+
+
+def test_an_error_at_the_end_is_told_and_does_not_keep_what_comes_after_it_from_being_done() -> None:
+    ended = run(
+        """
+        import atexit
+        from watertight_sse import _hub
+        from watertight_sse.hub import Broadcaster
+        class Broken(Broadcaster):
+            def close(self, grace=5.0):
+                raise OSError("broken")
+        broken, whole = Broken(), Broadcaster()
+        for broadcaster in (broken, whole):
+            broadcaster.broadcast_nowait("s", "x")
+        native = broken._native
+        def late():
+            print(whole.get_stats()["running"])
+            try:
+                native.clean_up()
+            except Exception as error:
+                print(error)
+        atexit.register(late)
+        """
+    )
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("False\nSHUTTING_DOWN: the process ends"), ended.stdout
+    assert ended.stderr == "watertight_sse.hub: stopping a hub at the end of the process: OSError('broken')\n"

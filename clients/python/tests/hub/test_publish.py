@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -125,6 +126,69 @@ async def test_publishers_wait_for_a_subscriber_that_has_not_asked_for_anything_
         assert not publishing.done()
         assert [(await queue.get(timeout=5)).data for _ in range(100)] == [str(n) for n in range(100)]
         assert len(await publishing) == 100
+
+
+@pytest.mark.parametrize(
+    ("bad", "raised"),
+    [
+        (SSEEvent(type="error", data=""), HubError),
+        ("x" * 300_000, HubError),
+        (SSEEvent(type="a\nb", data=""), ValueError),
+        (object(), TypeError),
+    ],
+)
+async def test_whatever_goes_wrong_among_many_says_what_was_published(
+    broadcaster: Broadcaster, bad: Any, raised: type[Exception]
+) -> None:
+    events = ["x"] * 1_300
+    events[1_200] = bad
+    for is_sync in (False, True):
+        before = broadcaster.get_stats()["metrics"]["eventsPublished"]
+        if is_sync:
+            publishing = asyncio.to_thread(broadcaster.broadcast_many_sync, "s", events)
+        else:
+            publishing = broadcaster.broadcast_many("s", events)
+        with pytest.raises(raised) as failed:
+            await publishing
+        error: Any = failed.value
+        assert len(error.ids) == broadcaster.get_stats()["metrics"]["eventsPublished"] - before == 1_000
+        async with broadcaster.subscribe("s", last_event_id=error.ids[-1]) as queue:
+            with pytest.raises(asyncio.QueueEmpty):
+                queue.get_nowait()
+
+
+async def test_what_yields_events_may_fail_and_that_says_what_was_published(broadcaster: Broadcaster) -> None:
+    def events() -> Iterator[str]:
+        yield from ["x"] * 700
+        raise LookupError
+
+    with pytest.raises(LookupError) as failed:
+        await broadcaster.broadcast_many("s", events())
+    assert len(vars(failed.value)["ids"]) == 500
+
+
+async def test_what_is_too_much_or_the_hubs_own_is_refused_as_the_document_says(
+    broadcaster: Broadcaster,
+) -> None:
+    largest = "x" * 256 * 1024
+    await broadcaster.broadcast("s", largest)
+    refused: list[tuple[Publishable, str]] = [
+        (largest + "x", "EVENT_TOO_LARGE"),
+        (SSEEvent(type="gap", data=""), "RESERVED_EVENT_TYPE"),
+        (SSEEvent(type="error", data=""), "RESERVED_EVENT_TYPE"),
+    ]
+    for event, code in refused:
+        with pytest.raises(HubError) as error:
+            await broadcaster.broadcast("s", event)
+        assert (error.value.code, error.value.can_retry) == (code, False)
+    await broadcaster.broadcast_many("s", [largest] * 50)
+    async with broadcaster.subscribe("s", replay="all") as queue:
+        assert (await queue.get(timeout=5)).type == "gap"
+        last = await broadcaster.broadcast("s", "last")
+        kept = 0
+        while (event := await queue.get(timeout=5)).id != last:
+            kept += len(event.data)
+        assert kept <= 8 * 1024 * 1024 < kept + 2 * len(largest)
 
 
 async def test_a_publisher_without_patience_outruns_readers_and_they_are_told() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import pickle
+import threading
 import time
 
 import pytest
@@ -83,6 +85,56 @@ async def test_get_times_out_and_loses_nothing(broadcaster: Broadcaster) -> None
         assert (await queue.get(timeout=0)).data == "later"
         with pytest.raises(asyncio.QueueEmpty):
             queue.get_nowait()
+
+
+async def test_a_time_limit_holds_although_another_task_takes_all_that_comes(
+    broadcaster: Broadcaster,
+) -> None:
+    async with broadcaster.subscribe("s") as queue:
+
+        async def greedy() -> None:
+            while True:
+                await queue.get()
+
+        async def publishes() -> None:
+            while True:
+                await broadcaster.broadcast("s", "x")
+                await asyncio.sleep(0.01)
+
+        tasks = [asyncio.create_task(greedy())]
+        await asyncio.sleep(0)
+        getting = asyncio.create_task(queue.get(timeout=0.2))
+        stream = queue.stream(heartbeat=0.2)
+
+        async def next_block() -> str:
+            return await anext(stream)
+
+        assert (await next_block()).startswith(": watertight")
+        beat = asyncio.create_task(next_block())
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(publishes()))
+        begun = time.monotonic()
+        with pytest.raises(QueueTimeoutError):
+            await asyncio.wait_for(getting, 5)
+        assert await asyncio.wait_for(beat, 5) == ":\n\n"
+        assert time.monotonic() - begun < 2
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def test_a_time_without_an_end_is_one_also_in_a_thread() -> None:
+    with Broadcaster() as broadcaster, broadcaster.subscribe("s") as queue:
+        publishing = threading.Timer(0.05, broadcaster.broadcast_nowait, ("s", "it comes"))
+        publishing.start()
+        for timeout in (math.inf, 1e300):
+            assert queue.get(timeout=timeout).data == "it comes"
+            broadcaster.broadcast_nowait("s", "it comes")
+        assert queue.get().data == "it comes"
+        for timeout in (0, -1, -math.inf, math.nan):
+            with pytest.raises(QueueTimeoutError):
+                queue.get(timeout=timeout)
+        publishing.join()
 
 
 async def test_a_get_that_is_cancelled_loses_nothing(broadcaster: Broadcaster) -> None:

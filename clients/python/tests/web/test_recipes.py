@@ -63,6 +63,26 @@ def test_the_fastapi_recipe_watches_mints_and_relays(tmp_path: Path) -> None:
         hub.kill()
 
 
+LIFESPANS = """
+import json
+import app as recipe
+from fastapi.testclient import TestClient
+
+for text in ("first", "second"):
+    with TestClient(recipe.app, cookies={"user": "ada"}) as page:
+        assert page.post("/notes", json={"text": text}).status_code == 202
+        answer = page.get("/stream", params={"wait": "0", "replay": "all"}, headers={"accept": "application/json"})
+        print(answer.status_code, json.loads(answer.json()["events"][-1]["data"])["text"])
+"""
+
+
+def test_the_fastapi_recipe_lives_through_several_lifespans(tmp_path: Path) -> None:
+    hub, _ = protected_hub(tmp_path)
+    write_recipe("fastapi", tmp_path)
+    with hub:
+        assert run_driver(hub.url, tmp_path, LIFESPANS) == "200 first\n200 second\n"
+
+
 def test_the_starlette_recipe_watches(tmp_path: Path) -> None:
     hub, _ = protected_hub(tmp_path)
     write_recipe("fastapi", tmp_path)

@@ -313,6 +313,7 @@ async def test_a_stream_ends_when_it_has_lived_long_enough(tmp_path: Path) -> No
             async with client(app.url) as page:
                 answer = await soon(page.get("/stream/s"), "it ends")
             assert answer.text.startswith(": watertight")
+            assert "TOKEN_EXPIRED" not in answer.text, "it is not the hub that ends it"
             await nothing_is_left(app, gateway, hub)
 
 
@@ -392,6 +393,26 @@ async def test_who_is_late_is_found_out_and_only_who_is() -> None:
     now = 105.0
     assert passage.is_hub_late
     assert not passage.is_reader_late
+
+
+async def test_closing_words_never_stand_inside_an_event() -> None:
+    wire: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        wire.append(message.get("body", b""))
+        if wire[-1].startswith(b"id: 2"):
+            # Written, then waits for the reader: as servers do.
+            await never()
+
+    passage = Passage(send)
+    await passage.begin({"content-type": "text/event-stream"})
+    await passage.put(b"id: 1\ndata: whole\n\n")
+    task = asyncio.create_task(passage.put(b"id: 2\ndata: the first ha"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait((task,))
+    await passage.end(is_stopping=True)
+    assert wire[-2:] == [b"id: 2\ndata: the first ha", b""]
 
 
 async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path) -> None:

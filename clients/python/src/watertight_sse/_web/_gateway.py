@@ -22,7 +22,7 @@ from watertight_sse._web._problem import GatewayError, from_hub, hub_away
 from watertight_sse._web._relay import RelayResponse
 from watertight_sse._web._relays import Relays
 from watertight_sse._web._watch import Watch
-from watertight_sse.tokens import IssuedToken, Minter, session_pattern
+from watertight_sse.tokens import IssuedToken, Minter, checked_lifetime, session_pattern
 
 Snapshot: TypeAlias = Callable[[], Any | Awaitable[Any]]
 """Gives the application's state as JSON. A plain function is called in the event loop: one that blocks is to be wrapped
@@ -33,6 +33,9 @@ _HUB_TIMEOUT = 5.0
 _RELAY_LIFETIME = 3600.0
 """How long a relayed stream lives, seconds, before its reader has to come back: then the application asks again whether it
 may."""
+_TOKEN_OUTLIVES = 60.0
+"""So much longer than what it is for is the application's own token valid, seconds: clocks differ, and the hub is not to end
+what the application ends."""
 _RELAYS_MAX = 10_000
 """Streams relayed at once; each has two sockets and about 100 kB of buffers in the interpreter."""
 
@@ -74,6 +77,9 @@ class Gateway:
         """
         if timeout <= 0 or relay_lifetime < 1 or max_relays < 1:
             raise ValueError("timeout is above 0 seconds, relay_lifetime 1 or more, max_relays 1 or more")
+        checked_lifetime(relay_lifetime + _TOKEN_OUTLIVES)
+        if lifetime is not None:
+            checked_lifetime(lifetime)
         self._endpoint = Endpoint.parse(hub)
         self._minter = minter
         self._public = _public(self._endpoint, public)
@@ -89,7 +95,10 @@ class Gateway:
         Raises:
             ValueError: a name that no token can be for alone (one with a star), more than 64 of them, or a user that a hub
                 would refuse.
+            TypeError: a single name instead of a list of them.
         """
+        if isinstance(sessions, str):
+            raise TypeError(f"sessions is a list of names, not one text: [{sessions!r}] would do")
         if self._minter is None:
             return None
         patterns = [session_pattern(session) for session in sessions]
@@ -104,7 +113,7 @@ class Gateway:
                 application.
             ValueError: a name that no path can carry, or no token can be for.
         """
-        bearer = self._service_bearer(session, self._timeout + 60)
+        bearer = self._service_bearer(session, self._timeout + _TOKEN_OUTLIVES)
         url = self._endpoint.events(session, {"wait": "0", "limit": "1"})
         asking = ask_position(self._clients.get(), url, bearer)
         try:
@@ -158,7 +167,7 @@ class Gateway:
         Raises:
             ValueError: a name that no path can carry, or no token can be for.
         """
-        bearer = self._service_bearer(session, self._relay_lifetime)
+        bearer = self._service_bearer(session, self._relay_lifetime + _TOKEN_OUTLIVES)
         return RelayResponse(
             self._relays,
             self._clients,
@@ -170,7 +179,7 @@ class Gateway:
 
     def end_relays(self) -> None:
         """Ends all relayed streams, and refuses further ones with 503: the server is stopping. Under uvicorn, run as a program,
-        this happens by itself. Must be called in the event loop.
+        this happens by itself. Must be called in the event loop. ``async with gateway`` begins anew.
         """
         self._relays.stop()
 
@@ -185,7 +194,10 @@ class Gateway:
         await self._clients.aclose()
 
     async def __aenter__(self) -> Gateway:
-        """Nothing is opened before it is needed."""
+        """Nothing is opened before it is needed. After :meth:`aclose` it begins anew: a module's gateway may live through
+        several lifespans of its application.
+        """
+        self._relays.begin()
         return self
 
     async def __aexit__(

@@ -60,7 +60,10 @@ class Passage:
         self.has_begun = True
 
     async def put(self, chunk: bytes) -> None:
-        """Sends a chunk, when the reader takes it. Cancelling it while it waits sends nothing of it."""
+        """Sends a chunk, when the reader takes it. Cancelling it while it waits leaves it open how much of it the reader gets:
+        then nothing but the end may follow.
+        """
+        self._is_between_events = False
         await self._put({"type": "http.response.body", "body": chunk, "more_body": True})
         self._is_between_events = chunk.endswith(b"\n\n")
 

@@ -73,27 +73,35 @@ class Relays:
         """
         if self.is_stopping:
             raise shutting_down()
+        loop = asyncio.get_running_loop()
+        if loop not in self._looking or len(self._places) >= self._most:
+            self._forget_closed_loops()
         if len(self._places) >= self._most:
             raise GatewayError(503, "TOO_MANY_STREAMS", f"{self._most} streams are relayed already")
         place = Place()
         self._places.add(place)
-        if place.loop not in self._looking:
-            self._looking.add(place.loop)
-            place.loop.call_later(LOOK_EVERY, self._look, place.loop)
+        if loop not in self._looking:
+            self._looking.add(loop)
+            loop.call_later(LOOK_EVERY, self._look, loop)
         return place
 
     def leave(self, place: Place) -> None:
         """Gives it back."""
         self._places.discard(place)
 
+    def begin(self) -> None:
+        """Lets streams begin again after ``stop``."""
+        self._is_stopped = False
+
     def stop(self) -> None:
-        """Ends all, for good; from any thread."""
+        """Ends all, and lets none begin until ``begin``; from any thread."""
         self._is_stopped = True
         for place in tuple(self._places):
             place.close()
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        places = [place for place in self._places if place.loop is loop]
+        # Copied at once: loops of other threads change it meanwhile.
+        places = [place for place in tuple(self._places) if place.loop is loop]
         if not places:
             self._looking.discard(loop)
             return
@@ -101,6 +109,11 @@ class Relays:
             for place in places:
                 place.close()
         loop.call_later(LOOK_EVERY, self._look, loop)
+
+    def _forget_closed_loops(self) -> None:
+        """Those that were closed before their timer came, or with streams in them."""
+        self._looking.difference_update([loop for loop in tuple(self._looking) if loop.is_closed()])
+        self._places.difference_update([place for place in tuple(self._places) if place.loop.is_closed()])
 
 
 def shutting_down() -> GatewayError:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from watertight_sse._web._gateway import Gateway, Snapshot
 from watertight_sse._web._problem import GatewayError
 from watertight_sse._web._watch import Watch
+from watertight_sse.tokens import session_pattern
 
 MayWatch: TypeAlias = Callable[[str, str], "bool | Awaitable[bool]"]
 """Whether this user may watch this session."""
@@ -24,12 +25,13 @@ async def watch_as(
 
     Raises:
         GatewayError: 403, 400 for a name that cannot be watched, or as :meth:`Gateway.watch`.
+        ValueError: a user that no token can be for: the application's own fault, not the page's.
     """
     if not await settled(may_watch(user, session)):
         raise GatewayError(403, "FORBIDDEN", "this session is not yours to watch")
     state: Snapshot | None = None if snapshot is None else partial(snapshot, user, session)
     try:
-        gateway.token(user, [session])
+        session_pattern(session)
     except ValueError as error:
         raise GatewayError(400, "INVALID_SESSION_NAME", str(error)) from None
     return await gateway.watch(session, user, state)

@@ -11,9 +11,8 @@ from typing import Literal, TypeAlias
 from watertight_sse import _hub
 from watertight_sse.hub._batches import BATCH_EVENTS_MAX, Batches
 from watertight_sse.hub._config import BroadcasterConfig
-from watertight_sse.hub._errors import HubError
 from watertight_sse.hub._events import Publishable, handed
-from watertight_sse.hub._process import default_broadcaster, note_running
+from watertight_sse.hub._process import default_broadcaster, note_running, stopped
 from watertight_sse.hub._queue import PlainQueue, Queue
 from watertight_sse.hub._server import Server, Setting, listening
 from watertight_sse.hub._stats import Stats, at_rest, of_figures
@@ -41,10 +40,21 @@ class Broadcaster:
         self._server: _hub.Server | None = None
         self._is_stopped = False
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has a hub: it was used or started, and was not stopped since."""
+        return self._native is not None
+
     # Start and stop
 
     async def start(self) -> None:
-        """Starts the hub's threads, if they do not run; again after ``stop()``, with an empty hub."""
+        """Starts the hub's threads, if they do not run; again after ``stop()``, with an empty hub.
+
+        A hub that still stops, because ``stop()`` was cancelled or another task waits for it, goes on with that by itself; it
+        is served no more.
+        """
+        if self._is_stopped and self._native is not None:
+            await asyncio.to_thread(self._leave)
         self._is_stopped = False
         self._hub()
 
@@ -58,22 +68,37 @@ class Broadcaster:
         self._is_stopped = True
         if hub is None:
             return
-        # Readers first, while the server answers that it stops; then what is left of its requests.
-        await Wakes.of_this_loop().done(hub.stop(grace))
-        if server is not None:
-            await asyncio.to_thread(server.close, _REQUESTS_GRACE_SECONDS)
+        if not hub.is_of_the_parent:
+            # Readers first, while the server answers that it stops; then what is left of its requests.
+            await Wakes.of_this_loop().done(hub.stop(grace))
+            if server is not None:
+                await asyncio.to_thread(server.close, _REQUESTS_GRACE_SECONDS)
         self._let_go(hub)
 
     def close(self, grace: float = 5.0) -> None:
-        """The same without a loop: waits here. Not in a thread whose loop has readers; those could not read meanwhile."""
+        """The same without a loop: waits here. Not in a thread whose loop has readers; those could not read meanwhile.
+
+        In a child of the process that has started it, either only lets go of it.
+        """
         hub, server = self._native, self._server
         self._is_stopped = True
-        if hub is None:
-            return
-        hub.stop(grace).wait(grace + 1.0)
+        if hub is not None:
+            self._close(hub, server, grace)
+
+    def _close(self, hub: _hub.Hub, server: _hub.Server | None, grace: float) -> None:
+        if not hub.is_of_the_parent:
+            hub.stop(grace).wait(grace + 1.0)
+            if server is not None:
+                server.close(_REQUESTS_GRACE_SECONDS)
+        self._let_go(hub)
+
+    def _leave(self) -> None:
+        """Lets go of a hub that is stopping. Its readers have the rest of their grace."""
+        hub, server = self._native, self._server
         if server is not None:
             server.close(_REQUESTS_GRACE_SECONDS)
-        self._let_go(hub)
+        if hub is not None:
+            self._let_go(hub)
 
     def _let_go(self, hub: _hub.Hub) -> None:
         with self._lock:
@@ -87,7 +112,7 @@ class Broadcaster:
             return hub
         with self._lock:
             if self._is_stopped:
-                raise HubError("the broadcaster was stopped; start() begins anew", "SHUTTING_DOWN", False)
+                raise stopped()
             if self._native is None:
                 config = self.config
                 self._native = _hub.Hub(
@@ -113,6 +138,8 @@ class Broadcaster:
         await self.stop()
 
     def __enter__(self) -> Broadcaster:
+        if self._is_stopped:
+            self._leave()
         self._is_stopped = False
         self._hub()
         return self
@@ -145,17 +172,18 @@ class Broadcaster:
 
         Cancelled or refused, a part of them may be published: the first ones, never some in between.
 
+        Whatever is raised has ``ids``: of what was published before.
+
         Raises:
             HubError: an event is refused (``index`` says which); none of its batch is published, those before it are.
+            ValueError, TypeError: an event is none.
         """
         hub, batches = self._hub(), self._batches(events)
-        while (batch := batches.next()) is not None:
-            try:
+        for batch in batches:
+            with batches.trying(batch):
                 batches.published(
                     await Wakes.of_this_loop().done(hub.publish_batch(session_id, batch, reopen))
                 )
-            except HubError as error:
-                batches.refused(batch, error)
         return batches.ids
 
     def broadcast_nowait(self, session_id: str, event: Publishable, *, reopen: bool = False) -> str:
@@ -180,11 +208,9 @@ class Broadcaster:
     ) -> list[str]:
         """As ``broadcast_many()``, but waits here: for threads without a loop."""
         hub, batches = self._hub(), self._batches(events)
-        while (batch := batches.next()) is not None:
-            try:
+        for batch in batches:
+            with batches.trying(batch):
                 batches.published(hub.publish_batch(session_id, batch, reopen).wait() or [])
-            except HubError as error:
-                batches.refused(batch, error)
         return batches.ids
 
     def _batches(self, events: Iterable[Publishable]) -> Batches:
@@ -280,8 +306,15 @@ class Broadcaster:
         with self._lock:
             if self._server is not None:
                 raise RuntimeError("this broadcaster is served already")
-            self._server = hub.serve(pairs)
-            return Server(self._server.addresses, self.close)
+            native = self._server = hub.serve(pairs)
+
+        def stop(grace: float) -> None:
+            # Started anew, the broadcaster has another hub by then, which is not this server's.
+            if self._native is hub:
+                self._is_stopped = True
+                self._close(hub, native, grace)
+
+        return Server(native.addresses, stop)
 
 
 class Subscribing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 from watertight_sse._errors import WatertightError
 
@@ -23,6 +24,8 @@ class HubError(WatertightError):
 
     index: int | None = None
     """Which event of many was refused; ``None``: not one of them."""
+    ids: Sequence[str] = ()
+    """Of many events, those that were published before the refusal. Other errors of ``broadcast_many`` have it, too."""
 
     @property
     def detail(self) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
 from watertight_sse import _hub
 from watertight_sse.hub._errors import HubError
-from watertight_sse.hub._wakes import close_queues_of_loops_at_rest
+from watertight_sse.hub._wakes import close_queues_of_loops_at_rest, forget_loops
 
 if TYPE_CHECKING:
     from watertight_sse.hub._broadcaster import Broadcaster
@@ -31,11 +32,13 @@ class _Process:
         self.lock = threading.Lock()
         self.default: Broadcaster | None = None
         self.running: weakref.WeakSet[Broadcaster] = weakref.WeakSet()
+        self.is_ending = False
 
     def forked(self) -> None:
-        """In a child: the parent's broadcasters are not its own."""
+        """In a child: broadcasters that the parent has started are not its own. One that was only made is."""
         self.lock = threading.Lock()
-        self.default = None
+        if self.default is not None and self.default.has_begun:
+            self.default = None
         self.running = weakref.WeakSet()
 
 
@@ -55,9 +58,19 @@ def note_running(broadcaster: Broadcaster) -> None:
     _PROCESS.running.add(broadcaster)
 
 
+def stopped() -> HubError:
+    """What a broadcaster says that was stopped: by its application, or because the process ends."""
+    if _PROCESS.is_ending:
+        why = "the process ends: its hub ends with its main thread, before other threads do"
+    else:
+        why = "the broadcaster was stopped; start() begins anew"
+    return HubError(why, "SHUTTING_DOWN", False)
+
+
 def _forked() -> None:
     _hub.forked()
     _PROCESS.forked()
+    forget_loops()
 
 
 def _end() -> None:
@@ -66,12 +79,25 @@ def _end() -> None:
     A thread that comes back to an interpreter that is going is ended where it stands. So those that wait for events are
     told, and no thread may leave for native code any more.
     """
-    close_queues_of_loops_at_rest()
-    for broadcaster in list(_PROCESS.running):
-        # Refused: another thread has just closed it.
-        with contextlib.suppress(HubError):
-            broadcaster.close(_EXIT_GRACE_SECONDS)
-    _hub.exiting(_BACK_SECONDS)
+    _PROCESS.is_ending = True
+    try:
+        with _told("closing queues"):
+            close_queues_of_loops_at_rest()
+        for broadcaster in list(_PROCESS.running):
+            # Refused: another thread has just closed it.
+            with _told("stopping a hub"), contextlib.suppress(HubError):
+                broadcaster.close(_EXIT_GRACE_SECONDS)
+    finally:
+        _hub.exiting(_BACK_SECONDS)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Generator[None, None, None]:
+    """An error is shown, and what comes next is done all the same."""
+    try:
+        yield
+    except Exception as error:
+        print(f"watertight_sse.hub: {what} at the end of the process: {error!r}", file=sys.stderr)
 
 
 os.register_at_fork(after_in_child=_forked)

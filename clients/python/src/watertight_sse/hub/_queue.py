@@ -89,14 +89,21 @@ class Queue(_Base, Waiting):
             QueueClosedError: there is nothing more to read.
         """
         ready = self._ready
+        until: float | None = None
         while not ready:
             if self._take():
                 await self._pause()
             elif self._is_closed or self._reader.is_over:
                 raise self._over()
-            elif not await self.wait(timeout):
-                raise QueueTimeoutError(f"no event in {timeout} s")
             else:
+                left = timeout
+                if timeout is not None:
+                    # Another task of the loop may have taken what this one was woken for: the time goes on all the same.
+                    now = asyncio.get_running_loop().time()
+                    until = now + timeout if until is None else until
+                    left = until - now
+                if not await self.wait(left):
+                    raise QueueTimeoutError(f"no event in {timeout} s")
                 self._taken = 0
         return ready.popleft()
 
@@ -181,7 +188,11 @@ class PlainQueue(_Base):
                 if self._reader.is_over:
                     raise self._over()
                 raise QueueTimeoutError(f"no event in {timeout} s")
-        return self._ready.popleft()
+        try:
+            return self._ready.popleft()
+        except IndexError:
+            # Another thread has just closed it.
+            raise self._over() from None
 
     def __iter__(self) -> Iterator[QueueEvent]:
         return self

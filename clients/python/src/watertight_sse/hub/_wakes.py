@@ -146,6 +146,12 @@ _ALL: weakref.WeakSet[Wakes] = weakref.WeakSet()
 """Those of loops that are gone, too, while somebody holds a queue of them."""
 
 
+def forget_loops() -> None:
+    """In a child, right after a fork: the parent's loops and their queues are not its own."""
+    _OF_LOOPS.clear()
+    _ALL.clear()
+
+
 def close_queues_of_loops_at_rest() -> None:
     """Closes the queues of loops that do not run: nobody reads them any more. For the end of the process."""
     for wakes in list(_ALL):
