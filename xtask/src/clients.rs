@@ -22,12 +22,13 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 /// The oldest Node.js that the package supports.
 const NODE_MIN: u32 = 20;
 
-/// Installs what the lock files name. A job for each package runs its tests, against the hub that cargo has built by then; of those
-/// with a browser, one at a time.
+/// What all of them need is installed, in the order in which they need each other.
+pub(crate) fn install_all() -> Outcome {
+    packages().try_for_each(install)
+}
+
+/// A job for each package runs its tests, against the hub that cargo has built by then; of those with a browser, one at a time.
 pub(crate) fn jobs() -> Result<Vec<Job>, String> {
-    for package in packages() {
-        install(package)?;
-    }
     let [built, tested] = python::jobs()?;
     let in_browser = |package| Job::one(package, test(package)).in_turn("browser");
     let clients = CLIENTS.map(in_browser);

@@ -42,6 +42,7 @@ fn install(packages: &[&str]) -> Outcome {
 /// Installs what is missing for the tests, where that can be done; otherwise says what to install.
 pub(crate) fn run() -> Outcome {
     programs()?;
+    clients::install_all()?;
     clients::install("clients/foreign")?;
     clients::install("xtask/checkers")?;
     python::install()?;
