@@ -39,7 +39,9 @@ pub(crate) fn jobs() -> Result<Vec<Job>, String> {
 fn test(package: &str) -> Command {
     let mut test = Command::new("npm");
     test.args(["test", "--silent", "--prefix"]).arg(root().join(package));
-    test.env("WATERTIGHT_BIN", target_dir().join("debug/watertight"));
+    let built = target_dir().join("debug");
+    test.env("WATERTIGHT_BIN", built.join("watertight"))
+        .env("CONTRACT_RUST", built.join("examples/contract_service"));
     test.env("AGENTS_PYTHON", python::interpreter()).env("CONTRACT_PYTHON", python::interpreter());
     test
 }

@@ -122,7 +122,9 @@ fn test(quick: bool) -> Outcome {
 /// They start the hub, and the Rust client's contract-test service.
 fn clients() -> Outcome {
     setup::run()?;
+    let contract = ["build", "--package", "watertight-client", "--example", "contract_service"];
     run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
+    run("service of the Rust client", cargo(&contract))?;
     jobs::run(clients::jobs()?, AT_ONCE)
 }
 

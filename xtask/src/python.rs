@@ -42,7 +42,7 @@ pub(crate) fn jobs() -> Result<[Job; 2], String> {
         command("mypy", &[]),
         command("pytest", &["--quiet"]),
     ];
-    let built = Job::one(BUILT, command("maturin", &["develop", "--quiet"]));
+    let built = Job::one(BUILT, command("maturin", &["develop", "--quiet", "--features", "testing"]));
     Ok([built, Job::new(PACKAGE, checks).after(BUILT)])
 }
 

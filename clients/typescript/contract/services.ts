@@ -14,6 +14,7 @@ export const SERVICES: Record<string, (harness: Harness) => Promise<void>> = {
     await buildPackage();
     await harness.start(process.execPath, here("service.mjs"));
   },
-  Rust: async (harness) => harness.start(await cargoBuild("--package", "watertight-client", "--example", "contract_service")),
+  Rust: async (harness) =>
+    harness.start(process.env["CONTRACT_RUST"] ?? (await cargoBuild("--package", "watertight-client", "--example", "contract_service"))),
   ...(python && { Python: async (harness) => harness.start(python, here("../../python/contract/service.py")) }),
 };

@@ -33,12 +33,14 @@ def maturin() -> list[str]:
 
 
 def test_the_wheel_can_be_installed_and_used_in_a_fresh_environment(tmp_path: Path) -> None:
-    # The profile and the folder of the development build: what is compiled is there already.
+    # The profile, the features and the folder of the development build: what is compiled is there already.
     build = [
         *maturin(),
         "build",
         "--profile",
         "dev",
+        "--features",
+        "testing",
         "--out",
         str(tmp_path),
         "--manifest-path",
