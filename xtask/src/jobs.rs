@@ -98,8 +98,16 @@ struct Failure {
 
 /// Does something, and runs jobs meanwhile, one after the other.
 pub(crate) fn beside<T>(jobs: Vec<Job>, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    beside_into(&target_dir().join("jobs/beside"), jobs, work)
+}
+
+fn beside_into<T>(
+    folder: &Path,
+    jobs: Vec<Job>,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
     thread::scope(|scope| {
-        let others = scope.spawn(|| run_into(&target_dir().join("jobs/beside"), jobs, 1));
+        let others = scope.spawn(|| run_into(folder, jobs, 1));
         let made = work();
         let outcome = others.join().unwrap_or_else(|_| Err("a thread of jobs panicked".to_owned()));
         match (outcome, made) {
@@ -243,7 +251,8 @@ mod tests {
 
     #[test]
     fn what_is_done_beside_a_job_is_given_and_either_may_fail() {
-        let done = |script| beside(vec![Job::one("job", shell(script))], || Ok(7));
+        let folder = target_dir().join("jobs-test/beside");
+        let done = |script| beside_into(&folder, vec![Job::one("job", shell(script))], || Ok(7));
         assert_eq!(done("exit 0"), Ok(7));
         assert!(done("exit 1").unwrap_err().ends_with("job failed (exit status: 1)"));
         let both =
