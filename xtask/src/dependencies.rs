@@ -19,7 +19,9 @@ pub(crate) fn set_up() -> Outcome {
     if succeeds("cargo", &["deny", "--version"]) {
         return Ok(());
     }
-    step::run("install cargo-deny", cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY]))
+    // Not optimized: it is compiled once, and runs for seconds.
+    let install = ["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--debug"];
+    step::run("install cargo-deny", cargo(&install))
 }
 
 /// Checks the dependencies of all packages. What needs an answer from elsewhere is left out where none comes, and that is

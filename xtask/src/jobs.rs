@@ -19,13 +19,11 @@ pub(crate) struct Job {
     commands: Vec<Command>,
     /// Of jobs with the same name here, one runs at a time.
     turn: Option<&'static str>,
-    /// The name of the one that has to have ended before.
-    after: Option<&'static str>,
 }
 
 impl Job {
     pub(crate) fn new(name: impl Into<String>, commands: Vec<Command>) -> Self {
-        Self { name: name.into(), commands, turn: None, after: None }
+        Self { name: name.into(), commands, turn: None }
     }
 
     pub(crate) fn one(name: impl Into<String>, command: Command) -> Self {
@@ -50,11 +48,6 @@ impl Job {
         Self { turn: Some(turn), ..self }
     }
 
-    /// Begins when another one has ended, which stands before it in the list.
-    pub(crate) fn after(self, other: &'static str) -> Self {
-        Self { after: Some(other), ..self }
-    }
-
     /// Runs it in the project's root, unless a command says where. What it prints goes into the file.
     fn run(&mut self, output: &Path) -> Outcome {
         let told = |error: std::io::Error| format!("{}: {error}", self.name);
@@ -74,20 +67,16 @@ impl Job {
     }
 }
 
-/// What has not begun, in its order; which turns are taken; what runs; what failed.
+/// What has not begun, in its order; which turns are taken; what failed.
 struct Board {
     waiting: Vec<(usize, Job)>,
     taken: Vec<&'static str>,
-    running: Vec<String>,
     failures: Vec<Failure>,
 }
 
 impl Board {
     fn is_free(&self, job: &Job) -> bool {
-        let has_ended = |other: &str| {
-            !self.waiting.iter().map(|(_, job)| &job.name).chain(&self.running).any(|name| name == other)
-        };
-        job.turn.is_none_or(|turn| !self.taken.contains(&turn)) && job.after.is_none_or(has_ended)
+        job.turn.is_none_or(|turn| !self.taken.contains(&turn))
     }
 }
 
@@ -127,7 +116,7 @@ pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> Outcome {
 fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let waiting = jobs.into_iter().enumerate().collect();
-    let board = Mutex::new(Board { waiting, taken: Vec::new(), running: Vec::new(), failures: Vec::new() });
+    let board = Mutex::new(Board { waiting, taken: Vec::new(), failures: Vec::new() });
     let ended = Condvar::new();
     thread::scope(|scope| {
         for _ in 0..at_once {
@@ -141,7 +130,6 @@ fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
                     println!("xtask: {} ({seconds} s)\n{}", job.name, text(&output).trim_end());
                     board.failures.extend(outcome.err().map(|reason| Failure { reason, output }));
                     board.taken.retain(|turn| job.turn != Some(turn));
-                    board.running.retain(|name| *name != job.name);
                     ended.notify_all();
                 }
             });
@@ -158,7 +146,6 @@ fn next(board: &Mutex<Board>, ended: &Condvar) -> Option<(usize, Job)> {
         if let Some(first) = board.waiting.iter().position(|(_, job)| board.is_free(job)) {
             let (number, job) = board.waiting.remove(first);
             board.taken.extend(job.turn);
-            board.running.push(job.name.clone());
             return Some((number, job));
         }
         board = ended.wait(board).unwrap_or_else(PoisonError::into_inner);
@@ -269,22 +256,5 @@ mod tests {
         let alone = format!("mkdir {0} && sleep 0.05 && rmdir {0}", made.display());
         let jobs = (0..6).map(|number| Job::one(format!("{number}"), shell(&alone)).in_turn("alone"));
         run_into(&folder, jobs.collect(), 3).unwrap();
-    }
-
-    #[test]
-    fn what_comes_after_another_waits_for_its_end_and_lets_others_by() {
-        let folder = target_dir().join("jobs-test/after");
-        let (first, third) = (folder.join("first"), folder.join("third"));
-        for file in [&first, &third] {
-            let _gone = fs::remove_file(file);
-        }
-        let until = |file: &Path| format!("until test -e {}; do sleep 0.01; done", file.display());
-        let jobs = vec![
-            // Ends only because the third one begins, which stands behind the second.
-            Job::one("first", shell(&format!("{}; touch {}", until(&third), first.display()))),
-            Job::one("second", shell(&format!("test -e {}", first.display()))).after("first"),
-            Job::one("third", shell(&format!("touch {}", third.display()))),
-        ];
-        run_into(&folder, jobs, 2).unwrap();
     }
 }

@@ -104,7 +104,9 @@ fn test(quick: bool) -> Outcome {
     }
     let needs = Job::of_ours("what the tests need", &["setup", "--tests"])?;
     let rust = jobs::beside(vec![needs], tests::jobs)?;
-    let mut tests = clients::jobs()?;
+    // Before the lints: they have cargo for some minutes.
+    python::develop()?;
+    let mut tests = clients::jobs();
     tests.extend(rust);
     let run = || jobs::run(tests, AT_ONCE);
     if quick {
@@ -125,7 +127,8 @@ fn clients() -> Outcome {
     let contract = ["build", "--package", "watertight-client", "--example", "contract_service"];
     run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
     run("service of the Rust client", cargo(&contract))?;
-    jobs::run(clients::jobs()?, AT_ONCE)
+    python::develop()?;
+    jobs::run(clients::jobs(), AT_ONCE)
 }
 
 /// The model checker is compiled apart: under its cfg, locks and atomics are its own.

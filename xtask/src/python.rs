@@ -26,13 +26,15 @@ pub(crate) fn interpreter() -> PathBuf {
     target_dir().join("tools/python-package/bin/python")
 }
 
-/// The job that builds the package.
-pub(crate) const BUILT: &str = "clients/python is built";
-
-/// One job builds the package into its environment; the other, after it, checks it and runs its tests against the hub that cargo
-/// has built by then.
-pub(crate) fn jobs() -> Result<[Job; 2], String> {
+/// Builds the package into its environment.
+pub(crate) fn develop() -> Outcome {
     environment("python-package", DEVELOPMENT)?;
+    let build = command("maturin", &["develop", "--quiet", "--features", "testing"]);
+    run(&format!("{PACKAGE} is built"), build)
+}
+
+/// Checks the package that is built, and runs its tests against the hub that cargo has built by then.
+pub(crate) fn job() -> Job {
     let mut pyright = command("pyright", &["--pythonpath"]);
     pyright.arg(interpreter());
     let checks = vec![
@@ -42,8 +44,7 @@ pub(crate) fn jobs() -> Result<[Job; 2], String> {
         command("mypy", &[]),
         command("pytest", &["--quiet"]),
     ];
-    let built = Job::one(BUILT, command("maturin", &["develop", "--quiet", "--features", "testing"]));
-    Ok([built, Job::new(PACKAGE, checks).after(BUILT)])
+    Job::new(PACKAGE, checks)
 }
 
 /// A program of the package's environment.
