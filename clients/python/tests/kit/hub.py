@@ -109,8 +109,15 @@ class HubProcess:
         self.start()
 
     def stop_answering(self) -> None:
-        """Stops the process (SIGSTOP): connections stay, and nothing comes any more."""
+        """Stops the process (SIGSTOP): connections stay, and nothing comes any more. Its threads stop one by one: returns when
+        the last has.
+        """
         os.kill(self.pid, signal.SIGSTOP)
+        eventually_plain(self._is_stopped, "all threads have stopped")
+
+    def _is_stopped(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
     def answer_again(self) -> None:
         """The opposite of ``stop_answering``."""

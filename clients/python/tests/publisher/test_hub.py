@@ -294,13 +294,13 @@ async def _publish(publisher: Publisher) -> None:
 
 def test_interrupting_a_wait_takes_the_event_out() -> None:
     with HubProcess() as hub:
+        hub.stop_answering()
         program = f"""
             import os, signal, threading, time
             from watertight_sse.sync import Publisher
             # A shell's background jobs begin with the signal ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             publisher = Publisher({hub.url!r}, in_flight_max=1, request_timeout=1)
-            os.kill({hub.pid}, signal.SIGSTOP)
             publisher.enqueue("other", 0)
             threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             try:
