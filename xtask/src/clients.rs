@@ -27,16 +27,13 @@ pub(crate) fn install_all() -> Outcome {
     packages().try_for_each(install)
 }
 
-/// A job for each package runs its tests, against the hub that cargo has built by then; of those that have a page in a browser, one
-/// at a time.
+/// A job for each package runs its tests, against the hub that cargo has built by then. Those of the client build it anew, so
+/// nobody has a page of it open meanwhile.
 pub(crate) fn jobs() -> Vec<Job> {
     let of = |package| Job::one(package, test(package));
     let [client, pages @ ..] = CLIENTS;
-    let pages = pages.into_iter().chain(APPLICATIONS).map(|package| of(package).in_turn("browser"));
-    let mut jobs = vec![of(client)];
-    jobs.extend(pages);
-    jobs.insert(2, python::job());
-    jobs
+    let pages = pages.into_iter().chain(APPLICATIONS).map(|package| of(package).after(client));
+    [of(client), python::job()].into_iter().chain(pages).collect()
 }
 
 fn test(package: &str) -> Command {

@@ -17,13 +17,13 @@ const SHOWN_AGAIN: usize = 60;
 pub(crate) struct Job {
     name: String,
     commands: Vec<Command>,
-    /// Of jobs with the same name here, one runs at a time.
-    turn: Option<&'static str>,
+    /// The name of the one that has to have ended before.
+    after: Option<&'static str>,
 }
 
 impl Job {
     pub(crate) fn new(name: impl Into<String>, commands: Vec<Command>) -> Self {
-        Self { name: name.into(), commands, turn: None }
+        Self { name: name.into(), commands, after: None }
     }
 
     pub(crate) fn one(name: impl Into<String>, command: Command) -> Self {
@@ -44,8 +44,9 @@ impl Job {
         self
     }
 
-    pub(crate) fn in_turn(self, turn: &'static str) -> Self {
-        Self { turn: Some(turn), ..self }
+    /// Begins when another one has ended.
+    pub(crate) fn after(self, other: &'static str) -> Self {
+        Self { after: Some(other), ..self }
     }
 
     /// Runs it in the project's root, unless a command says where. What it prints goes into the file.
@@ -67,16 +68,19 @@ impl Job {
     }
 }
 
-/// What has not begun, in its order; which turns are taken; what failed.
+/// What has not begun, in its order; what runs; what failed.
 struct Board {
     waiting: Vec<(usize, Job)>,
-    taken: Vec<&'static str>,
+    running: Vec<String>,
     failures: Vec<Failure>,
 }
 
 impl Board {
     fn is_free(&self, job: &Job) -> bool {
-        job.turn.is_none_or(|turn| !self.taken.contains(&turn))
+        let has_ended = |other: &str| {
+            !self.waiting.iter().map(|(_, job)| &job.name).chain(&self.running).any(|name| name == other)
+        };
+        job.after.is_none_or(has_ended)
     }
 }
 
@@ -116,7 +120,7 @@ pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> Outcome {
 fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let waiting = jobs.into_iter().enumerate().collect();
-    let board = Mutex::new(Board { waiting, taken: Vec::new(), failures: Vec::new() });
+    let board = Mutex::new(Board { waiting, running: Vec::new(), failures: Vec::new() });
     let ended = Condvar::new();
     thread::scope(|scope| {
         for _ in 0..at_once {
@@ -129,7 +133,7 @@ fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
                     let mut board = lock(&board);
                     println!("xtask: {} ({seconds} s)\n{}", job.name, text(&output).trim_end());
                     board.failures.extend(outcome.err().map(|reason| Failure { reason, output }));
-                    board.taken.retain(|turn| job.turn != Some(turn));
+                    board.running.retain(|name| *name != job.name);
                     ended.notify_all();
                 }
             });
@@ -139,13 +143,13 @@ fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
     if failures.is_empty() { Ok(()) } else { Err(told_again(&failures)) }
 }
 
-/// The first job whose turn it is: waits while all that are left wait for others.
+/// The first job that waits for none; waits while all that are left do.
 fn next(board: &Mutex<Board>, ended: &Condvar) -> Option<(usize, Job)> {
     let mut board = lock(board);
     while !board.waiting.is_empty() {
         if let Some(first) = board.waiting.iter().position(|(_, job)| board.is_free(job)) {
             let (number, job) = board.waiting.remove(first);
-            board.taken.extend(job.turn);
+            board.running.push(job.name.clone());
             return Some((number, job));
         }
         board = ended.wait(board).unwrap_or_else(PoisonError::into_inner);
@@ -248,13 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn those_that_take_turns_never_run_at_once() {
-        let folder = target_dir().join("jobs-test/turn");
-        let made = folder.join("made");
-        let _gone = fs::remove_dir(&made);
-        // Fails if it is there: whoever makes it is alone until it is gone.
-        let alone = format!("mkdir {0} && sleep 0.05 && rmdir {0}", made.display());
-        let jobs = (0..6).map(|number| Job::one(format!("{number}"), shell(&alone)).in_turn("alone"));
-        run_into(&folder, jobs.collect(), 3).unwrap();
+    fn what_comes_after_another_waits_for_its_end_and_lets_others_by() {
+        let folder = target_dir().join("jobs-test/after");
+        let (first, third) = (folder.join("first"), folder.join("third"));
+        for file in [&first, &third] {
+            let _gone = fs::remove_file(file);
+        }
+        let until = |file: &Path| format!("until test -e {}; do sleep 0.01; done", file.display());
+        let jobs = vec![
+            // Ends only because the third one begins, which stands behind the second.
+            Job::one("first", shell(&format!("{}; touch {}", until(&third), first.display()))),
+            Job::one("second", shell(&format!("test -e {}", first.display()))).after("first"),
+            Job::one("third", shell(&format!("touch {}", third.display()))),
+        ];
+        run_into(&folder, jobs, 2).unwrap();
     }
 }

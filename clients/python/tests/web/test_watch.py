@@ -156,7 +156,8 @@ async def test_a_question_that_is_cancelled_at_any_await_leaves_nothing_behind()
                 await asyncio.wait((task,))
                 await eventually(lambda: len(asyncio.all_tasks()) == tasks, "no task is left")
                 turns += 1
-                assert turns < 400
+                # Turns of a loop that waits for a hub, which may have much else to do.
+                assert turns < 4_000
             assert turns > 3
         await eventually(lambda: hub.stats()["ledger"]["connection"]["live"] <= 1, "no connection is left")
 
