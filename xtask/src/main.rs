@@ -104,7 +104,6 @@ fn test(quick: bool) -> Outcome {
     }
     let needs = Job::of_ours("what the tests need", &["setup", "--tests"])?;
     let rust = jobs::beside(vec![needs], tests::jobs)?;
-    // Before the lints: they have cargo for some minutes.
     python::develop()?;
     let mut tests = clients::jobs();
     tests.extend(rust);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,14 @@ async def test_a_hub_that_is_away_is_503_and_one_that_is_lost_ends_the_stream_in
     assert 1 <= int(answer.headers["retry-after"]) <= 5
 
 
+async def _read_to_its_end(page: httpx.AsyncClient) -> AsyncGenerator[str, None]:
+    """What came first of a relayed stream, and then, when it has ended, all the rest."""
+    async with page.stream("GET", "/stream/s") as answer:
+        parts = answer.aiter_text()
+        yield await anext(parts)
+        yield "".join([part async for part in parts])
+
+
 async def test_a_server_that_stops_tells_readers_to_come_back_and_ends(tmp_path: Path) -> None:
     hub, minter = protected_hub(tmp_path)
     with hub:
@@ -260,12 +268,15 @@ async def test_a_server_that_stops_tells_readers_to_come_back_and_ends(tmp_path:
             run(relaying(gateway)) as app,
             client(app.url) as page,
         ):
-            tasks = [asyncio.create_task(page.get("/stream/s")) for _ in range(20)]
-            await eventually(lambda: hub.subscribers() == 20, "all are there")
+            reading = [_read_to_its_end(page) for _ in range(20)]
+            for stream in reading:
+                await soon(anext(stream), "it has begun")
             started = asyncio.get_running_loop().time()
             await app.stop()
             assert asyncio.get_running_loop().time() - started < 3
-            ends = {(await soon(task, "it ends")).text.split("\n\n")[-2] for task in tasks}
+            ends = {(await soon(anext(stream), "it ends")).split("\n\n")[-2] for stream in reading}
+            for stream in reading:
+                await stream.aclose()
             assert all("SHUTTING_DOWN" in end for end in ends), ends
             assert len({end.rsplit("\n", 1)[1] for end in ends}) > 1, "they do not come back together"
             assert hub.subscribers() == 0
