@@ -27,13 +27,17 @@ pub(crate) fn install_all() -> Outcome {
     packages().try_for_each(install)
 }
 
-/// A job for each package runs its tests, against the hub that cargo has built by then. Those of the client build it anew, so
-/// nobody has a page of it open meanwhile.
+/// A job for each package runs its tests, against the hub that cargo has built by then; one after the other, as they need each other
+/// (those of the client build it anew, and nobody has a page of it open meanwhile) and the machine: most have a browser.
 pub(crate) fn jobs() -> Vec<Job> {
-    let of = |package| Job::one(package, test(package));
-    let [client, pages @ ..] = CLIENTS;
-    let pages = pages.into_iter().chain(APPLICATIONS).map(|package| of(package).after(client));
-    [of(client), python::job()].into_iter().chain(pages).collect()
+    let before = [None].into_iter().chain(packages().map(Some));
+    let of = |(package, before): (_, Option<_>)| {
+        let job = Job::one(package, test(package));
+        if let Some(before) = before { job.after(before) } else { job }
+    };
+    let mut jobs: Vec<_> = packages().zip(before).map(of).collect();
+    jobs.insert(1, python::job());
+    jobs
 }
 
 fn test(package: &str) -> Command {

@@ -108,6 +108,10 @@ const FLASK: How = By(RECIPES, "test_the_flask_recipe_watches");
 const DJANGO: How = By(RECIPES, "test_the_django_recipe_watches");
 const TO_INSTALL: How = FormOnly("it installs packages; the tests have them in an environment of their own");
 
+const AGENTS_APART: How = By(
+    "examples/agents/test/own-project.test.ts",
+    "a copy of the folder runs far from the repository, with a hub that is installed",
+);
 const AN_APPLICATION: How = FormOnly("it starts the example in the foreground; its own tests start it");
 const A_TASK: How = FormOnly("it is a command of the project, which runs this test");
 const A_PAGE: How =
@@ -162,11 +166,12 @@ const BLOCKS: &[(&str, &str, &str, &[How])] = &[
     ("docs/agents.md", "## 2. Steps with numbers", "python", &[AGENTS]),
     ("docs/agents.md", "## 3. Keep, apply, tell", "python", &[AGENTS]),
     ("docs/agents.md", "## 4. Tell the hub", "python", &[AGENTS, AGENTS]),
-    ("docs/agents.md", "## 5. Where a page watches", "python", &[AGENTS]),
+    ("docs/agents.md", "## 5. Where a page watches", "python", &[AGENTS, AGENTS]),
     ("docs/agents.md", "## 6. The page", "ts", &[AGENTS, AGENTS]),
     ("docs/agents.md", "## 7. After a restart", "python", &[AGENTS]),
     ("examples/agents/README.md", "# Agents at work, live", "sh", &[AN_APPLICATION]),
     ("examples/agents/README.md", "## Tests", "sh", &[A_TASK]),
+    ("examples/agents/README.md", "## In a project of its own", "sh", &[AGENTS_APART]),
     ("docs/deployments-example.md", "# A deployment platform, step by step", "sh", &[AN_APPLICATION]),
     (
         "docs/deployments-example.md",

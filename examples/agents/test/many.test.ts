@@ -8,7 +8,8 @@ import { onStage, type Stage } from "./kit/stage.ts";
 
 let app: Stage["app"];
 let browser: Stage["browser"];
-onStage({}, (stage) => ({ app, browser } = stage));
+// Slow agents: when all of them are being watched, most are at work still.
+onStage({ PACE: "5" }, (stage) => ({ app, browser } = stage));
 
 const COUNT = 200;
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium, type BrowserContext } from "playwright-core";
+import { vi } from "vitest";
 import { ARGS, CHROMIUM } from "./browser.ts";
 
 /** A browser whose tabs hide each other, as they do for people; one that a test launches shows all of them at once. */
@@ -37,7 +38,12 @@ export async function launchTabs(): Promise<Tabs> {
       await browser.close();
       child.kill();
       await exited;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+      await removed(profile);
     },
   };
+}
+
+/** Takes a folder away. Processes that the browser has started outlive it for a moment, and write into its profile. */
+async function removed(folder: string): Promise<void> {
+  await vi.waitFor(() => rmSync(folder, { recursive: true, force: true }), { interval: 50, timeout: 30_000 });
 }
