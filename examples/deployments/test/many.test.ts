@@ -32,12 +32,12 @@ test("200 builds, each watched from before it begins, all 200 at once: every lin
   await stage.platform.programs.worker.start();
 
   await expect.poll(() => watches.filter((watch) => watch.end() === undefined).length, { timeout: 500_000 }).toBe(0);
+  await expect.poll(() => watches.filter(({ state }) => state !== "closed").length).toBe(0);
   for (const watch of watches) {
     const numbers = watch.lines().filter(([line]) => line).map(([line]) => line);
     expect(numbers.sort((a, b) => a - b)).toEqual(upTo(11));
     expect([watch.end(), watch.of("gap"), watch.codes]).toEqual([0, [], ["SESSION_ENDED"]]);
   }
-  await expect.poll(() => watches.filter(({ state }) => state !== "closed").length).toBe(0);
   await expect
     .poll(() => it.page.locator("[data-testid=deployments] li").evaluateAll((rows) => rows.map((row) => (row as HTMLElement).dataset["state"])))
     .toEqual(Array(BUILDS).fill("succeeded"));
