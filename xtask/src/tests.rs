@@ -12,7 +12,7 @@ use crate::step::{cargo, root};
 const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 /// Those that take longest begin first, so that none of them is waited for alone at the end.
-const LONGEST: [&str; 0] = [];
+const LONGEST: [&str; 5] = ["watertight_server", "bench", "packages", "document", "doctor_proxies"];
 
 /// Builds all tests, and gives a job for each binary, and one for the examples in the documentation.
 pub(crate) fn jobs() -> Result<Vec<Job>, String> {

@@ -19,9 +19,14 @@ pub(crate) fn run() -> Outcome {
 /// What needs a compiler, and answers from elsewhere.
 pub(crate) fn slow() -> Outcome {
     // In a directory of its own: tests call cargo, too, and would wait for it.
+    let folder = target_dir().join("lints");
     let mut lints = cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
-    lints.arg("--target-dir").arg(target_dir().join("lints")).args(["--", "-D", "warnings"]);
+    lints.arg("--target-dir").arg(&folder).args(["--", "-D", "warnings"]);
     step::run("lints", lints)?;
+    // Everything else is compiled with all features: what ships has to do without those of tests.
+    let mut shipped = cargo(&["check", "--package", "watertight-cli", "--package", "watertight-python"]);
+    shipped.arg("--target-dir").arg(&folder);
+    step::run("what ships, without the features of tests", shipped)?;
     dependencies::check()
 }
 

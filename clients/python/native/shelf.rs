@@ -2,9 +2,9 @@
 //! all of them, not once for each.
 //!
 //! An event is kept until as many readers have taken it, passed it over or left as the session had when it was made. Some of
-//! them may stall, or have begun behind it: it goes with the next cleanup at the latest. All of them are charged, and bounded together. They make reading cheaper and
-//! nothing else, so they never keep a publisher or a newcomer out: none is kept where there is no room, or above the warning
-//! threshold.
+//! them may stall, or have begun behind it: it goes with the next cleanup at the latest. All of them are charged, and bounded
+//! together. They make reading cheaper and nothing else, so they never keep a publisher or a newcomer out: none is kept where
+//! there is no room, or above the warning threshold.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -77,9 +77,8 @@ class Senders:
         while not self._is_closed and (batch := self._outbox.take()) is not None:
             try:
                 await self._exchange(batch)
-            except (
-                BaseException
-            ) as error:  # nothing that is known, or a cancellation; those who wait must hear of it
+            except BaseException as error:
+                # Nothing that is known, or a cancellation: those who wait must hear of it.
                 self._outbox.failed(batch, cause_of(error))
                 if not isinstance(error, Exception):
                     self._answered()
