@@ -181,8 +181,9 @@ fn a_thousand_streams_of_one_token_are_one_question_an_interval() {
     assert!(begun < 20, "{begun} questions while they came");
     let now = std::time::Instant::now();
     eventually!(webhook.count() >= begun + 4);
-    let intervals = now.elapsed().as_secs_f64();
-    assert!(intervals >= 4.0 * 0.7, "four questions in {intervals} s");
+    // The first of them may have been about to come; from it to the fourth there are three intervals, each a fifth shorter at most.
+    let seconds = now.elapsed().as_secs_f64();
+    assert!(seconds >= 3.0 * 0.8, "four questions in {seconds} s");
     drop(streams);
     eventually!(hub.stats().live("subscription") == 0);
     eventually!(hub.stats().live("access") == 0);

@@ -141,7 +141,8 @@ test("survives a hub that is killed, and shows the gap where it happened", async
   await becomes("open");
   await flows();
   expect((await askStats(app.hub)).process.pid).not.toBe(pid);
-  expect(await opened()).toBe(1);
+  // After some failures streams and long-polls take turns, and either may be the first that the new hub answers.
+  expect(await opened()).toBeLessThanOrEqual(2);
   expect(await streams()).toBe(1);
   expect(await it.figure("gaps")).toBe(1);
 
@@ -200,14 +201,16 @@ test("knows that a session is over, and begins the next one with a gap", async (
   await fetch(`${app.hub}/sessions/agents`, { method: "DELETE" });
   await becomes("closed");
   expect(await it.part("reason").textContent()).not.toBe("");
-  // As long as the hub remembers that this epoch ended (`tombstone_ttl`, shortened here), it says so again.
+  // As long as the hub remembers that this epoch ended (`tombstone_ttl`, shortened here), it says so again: by a stream, which is
+  // open until then.
+  const received = await it.figure("received");
   await expect
     .poll(async () => {
       if ((await it.state()) === "closed") await it.click("connect");
-      return it.state();
+      return it.figure("received");
     })
-    .toBe("open");
-  await flows();
+    .toBeGreaterThan(received + 10);
+  expect(await it.state()).toBe("open");
   expect(await it.figure("gaps")).toBe(gaps + 1);
   await expect.poll(streams).toBe(1);
 });

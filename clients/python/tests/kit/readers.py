@@ -68,7 +68,10 @@ class Reader:
 
     async def next(self, patience: float = PATIENCE) -> Event | Gap | str:
         """The next item, or ``END``."""
-        return await soon(self.start_next(), "an item comes", patience)
+        try:
+            return await soon(self.start_next(), "an item comes", patience)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; so far: {self.statuses}") from error
 
     async def event(self, patience: float = PATIENCE) -> Event:
         """The next item, which has to be an event."""

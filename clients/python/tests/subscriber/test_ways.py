@@ -38,7 +38,7 @@ async def test_where_streams_are_kept_back_long_polls_bring_everything_and_strea
     with HubProcess() as hub:
         async with (
             Proxy(hub.port) as proxy,
-            read(proxy.url, "s", connect_timeout=0.5, **QUICK) as reader,
+            read(proxy.url, "s", connect_timeout=1, **QUICK) as reader,
         ):
             proxy.mode = mode
             _publish(hub, 1, 20)
