@@ -8,15 +8,19 @@ use crate::jobs::Job;
 use crate::python;
 use crate::step::{Outcome, root, run, target_dir};
 
-/// Folders with a package of their own, in the order in which they need each other: the clients and the pages, ...
-const CLIENTS: [&str; 3] = ["clients/typescript", "examples/react-page", "clients/dashboard"];
-
-/// ... and whole applications, which need what is built of them, and the package for Python.
-const APPLICATIONS: [&str; 2] = ["examples/deployments", "examples/agents"];
+/// Folders with a package of their own, in the order in which they need each other, and after whose tests those of each begin.
+/// Those of the client build it anew: nobody has a page of it open meanwhile. Then two run at once, as most have a browser.
+const PACKAGES: [(&str, Option<&str>); 5] = [
+    ("clients/typescript", None),
+    ("examples/react-page", Some("clients/typescript")),
+    ("clients/dashboard", Some("clients/typescript")),
+    ("examples/deployments", Some("examples/react-page")),
+    ("examples/agents", Some("clients/dashboard")),
+];
 
 /// All of them.
 pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
-    CLIENTS.into_iter().chain(APPLICATIONS)
+    PACKAGES.into_iter().map(|(package, _)| package)
 }
 
 /// The oldest Node.js that the package supports.
@@ -27,16 +31,14 @@ pub(crate) fn install_all() -> Outcome {
     packages().try_for_each(install)
 }
 
-/// A job for each package runs its tests, against the hub that cargo has built by then; one after the other, as they need each other
-/// (those of the client build it anew, and nobody has a page of it open meanwhile) and the machine: most have a browser.
+/// A job for each package runs its tests, against the hub that cargo has built by then.
 pub(crate) fn jobs() -> Vec<Job> {
-    let before = [None].into_iter().chain(packages().map(Some));
     let of = |(package, before): (_, Option<_>)| {
         let job = Job::one(package, test(package));
         if let Some(before) = before { job.after(before) } else { job }
     };
-    let mut jobs: Vec<_> = packages().zip(before).map(of).collect();
-    jobs.insert(1, python::job());
+    let mut jobs: Vec<_> = PACKAGES.into_iter().map(of).collect();
+    jobs.push(python::job());
     jobs
 }
 

@@ -11,7 +11,10 @@ use std::time::Instant;
 use crate::step::{Outcome, root, target_dir};
 
 /// Lines of what a job said that are shown once more if it failed: a test runner ends with what went wrong.
-const SHOWN_AGAIN: usize = 60;
+const SHOWN_AGAIN: usize = 40;
+
+/// Characters of each of these lines: a line of a log may be long, and the end of what CI prints is all that some see of it.
+const WIDTH: usize = 160;
 
 /// Commands that follow each other, until one fails.
 pub(crate) struct Job {
@@ -162,7 +165,8 @@ fn told_again(failures: &[Failure]) -> String {
     let mut told = String::new();
     for Failure { reason, output } in failures {
         let text = text(output);
-        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let lines: Vec<String> =
+            text.trim_end().lines().map(|line| line.chars().take(WIDTH).collect()).collect();
         let end = lines[lines.len().saturating_sub(SHOWN_AGAIN)..].join("\n");
         told += &format!("{reason}; it ended with:\n{end}\nxtask: ");
     }
@@ -218,12 +222,13 @@ mod tests {
         let made = folder.join("made");
         let _gone = fs::remove_file(&made);
         let jobs = vec![
-            Job::one("first", shell("seq 1 1000; echo why >&2; exit 3")),
+            Job::one("first", shell("seq 1 1000; printf 'why%01000d\\n' 0 >&2; exit 3")),
             Job::new("second", vec![shell("exit 1"), shell("echo never")]),
             Job::one("third", shell(&format!("touch {}", made.display()))),
         ];
         let told = run_into(&folder, jobs, 1).unwrap_err();
-        assert!(told.contains("\n1000\nwhy\n") && !told.contains("\n900\n"), "{told}");
+        assert!(told.contains("\n1000\nwhy000") && !told.contains("\n900\n"), "{told}");
+        assert!(told.lines().all(|line| line.len() <= WIDTH), "{told}");
         assert!(
             told.ends_with("first failed (exit status: 3)\nxtask: second failed (exit status: 1)"),
             "{told}"

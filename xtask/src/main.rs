@@ -29,11 +29,11 @@ cargo xtask COMMAND
   setup           install what the tests need (a browser, curl, proxies, clients of others, cargo-deny) if it is missing
   setup --tests   without what `tidy` and `book` are made with
   tidy            formatting, lints, documents and code agree; licences, sources and advisories of dependencies
-  tidy --slow     lints and dependencies alone
+  tidy --lints    the compiler's part of it alone; `--dependencies`: that part
   book            the documents as a book, in target/book/html, and whether each of its links leads somewhere
   bench [ARGS]    the figures, against the release binary (ARGS go to `watertight bench`; default: all)
   plots           measures many sizes with the release binary, and draws docs/plots/*.svg: ten minutes, alone on the machine
-  plots --quick   whether that works: small sizes, the binary of the tests, into target/plots
+  plots --quick   whether that works: small sizes, the binary of the tests (--built: as it is), into target/plots
   soak [ARGS]     the model checker of the whole hub, five minutes (--seconds N, --rounds N, --steps N, --seed N)
   soak churn      the long form of the churn test: 200,000 connections (ARGS go to `watertight bench churn`)
   fuzz [SECONDS]  each fuzz target for so long (default 60), then requests made at random from docs/openapi.json;
@@ -46,8 +46,12 @@ cargo xtask COMMAND
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
-/// Jobs of tests at once: they wait more than they compute.
-const AT_ONCE: usize = 2;
+/// Jobs at once: tests wait more than they compute, and what is compiled meanwhile takes the time that they leave.
+const AT_ONCE: usize = 4;
+
+// Jobs that others come after.
+const DEPENDENCIES: &str = "dependencies";
+const LOOM: &str = "model checker";
 
 /// What is fuzzed: the folder, its dictionary, its targets.
 const FUZZED: [(&str, &str, &[&str]); 3] = [
@@ -64,10 +68,12 @@ fn main() -> ExitCode {
         Some("clients") => clients(),
         Some("setup") if rest.contains(&"--tests") => setup::run(),
         Some("setup") => setup::run().and_then(|()| dependencies::set_up()).and_then(|()| book::set_up()),
-        Some("tidy") if rest.contains(&"--slow") => tidy::slow(),
+        Some("tidy") if rest.contains(&"--lints") => tidy::lints(),
+        Some("tidy") if rest.contains(&"--dependencies") => dependencies::check(),
         Some("tidy") => tidy::run(),
         Some("book") => book::run(),
         Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
+        Some("plots") if rest == ["--quick", "--built"] => plots::draw(true),
         Some("plots") => plots::run(rest.contains(&"--quick")),
         Some("soak") if rest.first() == Some(&"churn") => {
             bench(&[&["churn", "--cycles", "200000"], &rest[1..]].concat())
@@ -105,19 +111,22 @@ fn test(quick: bool) -> Outcome {
     let needs = Job::of_ours("what the tests need", &["setup", "--tests"])?;
     let rust = jobs::beside(vec![needs], tests::jobs)?;
     python::develop()?;
-    let mut tests = clients::jobs();
-    tests.extend(rust);
-    let run = || jobs::run(tests, AT_ONCE);
-    if quick {
-        run()?;
-    } else {
-        let lints = Job::of_ours("lints and dependencies", &["tidy", "--slow"])?;
-        let others = [lints, loom(), Job::of_ours("book", &["book"])?];
-        jobs::beside(others.map(Job::nicely).into(), run)?;
-        plots::draw(true)?;
-    }
+    let mut jobs = if quick { Vec::new() } else { beside_tests()? };
+    jobs.extend(clients::jobs());
+    jobs.extend(rust);
+    jobs::run(jobs, AT_ONCE)?;
     println!("xtask: everything passes");
     Ok(())
+}
+
+/// What is no test. What is compiled comes one after the other; with the lowest priority, if nobody waits for it.
+fn beside_tests() -> Result<Vec<Job>, String> {
+    let lints = Job::of_ours(tests::LINTS, &["tidy", "--lints"])?;
+    let dependencies = Job::of_ours(DEPENDENCIES, &["tidy", "--dependencies"])?.after(tests::LINTS);
+    let loom = loom().after(DEPENDENCIES);
+    let book = Job::of_ours("book", &["book"])?.after(LOOM);
+    let plots = Job::of_ours("plots", &["plots", "--quick", "--built"])?;
+    Ok(vec![lints, dependencies.nicely(), loom.nicely(), book.nicely(), plots])
 }
 
 /// They start the hub, and the Rust client's contract-test service.
@@ -143,7 +152,7 @@ fn loom() -> Job {
         "target/loom",
     ]);
     command.env("RUSTFLAGS", "--cfg loom");
-    Job::one("model checker", command)
+    Job::one(LOOM, command)
 }
 
 fn bench(arguments: &[&str]) -> Outcome {

@@ -14,6 +14,12 @@ const ALL: [&str; 2] = ["--workspace", "--all-features"];
 /// Those that take longest begin first, so that none of them is waited for alone at the end.
 const LONGEST: [&str; 5] = ["watertight_server", "bench", "packages", "document", "doctor_proxies"];
 
+/// The job that lints, which has cargo's folder to itself for minutes.
+pub(crate) const LINTS: &str = "lints";
+
+/// Those whose tests run cargo.
+const CALLING_CARGO: [&str; 1] = ["packages"];
+
 /// Builds all tests, and gives a job for each binary, and one for the examples in the documentation.
 pub(crate) fn jobs() -> Result<Vec<Job>, String> {
     let mut binaries = build()?;
@@ -21,8 +27,7 @@ pub(crate) fn jobs() -> Result<Vec<Job>, String> {
         .sort_by_key(|binary| LONGEST.iter().position(|name| *name == binary.name).unwrap_or(LONGEST.len()));
     let documentation = cargo(&[&["test", "--doc", "--no-fail-fast"], &ALL[..]].concat());
     let mut jobs: Vec<_> = binaries.into_iter().map(Binary::into_job).collect();
-    // Last, because cargo waits for whoever else builds at the moment.
-    jobs.push(Job::one("examples in the documentation", documentation));
+    jobs.push(Job::one("examples in the documentation", documentation).after(LINTS));
     Ok(jobs)
 }
 
@@ -39,7 +44,9 @@ impl Binary {
         command.current_dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package);
         let package = Path::new(&self.package);
         let package = package.strip_prefix(root()).unwrap_or(package);
-        Job::one(format!("{} of {}", self.name, package.display()), command)
+        let job = Job::one(format!("{} of {}", self.name, package.display()), command);
+        // It would wait for its turn to call it, and its tests have time limits.
+        if CALLING_CARGO.contains(&self.name.as_str()) { job.after(LINTS) } else { job }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dependencies;
 use crate::documents;
-use crate::step::{self, Outcome, cargo, root, target_dir};
+use crate::step::{self, Outcome, cargo, root};
 
 /// Lines a source file may have without giving a reason at its top.
 const LINES_MAX: usize = 500;
@@ -13,21 +13,17 @@ const LINES_MAX: usize = 500;
 /// All of it.
 pub(crate) fn run() -> Outcome {
     quick()?;
-    slow()
+    lints()?;
+    dependencies::check()
 }
 
-/// What needs a compiler, and answers from elsewhere.
-pub(crate) fn slow() -> Outcome {
-    // In a directory of its own: tests call cargo, too, and would wait for it.
-    let folder = target_dir().join("lints");
-    let mut lints = cargo(&["clippy", "--workspace", "--all-targets", "--all-features"]);
-    lints.arg("--target-dir").arg(&folder).args(["--", "-D", "warnings"]);
+/// What needs a compiler.
+pub(crate) fn lints() -> Outcome {
+    let lints = cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
     step::run("lints", lints)?;
     // Everything else is compiled with all features: what ships has to do without those of tests.
-    let mut shipped = cargo(&["check", "--package", "watertight-cli", "--package", "watertight-python"]);
-    shipped.arg("--target-dir").arg(&folder);
-    step::run("what ships, without the features of tests", shipped)?;
-    dependencies::check()
+    let shipped = cargo(&["check", "--package", "watertight-cli", "--package", "watertight-python"]);
+    step::run("what ships, without the features of tests", shipped)
 }
 
 /// What takes seconds.
@@ -54,6 +50,20 @@ fn check_file(file: &Path, wrong: &mut Vec<String>) {
         Some("md") => documents::check_links(file, &name, &text, wrong),
         _ => {}
     }
+    if file.ends_with("tests/all.rs") {
+        for forgotten in forgotten_tests(file, &text) {
+            wrong.push(format!("{name}: no `mod {forgotten};`, so its tests do not run"));
+        }
+    }
+}
+
+/// Files beside the one that is the binary of all of a crate's tests, which it does not have as a module.
+fn forgotten_tests(all: &Path, text: &str) -> Vec<String> {
+    let beside = all.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let files = beside.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "rs"));
+    let names = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
+    let has = |name: &str| text.lines().any(|line| line == format!("mod {name};"));
+    names.filter(|name| name != "all" && !has(name)).collect()
 }
 
 /// Sources and documents, without what is built or fetched.
@@ -75,4 +85,17 @@ fn tracked_files() -> Vec<PathBuf> {
     }
     files.sort();
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_tests_that_the_binary_of_all_does_not_have_is_found() {
+        let all = root().join("crates/client/tests/all.rs");
+        let text = fs::read_to_string(&all).unwrap();
+        assert!(forgotten_tests(&all, &text).is_empty());
+        assert_eq!(forgotten_tests(&all, &text.replace("mod storms;", "")), ["storms"]);
+    }
 }

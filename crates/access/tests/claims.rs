@@ -1,18 +1,8 @@
 //! What a token says about itself: times, issuer, audience, user, grants; what of it refuses the token.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{NOW, Time, at, hs256, now, secret, secret_key, settings, verifier, why, with, without};
+use crate::common::{NOW, Time, at, hs256, now, secret, secret_key, settings, verifier, why, with, without};
 use serde_json::{Value, json};
 use watertight_access::{Action, Algorithm, Refused, Rules, Settings, StaticKeys, Verifier, Why};
 

@@ -2,22 +2,12 @@
 //!
 //! Whom the machine trusts is told by an environment variable, so the test runs itself again with it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::{env, fs};
 
-use common::{Time, claims, jwk, key_set, settings, signing_key};
+use crate::common::{Time, claims, jwk, key_set, settings, signing_key};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -54,8 +44,8 @@ fn a_machine_without_certificates_verifies_with_keys_of_its_own() {
         let nowhere = Path::new("/nowhere");
         return run_again("a_machine_without_certificates_verifies_with_keys_of_its_own", nowhere, nowhere);
     }
-    let token = common::hs256(&claims());
-    assert!(common::now(&common::verifier(&[common::secret()]), &token).is_ok());
+    let token = crate::common::hs256(&claims());
+    assert!(crate::common::now(&crate::common::verifier(&[crate::common::secret()]), &token).is_ok());
     let with_set = |url: &str| {
         Verifier::new(Settings { key_sets: vec![key_set(url, None)], ..settings(&Time::default()) })
     };
@@ -67,7 +57,7 @@ fn a_machine_without_certificates_verifies_with_keys_of_its_own() {
 /// Runs one test of this program again, on a machine that trusts the certificates of that file alone.
 fn run_again(test: &str, folder: &Path, trusted: &Path) {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("encrypted::{test}"), "--nocapture"])
         .env("SSL_CERT_FILE", trusted)
         .env("SSL_CERT_DIR", "/nowhere")
         .env(SECOND_RUN, folder)

@@ -1,13 +1,5 @@
 //! Grants: which paths a pattern is about, and that no pattern and no path makes matching slow.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

@@ -1,21 +1,11 @@
 //! Opaque tokens: what the issuer says counts, and what it cannot say is an outage.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::issuer::{Issuer, Reply};
-use common::logs::Logs;
-use common::{NOW, Time, at, claims, secret, secret_key, settings, with};
+use crate::common::issuer::{Issuer, Reply};
+use crate::common::logs::Logs;
+use crate::common::{NOW, Time, at, claims, secret, secret_key, settings, with};
 use serde_json::{Value, json};
 use watertight_access::{
     Action, Algorithm, Endpoint, IntrospectionSettings, Outage, Refused, Rules, Settings, StaticKeys,
@@ -268,7 +258,7 @@ async fn what_is_remembered_is_bounded_charged_and_given_back() {
     let verifier_runs = verifier.clone();
     tokio::select! {
         never = verifier_runs.run() => match never {},
-        () = common::sets::until(|| budget.used_by(Owner::Caches) == 0) => {}
+        () = crate::common::sets::until(|| budget.used_by(Owner::Caches) == 0) => {}
     }
     assert!(verifier.verify("token-1").await.is_ok());
     drop((verifier, verifier_runs));

@@ -1,18 +1,8 @@
 //! Key sets whose issuer is down, slow, or answers something else.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
-mod common;
-
-use common::issuer::{Issuer, Reply};
-use common::sets::{SECOND, invalid, outage, rsa, token, until, verifier};
-use common::{Time, jwk, key_set, settings, with};
+use crate::common::issuer::{Issuer, Reply};
+use crate::common::sets::{SECOND, invalid, outage, rsa, token, until, verifier};
+use crate::common::{Time, jwk, key_set, settings, with};
 use serde_json::json;
 use watertight_access::{Outage, Settings, Verifier, Why};
 
@@ -26,12 +16,12 @@ async fn keys_stay_good_while_the_issuer_is_down_for_a_stated_time() {
     issuer.reply(Reply::Text(503, "down".to_owned()));
     for _ in 0..59 {
         time.pass(60 * SECOND);
-        let again = rsa("a").sign(&with("exp", (common::NOW + 100_000).into())).unwrap();
+        let again = rsa("a").sign(&with("exp", (crate::common::NOW + 100_000).into())).unwrap();
         assert!(verifier.verify(&again).await.is_ok());
     }
     assert!(verifier.recheck(&verified, None).await.is_ok());
     time.pass(61 * SECOND);
-    let again = rsa("a").sign(&with("exp", (common::NOW + 100_000).into())).unwrap();
+    let again = rsa("a").sign(&with("exp", (crate::common::NOW + 100_000).into())).unwrap();
     let refused = verifier.verify(&again).await.unwrap_err();
     assert_eq!(outage(&refused).0, Outage::KeySet);
     let lasting = {
@@ -48,7 +38,7 @@ async fn a_recheck_cannot_tell_once_the_keys_are_too_old() {
     let issuer = Issuer::with_keys(&[jwk("rsa.pub.pem", Some("a"))]).await;
     let time = Time::default();
     let verifier = verifier(&time, &issuer);
-    let lasting = rsa("a").sign(&with("exp", (common::NOW + 100_000).into())).unwrap();
+    let lasting = rsa("a").sign(&with("exp", (crate::common::NOW + 100_000).into())).unwrap();
     let verified = verifier.verify(&lasting).await.unwrap();
     time.pass(3600 * SECOND);
     assert!(verifier.recheck(&verified, None).await.is_ok());
@@ -107,7 +97,7 @@ async fn threat_22_nobody_listens_and_nothing_answers() {
     assert_eq!(outage(&verifier.verify(&token(&rsa("a"))).await.unwrap_err()).0, Outage::KeySet);
 
     let silent = Issuer::start(Reply::Silence).await;
-    let verifier = common::sets::verifier(&Time::default(), &silent);
+    let verifier = crate::common::sets::verifier(&Time::default(), &silent);
     let start = tokio::time::Instant::now();
     assert_eq!(outage(&verifier.verify(&token(&rsa("a"))).await.unwrap_err()).0, Outage::KeySet);
     assert!(start.elapsed() < 10 * SECOND, "{:?}", start.elapsed());
@@ -125,7 +115,7 @@ async fn keys_that_are_too_old_do_not_count_while_the_keeper_waits() {
     let issuer = Issuer::with_keys(&[jwk("rsa.pub.pem", Some("a"))]).await;
     let time = Time::default();
     let verifier = verifier(&time, &issuer);
-    let lasting = rsa("a").sign(&with("exp", (common::NOW + 100_000).into())).unwrap();
+    let lasting = rsa("a").sign(&with("exp", (crate::common::NOW + 100_000).into())).unwrap();
     let kept = verifier.clone();
     let scene = async {
         until(|| verifier.try_verify_now(&lasting).is_some_and(|result| result.is_ok())).await;

@@ -1,24 +1,14 @@
 //! Key sets by URL: rotation, floods of unknown keys, broken keys, keys of several issuers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
-mod common;
-
 use std::future::Future as _;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::issuer::{Issuer, Reply};
-use common::logs::Logs;
-use common::sets::{SECOND, invalid, outage, p256, rsa, token, until, verifier};
-use common::{Time, claims, jwk, key_set, settings, signing_key, with};
+use crate::common::issuer::{Issuer, Reply};
+use crate::common::logs::Logs;
+use crate::common::sets::{SECOND, invalid, outage, p256, rsa, token, until, verifier};
+use crate::common::{Time, claims, jwk, key_set, settings, signing_key, with};
 use serde_json::{Value, json};
 use watertight_access::mint::SigningKey;
 use watertight_access::{Algorithm, Outage, Refused, Settings, Verifier, Why};
@@ -279,7 +269,8 @@ async fn the_keeper_reads_the_set_before_anybody_asks_and_again_before_it_is_old
         ..key_set(&issuer.url(), None)
     };
     let clock = watertight_access::Clock::system();
-    let clock = watertight_access::Clock::new(|| common::at(common::NOW), move || clock.elapsed());
+    let clock =
+        watertight_access::Clock::new(|| crate::common::at(crate::common::NOW), move || clock.elapsed());
     let verifier =
         Verifier::new(Settings { key_sets: vec![set], clock, ..settings(&Time::default()) }).unwrap();
     let (kept, token) = (verifier.clone(), token(&p256("b")));

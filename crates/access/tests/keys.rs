@@ -1,18 +1,10 @@
 //! Key files and secrets: what is a key, and that everything else is refused by name before a hub starts.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
-mod common;
-
 use std::fs;
 
-use common::{SECRET, Time, claims, key_path, key_text, public, secret, secret_key, settings, signing_key};
+use crate::common::{
+    SECRET, Time, claims, key_path, key_text, public, secret, secret_key, settings, signing_key,
+};
 use watertight_access::mint::SigningKey;
 use watertight_access::{
     Algorithm, Algorithms, KeyError, KeySource, RefusedKey, Settings, StaticKeys, Verifier, Zeroizing,
@@ -185,7 +177,7 @@ fn a_key_of_another_kind_is_no_secret() {
             assert!(said.contains(word) && said.contains("token_public_key"), "{file}: {said}");
         }
     }
-    let jwk = common::jwk("rsa.pub.pem", None).to_string();
+    let jwk = crate::common::jwk("rsa.pub.pem", None).to_string();
     assert!(refusal(text(jwk)).to_string().contains("JSON Web Key"));
 }
 

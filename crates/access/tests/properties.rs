@@ -1,13 +1,5 @@
 //! The fuzz targets in short, on bytes that are nearly what they should be.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
 use proptest::prelude::*;
 use watertight_access::fuzzing::{fuzz_claims, fuzz_grants, fuzz_head, fuzz_pattern};
 

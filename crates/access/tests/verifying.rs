@@ -1,18 +1,8 @@
 //! Static keys: which tokens they accept, and why others are refused.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and measures real time"
-)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     NOW, SECRET, Time, at, claims, hs256, jwk, now, public, secret, secret_key, settings, signing_key,
     verifier, why, with,
 };
@@ -82,7 +72,7 @@ fn what_was_verified_is_what_the_token_says() {
 fn threat_21_the_algorithm_is_the_keys_and_never_the_headers() {
     let rsa = verifier(&[public("rsa.pub.pem")]);
     // The public key as a secret: the classic.
-    let text = common::key_text("rsa.pub.pem");
+    let text = crate::common::key_text("rsa.pub.pem");
     let forged = watertight_access::mint::SigningKey::from_secret(text.as_bytes(), None);
     assert!(forged.is_err(), "a PEM is no secret, not even for whoever forges");
     let header = r#"{"alg":"HS256"}"#;
@@ -225,7 +215,7 @@ fn threat_27_every_refusal_has_one_outward_text() {
 
 #[test]
 fn threat_20_neither_token_nor_key_is_in_any_error_or_debug_text() {
-    let logs = common::logs::Logs::default();
+    let logs = crate::common::logs::Logs::default();
     let _guard = logs.capture();
     let verifier = verifier(&[secret(), public("rsa.pub.pem")]);
     let signing = secret_key(Algorithm::HS256).named("the-name-of-the-key");
@@ -248,7 +238,7 @@ fn threat_20_neither_token_nor_key_is_in_any_error_or_debug_text() {
         SECRET.replace(' ', ""),
         format!("base64:{SECRET}"),
         SECRET[..20].to_owned(),
-        common::key_text("rsa.pem"),
+        crate::common::key_text("rsa.pem"),
     ] {
         let source = KeySource::Secret(Zeroizing::new(source));
         match StaticKeys::load(&[source.clone(), KeySource::PublicKey(SECRET.to_owned())], &[], false) {
@@ -259,7 +249,7 @@ fn threat_20_neither_token_nor_key_is_in_any_error_or_debug_text() {
         }
     }
     said += &logs.text();
-    let rsa = common::key_text("rsa.pem");
+    let rsa = crate::common::key_text("rsa.pem");
     let forbidden = good.split('.').chain(SECRET.split(' ').filter(|word| word.len() > 5));
     for part in
         forbidden.chain(rsa.lines().skip(1).take(5)).chain(["ada", "secret-pattern", "the-name-of-the-key"])

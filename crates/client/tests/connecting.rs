@@ -1,13 +1,9 @@
 //! A connection that does not come about, over real sockets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use common::memory::now;
+use crate::common::memory::now;
 use socket2::{Domain, SockAddr, Socket, Type};
 use watertight_client::{Item, Status, Subscriber};
 use watertight_testkit::eventually;
@@ -62,7 +58,7 @@ async fn nobody_there_is_told_and_tried_again() {
     drop((listener, queue));
     let subscriber = Subscriber::new(&format!("http://{address}"), "demo").unwrap().with_max_retries(1);
     let mut subscriber = subscriber.with_retry_max(Duration::from_millis(100));
-    let seen = common::memory::until_over(&mut subscriber).await;
+    let seen = crate::common::memory::until_over(&mut subscriber).await;
     let error = seen.last().unwrap().as_ref().unwrap_err().to_string();
     assert!(error.contains(&format!("cannot connect to {address}")), "{error}");
 }

@@ -1,16 +1,13 @@
 //! The service that the public contract tests drive, driven here: each capability once, over real sockets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
 #[path = "../examples/contract_service/service/mod.rs"]
 mod service;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 
+use crate::common::{Peer, STREAM, Script, value};
 use bytes::Bytes;
-use common::{Peer, STREAM, Script, value};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -1,15 +1,11 @@
 //! Dropped, closed or restarted at every point of its life: no socket is open at the other end afterwards, no
 //! timer is left, and nothing more is asked. In memory, on paused time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::memory::{Arrived, Memory, Writer, next_data, now};
+use crate::common::memory::{Arrived, Memory, Writer, next_data, now};
 use watertight_client::{Clock, Item, Sleep, Status, Subscriber};
 
 /// A clock that counts the timers there are.
@@ -310,7 +306,7 @@ async fn two_subscribers_are_none_of_each_others_business() {
     let server = async { tokio::join!(first.stream(), second.stream()) };
     let both = async {
         let open = |status: &Status| *status == Status::Open;
-        let until_open = common::memory::until_status;
+        let until_open = crate::common::memory::until_status;
         tokio::join!(until_open(&mut leaves, open), until_open(&mut stays, open))
     };
     let (((_, gone), (_, writer)), _) = tokio::join!(server, both);

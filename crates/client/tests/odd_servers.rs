@@ -1,17 +1,8 @@
 //! Servers that are not quite hubs, URLs that are not quite URLs, and moments at which little is worth much.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a failed expectation ends the test"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::memory::{Memory, drive, next_data, until_over};
+use crate::common::memory::{Memory, drive, next_data, until_over};
 use watertight_client::{Error, Item, Status, Subscriber};
 
 const MINUTE: Duration = Duration::from_secs(60);

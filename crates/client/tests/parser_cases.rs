@@ -1,8 +1,6 @@
 //! The table of what a stream means that the TypeScript client is held to as well: the two parsers agree on it byte
 //! for byte, however the stream is cut.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::ops::ControlFlow;
 
 use serde::Deserialize;

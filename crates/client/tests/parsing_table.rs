@@ -1,11 +1,7 @@
 //! The cases that clients get wrong, as literal bytes, through the whole client: whole, in pieces of one and of
 //! two bytes, and cut anywhere. The streams stay open, so nothing here waits for an end.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
-use common::memory::{Memory, now};
+use crate::common::memory::{Memory, now};
 use futures_util::{StreamExt, stream};
 use http::Response;
 use watertight_client::{Answering, Body, Error, Event, Item, Subscriber, Transport};
@@ -192,7 +188,7 @@ async fn a_line_without_end_is_refused_at_the_limit_and_the_socket_closed() {
         let (_, writer) = memory.stream().await;
         while writer.say([b"data: ", [b'x'; 58].as_slice()].concat()).await {}
     };
-    let (_, seen) = tokio::join!(server, common::memory::until_over(&mut subscriber));
+    let (_, seen) = tokio::join!(server, crate::common::memory::until_over(&mut subscriber));
     assert!(matches!(seen.last().unwrap(), Err(Error::EventTooLarge { limit: 100_000 })), "{seen:?}");
     assert_eq!(memory.open(), 0);
 }

@@ -1,12 +1,8 @@
 //! Falling back to long-poll where no stream comes through, and climbing back. In memory, on paused time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::memory::{Memory, drive, next_data, next_item, until_over, until_status};
+use crate::common::memory::{Memory, drive, next_data, next_item, until_over, until_status};
 use tokio::time::Instant;
 use watertight_client::{Error, Item, Replay, Status};
 

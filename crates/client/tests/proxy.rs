@@ -1,14 +1,10 @@
 //! Through a proxy, plain: what it is told, what it is not, and what is said when it does not let us through.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::memory::{drive, next_data, until_over, until_status};
-use common::{STREAM, Script, value};
+use crate::common::memory::{drive, next_data, until_over, until_status};
+use crate::common::{STREAM, Script, value};
 use watertight_client::{Error, NewEvent, ProxyProblem, Publisher, Status, Subscriber};
 use watertight_testkit::{HttpProxy, eventually};
 

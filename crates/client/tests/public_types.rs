@@ -1,7 +1,5 @@
 //! What applications can match and take apart may grow: a new kind of item or a new field must break nobody.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 /// The sources below `dir`, with what is public in them.

@@ -1,16 +1,12 @@
 //! `publish_all`: a stream of events into a session, in batches, in order, none lost and none twice.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use common::hub::{Hub, Luck};
+use crate::common::hub::{Hub, Luck};
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use watertight_client::{Error, NewEvent, Publisher};
@@ -92,7 +88,7 @@ async fn while_the_hub_is_silent_two_batches_are_held_and_no_more() {
         hub.hold();
         tokio::select! {
             _ = &mut all => unreachable!("it never ends"),
-            () = common::until(|| hub.requests() == 1 && drawn.get() >= 20) => {}
+            () = crate::common::until(|| hub.requests() == 1 && drawn.get() >= 20) => {}
         }
         // However often it is polled.
         for _ in 0..100 {
@@ -214,7 +210,7 @@ async fn dropped_at_any_await_it_leaves_no_turn_taken_and_no_socket_open() {
             publisher.publish("demo", &event("after")).await.unwrap();
             assert_eq!(hub.log("demo").last(), Some(&json!("after")));
             drop(publisher);
-            common::until(|| hub.open() == 0).await;
+            crate::common::until(|| hub.open() == 0).await;
             if finished {
                 break;
             }

@@ -1,12 +1,8 @@
 //! What a publisher promises, against bytes on a socket.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Script, value};
+use crate::common::{Script, value};
 use watertight_client::{Error, LogLines, NewEvent, Publisher};
 
 const OK_ONE: &str = r#"{"id":"7-1"}"#;

@@ -1,17 +1,13 @@
 //! One publisher, many tasks: what overlaps, what keeps its order, and what is left of whoever gives up.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::Script;
-use common::hub::{Hub, Luck};
+use crate::common::Script;
+use crate::common::hub::{Hub, Luck};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -90,7 +86,7 @@ async fn sessions_do_not_wait_for_each_other_but_for_the_bound() {
             });
             tokio::select! {
                 _ = join_all(calls) => unreachable!("nobody was answered"),
-                () = common::until(|| hub.requests() >= expected) => {}
+                () = crate::common::until(|| hub.requests() >= expected) => {}
             }
             assert_eq!(hub.under_way_max(), expected);
         })
@@ -132,7 +128,7 @@ async fn a_publish_dropped_at_any_await_leaves_no_turn_taken_and_no_socket_open(
             publisher.publish("demo", &event(polls)).await.unwrap();
             assert_eq!(hub.log("demo").last(), Some(&json!(polls)));
             drop(publisher);
-            common::until(|| hub.open() == 0).await;
+            crate::common::until(|| hub.open() == 0).await;
             if finished {
                 break;
             }
@@ -188,7 +184,7 @@ async fn a_connection_that_the_hub_closed_is_not_kept_although_another_is_used()
         first.request().await;
         second.request().await;
         first.answer("202 Accepted", "", answer).await;
-        common::until(|| is_answered.get()).await;
+        crate::common::until(|| is_answered.get()).await;
         second.answer("202 Accepted", "", answer).await;
         (first, second)
     };

@@ -1,12 +1,8 @@
 //! How a subscriber comes back: from where, after how long, and when it does not. In memory, on paused time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::memory::{Memory, drive, header, next_data, next_item, until_over, until_status};
+use crate::common::memory::{Memory, drive, header, next_data, next_item, until_over, until_status};
 use tokio::time::Instant;
 use watertight_client::{Error, Item, Replay, Status};
 

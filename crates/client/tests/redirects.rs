@@ -1,10 +1,6 @@
 //! Redirects: where they lead, what goes along, and where the next attempt begins. In memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
-use common::memory::{Memory, drive, until_over};
+use crate::common::memory::{Memory, drive, until_over};
 use watertight_client::{Error, Subscriber};
 
 fn subscriber(memory: &Memory, url: &str) -> Subscriber {

@@ -1,13 +1,9 @@
 //! What stands in the requests, and who is asked for tokens. In memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::memory::{Memory, drive, next_data, until_over, until_status};
+use crate::common::memory::{Memory, drive, next_data, until_over, until_status};
 use watertight_client::{Error, Status, Subscriber, TokenRequest};
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +159,10 @@ async fn elsewhere_gap_and_error_are_events_like_any_other_and_comments_are_told
         writer
     };
     let reader = async {
-        assert_eq!(common::memory::next_item(&mut subscriber).await, Item::Comment("hello".to_owned()));
+        assert_eq!(
+            crate::common::memory::next_item(&mut subscriber).await,
+            Item::Comment("hello".to_owned())
+        );
         assert_eq!(next_data(&mut subscriber).await, "1");
         assert_eq!(next_data(&mut subscriber).await, "2");
     };

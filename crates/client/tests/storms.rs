@@ -1,20 +1,16 @@
 //! The leaks, storms and losses that other clients were found with: each a promise of this one. Those that are
 //! about parsing stand in `parsing_table`, about ways out in `lifecycle`. In memory, on paused time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::memory::{Memory, drive, next_data, now, until_status};
+use crate::common::memory::{Memory, drive, next_data, now, until_status};
 use futures_util::StreamExt;
 use watertight_client::{Item, Status, Subscriber};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Lets an hour pass with a server that treats every request alike; the number of requests.
-async fn requests_in_an_hour(serve: impl AsyncFn(common::memory::Arrived)) -> usize {
+async fn requests_in_an_hour(serve: impl AsyncFn(crate::common::memory::Arrived)) -> usize {
     let memory = Memory::default();
     let mut subscriber = memory.subscriber().with_polling(false);
     let server = async {
@@ -95,7 +91,7 @@ async fn a_mute_stream_is_left_and_its_restarts_are_no_progress() {
     };
     let seen = tokio::select! {
         () = server => unreachable!(),
-        seen = common::memory::until_over(&mut subscriber) => seen,
+        seen = crate::common::memory::until_over(&mut subscriber) => seen,
     };
     assert!(matches!(seen.last().unwrap(), Err(watertight_client::Error::GaveUp { attempts: 6, .. })));
 }

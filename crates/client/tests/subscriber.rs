@@ -1,12 +1,8 @@
 //! What a subscriber promises, against bytes on a socket.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{STREAM, Script, value};
+use crate::common::{STREAM, Script, value};
 use tokio::time::timeout;
 use watertight_client::{Error, Event, Gap, Item, Replay, Status, Subscriber};
 

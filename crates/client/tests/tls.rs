@@ -1,12 +1,8 @@
 //! `https`: whom a subscriber trusts, and that its sockets close there, too.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::sync::Arc;
 
-use common::memory::{next_data, until_status};
+use crate::common::memory::{next_data, until_status};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -72,7 +68,7 @@ async fn a_stream_over_tls_is_a_stream_and_dropping_it_closes_the_socket() {
     let serve = async {
         let (mut stream, head) = server.accept().await;
         assert!(head.starts_with("GET /sessions/demo/events HTTP/1.1\r\n"), "{head}");
-        stream.write_all(common::STREAM.as_bytes()).await.unwrap();
+        stream.write_all(crate::common::STREAM.as_bytes()).await.unwrap();
         stream.write_all(b"data: x\n\n").await.unwrap();
         stream.flush().await.unwrap();
         stream
@@ -105,7 +101,7 @@ async fn dropped_in_the_middle_of_a_handshake_it_closes_the_socket() {
     let mut subscriber = Subscriber::new(&server.url(), "demo").unwrap().with_tls_config(&config);
     let mut socket = tokio::select! {
         socket = server.socket() => socket,
-        () = common::memory::drive(&mut subscriber) => unreachable!(),
+        () = crate::common::memory::drive(&mut subscriber) => unreachable!(),
     };
     drop(subscriber);
     let mut rest = Vec::new();
@@ -147,7 +143,7 @@ async fn through_a_tunnel_a_stream_comes_and_resumes_and_the_proxy_sees_none_of_
             assert!(head.starts_with("GET /sessions/demo/events HTTP/1.1\r\n"), "{head}");
             assert!(head.contains("Bearer token") && !head.to_lowercase().contains("proxy"), "{head}");
             assert!(resumed.is_none_or(|header| head.contains(header)), "{head}");
-            let event = format!("{}id: {id}\ndata: {id}\n\n", common::STREAM);
+            let event = format!("{}id: {id}\ndata: {id}\n\n", crate::common::STREAM);
             stream.write_all(event.as_bytes()).await.unwrap();
             stream.flush().await.unwrap();
             stream

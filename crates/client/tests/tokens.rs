@@ -1,12 +1,8 @@
 //! Tokens that go bad and are replaced, against a server that looks at them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::sync::{Arc, Mutex};
 
-use common::memory::{next_data, until_over};
+use crate::common::memory::{next_data, until_over};
 use watertight_client::{Error, Subscriber, TokenRequest};
 use watertight_testkit::{TokenServer, eventually};
 

@@ -1,15 +1,4 @@
 //! Rights over a whole hub: asked about once for all their streams, withdrawn everywhere at once.
-#![cfg(feature = "axum")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::served::Served;
+use crate::support::{TestHub, eventually};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use futures_util::StreamExt as _;
-use support::served::Served;
-use support::{TestHub, eventually};
 use watertight::{
     Access, AccessError, AccessKey, AccessOptions, Clock, CloseReason, Hub, HubConfig, Message, Resume,
     SubscribeError, SubscribeOptions, Subscription,
@@ -56,7 +45,7 @@ async fn streams_of_one_right_cause_one_question_an_interval() {
     for interval in 1..=3 {
         hub.advance(Duration::from_secs(1));
         let what = format!("all were asked about in interval {interval}");
-        support::eventually_async(&what, || asked.load(Ordering::SeqCst) == 5 * interval).await;
+        crate::support::eventually_async(&what, || asked.load(Ordering::SeqCst) == 5 * interval).await;
     }
     let (page, _) = hub.connections(Default::default(), 1000).await;
     assert_eq!(page.len(), 200);
@@ -66,7 +55,7 @@ async fn streams_of_one_right_cause_one_question_an_interval() {
     let other = Arc::new(AtomicUsize::new(0));
     let in_use = under(&hub, &hub.grant_access(counted(&other)).unwrap());
     hub.advance(Duration::from_secs(5));
-    support::eventually_async("another was asked about", || other.load(Ordering::SeqCst) == 1).await;
+    crate::support::eventually_async("another was asked about", || other.load(Ordering::SeqCst) == 1).await;
     assert_eq!(asked.load(Ordering::SeqCst), 15, "nobody asks about a right that no stream uses");
     drop((rights, in_use));
 }
@@ -79,7 +68,7 @@ async fn every_right_is_asked_about_once_an_interval_however_many_there_are() {
     let streams: Vec<_> =
         (0..3000).map(|_| under(&hub, &hub.grant_access(counted(&asked)).unwrap())).collect();
     hub.advance(Duration::from_secs(30));
-    support::eventually_async("all were asked about", || asked.load(Ordering::SeqCst) == 3000).await;
+    crate::support::eventually_async("all were asked about", || asked.load(Ordering::SeqCst) == 3000).await;
     drop(streams);
 }
 
@@ -111,7 +100,7 @@ async fn a_check_that_panics_counts_as_an_error_and_the_others_go_on() {
         hub.advance(Duration::from_secs(1));
         let are_asked =
             || hub.access_counts().unanswered == errors && asked.load(Ordering::SeqCst) as u64 == errors;
-        support::eventually_async("both were asked", are_asked).await;
+        crate::support::eventually_async("both were asked", are_asked).await;
     }
     loop {
         if let Message::Closed(reason) = lost.next().await.unwrap() {
@@ -136,8 +125,8 @@ async fn a_check_that_never_answers_counts_as_an_error_after_ten_seconds() {
     assert!(hub.access_counts().unanswered > 0);
     drop(stream);
     // On a runtime of one thread the task ends only while the test waits.
-    support::eventually_async("the question is given up", || hub.live(Kind::Access) == 0).await;
-    support::eventually_async("the task has ended", || hub.live(Kind::Task) == tasks).await;
+    crate::support::eventually_async("the question is given up", || hub.live(Kind::Access) == 0).await;
+    crate::support::eventually_async("the task has ended", || hub.live(Kind::Task) == tasks).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -1,20 +1,10 @@
 //! A subscription as a body, on a clock that the test moves; and the write deadline of a guarded stream.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::TestHub;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use support::TestHub;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use watertight::guarded::GuardedStream;
 use watertight::{Event, HubConfig, Resume, SseBody};

@@ -1,21 +1,11 @@
 //! What the log says of a cleanup pass that takes long.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its threads and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use support::{TestHub, eventually};
+use crate::support::{TestHub, eventually};
 use watertight::{Event, HubConfig};
 
 /// The log of this process.

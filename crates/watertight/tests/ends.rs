@@ -1,21 +1,11 @@
 //! What ends a stream ends it in all four deliveries, read or not: one life decides for all.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::served::{Served, read_until};
+use crate::support::{TestHub, eventually};
 use futures_util::{FutureExt, StreamExt};
 use http_body_util::BodyExt;
-use support::served::{Served, read_until};
-use support::{TestHub, eventually};
 use watertight::{
     AccessOptions, CloseReason, Event, Hub, HubConfig, Message, Resume, SubscribeOptions, Subscription,
 };

@@ -1,16 +1,5 @@
 //! What a publisher delivers itself while a pump sleeps, what it leaves to the pump, and that nothing is lost between
 //! the two.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -18,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use support::eventually;
-use support::served::Served;
+use crate::support::eventually;
+use crate::support::served::Served;
 use watertight::{Event, HubConfig};
 use watertight_core::Kind;
 

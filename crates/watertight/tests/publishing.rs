@@ -1,21 +1,11 @@
 //! Publishing: all of a batch or none of it, room made in the right order, and nothing behind the last look.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::TestHub;
 use futures_util::{FutureExt, StreamExt};
-use support::TestHub;
 use watertight::{Clock, Event, Hub, HubConfig, Message, PublishError, Resume, Subscription};
 use watertight_core::Owner;
 use watertight_core::log::{Piece, ReadLimit};
@@ -294,8 +284,8 @@ async fn memory_pressure_takes_as_much_history_as_is_needed_to_come_down_and_no_
     }
     let (held, critical) = (frames(), hub.budget().critical_bytes());
     let _beside = hub.budget().charge(Owner::Requests, critical - hub.budget().used());
-    support::eventually("history is shed", || frames() < held);
-    support::eventually("the ladder comes down", || hub.stats().rung <= watertight::Rung::Warning);
+    crate::support::eventually("history is shed", || frames() < held);
+    crate::support::eventually("the ladder comes down", || hub.stats().rung <= watertight::Rung::Warning);
     let (left, tenth) = (frames(), critical / 10);
     assert!(left <= held - tenth && left > held - tenth - 4 * KIB, "{held} held, {left} left");
 }

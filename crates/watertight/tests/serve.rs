@@ -1,21 +1,11 @@
 //! Sockets in a pump's hands, on a clock that the test moves: heartbeats, deadlines, stalls, panics.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use support::eventually;
-use support::served::{Served, read_until};
+use crate::support::eventually;
+use crate::support::served::{Served, read_until};
 use watertight::{Event, Hub, HubConfig};
 use watertight_core::Kind;
 

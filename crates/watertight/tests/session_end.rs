@@ -1,19 +1,9 @@
 //! The end of a session: as state that readers come to, kept for its time, and remembered after it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::TestHub;
 use futures_util::StreamExt;
-use support::TestHub;
 use watertight::{
     Clock, CloseReason, EndOptions, Event, GapReason, HubConfig, Message, Position, PublishError,
     PublishOptions, Resume,
@@ -229,7 +219,7 @@ async fn an_id_of_a_forgotten_session_is_told_its_end_for_a_while_and_everybody_
         assert_eq!(hub.stats().sessions, usize::from(again), "who is told makes no session");
         hub.advance(Duration::from_secs(200));
     }
-    support::eventually("what told them is gone", || hub.live(Kind::Session) == 1);
+    crate::support::eventually("what told them is gone", || hub.live(Kind::Session) == 1);
     let mut anew = hub.subscribe("s", Resume::All).unwrap();
     assert!(matches!(anew.next().await, Some(Message::Event(event)) if event.data == "anew"));
     drop(anew);

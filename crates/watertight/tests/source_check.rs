@@ -1,5 +1,4 @@
 //! The test kit for sources: a good one passes, and for each promise one that breaks it is caught by name.
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,25 +1,14 @@
 //! Sources over a whole hub: started once, shared, stopped after the last, told to every reader whatever delivers it.
-#![cfg(feature = "axum")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::served::{Served, read_until};
+use crate::support::{TestHub, eventually, eventually_async};
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
-use support::served::{Served, read_until};
-use support::{TestHub, eventually, eventually_async};
 use tokio::sync::mpsc;
 use watertight::{
     CloseReason, Event, Feed, GapReason, HubConfig, Message, Resume, Source, SourceError, SubscribeError,

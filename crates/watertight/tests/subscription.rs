@@ -1,21 +1,11 @@
 //! The library's own face: publish, subscribe as a stream, resume, expire, end.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::collections::HashSet;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::support::TestHub;
 use futures_util::{FutureExt, StreamExt};
-use support::TestHub;
 use watertight::{
     CloseReason, EndOptions, Event, GapReason, HubConfig, Message, ReadLimit, Resume, Subscription,
 };
@@ -230,7 +220,7 @@ async fn a_subscriber_that_reads_nothing_for_max_subscriber_idle_time_is_let_go_
         assert!(reader.next().now_or_never().is_none());
     }
     hub.publish("s", Event::new("unread")).await.unwrap();
-    support::eventually("it is let go", || {
+    crate::support::eventually("it is let go", || {
         hub.advance(Duration::from_secs(1));
         hub.live(Kind::Subscription) == 1
     });
@@ -296,7 +286,7 @@ async fn leak_class_d_subscriptions_dropped_at_any_point_leave_nothing() {
     assert_eq!(hub.live(Kind::Subscription), 0);
     assert!(hub.forget_session("s"));
     hub.forget_tombstones();
-    support::eventually("every byte came back", || hub.budget().used() <= start);
+    crate::support::eventually("every byte came back", || hub.budget().used() <= start);
 }
 
 #[tokio::test]
@@ -374,14 +364,14 @@ async fn threat_34_memory_pressure_sheds_in_order_and_recovers() {
         hub.publish(&format!("s{}", number % 30), Event::new(data.as_str())).await.unwrap();
         assert!(hub.budget().used() <= 8 * mib, "never above the critical threshold");
     }
-    support::eventually("the ladder comes down", || hub.stats().rung <= watertight::Rung::Warning);
+    crate::support::eventually("the ladder comes down", || hub.stats().rung <= watertight::Rung::Warning);
     assert!(hub.subscribe("s0", Resume::Live).is_ok());
     // The allocator says there is more than we know of: rung by rung, newcomers are refused in the end.
     hub.budget().observe(9 * mib);
-    support::eventually("newcomers are refused", || hub.subscribe("s0", Resume::Live).is_err());
+    crate::support::eventually("newcomers are refused", || hub.subscribe("s0", Resume::Live).is_err());
     assert!(hub.stats().rung >= watertight::Rung::NoNewcomers);
     hub.budget().observe(0);
-    support::eventually("it recovers", || hub.stats().rung == watertight::Rung::Normal);
+    crate::support::eventually("it recovers", || hub.stats().rung == watertight::Rung::Normal);
     assert!(hub.subscribe("s0", Resume::Live).is_ok());
 }
 

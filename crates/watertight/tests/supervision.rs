@@ -1,23 +1,13 @@
 //! Pumps and keeper that panic, fail or stand still: what is lost, what comes back, and who is told.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use crate::support::served::{Served, read_until};
+use crate::support::{TestHub, eventually};
 use futures_util::StreamExt;
-use support::served::{Served, read_until};
-use support::{TestHub, eventually};
 use watertight::{Clock, Event, Hub, HubConfig, Message, Resume};
 use watertight_core::Kind;
 

@@ -1,20 +1,12 @@
 //! What of an application's answers a pump takes over: a stream's own body, on GET, and nothing else.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::support::TestHub;
+use crate::support::eventually;
+use crate::support::served::{Served, read_until};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -22,9 +14,6 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http_body_util::BodyExt;
-use support::TestHub;
-use support::eventually;
-use support::served::{Served, read_until};
 use watertight::{Event, Hub, HubConfig, Resume};
 use watertight_core::Kind;
 

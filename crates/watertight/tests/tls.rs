@@ -1,29 +1,18 @@
 //! Streams over TLS: a pump takes them over together with their TLS, and what holds on plain sockets holds here.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    reason = "a test owns its tasks and its clock, and fails by panicking"
-)]
-
-mod support;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::served::Served;
+use crate::support::{TestHub, eventually};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rustls::ClientConnection;
-use support::served::Served;
-use support::{TestHub, eventually};
 use tokio::sync::Notify;
 use watertight::{ConnectionScanPoint, Event, Hub, HubConfig, Resume};
 use watertight_core::Kind;

@@ -1,6 +1,5 @@
 //! What the tests of this crate share: keys, a clock that is moved by hand, tokens, and a small HTTP server.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub(crate) mod issuer;

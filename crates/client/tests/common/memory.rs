@@ -1,5 +1,4 @@
 //! A network in memory: the test is the server, answers what it likes when it likes, and counts what is open.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -196,11 +195,6 @@ impl Writer {
     /// Sends bytes; returns whether the client is still there.
     pub(crate) async fn say(&self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.send(Ok(Bytes::copy_from_slice(bytes.as_ref()))).await.is_ok()
-    }
-
-    /// Breaks the connection.
-    pub(crate) async fn reset(self) {
-        let _ = self.0.send(Err(Error::transport("reset by peer"))).await;
     }
 
     /// Waits until the client has closed.

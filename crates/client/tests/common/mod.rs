@@ -1,5 +1,4 @@
 //! A server that says exactly the bytes a test wants said, one connection at a time.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod hub;
 pub(crate) mod memory;

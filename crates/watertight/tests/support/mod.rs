@@ -1,5 +1,4 @@
 //! A hub on a manual clock, and the assertion that everything came back.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 #[cfg(feature = "axum")]
 pub mod served;
