@@ -47,7 +47,7 @@ cargo xtask COMMAND
 ";
 
 /// Jobs at once: tests wait more than they compute, and what is compiled meanwhile takes the time that they leave.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 
 // Jobs that others come after.
 const DEPENDENCIES: &str = "dependencies";
@@ -111,22 +111,24 @@ fn test(quick: bool) -> Outcome {
     let needs = Job::of_ours("what the tests need", &["setup", "--tests"])?;
     let rust = jobs::beside(vec![needs], tests::jobs)?;
     python::develop()?;
-    let mut jobs = if quick { Vec::new() } else { beside_tests()? };
+    let mut jobs = if quick { Vec::new() } else { compiled_apart()? };
     jobs.extend(clients::jobs());
+    if !quick {
+        jobs.push(Job::of_ours("plots", &["plots", "--quick", "--built"])?);
+    }
     jobs.extend(rust);
     jobs::run(jobs, AT_ONCE)?;
     println!("xtask: everything passes");
     Ok(())
 }
 
-/// What is no test. What is compiled comes one after the other; with the lowest priority, if nobody waits for it.
-fn beside_tests() -> Result<Vec<Job>, String> {
+/// What is compiled for other reasons than tests, one after the other; with the lowest priority, if nobody waits for it.
+fn compiled_apart() -> Result<Vec<Job>, String> {
     let lints = Job::of_ours(tests::LINTS, &["tidy", "--lints"])?;
     let dependencies = Job::of_ours(DEPENDENCIES, &["tidy", "--dependencies"])?.after(tests::LINTS);
     let loom = loom().after(DEPENDENCIES);
     let book = Job::of_ours("book", &["book"])?.after(LOOM);
-    let plots = Job::of_ours("plots", &["plots", "--quick", "--built"])?;
-    Ok(vec![lints, dependencies.nicely(), loom.nicely(), book.nicely(), plots])
+    Ok(vec![lints, dependencies.nicely(), loom.nicely(), book.nicely()])
 }
 
 /// They start the hub, and the Rust client's contract-test service.
