@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 
 const react18 = (path: string): string => fileURLToPath(new URL(`test/react18/node_modules/${path}`, import.meta.url));
 
-/** The system's Chromium; nothing is downloaded. */
+/** The system's Chromium, without its windows if that is installed; nothing is downloaded. */
 const browser = () => ({
   enabled: true,
   headless: true,
@@ -12,7 +12,7 @@ const browser = () => ({
   api: { host: "127.0.0.1", port: 0 },
   provider: playwright({
     launchOptions: {
-      executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+      executablePath: process.env["CHROMIUM_HEADLESS"] ?? process.env["CHROMIUM"] ?? "/usr/bin/chromium",
       args: [
         "--no-sandbox",
         "--disable-gpu",

@@ -28,12 +28,9 @@ pub(crate) fn set_up() -> Outcome {
     let mut install = cargo(&["install", "mdbook", "--locked", "--version", MDBOOK, "--force"]);
     // Not optimized: it is compiled once, and makes one small book.
     install.args(["--debug", "--no-default-features", "--features", "search", "--root"]);
-    install
-        .arg(target_dir().join("tools/mdbook"))
-        .arg("--target-dir")
-        .arg(target_dir().join("tools/mdbook/build"));
+    install.arg(target_dir().join("tools/mdbook")).arg("--target-dir").arg(step::tools_build());
     step::run("install mdBook", install)?;
-    let built = target_dir().join("tools/mdbook/build");
+    let built = step::tools_build();
     fs::remove_dir_all(&built).map_err(|error| format!("{}: {error}", built.display()))?;
     fs::write(&installed, "").map_err(|error| format!("{}: {error}", installed.display()))
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::jobs::Job;
 use crate::python;
+use crate::setup;
 use crate::step::{Outcome, root, run, target_dir};
 
 /// Folders with a package of their own, in the order in which they need each other, and after whose tests those of each begin.
@@ -49,6 +50,10 @@ fn test(package: &str) -> Command {
     test.env("WATERTIGHT_BIN", built.join("watertight"))
         .env("CONTRACT_RUST", built.join("examples/contract_service"));
     test.env("AGENTS_PYTHON", python::interpreter()).env("CONTRACT_PYTHON", python::interpreter());
+    // Where no tab hides another it is the same browser, and takes half the time.
+    if setup::has_headless_shell() {
+        test.env("CHROMIUM_HEADLESS", setup::HEADLESS_SHELL);
+    }
     test
 }
 

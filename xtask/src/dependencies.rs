@@ -20,8 +20,9 @@ pub(crate) fn set_up() -> Outcome {
         return Ok(());
     }
     // Not optimized: it is compiled once, and runs for seconds.
-    let install = ["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--debug"];
-    step::run("install cargo-deny", cargo(&install))
+    let mut install = cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--debug"]);
+    install.arg("--target-dir").arg(step::tools_build());
+    step::run("install cargo-deny", install)
 }
 
 /// Checks the dependencies of all packages. What needs an answer from elsewhere is left out where none comes, and that is

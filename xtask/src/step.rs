@@ -34,6 +34,11 @@ pub(crate) fn root() -> &'static std::path::Path {
     here.parent().unwrap_or(here)
 }
 
+/// Where tools are compiled that `cargo install` installs: they have crates in common. The last of them takes it away.
+pub(crate) fn tools_build() -> PathBuf {
+    target_dir().join("tools/build")
+}
+
 /// Where cargo puts what it builds: the tests start the binary, and the tools installed for them, from there.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)

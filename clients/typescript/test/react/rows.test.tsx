@@ -251,7 +251,7 @@ describe("row 16", () => {
     expect(sse.hub.requests.map(({ sessionId }) => sessionId)).toEqual(["a", "b"]);
   });
 
-  it("2,000 hooks that do not read the status are rendered by none, in under 5 ms", async () => {
+  it("2,000 hooks that do not read the status are rendered by none, and each is asked twice at most", async () => {
     const sse = mock();
     let renders = 0;
     function Row(): ReactNode {
@@ -261,18 +261,20 @@ describe("row 16", () => {
     }
     await mount(Array.from({ length: 2_000 }, (_, number) => <Row key={number} />));
     const before = renders;
-    const times: number[] = [];
     const [connection] = [...registry.values()].flatMap((peers) => [...peers]);
-    for (let turn = 0; turn < 5; turn++) {
-      const began = performance.now();
-      // A status change, and everything it sets off at once.
-      connection?.client.disconnect();
-      times.push(performance.now() - began);
-      connection?.client.connect();
-      await settle(5);
-    }
+    const asked = vi.spyOn(SSEClient.prototype, "status", "get");
+    // A status change, and everything it sets off at once.
+    const began = performance.now();
+    connection?.client.disconnect();
+    console.log(`2,000 hooks take a status in ${(performance.now() - began).toFixed(1)} ms`);
+    const times = asked.mock.calls.length;
+    asked.mockRestore();
+    connection?.client.connect();
+    await settle(5);
     expect(renders).toBe(before);
-    expect(Math.min(...times)).toBeLessThan(5);
+    // Not a time: what costs more than a few milliseconds here asks some hook more often than another, or all of each other.
+    expect(times).toBeGreaterThanOrEqual(2_000);
+    expect(times).toBeLessThanOrEqual(2 * 2_000 + 10);
   });
 });
 

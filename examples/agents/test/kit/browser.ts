@@ -6,6 +6,9 @@ import type { Run } from "../../src/model/run.ts";
 /** The system's Chromium; nothing is downloaded. */
 export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
+/** The same without its windows, if that is installed: it has no tabs that hide each other, and takes half the time. */
+const HEADLESS = process.env["CHROMIUM_HEADLESS"] ?? CHROMIUM;
+
 export const ARGS = [
   "--headless",
   "--no-sandbox",
@@ -18,7 +21,7 @@ export const ARGS = [
 ];
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+  return chromium.launch({ executablePath: HEADLESS, args: ARGS });
 }
 
 export const PASSWORDS = { ada: "analytical engine", grace: "flow-matic" } as const;

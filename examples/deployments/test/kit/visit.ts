@@ -8,6 +8,9 @@ import type { Tabs } from "./tabs.ts";
 /** The system's Chromium; nothing is downloaded. */
 export const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
+/** The same without its windows, if that is installed: it has no tabs that hide each other, and takes half the time. */
+const HEADLESS = process.env["CHROMIUM_HEADLESS"] ?? CHROMIUM;
+
 export const ARGS = [
   "--headless",
   "--no-sandbox",
@@ -20,7 +23,7 @@ export const ARGS = [
 ];
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+  return chromium.launch({ executablePath: HEADLESS, args: ARGS });
 }
 
 /** What the browser says of requests that fail, and Vite of its own. */

@@ -1,9 +1,9 @@
 import { chromium, type Browser, type Locator, type Page } from "playwright-core";
 
-/** The system's Chromium; nothing is downloaded. */
+/** The system's Chromium, without its windows if that is installed; nothing is downloaded. */
 export function launch(): Promise<Browser> {
   return chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    executablePath: process.env["CHROMIUM_HEADLESS"] ?? process.env["CHROMIUM"] ?? "/usr/bin/chromium",
     args: [
       "--headless",
       "--no-sandbox",
