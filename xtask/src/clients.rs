@@ -51,8 +51,8 @@ fn test(package: &str) -> Command {
         .env("CONTRACT_RUST", built.join("examples/contract_service"));
     test.env("AGENTS_PYTHON", python::interpreter()).env("CONTRACT_PYTHON", python::interpreter());
     // Where no tab hides another it is the same browser, and takes half the time.
-    if setup::has_headless_shell() {
-        test.env("CHROMIUM_HEADLESS", setup::HEADLESS_SHELL);
+    if let Some(shell) = setup::headless_shell() {
+        test.env("CHROMIUM_HEADLESS", shell);
     }
     test
 }

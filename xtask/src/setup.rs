@@ -1,5 +1,6 @@
 //! What the tests need beside Rust, and how a fresh machine gets it.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::clients;
@@ -30,10 +31,12 @@ const NEEDED: [(&str, &[&str], &str); 18] = [
 ];
 
 /// Chromium without its windows. Tests do without it where a distribution has no such package, and take longer.
-pub(crate) const HEADLESS_SHELL: &str = "chromium-headless-shell";
+const HEADLESS_SHELL: &str = "chromium-headless-shell";
 
-pub(crate) fn has_headless_shell() -> bool {
-    succeeds(HEADLESS_SHELL, &["--version"])
+/// Where it is, if it is there.
+pub(crate) fn headless_shell() -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths).map(|folder| folder.join(HEADLESS_SHELL)).find(|path| path.exists())
 }
 
 fn update() -> Outcome {
@@ -63,7 +66,7 @@ fn programs() -> Outcome {
     let is_missing = |(program, arguments, _): &&(&str, &[&str], &str)| !succeeds(program, arguments);
     let mut missing: Vec<&str> = NEEDED.iter().filter(is_missing).map(|(_, _, package)| *package).collect();
     let lacks_shell = || {
-        !has_headless_shell()
+        headless_shell().is_none()
             && succeeds("apt-cache", &["show", "--quiet=2", "--no-all-versions", HEADLESS_SHELL])
     };
     if missing.is_empty() && !lacks_shell() {
