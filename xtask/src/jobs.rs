@@ -22,38 +22,11 @@ pub(crate) struct Job {
     commands: Vec<Command>,
     /// The name of the one that has to have ended before.
     after: Option<&'static str>,
-    /// It waits most of its time.
-    waits: bool,
-}
-
-/// Who runs jobs, one each at a time: which kind each of them prefers, and whether it takes the other kind when there is none.
-#[derive(Clone, Copy)]
-enum Hand {
-    /// Those that compute, then those that wait.
-    Computing,
-    /// Those that wait, then those that compute.
-    Waiting,
-    /// None but those that wait.
-    OnlyWaiting,
-}
-
-/// On two cores: at most three that compute; beside them, from the beginning on, those that would leave the cores idle at the end.
-const HANDS: [Hand; 4] = [Hand::Computing, Hand::Computing, Hand::Waiting, Hand::OnlyWaiting];
-
-impl Hand {
-    /// In which order it looks at jobs: whether those that wait.
-    fn order(self) -> &'static [bool] {
-        match self {
-            Hand::Computing => &[false, true],
-            Hand::Waiting => &[true, false],
-            Hand::OnlyWaiting => &[true],
-        }
-    }
 }
 
 impl Job {
     pub(crate) fn new(name: impl Into<String>, commands: Vec<Command>) -> Self {
-        Self { name: name.into(), commands, after: None, waits: false }
+        Self { name: name.into(), commands, after: None }
     }
 
     pub(crate) fn one(name: impl Into<String>, command: Command) -> Self {
@@ -72,11 +45,6 @@ impl Job {
     pub(crate) fn nicely(mut self) -> Self {
         self.commands = self.commands.iter().map(nice).collect();
         self
-    }
-
-    /// It waits most of its time: for deadlines, restarts, others.
-    pub(crate) fn waiting(self) -> Self {
-        Self { waits: true, ..self }
     }
 
     /// Begins when another one has ended.
@@ -135,7 +103,7 @@ fn beside_into<T>(
     work: impl FnOnce() -> Result<T, String>,
 ) -> Result<T, String> {
     thread::scope(|scope| {
-        let others = scope.spawn(|| run_into(folder, jobs, &[Hand::Computing]));
+        let others = scope.spawn(|| run_into(folder, jobs, 1));
         let made = work();
         let outcome = others.join().unwrap_or_else(|_| Err("a thread of jobs panicked".to_owned()));
         match (outcome, made) {
@@ -146,28 +114,26 @@ fn beside_into<T>(
     })
 }
 
-/// Runs all of them, several at a time; those of a kind are begun in their order. One that fails stops no other: a run shows
-/// everything that fails.
-pub(crate) fn run(jobs: Vec<Job>) -> Outcome {
-    run_into(&target_dir().join("jobs"), jobs, &HANDS)
+/// Runs all of them, so many at a time, begun in their order. One that fails stops no other: a run shows everything that fails.
+pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> Outcome {
+    run_into(&target_dir().join("jobs"), jobs, at_once)
 }
 
 /// What each says goes into a file of the folder, by its number.
-fn run_into(folder: &Path, jobs: Vec<Job>, hands: &[Hand]) -> Outcome {
+fn run_into(folder: &Path, jobs: Vec<Job>, at_once: usize) -> Outcome {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let waiting = jobs.into_iter().enumerate().collect();
     let board = Mutex::new(Board { waiting, running: Vec::new(), failures: Vec::new() });
     let ended = Condvar::new();
     thread::scope(|scope| {
-        let (board, ended) = (&board, &ended);
-        for hand in hands {
-            scope.spawn(move || {
-                while let Some((number, mut job)) = next(*hand, board, ended) {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some((number, mut job)) = next(&board, &ended) {
                     let output = folder.join(format!("{number}.txt"));
                     let begun = now();
                     let outcome = job.run(&output);
                     let seconds = begun.elapsed().as_secs();
-                    let mut board = lock(board);
+                    let mut board = lock(&board);
                     println!("xtask: {} ({seconds} s)\n{}", job.name, text(&output).trim_end());
                     board.failures.extend(outcome.err().map(|reason| Failure { reason, output }));
                     board.running.retain(|name| *name != job.name);
@@ -180,12 +146,11 @@ fn run_into(folder: &Path, jobs: Vec<Job>, hands: &[Hand]) -> Outcome {
     if failures.is_empty() { Ok(()) } else { Err(told_again(&failures)) }
 }
 
-/// The first job for this hand that comes after none; waits while all that are left for it do.
-fn next(hand: Hand, board: &Mutex<Board>, ended: &Condvar) -> Option<(usize, Job)> {
+/// The first job that waits for none; waits while all that are left do.
+fn next(board: &Mutex<Board>, ended: &Condvar) -> Option<(usize, Job)> {
     let mut board = lock(board);
-    while board.waiting.iter().any(|(_, job)| hand.order().contains(&job.waits)) {
-        let free = |waits| board.waiting.iter().position(|(_, job)| job.waits == waits && board.is_free(job));
-        if let Some(first) = hand.order().iter().find_map(|waits| free(*waits)) {
+    while !board.waiting.is_empty() {
+        if let Some(first) = board.waiting.iter().position(|(_, job)| board.is_free(job)) {
             let (number, job) = board.waiting.remove(first);
             board.running.push(job.name.clone());
             return Some((number, job));
@@ -261,7 +226,7 @@ mod tests {
             Job::new("second", vec![shell("exit 1"), shell("echo never")]),
             Job::one("third", shell(&format!("touch {}", made.display()))),
         ];
-        let told = run_into(&folder, jobs, &[Hand::Computing]).unwrap_err();
+        let told = run_into(&folder, jobs, 1).unwrap_err();
         assert!(told.contains("\n1000\nwhy000") && !told.contains("\n900\n"), "{told}");
         assert!(told.lines().all(|line| line.len() <= WIDTH), "{told}");
         assert!(
@@ -277,7 +242,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let mut command = shell("test $(nice) = 19 && test $NAME = value && test $(pwd) = $PLACE");
         command.current_dir(&folder).env("NAME", "value").env("PLACE", folder.canonicalize().unwrap());
-        run_into(&folder, vec![Job::one("nice", command).nicely()], &[Hand::Computing]).unwrap();
+        run_into(&folder, vec![Job::one("nice", command).nicely()], 1).unwrap();
     }
 
     #[test]
@@ -305,34 +270,6 @@ mod tests {
             Job::one("second", shell(&format!("test -e {}", first.display()))).after("first"),
             Job::one("third", shell(&format!("touch {}", third.display()))),
         ];
-        run_into(&folder, jobs, &[Hand::Computing; 2]).unwrap();
-    }
-
-    #[test]
-    fn those_that_wait_run_beside_those_that_compute_and_a_hand_without_work_of_its_kind_helps() {
-        let folder = target_dir().join("jobs-test/kinds");
-        let file = |name: &str| folder.join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let all = ["one", "two", "three"].map(file);
-        for file in &all {
-            let _gone = fs::remove_file(file);
-        }
-        let meets = |own: &str, other: &str| {
-            let (own, other) = (file(own), file(other));
-            shell(&format!("touch {}; until test -e {}; do sleep 0.01; done", own.display(), other.display()))
-        };
-        // The first two end only if they run at the same time, although they are of two kinds and the third is between them.
-        let jobs = || {
-            vec![
-                Job::one("one", meets("one", "two")),
-                Job::one("three", shell(&format!("touch {}", file("three").display()))),
-                Job::one("two", meets("two", "one")).waiting(),
-            ]
-        };
-        run_into(&folder, jobs(), &[Hand::Computing, Hand::OnlyWaiting]).unwrap();
-        assert!(all.iter().all(|file| file.exists()));
-        // One hand takes both kinds.
-        let both = vec![Job::one("computes", shell("exit 0")), Job::one("waits", shell("exit 0")).waiting()];
-        run_into(&folder, both, &[Hand::Waiting]).unwrap();
+        run_into(&folder, jobs, 2).unwrap();
     }
 }

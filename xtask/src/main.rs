@@ -46,6 +46,9 @@ cargo xtask COMMAND
   sbom            the list of all that the binary is made of, for beside a release: target/watertight.cdx.json
 ";
 
+/// Jobs at once: tests wait more than they compute, and what is compiled meanwhile takes the time that they leave.
+const AT_ONCE: usize = 3;
+
 // Jobs that others come after.
 const DEPENDENCIES: &str = "dependencies";
 const LOOM: &str = "model checker";
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
         }
         Some("soak") => soak(&rest),
         Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
-        Some("loom") => jobs::run(vec![loom()]),
+        Some("loom") => jobs::run(vec![loom()], 1),
         Some("dist") => release::run(&rest),
         Some("release") => checklist::run(&rest),
         Some("sbom") => dependencies::list(),
@@ -114,7 +117,7 @@ fn test(quick: bool) -> Outcome {
         jobs.push(Job::of_ours("plots", &["plots", "--quick", "--built"])?);
     }
     jobs.extend(rust);
-    jobs::run(jobs)?;
+    jobs::run(jobs, AT_ONCE)?;
     println!("xtask: everything passes");
     Ok(())
 }
@@ -136,7 +139,7 @@ fn clients() -> Outcome {
     run("hub", cargo(&["build", "--package", "watertight-cli"]))?;
     run("service of the Rust client", cargo(&contract))?;
     python::develop()?;
-    jobs::run(clients::jobs())
+    jobs::run(clients::jobs(), AT_ONCE)
 }
 
 /// The model checker is compiled apart: under its cfg, locks and atomics are its own. Models run one after the other: each run

@@ -11,7 +11,7 @@ use crate::step::{cargo, root};
 
 const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
-/// Those that take longest begin first, so that none of them is waited for alone at the end. All others wait most of their time.
+/// Those that take longest begin first, so that none of them is waited for alone at the end.
 const LONGEST: [&str; 5] = ["watertight_server", "bench", "packages", "document", "doctor_proxies"];
 
 /// The job that lints, which has cargo's folder to itself for minutes.
@@ -45,7 +45,6 @@ impl Binary {
         let package = Path::new(&self.package);
         let package = package.strip_prefix(root()).unwrap_or(package);
         let job = Job::one(format!("{} of {}", self.name, package.display()), command);
-        let job = if LONGEST.contains(&self.name.as_str()) { job } else { job.waiting() };
         // It would wait for its turn to call it, and its tests have time limits.
         if CALLING_CARGO.contains(&self.name.as_str()) { job.after(LINTS) } else { job }
     }
