@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
@@ -22,17 +23,24 @@ fn program() -> PathBuf {
 /// Installs mdBook if that version is missing; that takes some minutes, once.
 pub(crate) fn set_up() -> Outcome {
     let installed = target_dir().join("tools/mdbook").join(format!("{MDBOOK}.installed"));
-    if installed.exists() && succeeds(&program().to_string_lossy(), &["--version"]) {
-        return Ok(());
+    if !installed.exists() || !succeeds(&program().to_string_lossy(), &["--version"]) {
+        install()?;
+        fs::write(&installed, "").map_err(|error| format!("{}: {error}", installed.display()))?;
     }
+    // What it and others were compiled in.
+    let built = step::tools_build();
+    match fs::remove_dir_all(&built) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(format!("{}: {error}", built.display())),
+        _ => Ok(()),
+    }
+}
+
+fn install() -> Outcome {
     let mut install = cargo(&["install", "mdbook", "--locked", "--version", MDBOOK, "--force"]);
     // Not optimized: it is compiled once, and makes one small book.
     install.args(["--debug", "--no-default-features", "--features", "search", "--root"]);
     install.arg(target_dir().join("tools/mdbook")).arg("--target-dir").arg(step::tools_build());
-    step::run("install mdBook", install)?;
-    let built = step::tools_build();
-    fs::remove_dir_all(&built).map_err(|error| format!("{}: {error}", built.display()))?;
-    fs::write(&installed, "").map_err(|error| format!("{}: {error}", installed.display()))
+    step::run("install mdBook", install)
 }
 
 /// Makes the book in `target/book/html`.

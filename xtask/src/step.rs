@@ -34,7 +34,7 @@ pub(crate) fn root() -> &'static std::path::Path {
     here.parent().unwrap_or(here)
 }
 
-/// Where tools are compiled that `cargo install` installs: they have crates in common. The last of them takes it away.
+/// Where tools are compiled that `cargo install` installs: they have crates in common. The book, which is made last, takes it away.
 pub(crate) fn tools_build() -> PathBuf {
     target_dir().join("tools/build")
 }

@@ -262,19 +262,26 @@ describe("row 16", () => {
     await mount(Array.from({ length: 2_000 }, (_, number) => <Row key={number} />));
     const before = renders;
     const [connection] = [...registry.values()].flatMap((peers) => [...peers]);
+    // A status change, and everything it sets off at once, in milliseconds.
+    const change = async (): Promise<number> => {
+      const began = performance.now();
+      connection?.client.disconnect();
+      const took = performance.now() - began;
+      connection?.client.connect();
+      await settle(5);
+      return took;
+    };
+    const times: number[] = [];
+    for (let turn = 0; turn < 5; turn++) times.push(await change());
+    console.log(`2,000 hooks take a status in ${Math.min(...times).toFixed(1)} ms`);
     const asked = vi.spyOn(SSEClient.prototype, "status", "get");
-    // A status change, and everything it sets off at once.
-    const began = performance.now();
     connection?.client.disconnect();
-    console.log(`2,000 hooks take a status in ${(performance.now() - began).toFixed(1)} ms`);
-    const times = asked.mock.calls.length;
+    const questions = asked.mock.calls.length;
     asked.mockRestore();
-    connection?.client.connect();
-    await settle(5);
     expect(renders).toBe(before);
-    // Not a time: what costs more than a few milliseconds here asks some hook more often than another, or all of each other.
-    expect(times).toBeGreaterThanOrEqual(2_000);
-    expect(times).toBeLessThanOrEqual(2 * 2_000 + 10);
+    // A count, for a time is also the machine's: what would take longer asks more often.
+    expect(questions).toBeGreaterThanOrEqual(2_000);
+    expect(questions).toBeLessThanOrEqual(2 * 2_000 + 10);
   });
 });
 
