@@ -20,8 +20,10 @@ test("straight: a token that expires in the middle of a build is followed by a f
 test.each(["straight", "relayed"] as const)("%s: when the sign-in is over the streams end with TOKEN_EXPIRED, and the page asks who is there", async (way) => {
   const it = await pages.visit("ada", way);
   await beginBuild(it);
+  const answer = await it.waitsForWhoIsThere();
+  await expect.poll(() => it.said("list")).toContain("TOKEN_EXPIRED");
+  // Whatever is tried after that is refused by the API: nobody is signed in any more.
+  await expect.poll(async () => (await it.said("list")).at(-1)).toBe("UNAUTHORIZED");
+  answer();
   await expect.poll(() => it.part("user").count()).toBe(1);
-  expect(await it.said("list")).toContain("TOKEN_EXPIRED");
-  // Whatever was tried after that was refused by the API: nobody is signed in any more.
-  expect((await it.said("list")).at(-1)).toBe("UNAUTHORIZED");
 });

@@ -87,6 +87,20 @@ export class Visit {
     return this.part(name).click();
   }
 
+  /**
+   * Lets the page wait for who is signed in until what it returns is called: a page that learns that nobody is has no streams any
+   * more, and does not hear how the others ended.
+   */
+  async waitsForWhoIsThere(): Promise<() => void> {
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    await this.page.route("**/api/session", async (route) => {
+      if (route.request().method() === "GET") await answered;
+      await route.continue();
+    });
+    return answer;
+  }
+
   /** Begins a build; its log is shown. */
   async build(project: string): Promise<string> {
     const isMade = (answer: PageResponse): boolean => answer.request().method() === "POST" && answer.url().endsWith("/api/deployments");
