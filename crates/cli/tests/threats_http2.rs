@@ -338,9 +338,12 @@ fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour
     eventually!(hub.stats().live("subscription") == 2);
     let events: Vec<_> = (0..10).map(|_| serde_json::json!({ "data": "x".repeat(8_000) })).collect();
     hub.publish_json("a", &serde_json::json!(events));
-    // The neighbour begins to wait a ping later, and the client takes two more to give the room back: by then the
-    // neighbour has waited for longer than its own deadline.
-    let (mut unread, mut waits, mut pings_since_reset) = (0, false, None);
+    // The neighbour begins to wait a while later, and the client gives the room back when the neighbour has waited for longer
+    // than its own deadline and the grace behind it. It looks at the time with each ping.
+    const LATER: Duration = Duration::from_millis(300);
+    const TOO_LONG: Duration = Duration::from_millis(2_400);
+    let (mut unread, mut is_reset) = (0, false);
+    let (mut filled, mut waits): (Option<Instant>, Option<Instant>) = (None, None);
     let is_open = connection_until(&mut connection, |connection, frame| {
         let room = u32::try_from(frame.payload.len()).unwrap();
         match (frame.kind, frame.stream) {
@@ -348,23 +351,25 @@ fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour
             (kind::DATA, 3) if room > 0 => {
                 connection.send(&[Frame::window_update(3, room), Frame::window_update(0, room)]).unwrap();
             }
-            (kind::RST_STREAM, 1) => pings_since_reset = Some(0),
+            (kind::RST_STREAM, 1) => is_reset = true,
             (kind::RST_STREAM, _) => panic!("the stream that is read was reset"),
             _ => {}
         }
-        if frame.kind == kind::PING && unread == WINDOW && !waits {
-            waits = true;
-            hub.publish_text("b", "heard");
-        }
-        if let Some(pings) = pings_since_reset.as_mut().filter(|_| frame.kind == kind::PING) {
-            *pings += 1;
-            if *pings == 2 {
+        if unread == WINDOW && frame.kind == kind::PING {
+            let is_over = |since: &Option<Instant>, time| since.is_some_and(|since| since.elapsed() >= time);
+            filled.get_or_insert_with(Instant::now);
+            if waits.is_none() && is_over(&filled, LATER) {
+                hub.publish_text("b", "heard");
+                waits = Some(Instant::now());
+            }
+            if is_reset && is_over(&waits, TOO_LONG) {
                 connection.send(&[Frame::window_update(0, unread)]).unwrap();
+                unread = 0;
             }
         }
         stop_at(frame.payload.windows(5).any(|some| some == b"heard"))
     });
-    assert!(is_open && waits, "the connection ended; {unread} bytes were not read");
+    assert!(is_open && is_reset, "the connection ended; {unread} bytes were not read");
     assert_eq!(hub.stats().number("metrics.slowConsumers"), 1);
 }
 

@@ -257,7 +257,8 @@ fn threat_34_a_laggard_that_is_no_plain_socket_holds_no_memory_either() {
 
 #[test]
 fn threat_34_sessions_and_bodies_are_refused_when_memory_is_gone_and_taken_again_afterwards() {
-    let hub = hub().flag("--session-ttl", "2s").flag("--cleanup-interval", "200ms").start();
+    // They live longer than it takes to fill the budget with them.
+    let hub = hub().flag("--session-ttl", "8s").flag("--cleanup-interval", "200ms").start();
     let mut reader = hub.subscribe("reader");
     let go_on = AtomicBool::new(true);
     // Sessions can not be let go like history; their names fill the budget until they expire.

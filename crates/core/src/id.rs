@@ -121,6 +121,13 @@ pub struct PositionText {
 }
 
 impl Position {
+    /// How long the text of a position with that sequence is, bytes.
+    #[must_use]
+    pub fn text_len(sequence: u64) -> usize {
+        let digits = sequence.min(SEQUENCE_MAX).checked_ilog10().map_or(1, |zeros| zeros as usize + 1);
+        EPOCH_CHARS + 1 + digits
+    }
+
     /// The position's text, written backwards into a buffer of fixed size.
     #[must_use]
     pub fn text(self) -> PositionText {
@@ -147,6 +154,12 @@ impl PositionText {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The bytes of the text; all ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }

@@ -195,6 +195,7 @@ impl Log {
     pub fn append_all<E: Into<Expiry>>(&mut self, events: impl IntoIterator<Item = (Frame, E)>) -> Freed {
         debug_assert!(!self.ended(), "an ended log takes no events");
         let mut freed = Freed::default();
+        let first = self.first;
         for (frame, expires) in events {
             debug_assert!(self.next() <= SEQUENCE_MAX, "2^53 events in one life of a log");
             self.bytes += cost(&frame);
@@ -208,7 +209,12 @@ impl Log {
                 self.pop_front(GapReason::Evicted, &mut freed);
             }
         }
-        self.after_letting_go();
+        if self.first == first {
+            // Nothing was let go: the oldest, which nobody has looked at for long, is not looked at.
+            self.count_events();
+        } else {
+            self.after_letting_go();
+        }
         freed
     }
 

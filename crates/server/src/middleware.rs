@@ -125,7 +125,7 @@ impl Rules {
         };
         if let Some(position) = positions.first() {
             let id = position.text();
-            answer.write(&self.accepted, &accepted_body(id.as_str()).map(str::as_bytes));
+            answer.write(&self.accepted, &accepted_body(id.as_bytes()));
         }
         let Some(appended) = appended.filter(|appended| !appended.is_paced()) else {
             self.published(begun);

@@ -69,12 +69,16 @@ impl Clock {
         }
     }
 
+    /// This moment: for a call that decides several things by one look at the clock.
+    #[must_use]
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.elapsed())
+    }
+
     /// The first millisecond at which all of `duration` has passed from now; [`Tick::NEVER`] if that is too far.
     #[must_use]
     pub fn after(&self, duration: Duration) -> Tick {
-        let at = self.elapsed().saturating_add(duration);
-        let begun = u64::from(at.subsec_nanos().div_ceil(NANOS_PER_MILLI));
-        Tick(at.as_secs().saturating_mul(1000).saturating_add(begun))
+        self.moment().after(duration)
     }
 
     /// Moves a manual clock forward; a monotonic clock moves by itself.
@@ -91,6 +95,24 @@ impl Clock {
     #[must_use]
     pub(crate) fn runs(&self) -> bool {
         matches!(&*self.0, Source::Monotonic(_))
+    }
+}
+
+/// A moment on a clock, since that began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(Duration);
+
+impl Moment {
+    /// As the clock shows it, in whole milliseconds.
+    pub(crate) fn tick(self) -> Tick {
+        Tick::ZERO.after(self.0)
+    }
+
+    /// The first millisecond at which all of `duration` has passed since then; [`Tick::NEVER`] if that is too far.
+    pub(crate) fn after(self, duration: Duration) -> Tick {
+        let at = self.0.saturating_add(duration);
+        let begun = u64::from(at.subsec_nanos().div_ceil(NANOS_PER_MILLI));
+        Tick(at.as_secs().saturating_mul(1000).saturating_add(begun))
     }
 }
 

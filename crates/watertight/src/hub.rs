@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use watertight_core::mailbox;
 use watertight_core::{
     Budget, CloseReason, Epoch, EventCount, Finish, Kind, Ledger, Log, LogState, Owner, Policy, PublishGate,
-    Registry, Session, SessionName, TaskSubscriber, Tombstones,
+    Registry, Session, SessionName, TaskSubscriber, Tick, Tombstones,
 };
 
 pub use self::access::AccessCounts;
@@ -398,8 +398,12 @@ impl HubState {
     }
 
     /// The session of that name, made if there is none. With `join`, the caller owes a `leave`.
-    pub(crate) fn session(&self, name: &SessionName, join: bool) -> Result<Arc<Session>, SessionError> {
-        let now = self.clock.now();
+    pub(crate) fn session(
+        &self,
+        name: &SessionName,
+        now: Tick,
+        join: bool,
+    ) -> Result<Arc<Session>, SessionError> {
         self.registry.get_or_create(name, now, join, || {
             let bytes = Session::cost(name, self.shards.len());
             let permit = self.budget.try_charge(Owner::Sessions, bytes).map_err(SessionError::Memory)?;

@@ -155,6 +155,10 @@ fn check(text: &str, field: Field, limit: usize) -> Result<(), InvalidField> {
     if text.len() > limit {
         return Err(InvalidField { field, problem: Problem::TooLong { bytes: text.len(), limit } });
     }
+    // The usual case is answered without reading characters; each control is a byte of its own.
+    if !text.bytes().fold(false, |found, byte| found | byte.is_ascii_control()) {
+        return Ok(());
+    }
     match text.char_indices().find(|(_, character)| character.is_ascii_control()) {
         Some((at, character)) => {
             Err(InvalidField { field, problem: Problem::ControlCharacter { character, at } })

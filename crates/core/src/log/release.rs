@@ -95,6 +95,10 @@ impl Log {
         if spacious || self.kept.is_empty() {
             self.kept.shrink_to_fit();
         }
+        self.count_events();
+    }
+
+    pub(super) fn count_events(&mut self) {
         if !self.is_retired() {
             self.counted.set(self.events);
         }

@@ -91,7 +91,7 @@ pub(super) fn reused() -> Problem {
 pub(super) fn accepted_as(positions: Positions, is_one: bool) -> Response {
     match positions.first() {
         Some(position) if is_one => {
-            accepted_head().map(|()| Body::from(accepted_body(position.text().as_str()).concat()))
+            accepted_head().map(|()| Body::from(accepted_body(position.text().as_bytes()).concat()))
         }
         _ => {
             let ids = positions.iter().map(|position| position.to_string()).collect::<Vec<_>>();
@@ -109,8 +109,8 @@ pub(crate) fn accepted_head() -> http::Response<()> {
 }
 
 /// Its body, in parts. A position is made of letters, digits and a dash: nothing in it is to be escaped.
-pub(crate) fn accepted_body(id: &str) -> [&str; 3] {
-    ["{\"id\":\"", id, "\"}"]
+pub(crate) fn accepted_body(id: &[u8]) -> [&[u8]; 3] {
+    [b"{\"id\":\"", id, b"\"}"]
 }
 
 /// 202 with these ids.

@@ -141,5 +141,16 @@ impl<'r> Publish<'r> {
 
 /// What a segment of a path is made of (RFC 3986, section 3.3).
 fn is_of_segment(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@".contains(&byte)
+    const OF_SEGMENT: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = matches!(byte as u8,
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\''
+                | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@');
+            byte += 1;
+        }
+        table
+    };
+    OF_SEGMENT[usize::from(byte)]
 }

@@ -288,14 +288,18 @@ impl Format {
 
     /// What a value of `Content-Type` says; an empty one is none.
     pub(crate) fn of_value(value: &[u8]) -> Result<Format, Problem> {
-        let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let essence = parts.next().unwrap_or_default();
-        let known: [(&[u8], Format); 3] = [
+        const KNOWN: [(&[u8], Format); 3] = [
             (b"application/json", Format::Json),
             (b"application/x-ndjson", Format::Ndjson),
             (b"text/plain", Format::Text),
         ];
-        let Some((_, format)) = known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(essence)) else {
+        // As nearly everybody writes it.
+        if let Some((_, format)) = KNOWN.into_iter().find(|(name, _)| *name == value) {
+            return Ok(format);
+        }
+        let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let essence = parts.next().unwrap_or_default();
+        let Some((_, format)) = KNOWN.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(essence)) else {
             return Err(unsupported(
                 "set Content-Type to application/json (an event or an array), application/x-ndjson \
                  (an event per line) or text/plain (the body is the data)",

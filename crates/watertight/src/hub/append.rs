@@ -19,7 +19,7 @@ use watertight_wire::{Draft, Encoder, encoded_len};
 use super::pace::has_room;
 use super::publish::id_of;
 use super::{HubState, Positions};
-use crate::clock::wall_clock;
+use crate::clock::{Moment, wall_clock};
 use crate::error::{BatchError, PublishError};
 use crate::event::Event;
 
@@ -88,26 +88,28 @@ struct Refused<'a> {
 }
 
 impl HubState {
-    /// Appends a checked event. Tries again if the session is forgotten meanwhile (the next look-up makes a new
-    /// one), or if its id became longer.
+    /// Appends a checked event, whose time begins `at` that moment. Tries again if the session is forgotten meanwhile (the
+    /// next look-up makes a new one), or if its id became longer.
     pub(super) fn append_one(
         &self,
         name: &SessionName,
         event: &Event,
         how: How,
+        at: Moment,
     ) -> Result<(Position, Arc<Session>), PublishError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
-        let mut session = self.session_with_room(name, false)?;
+        let mut now = at.tick();
+        let mut session = self.session_with_room(name, now, false)?;
         let mut id_bytes = id_bytes(&session);
         let mut permit = self.charge(Owner::Frames, event_charge(event, id_bytes), Some(&session))?;
-        let (expires, created_at) = (self.expiry(event), wall_clock());
+        let (expires, created_at) = (self.expiry(event, at), wall_clock());
         let (position, session) = ENCODER.with_borrow_mut(|encoder| {
             let mut draft = encoder.event(&event.event_type, &event.data);
             loop {
                 let end = how.end.map(|keep| self.session_end(keep));
                 let charged = (draft, permit, id_bytes);
                 let expected = (how.epoch, end);
-                match append_draft(&session, charged, (expires, created_at), (self.clock.now(), expected)) {
+                match append_draft(&session, charged, (expires, created_at), (now, expected)) {
                     Ok(position) => return Ok::<_, PublishError>((position, session)),
                     Err(refused) => {
                         how.expect(refused.epoch)?;
@@ -115,7 +117,8 @@ impl HubState {
                         self.make_way(&session, refused.found, how.reopen)?;
                     }
                 }
-                session = self.session_with_room(name, false)?;
+                now = self.clock.now();
+                session = self.session_with_room(name, now, false)?;
                 if id_bytes != self::id_bytes(&session) {
                     drop(permit);
                     id_bytes = self::id_bytes(&session);
@@ -136,7 +139,7 @@ impl HubState {
         how: How,
     ) -> Result<Result<Position, LogState>, PublishError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
-        let (expires, created_at) = (self.expiry(event), wall_clock());
+        let (expires, created_at) = (self.expiry(event, self.clock.moment()), wall_clock());
         loop {
             let id_bytes = id_bytes(session);
             let permit = self.charge(Owner::Frames, event_charge(event, id_bytes), Some(session))?;
@@ -222,19 +225,20 @@ impl HubState {
 
     /// Appends the frames of `events`, each charged with its part of `permit`.
     fn append_frames(&self, log: &mut Log, frames: Vec<Frame>, events: &[Event], permit: &mut Permit) {
+        let at = self.clock.moment();
         log.append_all(frames.into_iter().zip(events).map(|(mut frame, event)| {
             frame.charge(permit.split(frame_charge(frame.chunk().len())));
-            (frame, self.expiry(event))
+            (frame, self.expiry(event, at))
         }));
     }
 
-    fn expiry(&self, event: &Event) -> Expiry {
-        event.ttl.map_or_else(|| self.default_expiry(), |ttl| Expiry::own(self.clock.after(ttl)))
+    fn expiry(&self, event: &Event, at: Moment) -> Expiry {
+        event.ttl.map_or_else(|| self.default_expiry(at), |ttl| Expiry::own(at.after(ttl)))
     }
 
-    /// When what says nothing of its own expires.
-    pub(super) fn default_expiry(&self) -> Expiry {
-        Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, |ttl| self.clock.after(ttl)))
+    /// When what says nothing of its own expires, if its time begins `at` that moment.
+    pub(super) fn default_expiry(&self, at: Moment) -> Expiry {
+        Expiry::default_at(self.config.event_ttl.map_or(Tick::NEVER, |ttl| at.after(ttl)))
     }
 }
 
@@ -250,7 +254,7 @@ fn event_charge(event: &Event, id_bytes: usize) -> usize {
 
 /// How long the next id of a session is, if no other publisher appends first.
 fn id_bytes(session: &Session) -> usize {
-    Position { epoch: Epoch::from_bits(0), sequence: session.head() }.text().as_str().len()
+    Position::text_len(session.head())
 }
 
 /// Appends an encoded event, and ends the log with it if that is wanted; gives it back if the log takes none, or if
@@ -266,7 +270,7 @@ fn append_draft<'a>(
         let text = position.text();
         let found = log.state(now);
         let is_its = epoch.is_none_or(|epoch| epoch == position.epoch);
-        if found != LogState::Open || !is_its || text.as_str().len() != id_bytes {
+        if found != LogState::Open || !is_its || text.as_bytes().len() != id_bytes {
             return Err(Refused { draft, permit, found, epoch: position.epoch });
         }
         log.append(Frame::published(draft.finish(id_of(&text)), Some(permit), created_at), expires);

@@ -75,7 +75,9 @@ impl Hub {
             let ended = match &options.event {
                 Some(event) => {
                     let how = super::append::How { reopen: false, epoch, end: Some(keep) };
-                    self.state.append_one(&name, event, how).map(|(_, session)| session)
+                    self.state
+                        .append_one(&name, event, how, self.state.clock.moment())
+                        .map(|(_, session)| session)
                 }
                 None => self.state.end(&name, epoch, keep),
             };
@@ -143,7 +145,7 @@ impl HubState {
     ) -> Result<Arc<Session>, PublishError> {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         loop {
-            let session = self.session_with_room(name, false)?;
+            let session = self.session_with_room(name, self.clock.now(), false)?;
             let end = self.session_end(keep);
             let found = session.with_log(|log| {
                 let found = log.state(end.at);

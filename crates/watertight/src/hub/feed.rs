@@ -44,7 +44,8 @@ impl HubState {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         let permit =
             self.charge(Owner::Frames, frame_charge(0), Some(session)).map_err(PublishError::from)?;
-        let (now, expires) = (self.clock.now(), self.default_expiry());
+        let at = self.clock.moment();
+        let (now, expires) = (at.tick(), self.default_expiry(at));
         let appended = session.with_log(|log| {
             if log.state(now) != LogState::Open {
                 return Err(FeedError::Ended);

@@ -47,16 +47,19 @@ impl HubState {
     /// Waits until the pumps are close enough behind, or the patience of a publish that began at `begun` is
     /// over. Dropping the future stops the waiting.
     pub(crate) async fn pace(&self, session: &Arc<Session>, begun: Tick) {
-        if !self.is_paced(session) {
+        if !self.is_paced(session, begun) {
             let near = self.near(session);
             self.wait_for_readers(session, begun, near, |now| session.backlog(now) <= near).await;
         }
     }
 
-    /// Whether the pumps are close enough behind.
-    pub(crate) fn is_paced(&self, session: &Session) -> bool {
-        let backlog = session.backlog(self.clock.now());
-        backlog <= 1 || backlog <= self.near(session)
+    /// Whether the pumps are close enough behind, for a publish that began at `begun`.
+    pub(crate) fn is_paced(&self, session: &Session, begun: Tick) -> bool {
+        // Whoever read then may have stalled since, but not the other way round: what is little then is little now.
+        if session.backlog(begun) <= 1 {
+            return true;
+        }
+        session.backlog(self.clock.now()) <= self.near(session)
     }
 
     /// Waits until `events` of `bytes` fit behind what readers have not read, or the patience is over. Dropping

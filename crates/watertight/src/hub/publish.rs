@@ -37,7 +37,7 @@ impl Appended {
     /// Whether readers are within half of `max_queue_size` already, so that nothing is waited for.
     #[must_use]
     pub fn is_paced(&self) -> bool {
-        self.session.as_ref().is_none_or(|session| self.hub.state.is_paced(session))
+        self.session.as_ref().is_none_or(|session| self.hub.state.is_paced(session, self.begun))
     }
 
     /// Waits until readers are within half of `max_queue_size`. Dropping the future gives up the waiting, not
@@ -107,12 +107,13 @@ impl Hub {
                 let positions = Positions::none(Epoch::from_bits(0));
                 return Ok(Appended { hub: self.clone(), session: None, positions, begun });
             }
-            [event] => return Ok(self.append_at(&name, event, how, begun)?),
+            [event] => return Ok(self.append_at(&name, event, how)?),
             _ => {}
         }
         let size = state.batch_size(events)?;
         loop {
-            let session = state.session_with_room(&name, false).map_err(PublishError::from)?;
+            let session =
+                state.session_with_room(&name, state.clock.now(), false).map_err(PublishError::from)?;
             state.wait_for_room(&session, begun, (size.events, size.bytes)).await;
             match state.append_whole(&session, events, size, (how, begun))? {
                 Attempt::Appended(positions) => {
@@ -136,19 +137,14 @@ impl Hub {
         options: PublishOptions,
     ) -> Result<Appended, PublishError> {
         self.state.check(event)?;
-        self.append_at(session, event, How::of(options), self.state.clock.now())
+        self.append_at(session, event, How::of(options))
     }
 
-    fn append_at(
-        &self,
-        name: &SessionName,
-        event: &Event,
-        how: How,
-        begun: Tick,
-    ) -> Result<Appended, PublishError> {
-        let (position, session) = self.state.append_one(name, event, how)?;
+    fn append_at(&self, name: &SessionName, event: &Event, how: How) -> Result<Appended, PublishError> {
+        let at = self.state.clock.moment();
+        let (position, session) = self.state.append_one(name, event, how, at)?;
         let positions = Positions::new(position, 1);
-        Ok(Appended { hub: self.clone(), session: Some(session), positions, begun })
+        Ok(Appended { hub: self.clone(), session: Some(session), positions, begun: at.tick() })
     }
 
     /// Publishes an event without waiting for the pumps. Readers may get a gap if this outruns them.
@@ -162,7 +158,7 @@ impl Hub {
     fn append(&self, session: &str, event: &Event) -> Result<(Position, Arc<Session>), PublishError> {
         let name = self.name(session)?;
         self.state.check(event)?;
-        self.state.append_one(&name, event, How::default())
+        self.state.append_one(&name, event, How::default(), self.state.clock.moment())
     }
 
     /// Checks an event without publishing it.

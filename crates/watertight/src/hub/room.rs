@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use watertight_core::limits::REGISTRY_STRIPES;
 use watertight_core::log::Freed;
-use watertight_core::{Exhausted, Owner, Permit, Session, SessionName};
+use watertight_core::{Exhausted, Owner, Permit, Session, SessionName, Tick};
 
 use super::{Hub, HubState};
 use crate::error::SessionError;
@@ -78,14 +78,15 @@ impl HubState {
     pub(crate) fn session_with_room(
         &self,
         name: &SessionName,
+        now: Tick,
         join: bool,
     ) -> Result<Arc<Session>, SessionError> {
-        match self.session(name, join) {
+        match self.session(name, now, join) {
             Err(SessionError::Memory(_)) => {
                 // Not under the registry's lock, which shedding takes itself; so it may be gone by then.
                 let bytes = Session::cost(name, self.shards.len());
                 drop(self.charge(Owner::Sessions, bytes, None).map_err(SessionError::Memory)?);
-                self.session(name, join)
+                self.session(name, now, join)
             }
             other => other,
         }

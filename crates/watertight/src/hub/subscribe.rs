@@ -72,7 +72,7 @@ impl Hub {
             let is_forgotten = forgotten.is_some();
             let joined = match forgotten {
                 Some(session) => session,
-                None => self.state.session_with_room(&name, true)?,
+                None => self.state.session_with_room(&name, self.state.clock.now(), true)?,
             };
             let membership = Membership::new(&self.state, joined);
             let located = membership.session().with_log(|log| {

@@ -19,6 +19,7 @@ use watertight_core::{Entry, Kind, Rung};
 
 use super::charge::{Allowance, CONNECTION_BYTES, Charge, HTTP2_BYTES, TLS_BYTES};
 use super::heads::{HeadBuffer, HeadPatience, Protocol};
+use super::http1::Deadline;
 use super::io::HttpIo;
 use super::lean::{self, Decision};
 use super::permits::FairPermit;
@@ -280,11 +281,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = caller.peer;
-    let mut head = HeadBuffer::default();
+    let (mut head, mut timer) = (HeadBuffer::default(), Deadline::default());
     // A handshake is not a request: hyper waits for ever for a preface, and long for a first head.
     let filled = tokio::select! {
         () = stop.cancelled() => return Served::Over,
-        filled = head.fill(&mut stream, patience(shared, &caller), &caller.allowance, shared) => filled,
+        filled = head.fill(&mut stream, patience(shared, &caller), &mut timer, (&caller.allowance, shared)) => filled,
     };
     let protocol = match filled {
         Ok(protocol) => protocol,

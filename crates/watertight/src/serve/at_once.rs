@@ -5,7 +5,7 @@
 //! every byte that was read, as if nobody had looked at it.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use watertight_core::{Entry, Kind};
 
 use super::Shared;
 use super::heads::{HeadBuffer, HeadError, HeadPatience, Protocol};
+use super::http1::Deadline;
 use super::permits::FairPermit;
 use super::service::Caller;
 use super::whole::{AnswerBytes, AtOnce, FIELDS_MAX, Found, find};
@@ -60,10 +61,13 @@ where
     let Some(_charge) = caller.allowance.charge(shared, ANSWER_BYTES) else { return Next::Hyper };
     let patience = HeadPatience { first_byte: patience, head: shared.limits.head_timeout };
     let mut answer = AnswerBytes::default();
+    // Both are told of this connection once, not with each request.
+    let mut stopped = pin!(stop.cancelled());
+    let mut timer = Deadline::default();
+    if stop.is_cancelled() {
+        return Next::Hyper;
+    }
     loop {
-        if stop.is_cancelled() {
-            return Next::Hyper;
-        }
         let held = match answer_one(shared, head, caller, &mut answer) {
             Looked::Other => return Next::Hyper,
             Looked::Part(length) => {
@@ -90,8 +94,9 @@ where
         drop(held);
         answer.clear(ANSWER_BYTES);
         let filled = tokio::select! {
-            () = stop.cancelled() => return Next::Over,
-            filled = head.fill(stream, patience, &caller.allowance, shared) => filled,
+            biased;
+            () = &mut stopped => return Next::Over,
+            filled = head.fill(stream, patience, &mut timer, (&caller.allowance, shared)) => filled,
         };
         match filled {
             Ok(Protocol::Http1) => {}

@@ -2,6 +2,7 @@
 //! and silent peers hold neither hyper's buffers nor a request's permit, however many they are.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::charge::{Allowance, Charge};
+use super::http1::Deadline;
 use super::io::HeadEnd;
 
 /// What an HTTP/2 peer with prior knowledge begins with (RFC 9113, section 3.4).
@@ -116,32 +118,36 @@ impl HeadBuffer {
     }
 
     /// Reads until the head is complete, or as large as a head may be: then hyper refuses it with its own
-    /// answer.
+    /// answer. `timer`: of the connection, set when bytes have to be waited for, and left set behind that.
     pub(super) async fn fill<S>(
         &mut self,
         stream: &mut S,
         patience: HeadPatience,
-        allowance: &Allowance,
-        shared: &Shared,
+        timer: &mut Deadline,
+        (allowance, shared): (&Allowance, &Shared),
     ) -> Result<Protocol, HeadError>
     where
         S: AsyncRead + Unpin,
     {
         self.reserve(0, allowance, shared)?;
-        let mut deadline = Instant::now() + if self.is_empty() { patience.first_byte } else { patience.head };
+        let mut deadline = None;
         loop {
             if let Some(protocol) = self.complete(shared.limits.max_head_bytes) {
                 return Ok(protocol);
             }
             let was_empty = self.is_empty();
-            let read = std::future::poll_fn(|context| self.poll_some(stream, allowance, shared, context));
-            match timeout_at(deadline, read).await {
-                Ok(read) => read?,
-                Err(_) if was_empty => return Err(HeadError::Silent),
-                Err(_) => return Err(HeadError::Slow),
-            }
+            let patience = if was_empty { patience.first_byte } else { patience.head };
+            std::future::poll_fn(|context| {
+                if let Poll::Ready(read) = self.poll_some(stream, allowance, shared, context) {
+                    return Poll::Ready(read);
+                }
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
+                let late = || Err(if was_empty { HeadError::Silent } else { HeadError::Slow });
+                timer.poll(Some(deadline), context).map(|()| late())
+            })
+            .await?;
             if was_empty && !self.is_empty() {
-                deadline = Instant::now() + patience.head;
+                deadline = None;
             }
         }
     }
@@ -152,7 +158,7 @@ impl HeadBuffer {
 
     /// Which protocol this is, once that and the head are known.
     fn complete(&mut self, max_bytes: usize) -> Option<Protocol> {
-        if self.seen == 0 {
+        if self.seen == 0 && matches!(self.bytes.first(), Some(b'\r' | b'\n')) {
             // Empty lines before a request are skipped (RFC 9112, section 2.2).
             let blank = self.bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             self.bytes.drain(..blank);
@@ -176,8 +182,8 @@ impl HeadBuffer {
     where
         S: AsyncRead + Unpin,
     {
-        let mut scratch = [0; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut scratch);
+        let mut scratch = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut scratch);
         ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
         let read = buffer.filled();
         if read.is_empty() {

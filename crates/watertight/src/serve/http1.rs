@@ -162,9 +162,10 @@ where
 {
     let keep_alive = shared.limits.keep_alive_timeout.saturating_sub(RESTING_AFTER);
     let patience = HeadPatience { first_byte: keep_alive, head: shared.limits.head_timeout };
+    let mut timer = Deadline::default();
     let filled = tokio::select! {
         () = stop.cancelled() => return None,
-        filled = head.fill(stream, patience, &caller.allowance, shared) => filled,
+        filled = head.fill(stream, patience, &mut timer, (&caller.allowance, shared)) => filled,
     };
     match filled {
         Ok(Protocol::Http1) => Some(()),

@@ -33,18 +33,22 @@ pub(super) struct HeadEnd {
 impl HeadEnd {
     /// How many of these bytes belong to the head that is being read, if it ends among them.
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' if self.line_is_empty => {
-                    self.line_is_empty = false;
-                    return Some(at + 1);
-                }
-                b'\n' => self.line_is_empty = true,
-                b'\r' => {}
-                _ => self.line_is_empty = false,
+        let mut line = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            self.see(&bytes[line..end]);
+            line = end + 1;
+            if std::mem::replace(&mut self.line_is_empty, true) {
+                self.line_is_empty = false;
+                return Some(line);
             }
         }
+        self.see(&bytes[line..]);
         None
+    }
+
+    /// A part of a line, without its end.
+    fn see(&mut self, part: &[u8]) {
+        self.line_is_empty &= part.iter().all(|byte| *byte == b'\r');
     }
 
     /// How many of these bytes belong to the head that is being read: all, unless it ends among them.

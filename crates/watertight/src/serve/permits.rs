@@ -3,11 +3,13 @@
 //! While at least a quarter of the permits is free anybody takes one. The last quarter is for addresses that
 //! hold less than an eighth of all, so that one address never shuts out the others. `None` is all Unix peers together.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -31,7 +33,8 @@ struct State {
     /// Waiters of all addresses, at most as many as there are permits.
     waiting: usize,
     next_waiter: u64,
-    /// Addresses that hold a permit or wait for one; an address with neither is taken out.
+    /// Addresses that hold a permit or wait for one; an address with neither is taken out. There are at most twice as many
+    /// as permits: nobody makes the table slow by choosing addresses.
     addresses: HashMap<Option<IpAddr>, OfAddress>,
     /// Addresses with waiters, in the order of their turns.
     turns: VecDeque<Option<IpAddr>>,
@@ -110,16 +113,18 @@ impl Drop for WaitGuard<'_> {
 }
 
 impl State {
-    fn may_take(&self, max: usize, address: Option<IpAddr>) -> bool {
-        let held = self.addresses.get(&address).map_or(0, |of| of.held);
-        self.free > 0 && (self.free * 4 >= max || held * 8 < max)
+    /// Whether an address that holds so many may take one of `free`.
+    fn may_take(free: usize, max: usize, held: usize) -> bool {
+        free > 0 && (free * 4 >= max || held * 8 < max)
     }
 
     fn take(&mut self, max: usize, address: Option<IpAddr>) -> bool {
-        let may = self.may_take(max, address);
+        let entry = self.addresses.entry(address);
+        let held = if let Entry::Occupied(of) = &entry { of.get().held } else { 0 };
+        let may = State::may_take(self.free, max, held);
         if may {
             self.free -= 1;
-            self.addresses.entry(address).or_default().held += 1;
+            entry.or_default().held += 1;
         }
         may
     }
@@ -148,17 +153,14 @@ impl State {
     /// passed over.
     fn give_back(&mut self, max: usize, address: Option<IpAddr>) -> Option<(Option<IpAddr>, Waiter)> {
         self.free += 1;
-        if let Some(of) = self.addresses.get_mut(&address) {
-            of.held -= 1;
-        }
-        self.tidy(address);
+        self.change(address, |of| of.held -= 1);
         for _ in 0..self.turns.len() {
             let next = self.turns.pop_front()?;
-            if !self.may_take(max, next) {
+            let of = self.addresses.get_mut(&next)?;
+            if !State::may_take(self.free, max, of.held) {
                 self.turns.push_back(next);
                 continue;
             }
-            let of = self.addresses.get_mut(&next)?;
             let waiter = of.waiters.pop_front()?;
             of.held += 1;
             if !of.waiters.is_empty() {
@@ -179,12 +181,15 @@ impl State {
         if of.waiters.is_empty() {
             self.turns.retain(|turn| *turn != address);
         }
-        self.tidy(address);
+        self.change(address, |_| {});
     }
 
-    fn tidy(&mut self, address: Option<IpAddr>) {
-        if self.addresses.get(&address).is_some_and(|of| of.held == 0 && of.waiters.is_empty()) {
-            self.addresses.remove(&address);
+    /// Changes what is known of an address, and forgets it if it neither holds a permit nor waits for one.
+    fn change(&mut self, address: Option<IpAddr>, change: impl FnOnce(&mut OfAddress)) {
+        let Entry::Occupied(mut of) = self.addresses.entry(address) else { return };
+        change(of.get_mut());
+        if of.get().held == 0 && of.get().waiters.is_empty() {
+            of.remove();
             // A small table stays: else each request of a quiet hub would make one.
             if self.addresses.is_empty() && self.addresses.capacity() > ADDRESSES_KEPT {
                 self.addresses.shrink_to_fit();

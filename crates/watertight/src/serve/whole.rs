@@ -150,15 +150,21 @@ impl<'r> Own<'r> {
         let (mut host, mut length) = (None, None);
         for field in fields {
             let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+            // Names of other lengths are none of these.
+            if !matches!(field.name.len(), 2 | 4 | 6 | 7 | 10 | 14 | 16 | 17) {
+                continue;
+            }
             if is("host") {
                 let value = str::from_utf8(field.value).ok()?;
                 if host.replace(value).is_some() || !super::service::is_plain_host(field.value) {
                     return None;
                 }
             } else if is("content-length") {
-                let digits = str::from_utf8(field.value).ok()?;
-                let is_number = digits.len() <= 5 && digits.bytes().all(|digit| digit.is_ascii_digit());
-                let number = digits.parse().ok().filter(|_| is_number)?;
+                let digits = field.value;
+                if !(1..=5).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+                    return None;
+                }
+                let number = digits.iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
                 if length.replace(number).is_some() {
                     return None;
                 }
