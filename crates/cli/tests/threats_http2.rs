@@ -347,7 +347,10 @@ fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour
     let is_open = connection_until(&mut connection, |connection, frame| {
         let room = u32::try_from(frame.payload.len()).unwrap();
         match (frame.kind, frame.stream) {
-            (kind::DATA, 1) => unread += room,
+            (kind::DATA, 1) => {
+                unread += room;
+                filled = filled.or_else(|| (unread == WINDOW).then(Instant::now));
+            }
             (kind::DATA, 3) if room > 0 => {
                 connection.send(&[Frame::window_update(3, room), Frame::window_update(0, room)]).unwrap();
             }
@@ -357,8 +360,9 @@ fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour
         }
         if unread == WINDOW && frame.kind == kind::PING {
             let is_over = |since: &Option<Instant>, time| since.is_some_and(|since| since.elapsed() >= time);
-            filled.get_or_insert_with(Instant::now);
             if waits.is_none() && is_over(&filled, LATER) {
+                // One is given to the connection and waits there, the other waits in the log.
+                hub.publish_text("b", &"x".repeat(1_000));
                 hub.publish_text("b", "heard");
                 waits = Some(Instant::now());
             }

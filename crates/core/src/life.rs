@@ -279,6 +279,18 @@ impl Life {
         self.stalled_since = self.stalled_since.min(now);
     }
 
+    /// The reader could not take what waits through no fault of its own: its deadline does not pass before `until`. Returns
+    /// since when it counts as waiting, at the earliest.
+    pub fn prolong(&mut self, until: Tick) -> Tick {
+        let patience = self.policy.patience(self.state.delivery);
+        let since = Tick(until.0.saturating_sub(Tick::ZERO.after(patience).0));
+        if self.stalled_since.is_set() && self.stalled_since < since {
+            self.stalled_since = since;
+            self.tried_at = Tick::NEVER;
+        }
+        since
+    }
+
     /// The reader's side has room again, and nothing waits any more.
     pub fn has_room(&mut self) {
         self.stalled_since = Tick::NEVER;

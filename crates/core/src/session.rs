@@ -166,6 +166,13 @@ impl TaskSubscriber {
         Tick(self.offered_since.load(Ordering::SeqCst))
     }
 
+    /// What waits counts as offered at `now` at the earliest.
+    pub fn offered_no_earlier(&self, now: Tick) {
+        // Nothing is offered: that stays so.
+        let later = |since: u64| (since < now.0).then_some(now.0);
+        let _ = self.offered_since.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+    }
+
     /// Notes that the task reads on at `next`; `more`: something waits there already.
     pub fn progress(&self, next: u64, more: bool, now: Tick) {
         self.next.store(next, Ordering::SeqCst);

@@ -95,8 +95,9 @@ where
         answer.clear(ANSWER_BYTES);
         let filled = tokio::select! {
             biased;
-            () = &mut stopped => return Next::Over,
+            // A request that is there is answered, also when the server stops.
             filled = head.fill(stream, patience, &mut timer, (&caller.allowance, shared)) => filled,
+            () = &mut stopped => return Next::Over,
         };
         match filled {
             Ok(Protocol::Http1) => {}

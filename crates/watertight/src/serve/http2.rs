@@ -48,6 +48,10 @@ const RESETS_MAX: usize = 32;
 /// How much longer the other streams of a connection may wait, at most, when one of them was reset: a few round trips.
 const PROLONGED_BY: Duration = Duration::from_secs(1);
 
+fn prolonged_by(deadline: Duration) -> Duration {
+    (deadline / 2).min(PROLONGED_BY)
+}
+
 /// How long a connection may stay open after it was told to close.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
@@ -80,6 +84,8 @@ struct OwnedStreams {
     shared: Arc<Shared>,
     /// Streams of this connection that were reset because their peer took nothing.
     resets: Arc<AtomicUsize>,
+    /// All of them.
+    streams: StreamWatch,
 }
 
 impl<F> Executor<F> for OwnedStreams
@@ -91,7 +97,7 @@ where
         let entry = self.shared.hub.ledger().open(Kind::Task);
         let config = self.shared.hub.config();
         let (deadline, closing_grace) = (config.write_deadline, config.closing_grace);
-        let resets = Arc::clone(&self.resets);
+        let (resets, streams) = (Arc::clone(&self.resets), self.streams.clone());
         let cell = AnswerCell::default();
         let mut untaken =
             Untaken { cell: Arc::clone(&cell), deadline, closing_grace, resets, watch: None, life: None };
@@ -106,6 +112,7 @@ where
             .await;
             if is_stalled {
                 untaken.end();
+                streams.prolong(prolonged_by(deadline));
             }
         });
     }
@@ -149,6 +156,7 @@ impl Untaken {
             && let Poll::Ready(must_go) = life.as_mut().poll(context)
         {
             if must_go {
+                self.resets.fetch_add(1, Ordering::Relaxed);
                 return Poll::Ready(());
             }
             self.life = Some(Box::pin(std::future::pending()));
@@ -181,7 +189,7 @@ impl Untaken {
                 return Poll::Ready(());
             }
             watch.is_prolonged = true;
-            watch.stall.restart((self.deadline / 2).min(PROLONGED_BY));
+            watch.stall.restart(prolonged_by(self.deadline));
         }
     }
 
@@ -214,8 +222,11 @@ where
 {
     let limits = &shared.limits;
     let head_bytes = u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX);
-    let mut builder =
-        http2::Builder::new(OwnedStreams { shared: Arc::clone(shared), resets: Arc::default() });
+    let mut builder = http2::Builder::new(OwnedStreams {
+        shared: Arc::clone(shared),
+        resets: Arc::default(),
+        streams: watch.clone(),
+    });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_http2_streams)

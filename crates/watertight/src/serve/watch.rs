@@ -79,6 +79,14 @@ impl StreamWatch {
 }
 
 impl StreamWatch {
+    /// A stream that took nothing has ended, which may be what kept the others from taking anything: they have so long, at
+    /// least.
+    pub(super) fn prolong(&self, by: Duration) {
+        for record in self.watched.all.lock().iter().filter_map(Weak::upgrade) {
+            record.prolong(by);
+        }
+    }
+
     /// The connection failed. If its peer took nothing for the whole write deadline, its streams were slow.
     pub(super) fn note_failure(&self, error: &hyper::Error) {
         let source =

@@ -150,10 +150,6 @@ impl<'r> Own<'r> {
         let (mut host, mut length) = (None, None);
         for field in fields {
             let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-            // Names of other lengths are none of these.
-            if !matches!(field.name.len(), 2 | 4 | 6 | 7 | 10 | 14 | 16 | 17) {
-                continue;
-            }
             if is("host") {
                 let value = str::from_utf8(field.value).ok()?;
                 if host.replace(value).is_some() || !super::service::is_plain_host(field.value) {

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -42,6 +43,8 @@ struct Open {
     beat: bool,
     /// Whether publishers and pumps see it as a reader of the session.
     is_reading: bool,
+    /// Its deadline was prolonged since it last came to read.
+    is_prolonged: bool,
 }
 
 /// What a reader is to do next.
@@ -70,7 +73,13 @@ impl TaskRecord {
             number: hub.next_number(),
             key: AtomicU32::new(u32::MAX),
             armed_at: AtomicU64::new(at.0),
-            open: Mutex::new(Some(Open { life, holdings, beat: false, is_reading: false })),
+            open: Mutex::new(Some(Open {
+                life,
+                holdings,
+                beat: false,
+                is_reading: false,
+                is_prolonged: false,
+            })),
             outcome: OnceLock::new(),
             over: Notify::new(),
         });
@@ -136,6 +145,7 @@ impl TaskRecord {
             // offered anew.
             self.subscriber.takes();
             open.life.has_room();
+            open.is_prolonged = false;
             match open.life.due(now) {
                 Due::Heartbeat => {
                     open.beat = true;
@@ -203,6 +213,18 @@ impl TaskRecord {
             self.after_close();
         }
         stands
+    }
+
+    /// Its reader could not take what waits through no fault of its own: its deadline does not pass for so long, once until
+    /// it comes to read again.
+    pub(crate) fn prolong(&self, by: Duration) {
+        let until = self.hub.clock.now().after(by);
+        if let Some(open) = self.open.lock().as_mut()
+            && !std::mem::replace(&mut open.is_prolonged, true)
+        {
+            open.hear(&self.subscriber);
+            self.subscriber.offered_no_earlier(open.life.prolong(until));
+        }
     }
 
     /// Closes it once it has read what there is.
