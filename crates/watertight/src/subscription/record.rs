@@ -219,10 +219,12 @@ impl TaskRecord {
     /// it comes to read again.
     pub(crate) fn prolong(&self, by: Duration) {
         let until = self.hub.clock.now().after(by);
-        if let Some(open) = self.open.lock().as_mut()
-            && !std::mem::replace(&mut open.is_prolonged, true)
-        {
-            open.hear(&self.subscriber);
+        let mut open = self.open.lock();
+        let Some(open) = open.as_mut() else { return };
+        open.hear(&self.subscriber);
+        // Whoever waits for nothing keeps it for when it does.
+        if open.life.is_stalled() && !open.is_prolonged {
+            open.is_prolonged = true;
             self.subscriber.offered_no_earlier(open.life.prolong(until));
         }
     }
