@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createJournal, ROWS_MAX } from "../src/journal/journal.ts";
+import { createJournal, ROWS } from "../src/journal/journal.ts";
 import { createRate, SECONDS } from "../src/journal/rate.ts";
 import { sayGap } from "../src/journal/words.ts";
 import type { NetworkUpdate } from "../src/network.ts";
@@ -68,9 +68,9 @@ test("keeps publishers apart", () => {
 });
 
 test("holds as many rows as it says, the newest first", () => {
-  const { rows } = start(...Array.from({ length: 5 * ROWS_MAX }, (_, index) => index)).view();
-  expect(rows.length).toBe(ROWS_MAX);
-  expect(rows[0]).toMatchObject({ n: 5 * ROWS_MAX - 1 });
+  const { rows } = start(...Array.from({ length: 5 * ROWS }, (_, index) => index)).view();
+  expect(rows.length).toBe(ROWS);
+  expect(rows[0]).toMatchObject({ n: 5 * ROWS - 1 });
 });
 
 test("rates the last full minute, second by second", () => {

@@ -3,8 +3,10 @@ import type { AgentMessage, NetworkUpdate } from "../network.ts";
 import { createRate, type Rate } from "./rate.ts";
 import { createCounter, type Tally } from "./tally.ts";
 
-/** How many rows the log has. What is older is let go: events are data, and data needs a bound. */
-export const ROWS_MAX = 200;
+/** How many rows the log has, if nothing else is said. What is older is let go: events are data, and data needs a bound. */
+export const ROWS = 200;
+/** More than these the log cannot be told to have. */
+export const ROWS_MAX = 5_000;
 
 /** A row of the log. */
 export type Row = { readonly key: number; readonly at: number } & News;
@@ -24,13 +26,16 @@ export interface Journal {
   readonly rate: Rate;
 }
 
-/** An empty journal, and what makes of it and an event the next one: for `useSSEState`, which calls it once for each event. */
-export function createJournal(): { empty: Journal; reduce(journal: Journal, data: unknown, event: SSEEvent): Journal } {
+/**
+ * An empty journal of so many rows, and what makes of it and an event the next one: for `useSSEState`, which calls it once for
+ * each event.
+ */
+export function createJournal(rowsMax = ROWS): { empty: Journal; reduce(journal: Journal, data: unknown, event: SSEEvent): Journal } {
   const counter = createCounter();
   const rate = createRate();
   let key = 0;
   const add = (rows: readonly Row[], ...news: News[]): Row[] =>
-    [...news.map((each) => ({ ...each, key: ++key, at: Date.now() })).reverse(), ...rows].slice(0, ROWS_MAX);
+    [...news.map((each) => ({ ...each, key: ++key, at: Date.now() })).reverse(), ...rows].slice(0, rowsMax);
 
   return {
     empty: { tally: counter.tally(), rows: [], latest: undefined, rate },

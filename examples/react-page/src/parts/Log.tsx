@@ -1,6 +1,7 @@
 import { memo, useState } from "react";
-import { ROWS_MAX, type Row } from "../journal/journal.ts";
+import type { Row } from "../journal/journal.ts";
 import { sayGap } from "../journal/words.ts";
+import { rowsMax } from "../sse.ts";
 
 /** The last events, the newest first, with the gaps where they are. Can be held, to be read. */
 export function Log({ rows }: { rows: readonly Row[] }) {
@@ -9,7 +10,7 @@ export function Log({ rows }: { rows: readonly Row[] }) {
     <section className="card log" aria-labelledby="log">
       <div className="title">
         <h2 id="log">Log</h2>
-        <p className="hint">newest first, {ROWS_MAX} at most</p>
+        <p className="hint">newest first, {rowsMax} at most</p>
         <button type="button" data-testid="hold" aria-pressed={!!held} onClick={() => setHeld(held ? null : rows)}>
           {held ? "Let it run" : "Hold"}
         </button>

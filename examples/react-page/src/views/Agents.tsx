@@ -8,7 +8,7 @@ import { Log } from "../parts/Log.tsx";
 import { Network } from "../parts/Network.tsx";
 import { RatePlot } from "../parts/RatePlot.tsx";
 import { SecondReader } from "../parts/SecondReader.tsx";
-import { session, useSSE, useSSEState } from "../sse.ts";
+import { rowsMax, session, useSSE, useSSEState } from "../sse.ts";
 
 /** A network of agents at work. */
 export function Agents() {
@@ -23,7 +23,7 @@ export function Agents() {
 
 /** What came is kept above the boundary: it is still there after an error that ended the connection. */
 function Live({ enabled, onEnabled }: { enabled: boolean; onEnabled: (enabled: boolean) => void }) {
-  const [{ empty, reduce }] = useState(createJournal);
+  const [{ empty, reduce }] = useState(() => createJournal(rowsMax));
   const journal = useSSEState("*", reduce, empty);
   const { lastEventId } = useSSE();
   const what = { journal, lastEventId };
