@@ -21,6 +21,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 both_transports!(
     threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline,
+    threat_01_whoever_sends_nothing_but_empty_lines_is_closed_at_the_deadline,
     threat_01_whoever_stops_after_the_preface_or_in_a_frame_is_closed_too,
     threat_02_a_slow_head_ends_at_an_absolute_deadline_whatever_progress_it_makes,
     threat_03_a_head_that_is_too_large_is_refused_for_what_it_is,
@@ -75,6 +76,24 @@ fn threat_01_whoever_says_nothing_or_one_byte_is_closed_at_the_deadline(over: Tr
         assert!(!said.contains(" 200 "), "{what} was answered: {said:?}");
     }
     eventually!(hub.log().matches("reason=\"head_timeout\"").count() == cases.len());
+}
+
+/// Empty lines before a request are no part of it (RFC 9112, section 2.2), and no beginning of one.
+fn threat_01_whoever_sends_nothing_but_empty_lines_is_closed_at_the_deadline(over: Transport) {
+    let hub = hub().over(over).start();
+    let dripping = drip(&mut RawConnection::connect(&hub), b"\r\n");
+    assert!((LIMIT * 4 / 5..SOON).contains(&dripping), "empty lines one by one: closed after {dripping:?}");
+
+    let (mut pouring, since) = (RawConnection::connect(&hub), Instant::now());
+    while pouring.try_send([b'\n'; 4096]).is_ok() {
+        assert!(since.elapsed() < SOON, "still open although empty lines pour in for {SOON:?}");
+    }
+
+    // Those before a request that comes do no harm.
+    let mut late = RawConnection::connect(&hub);
+    late.send("\r\n\n\r\n");
+    late.send("GET /stats HTTP/1.1\r\nHost: hub\r\n\r\n");
+    let _ = late.read_response("GET").expect(200);
 }
 
 fn threat_01_whoever_stops_after_the_preface_or_in_a_frame_is_closed_too(over: Transport) {

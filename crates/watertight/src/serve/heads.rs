@@ -130,30 +130,30 @@ impl HeadBuffer {
         S: AsyncRead + Unpin,
     {
         self.reserve(0, allowance, shared)?;
-        let mut deadline = None;
+        let (mut deadline, mut has_begun) = (None, false);
         loop {
             if let Some(protocol) = self.complete(shared.limits.max_head_bytes) {
                 return Ok(protocol);
             }
-            let was_empty = self.is_empty();
-            let patience = if was_empty { patience.first_byte } else { patience.head };
+            // Empty lines are taken away by now: they are no beginning, and prolong nothing.
+            if !has_begun && !self.bytes.is_empty() {
+                (deadline, has_begun) = (None, true);
+            }
+            let late = || if has_begun { HeadError::Slow } else { HeadError::Silent };
+            // Whoever sends without a pause is never waited for.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(late());
+            }
+            let patience = if has_begun { patience.head } else { patience.first_byte };
             std::future::poll_fn(|context| {
                 if let Poll::Ready(read) = self.poll_some(stream, allowance, shared, context) {
                     return Poll::Ready(read);
                 }
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
-                let late = || Err(if was_empty { HeadError::Silent } else { HeadError::Slow });
-                timer.poll(Some(deadline), context).map(|()| late())
+                timer.poll(Some(deadline), context).map(|()| Err(late()))
             })
             .await?;
-            if was_empty && !self.is_empty() {
-                deadline = None;
-            }
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
     }
 
     /// Which protocol this is, once that and the head are known.
