@@ -62,33 +62,38 @@ const FUZZED: [(&str, &str, &[&str]); 3] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let rest: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
-    let outcome = match arguments.first().map(String::as_str) {
-        Some("test") => test(rest.contains(&"--quick")),
-        Some("clients") => clients(),
-        Some("setup") if rest.contains(&"--tests") => setup::run(),
-        Some("setup") => setup::run().and_then(|()| dependencies::set_up()).and_then(|()| book::set_up()),
-        Some("tidy") if rest.contains(&"--lints") => tidy::lints(),
-        Some("tidy") if rest.contains(&"--dependencies") => dependencies::check(),
-        Some("tidy") => tidy::run(),
-        Some("book") => book::run(),
-        Some("bench") => bench(if rest.is_empty() { &["all"] } else { &rest }),
-        Some("plots") if rest == ["--quick", "--built"] => plots::draw(true),
-        Some("plots") => plots::run(rest.contains(&"--quick")),
-        Some("soak") if rest.first() == Some(&"churn") => {
-            bench(&[&["churn", "--cycles", "200000"], &rest[1..]].concat())
-        }
-        Some("soak") => soak(&rest),
-        Some("fuzz") => fuzz(rest.first().copied().unwrap_or("60")),
-        Some("loom") => jobs::run(vec![loom()], 1),
-        Some("dist") => release::run(&rest),
-        Some("release") => checklist::run(&rest),
-        Some("sbom") => dependencies::list(),
-        Some("help" | "--help" | "-h") => {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => test(false),
+        ["test", "--quick"] => test(true),
+        ["clients"] => clients(),
+        ["setup"] => setup::run().and_then(|()| dependencies::set_up()).and_then(|()| book::set_up()),
+        ["setup", "--tests"] => setup::run(),
+        ["tidy"] => tidy::run(),
+        ["tidy", "--lints"] => tidy::lints(),
+        ["tidy", "--dependencies"] => dependencies::check(),
+        ["book"] => book::run(),
+        ["bench"] => bench(&["all"]),
+        ["bench", ref rest @ ..] => bench(rest),
+        ["plots"] => plots::run(false),
+        ["plots", "--quick"] => plots::run(true),
+        ["plots", "--quick", "--built"] => plots::draw(true),
+        ["soak", "churn", ref rest @ ..] => bench(&[&["churn", "--cycles", "200000"], rest].concat()),
+        ["soak", ref rest @ ..] => soak(rest),
+        ["fuzz"] => fuzz("60"),
+        ["fuzz", seconds] => fuzz(seconds),
+        ["loom"] => jobs::run(vec![loom()], 1),
+        ["dist", ref rest @ ..] => release::run(rest),
+        ["release", ref rest @ ..] => checklist::run(rest),
+        ["sbom"] => dependencies::list(),
+        ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
         _ => {
+            if !words.is_empty() {
+                eprintln!("xtask: `{}` is no command\n", words.join(" "));
+            }
             eprint!("{HELP}");
             return ExitCode::from(64);
         }

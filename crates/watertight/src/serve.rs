@@ -7,6 +7,7 @@
 //! | file | phase |
 //! |---|---|
 //! | `accept.rs` | accepting, what is kept back |
+//! | `connection.rs` | what each connection goes through |
 //! | `tls.rs` | TLS, as long as hyper is there |
 //! | `heads.rs` | heads before hyper; HTTP/1.1 or HTTP/2? |
 //! | `at_once.rs`, `whole.rs` | requests that are answered before hyper: found, asked for, written |
@@ -26,6 +27,7 @@ mod application;
 mod at_once;
 mod awaited;
 mod charge;
+mod connection;
 mod date;
 mod head;
 mod heads;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use watertight_core::{Entry, Kind};
 
@@ -53,7 +52,6 @@ pub(super) async fn serve<S>(
     head: &mut HeadBuffer,
     caller: &Caller,
     patience: Duration,
-    stop: &CancellationToken,
 ) -> Next
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -62,9 +60,9 @@ where
     let patience = HeadPatience { first_byte: patience, head: shared.limits.head_timeout };
     let mut answer = AnswerBytes::default();
     // Both are told of this connection once, not with each request.
-    let mut stopped = pin!(stop.cancelled());
+    let mut stopped = pin!(shared.stop.cancelled());
     let mut timer = Deadline::default();
-    if stop.is_cancelled() {
+    if shared.stop.is_cancelled() {
         return Next::Hyper;
     }
     loop {

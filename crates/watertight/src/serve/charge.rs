@@ -16,11 +16,11 @@ use super::permits::FairPermit;
 // Measured with the binary: resident bytes over a few thousand connections of each sort.
 
 /// What an accepted connection holds before its first byte: its task and its socket.
-pub(super) const CONNECTION_BYTES: usize = 2944;
+pub(super) const CONNECTION_BYTES: usize = 2048;
 /// What a TLS session holds from its first byte on: state, keys, and what a record that came in pieces leaves.
 pub(super) const TLS_BYTES: usize = 7 * 1024;
 /// What an HTTP/1 connection holds from its first head on, also while it rests.
-pub(super) const HTTP1_TASK_BYTES: usize = 2048;
+pub(super) const HTTP1_TASK_BYTES: usize = 1536;
 /// What hyper and the router hold of an HTTP/1 connection while a request goes on, and for each byte of its
 /// head: it is copied into buffers that grow in steps.
 const HTTP1_BYTES: usize = 13_824;

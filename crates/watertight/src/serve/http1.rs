@@ -12,7 +12,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::activity::Activity;
@@ -91,28 +90,27 @@ enum End<S> {
 /// Serves a connection whose first head is there. With `leaves`, a stream leaves it: then the decision and the
 /// stream it was read from.
 pub(super) async fn serve<S>(
-    shared: &Arc<Shared>,
+    shared: Arc<Shared>,
     mut stream: S,
     mut head: HeadBuffer,
     mut caller: Caller,
     leaves: bool,
-    stop: &CancellationToken,
 ) -> Option<(Decision, S)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let shared = &shared;
     let own = caller.allowance.charge(shared, HTTP1_TASK_BYTES);
     loop {
         if caller.refusal.is_none() && own.is_some() && at_once::is_for_here(shared, &head) {
             // In memory of its own, which streams do not need.
-            let served =
-                Box::pin(at_once::serve(shared, &mut stream, &mut head, &caller, RESTING_AFTER, stop));
+            let served = Box::pin(at_once::serve(shared, &mut stream, &mut head, &caller, RESTING_AFTER));
             match served.await {
                 Next::Hyper => {}
                 Next::Over => return None,
                 Next::Rests => {
                     head = HeadBuffer::default();
-                    next_head(shared, &mut stream, &mut head, &caller, stop).await?;
+                    next_head(shared, &mut stream, &mut head, &caller).await?;
                     continue;
                 }
             }
@@ -127,7 +125,7 @@ where
         }
         let io = HttpIo::new(stream, bytes, shared.limits.head_timeout);
         let handover = leaves.then(Handover::default);
-        match Box::pin(drive(shared, io, &caller, handover, stop)).await {
+        match Box::pin(drive(shared, io, &caller, handover)).await {
             End::Leaves(decision, stream) => return Some((*decision, stream)),
             End::Rests(rested, bytes) => {
                 drop((charge, kept_back));
@@ -145,18 +143,12 @@ where
             }
             End::Over => return None,
         }
-        next_head(shared, &mut stream, &mut head, &caller, stop).await?;
+        next_head(shared, &mut stream, &mut head, &caller).await?;
     }
 }
 
 /// Waits for the next head while the connection rests. `None`: there will be none.
-async fn next_head<S>(
-    shared: &Shared,
-    stream: &mut S,
-    head: &mut HeadBuffer,
-    caller: &Caller,
-    stop: &CancellationToken,
-) -> Option<()>
+async fn next_head<S>(shared: &Shared, stream: &mut S, head: &mut HeadBuffer, caller: &Caller) -> Option<()>
 where
     S: AsyncRead + Unpin,
 {
@@ -164,7 +156,7 @@ where
     let patience = HeadPatience { first_byte: keep_alive, head: shared.limits.head_timeout };
     let mut timer = Deadline::default();
     let filled = tokio::select! {
-        () = stop.cancelled() => return None,
+        () = shared.stop.cancelled() => return None,
         filled = head.fill(stream, patience, &mut timer, (&caller.allowance, shared)) => filled,
     };
     match filled {
@@ -178,13 +170,7 @@ where
 }
 
 /// Drives hyper until one of the ends.
-async fn drive<S>(
-    shared: &Arc<Shared>,
-    io: HttpIo<S>,
-    caller: &Caller,
-    handover: Option<Handover>,
-    stop: &CancellationToken,
-) -> End<S>
+async fn drive<S>(shared: &Arc<Shared>, io: HttpIo<S>, caller: &Caller, handover: Option<Handover>) -> End<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -202,7 +188,7 @@ where
         activity: activity.clone(),
     };
     let mut connection = builder(&shared.limits).serve_connection(TokioIo::new(io), service);
-    let mut stopped = pin!(stop.cancelled());
+    let mut stopped = pin!(shared.stop.cancelled());
     let mut stopping = false;
     let mut stalled = pin!(watch.stalled());
     let mut decision = None;

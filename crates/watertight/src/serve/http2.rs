@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tracing::debug;
 use watertight_core::{CloseReason, End, Kind};
 
@@ -278,20 +278,14 @@ pin_project! {
 }
 
 /// Serves an HTTP/2 connection.
-pub(super) fn serve<S>(
-    shared: &Arc<Shared>,
-    io: HttpIo<S>,
-    caller: Caller,
-    charge: Charge,
-    stop: CancellationToken,
-) -> Serving<S>
+pub(super) fn serve<S>(shared: &Arc<Shared>, io: HttpIo<S>, caller: Caller, charge: Charge) -> Serving<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (watch, activity, peer) = (StreamWatch::of_http2(), Activity::default(), caller.peer);
     Serving {
         connection: begin(shared, io, caller, &watch, &activity),
-        stopped: stop.cancelled_owned(),
+        stopped: shared.stop.clone().cancelled_owned(),
         idle: Deadline::default(),
         patience: shared.limits.keep_alive_timeout,
         was_idle: false,

@@ -5,6 +5,7 @@
 //! waits: buffers are made when bytes come, and given back when they are gone.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -141,8 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Reads once, and gives what came to TLS.
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut scratch = [0; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut scratch);
+        let mut scratch = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut scratch);
         ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
         let bytes = buffer.filled_mut();
         if bytes.is_empty() {
