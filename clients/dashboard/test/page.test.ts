@@ -163,6 +163,8 @@ describe("lists", () => {
     await page.getByTestId("sort-name").click();
     // Another order begins at its first page.
     await expect.poll(() => page.getByTestId("matched").textContent()).toContain("page 1,");
+    // It has been asked for, too, before the words make another question of it.
+    await expect.poll(() => asked("GET", /sort=name/)).toContain("sessions?sort=name&order=asc&limit=100");
     await page.getByTestId("contains").fill("a&b");
     await expect.poll(() => asked("GET", /contains/)[0]).toBe("sessions?contains=a%26b&sort=name&order=asc&limit=100");
     expect(new Set(asked("GET", /^sessions\?(?!contains)/))).toEqual(

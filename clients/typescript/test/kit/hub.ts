@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** What a hub counts as open (`GET /stats`, `ledger`). */
 type HubLedger = Record<"request" | "subscription" | "source", { live: number }>;
@@ -57,7 +58,9 @@ export class Hub {
       try {
         return await this.#launch();
       } catch (error) {
-        if (tries >= 20) throw error;
+        // Its port may be taken for a while.
+        if (tries >= 40) throw error;
+        await sleep(250);
       }
     }
   }

@@ -4,9 +4,6 @@ import type { TokenHub } from "./token-hub.ts";
 /** What the hub's tokens are signed with: nobody else knows this hub. */
 const secret = "only for the hub that this test has started";
 
-/** How long a token of `mint` is good, in seconds; whole, as times in tokens are. */
-const lifetime = 3;
-
 const base64url = (bytes: Uint8Array): string =>
   btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
@@ -37,9 +34,10 @@ export async function startTokenHub(): Promise<TokenHub> {
   return {
     baseUrl: hub.url,
     fetch: (input, init) => fetch(input, init),
-    mint: () => {
+    // Times in tokens are whole. Long enough to open a stream and read from it on a slow machine.
+    mint: (seconds = 8) => {
       const claims = { sub: "ada", jti: `token-${++minted}`, watertight: { subscribe: ["sessions/s"] } };
-      return sign({ ...claims, exp: Math.ceil(now()) + lifetime });
+      return sign({ ...claims, exp: Math.ceil(now()) + seconds });
     },
     // A real hub's tokens end when their time has come.
     expire: (token) => new Promise((resolve) => setTimeout(resolve, Math.max(0, (claimsOf(token).exp - now()) * 1000 + 50))),

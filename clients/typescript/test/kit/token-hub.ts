@@ -6,8 +6,8 @@ export interface TokenHub {
   readonly baseUrl: string;
   /** How to reach it. */
   readonly fetch: typeof globalThis.fetch;
-  /** A token that is good until `expire` or `revoke`, or until a real hub's clock says so. */
-  mint(): Promise<string>;
+  /** A token that is good until `expire` or `revoke`, or for so long by a real hub's clock, which `expire` has to wait for. */
+  mint(seconds?: number): Promise<string>;
   /** Its time is over: streams that it opened end with `TOKEN_EXPIRED`, requests with it get 401. */
   expire(token: string): Promise<void>;
   /** Somebody took it back: `TOKEN_REVOKED`, and 401. */

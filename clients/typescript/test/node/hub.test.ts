@@ -83,7 +83,7 @@ describe("a real hub", () => {
     await watched.until("closed");
     expect(texts(watched)).toEqual(["1"]);
     expect(watched.client.status).toMatchObject({ error: null, reason: "session-ended" });
-    expect(await hub.subscribers()).toBe(0);
+    await expect.poll(() => hub.subscribers()).toBe(0);
   });
 
   test("whose history was too short tells how many events are missing", async () => {
