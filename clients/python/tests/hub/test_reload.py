@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import watertight_sse.hub
+from tests.kit.ports import free_port
 from watertight_sse.hub import get_sse_broadcaster
 
 from .ledger import assert_balanced
@@ -50,8 +51,7 @@ app.routes.append(Route("/version", version))
 def test_uvicorn_reloads_an_application_with_open_streams_and_leaves_no_process(tmp_path: Path) -> None:
     module = tmp_path / "application.py"
     module.write_text(APPLICATION.format(version="one"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "application:app", "--port", str(port), "--reload"]
     command += ["--reload-dir", str(tmp_path), "--timeout-graceful-shutdown", "1", "--log-level", "warning"]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -74,22 +74,26 @@ def test_uvicorn_reloads_an_application_with_open_streams_and_leaves_no_process(
 def until_it_says(version: str, port: int, change: Callable[[], object] | None = None) -> None:
     """Waits until the application answers with its version.
 
-    ``change`` is made from time to time: uvicorn does not see one that comes before its first look.
+    ``change`` is made from time to time: uvicorn does not see one that comes before its first look. But only as long as it
+    answers with the old version: seen while the new one starts, a change would begin that anew.
     """
+    is_answered = True
     again_at = 0.0
     until = time.monotonic() + DEADLINE_SECONDS
     said = ""
     while said != version:
         assert time.monotonic() < until, f"it says {said!r}"
-        if change is not None and time.monotonic() > again_at:
+        if change is not None and is_answered and time.monotonic() > again_at:
             change()
             again_at = time.monotonic() + 4.0
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", "/version")
             said = connection.getresponse().read().decode()
+            is_answered = True
         except (OSError, http.client.HTTPException) as error:
             said = repr(error)
+            is_answered = False
             time.sleep(0.05)
         finally:
             connection.close()

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.kit.ports import free_port
 from watertight_sse.hub import Broadcaster, HubError, Queue, QueueEnd
 
 
@@ -15,7 +16,9 @@ from watertight_sse.hub import Broadcaster, HubError, Queue, QueueEnd
 async def test_started_after_a_stop_that_was_cancelled_it_has_a_hub_that_lives(is_served: bool) -> None:
     broadcaster = Broadcaster()
     await broadcaster.start()
-    port = int(broadcaster.serve(port=0).url.rsplit(":", 1)[1]) if is_served else 0
+    port = free_port()
+    if is_served:
+        broadcaster.serve(port=port)
     queue = await broadcaster.add_subscriber("s")
     await broadcaster.broadcast("s", "unread")
     with pytest.raises(asyncio.TimeoutError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,8 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.kit.ports import free_port
+from tests.kit.wait import PATIENCE
 from watertight_sse.hub import Broadcaster, Server, get_sse_broadcaster, serve
 
 from .ledger import assert_balanced, eventually_plain
@@ -80,8 +83,8 @@ def test_a_reader_resumes_over_the_socket_what_python_published(broadcaster: Bro
 
 
 def test_closing_tells_every_reader_and_the_port_is_free_again(broadcaster: Broadcaster) -> None:
-    server = broadcaster.serve(port=0)
-    port = int(server.addresses[0].rsplit(":", 1)[1])
+    port = free_port()
+    server = broadcaster.serve(port=port)
     with StreamReader(server.addresses[0], "/sessions/s/events") as reader:
         server.close()
         assert '"code":"SHUTTING_DOWN"' in reader.read_all()
@@ -99,7 +102,7 @@ def test_a_reader_that_takes_nothing_delays_the_end_by_the_grace_at_most(broadca
             broadcaster.broadcast_nowait("s", "x" * 100_000)
         begun = time.monotonic()
         server.close(grace=0.4)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 4.5, "not the 5 s of the default"
         with pytest.raises((ConnectionError, AssertionError)):
             stalled.read_until("SHUTTING_DOWN")
 
@@ -208,50 +211,56 @@ def test_serve_serves_the_broadcaster_of_the_process() -> None:
             reader.read_until("data: x\n\n")
 
 
+TRIPS = 100
 ROUND_TRIPS = """
-    import sys, time, urllib.request
-    sys.path.insert(0, sys.argv[2])
+    import mmap, sys, time, urllib.request
+    address, file, folder, trips = sys.argv[1:]
+    sys.path.insert(0, folder)
     from sockets import StreamReader
-    address = sys.argv[1]
-    with StreamReader(address, "/sessions/s/events") as reader:
+    with (
+        open(file, "r+b") as opened,
+        mmap.mmap(opened.fileno(), 2) as shared,
+        StreamReader(address, "/sessions/s/events") as reader,
+    ):
         print("ready", flush=True)
-        slowest, until, count = 0.0, time.monotonic() + 2.0, 0
-        sys.stdin.readline()
-        while time.monotonic() < until:
-            begun = time.monotonic()
-            request = urllib.request.Request(f"http://{address}/sessions/s/events", str(count).encode(),
+        until = time.monotonic() + 60
+        while not shared[0] and time.monotonic() < until:
+            time.sleep(0.001)
+        for number in range(int(trips)):
+            request = urllib.request.Request(f"http://{address}/sessions/s/events", str(number).encode(),
                                              {"content-type": "text/plain", "connection": "close"})
             urllib.request.urlopen(request, timeout=10).close()
-            reader.read_until(f"data: {count}\\n\\n")
-            slowest, count = max(slowest, time.monotonic() - begun), count + 1
-        print(slowest, count)
+            reader.read_until(f"data: {number}\\n\\n")
+            shared[1] = number + 1
 """
+"""``shared``: whether it may begin, and the round trips so far."""
 
 
-def test_subscribers_of_sockets_never_wait_for_the_interpreter(broadcaster: Broadcaster) -> None:
+def test_subscribers_of_sockets_never_wait_for_the_interpreter(
+    broadcaster: Broadcaster, tmp_path: Path
+) -> None:
     server = broadcaster.serve(port=0)
-    command = [
-        sys.executable,
-        "-c",
-        textwrap.dedent(ROUND_TRIPS),
-        server.addresses[0],
-        str(Path(__file__).parent),
-    ]
+    file = tmp_path / "shared"
+    file.write_bytes(bytes(2))
+    arguments = [server.addresses[0], str(file), str(Path(__file__).parent), str(TRIPS)]
+    command = [sys.executable, "-c", textwrap.dedent(ROUND_TRIPS), *arguments]
     before = sys.getswitchinterval()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdin is not None
+    with (
+        file.open("r+b") as opened,
+        mmap.mmap(opened.fileno(), 2) as shared,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other,
+    ):
         assert other.stdout is not None
         assert other.stdout.readline() == "ready\n"
-        # From here on this thread has the interpreter's lock, and gives it to nobody.
+        # From here on this thread has the interpreter's lock, and gives it to nobody: whoever waits for it waits until this
+        # has given up.
         sys.setswitchinterval(1000)
         try:
-            other.stdin.write("\n")
-            other.stdin.flush()
-            until = time.monotonic() + 2.5
-            while time.monotonic() < until:
+            until = time.monotonic() + PATIENCE
+            shared[0] = 1
+            while shared[1] < TRIPS and time.monotonic() < until:
                 pass
+            count = shared[1]
         finally:
             sys.setswitchinterval(before)
-        slowest, count = other.stdout.readline().split()
-    assert int(count) > 20
-    assert float(slowest) < 1.0, "a reader waited for the interpreter"
+    assert count == TRIPS, "a reader waited for the interpreter"

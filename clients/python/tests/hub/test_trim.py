@@ -31,4 +31,5 @@ def test_free_memory_is_given_back_after_a_crowd_and_not_without() -> None:
         eventually_plain(lambda: broadcaster.get_stats()["uptimeMs"] > after, "it was looked at twice")
         assert native.trims == 0
         come_and_go(server, 1_600)
-        eventually_plain(lambda: native.trims == int(IS_DUE), "it was given back")
+        # More than once, if the crowd takes longer than the pause between two times.
+        eventually_plain(lambda: (native.trims > 0) == IS_DUE, "it was given back")

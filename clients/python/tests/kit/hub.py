@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, cast
 from urllib.parse import quote
 
+from tests.kit.ports import free_port
 from tests.kit.wait import eventually_plain
 
 _ROOT = Path(__file__).resolve().parents[4]
@@ -70,7 +71,7 @@ class HubProcess:
 
     def start(self) -> HubProcess:
         """Starts it, and returns once it listens."""
-        listen = self._listen or f"127.0.0.1:{self._port}"
+        listen = self._listen or f"127.0.0.1:{self._port or free_port()}"
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("WATERTIGHT_")
         }

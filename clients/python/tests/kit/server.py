@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Any
 
 from tests.kit.wait import eventually, soon
 
@@ -105,6 +106,18 @@ class Server:
     async def accept(self) -> Peer:
         """The next request."""
         return await soon(self._waiting.get(), "a request comes")
+
+    async def accept_unless(self, waiting: asyncio.Future[Any]) -> Peer | None:
+        """The next request, or ``None`` when ``waiting`` is done without a further one: a client that has a time limit may ask
+        more often than a test expects.
+        """
+        accepting = asyncio.ensure_future(self.accept())
+        await asyncio.wait({accepting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if accepting.done():
+            return accepting.result()
+        accepting.cancel()
+        await asyncio.wait({accepting})
+        return None
 
     def open(self) -> int:
         """Clients that have not hung up."""

@@ -302,8 +302,16 @@ def test_interrupting_a_wait_takes_the_event_out() -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             publisher = Publisher({hub.url!r}, in_flight_max=1, request_timeout=1)
             publisher.enqueue("other", 0)
-            threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+            def interrupt():
+                while publisher.buffered < 2:
+                    time.sleep(0.01)
+                # It is on its way to the wait.
+                time.sleep(0.3)
+                os.kill(os.getpid(), signal.SIGINT)
+
             try:
+                threading.Thread(target=interrupt, daemon=True).start()
                 publisher.publish("s", 1)
             except KeyboardInterrupt:
                 assert publisher.buffered == 1, publisher.buffered

@@ -114,7 +114,7 @@ async def test_a_session_that_ends_ends_the_loop_behind_its_last_event(read: Rea
             assert isinstance(item, Event)
             assert (item.data, await reader.data(1), await reader.next()) == ('"1"', ['"2"'], END)
             assert reader.subscription.status.reason == "session-ended"
-            assert hub.subscribers() == 0
+            await eventually(lambda: hub.subscribers() == 0, "the hub has no reader")
 
 
 async def test_a_history_that_was_too_short_tells_how_many_events_are_missing(read: Read) -> None:

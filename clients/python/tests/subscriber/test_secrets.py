@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
 from collections.abc import Callable
@@ -61,7 +60,7 @@ async def test_no_error_shows_what_was_sent(
         async with read(url, **OPTIONS) as reader:
             waiting = reader.start_next()
             while answer != "nobody" and not waiting.done():
-                peer = await _accept_unless(server, waiting)
+                peer = await server.accept_unless(waiting)
                 if peer is None:
                     break
                 if answer == "reset":
@@ -86,13 +85,3 @@ async def test_no_error_shows_what_was_sent(
             texts += [repr(status) for status in reader.statuses]
             for word in WORDS:
                 assert not any(word in text for text in texts), word
-
-
-async def _accept_unless(server: Server, waiting: Any) -> Any:
-    accepting = asyncio.ensure_future(server.accept())
-    await asyncio.wait({accepting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if accepting.done():
-        return accepting.result()
-    accepting.cancel()
-    await asyncio.wait({accepting})
-    return None

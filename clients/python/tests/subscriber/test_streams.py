@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.readers import END, Reader
 from tests.kit.server import Server
 from tests.kit.wait import eventually, soon
@@ -66,24 +67,26 @@ def _has(told: list[str], text: str) -> bool:
 
 async def test_comments_keep_a_stream_alive_and_are_told_to_whom_asks(read: Read) -> None:
     told: list[str] = []
-    options = {"read_timeout": 0.5, "on_comment": told.append, **FAST}
+    options = {"read_timeout": 3, "on_comment": told.append, **FAST}
     async with Server() as server, read(server.url, "s", **options) as reader:
         waiting = reader.start_next()
         peer = await (await server.accept()).stream(hub=True)
-        for number in range(10):
+        # Longer than the stream may be silent.
+        for number in range(11):
             await peer.say(f": {number}\n\n")
             await eventually(partial(_has, told, f" {number}"), "the comment is told")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         await peer.say("data: x\n\n")
         assert (await waiting, len(server.peers)) == (Event("", "message", "x"), 1)
-        assert told == [f" {number}" for number in range(10)]
+        assert told == [f" {number}" for number in range(11)]
 
 
 async def test_a_head_that_does_not_come_is_an_error_that_passes(read: Read) -> None:
     async with Server() as server, read(server.url, "s", connect_timeout=0.3, **FAST) as reader:
         waiting = reader.start_next()
         silent = await server.accept()
-        await (await server.accept()).stream("data: x\n\n", hub=True)
+        while (peer := await server.accept_unless(waiting)) is not None:
+            await peer.stream("data: x\n\n", hub=True)
         assert await waiting == Event("", "message", "x")
         await silent.closed()
 
@@ -133,8 +136,9 @@ async def test_a_status_that_may_pass_is_waited_out(read: Read, status: int) -> 
 async def test_retry_after_is_waited_out(read: Read) -> None:
     async with Server() as server, read(server.url, "s", **FAST) as reader:
         waiting = reader.start_next()
-        await (await server.accept()).answer(503, {"retry-after": "1"})
+        peer = await server.accept()
         began = time.monotonic()
+        await peer.answer(503, {"retry-after": "1"})
         await (await server.accept()).stream("data: x\n\n", hub=True)
         assert time.monotonic() - began > 0.95
         await waiting
@@ -250,9 +254,8 @@ async def test_it_gives_up_after_so_many_retries(read: Read) -> None:
 
 
 async def test_nobody_listening_is_no_reason_to_give_up(read: Read) -> None:
-    server = await Server().start()
-    port = server.port
-    await server.stop()
+    server = Server()
+    port = free_port()
     async with read(f"http://127.0.0.1:{port}", "s", polling=False, retry_max=0.2) as reader:
         waiting = reader.start_next()
         await eventually(lambda: len(reader.statuses) >= 4, "it tries again and again")
@@ -298,7 +301,7 @@ async def test_closing_ends_a_loop_that_waits_wherever_it_waits(read: Read) -> N
                 began = time.monotonic()
                 await reader.close()
                 assert await soon(waiting, f"the loop that waits for its {stage} ends") == END
-                assert time.monotonic() - began < 2
+                assert time.monotonic() - began < 8, "none of its time limits is as short"
                 assert reader.subscription.status.reason == "disconnected"
                 await peer.closed()
                 assert await reader.next() == END

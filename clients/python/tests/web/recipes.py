@@ -86,7 +86,10 @@ class Uvicorn:
     def stop(self, seconds: float = 10.0) -> int:
         """SIGTERM, as a supervisor does; its exit code. Fails if it does not end in time."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(seconds)
+        code = self._process.wait(seconds)
+        # Its last lines may still be on their way.
+        self._reader.join(seconds)
+        return code
 
     def __enter__(self) -> Uvicorn:
         eventually_plain(

