@@ -268,18 +268,19 @@ fn a_verified_token_is_small() {
 
 #[test]
 fn verifying_is_quick_with_every_algorithm() {
-    // A debug build on a busy machine: an order of magnitude, so that something quadratic or a key parsed anew from
-    // text is seen. `watertight bench tokens` has the figures.
+    // A debug build on a busy machine: the quickest of many, and an order of magnitude, so that something quadratic or
+    // a key parsed anew from text is seen. `watertight bench tokens` has the figures.
     for (algorithm, signing, source) in all() {
         let verifier = verifier(&[source]);
         let token = signing.sign(&claims()).unwrap();
-        let start = Instant::now();
-        for _ in 0..50 {
+        let times = (0..50).map(|_| {
+            let start = Instant::now();
             assert!(now(&verifier, &token).is_ok());
-        }
-        let each = start.elapsed() / 50;
-        println!("{algorithm:?}: {each:?}");
-        assert!(each < Duration::from_millis(20), "{algorithm:?} takes {each:?}");
+            start.elapsed()
+        });
+        let quickest = times.min().unwrap();
+        println!("{algorithm:?}: {quickest:?}");
+        assert!(quickest < Duration::from_millis(20), "{algorithm:?} takes {quickest:?}");
     }
 }
 

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use watertight_testkit::{
     Client, ConnectOptions, HubBuilder, HubProcess, PATIENCE, RawConnection, Signal, SseReader, Stats,
-    eventually, timed,
+    eventually, free_address, timed,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -29,11 +29,6 @@ impl Operated {
     fn stats(&self) -> Stats {
         Stats::new(self.admin.get("/stats").expect(200).json())
     }
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
@@ -88,7 +83,8 @@ fn a_full_public_side_never_blocks_operators() {
     eventually!(operated.stats().live("connection"), |live| *live >= 11);
     for _ in 0..20 {
         let (stats, took) = timed(|| operated.stats());
-        assert!(took < Duration::from_secs(1), "{took:?}");
+        // Whoever waits for a permit of the public side waits for 10 s.
+        assert!(took < Duration::from_secs(8), "{took:?}");
         assert!(stats.live("connection") >= 11, "{:?}", stats.ledger());
     }
     // Nor does a full side of operators block the public.

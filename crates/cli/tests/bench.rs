@@ -38,8 +38,8 @@ fn what_is_measured_is_a_hub_that_delivers_everything() {
         "scatter -n 20 --seconds 1",
         "scatter -n 20 --seconds 1 --rounds 1 --publishers 4 --compare-floor",
         "storm -n 20 --events 20",
-        "stalled -n 20 -m 5 --seconds 1 --set heartbeat_interval=200ms --set write_deadline=1s",
-        "stalled -n 20 -m 5 --seconds 1 --tls --set heartbeat_interval=200ms --set write_deadline=1s",
+        "stalled -n 20 -m 5 --seconds 1 --set heartbeat_interval=200ms --set write_deadline=2s",
+        "stalled -n 20 -m 5 --seconds 1 --tls --set heartbeat_interval=200ms --set write_deadline=2s",
         "neighbours -n 20 --seconds 1 --only answers",
         "unread-log -n 10 --seconds 1",
     ] {

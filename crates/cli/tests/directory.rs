@@ -60,7 +60,7 @@ fn a_redis_whose_connections_do_not_last_makes_no_storm_of_lines_or_of_connectio
 fn a_hub_speaks_tls_with_redis_and_trusts_only_whom_the_machine_trusts() {
     let dir = tempfile::tempdir().unwrap();
     let files = Certificate::write_into(dir.path());
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let free = watertight_testkit::free_address().port().to_string();
     let [cert, key] = [&files.certificate, &files.key].map(|path| path.to_str().unwrap());
     let _redis = Redis::start_with(&[
         "--tls-port",

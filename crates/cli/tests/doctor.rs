@@ -112,7 +112,7 @@ fn answering(bytes: &'static [u8]) -> String {
 
 #[test]
 fn what_is_no_hub_is_told_from_one() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = watertight_testkit::free_address();
     for (url, text) in [
         (answering(b"220 mail.example ESMTP\r\n"), "no HTTP"),
         (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"), "no hub"),

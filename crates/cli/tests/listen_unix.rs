@@ -114,7 +114,8 @@ fn readers_of_a_unix_socket_that_never_read_are_ended_and_nobody_notices() {
     const ALL: usize = 60;
     const STALLED: usize = 20;
     const EVENTS: usize = 300;
-    let builder = builder().flag("--write-deadline", "1s").flag("--heartbeat-interval", "300ms");
+    // Longer than this machine keeps a reader from reading.
+    let builder = builder().flag("--write-deadline", "6s").flag("--heartbeat-interval", "300ms");
     let over = OverUnix::start(builder.flag("--send-buffer-bytes", "16KiB"));
     let mut crowd = over.crowd(ALL);
     (0..STALLED).for_each(|index| crowd.stall(index));

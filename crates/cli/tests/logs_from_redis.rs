@@ -374,6 +374,8 @@ fn redis_killed_under_a_hundred_viewers_with_a_line_every_10_ms_loses_none_of_th
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 feed(&redis, kind, 1..100);
+                // What a channel says is nowhere but on its way: the hub has it all before Redis is gone.
+                eventually!(hub.stats().number("metrics.eventsPublished") >= 99);
                 redis.lock().unwrap().stop();
                 // Everyone is told before it comes back.
                 eventually!(source(&hub)["state"] == "waiting");

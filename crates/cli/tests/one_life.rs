@@ -91,7 +91,7 @@ fn what_was_acknowledged_before_a_stop_is_read_before_the_closing_event() {
 #[test]
 fn threat_31_a_process_that_stood_still_ends_no_reader_that_reads() {
     each_delivery(|builder| {
-        let hub = builder.flag("--write-deadline", "4s").flag("--heartbeat-interval", "2s").start();
+        let hub = builder.flag("--write-deadline", "8s").flag("--heartbeat-interval", "2s").start();
         let mut readers: Vec<SseReader> = (0..60).map(|_| stalled_reader(&hub, "demo")).collect();
         for n in 0..30 {
             hub.publish_text("demo", &format!("{n} {}", "x".repeat(64 * 1024)));
@@ -107,7 +107,7 @@ fn threat_31_a_process_that_stood_still_ends_no_reader_that_reads() {
             let threads: Vec<_> =
                 readers.iter_mut().map(|reader| scope.spawn(move || read_on(reader))).collect();
             // Longer than the write deadline and its grace: what the hub sees is a jump of the clock.
-            std::thread::sleep(Duration::from_secs(6));
+            std::thread::sleep(Duration::from_secs(11));
             hub.signal(Signal::CONT);
             threads.into_iter().for_each(|thread| thread.join().expect("each gets everything"));
         });
@@ -153,7 +153,7 @@ fn a_stream_over_http_1_0_is_a_pumps_like_any_other_and_has_no_chunks() {
 #[test]
 fn every_reader_is_cut_off_when_the_grace_is_over_and_not_later() {
     each_delivery(|builder| {
-        let mut hub = builder.flag("--shutdown-grace", "2s").unbalanced().start();
+        let mut hub = builder.flag("--shutdown-grace", "6s").unbalanced().start();
         let stalled = stalled_reader(&hub, "demo");
         let mut reader = hub.subscribe("other");
         for _ in 0..40 {
@@ -163,10 +163,11 @@ fn every_reader_is_cut_off_when_the_grace_is_over_and_not_later() {
         let begun = Instant::now();
         // Who has read everything is told at once.
         reader.expect_closing_event("SHUTTING_DOWN");
-        assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_millis(4500), "{:?}", begun.elapsed());
         assert!(matches!(reader.rest(), (_, End::Complete)));
         assert!(hub.wait(PATIENCE).success());
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        // The write deadline is 30 s.
+        assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
         drop(stalled);
     });
 }

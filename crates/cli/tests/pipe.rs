@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use watertight_testkit::{
-    Cut, FaultProxy, HubProcess, Mode, PATIENCE, Program, Signal, StreamDecoder, eventually,
+    Cut, FaultProxy, HubProcess, Mode, PATIENCE, Program, Signal, StreamDecoder, eventually, free_address,
 };
 
 const WATERTIGHT: &str = env!("CARGO_BIN_EXE_watertight");
@@ -293,8 +293,8 @@ fn tail_as_json_tells_everything_and_counts() {
 
 #[test]
 fn tail_outlives_the_hub_and_tells_of_what_is_lost_with_it() {
-    let first = HubProcess::builder(WATERTIGHT).flag("--retry", "0.1").start();
-    let address = first.address();
+    let address = free_address();
+    let first = HubProcess::builder(WATERTIGHT).flag("--retry", "0.1").flag("--listen", address).start();
     let tail = watertight(&["tail", "demo", "--url", &first.url("")]);
     eventually!(first.stats().live("subscription") == 1);
     first.publish_text("demo", "before");

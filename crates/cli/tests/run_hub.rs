@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use running::{WATERTIGHT, builder, command_of, hub, log, next, rest, run, script, texts, viewer};
 use serde_json::{Value, json};
-use watertight_testkit::{Cut, FaultProxy, HubProcess, Mode, PATIENCE, Program, Signal, eventually};
+use watertight_testkit::{
+    Cut, FaultProxy, HubProcess, Mode, PATIENCE, Program, Signal, eventually, free_address,
+};
 
 fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
@@ -28,14 +30,9 @@ fn kill(mut hub: HubProcess) -> SocketAddr {
     address
 }
 
-/// A hub where another one was. Who was cut off may be back before its first figures are taken: they are no measure.
+/// A hub where another one was, or will be. Who was cut off may be back before its first figures are taken: they are no measure.
 fn hub_at(address: SocketAddr) -> HubProcess {
     builder().flag("--listen", address).unbalanced().start()
-}
-
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn url(address: SocketAddr) -> String {
@@ -74,7 +71,7 @@ fn missing_up_to(last: u64, records: &[Value]) -> u64 {
 
 #[test]
 fn a_hub_killed_in_the_middle_and_started_again_has_every_line_once() {
-    let first = builder().unbalanced().start();
+    let first = hub_at(free_address());
     let mut viewer_before = viewer(&first);
     let mut run =
         script(&first.url(""), &[], "seq 1000; read x; seq 1001 2000; read x; seq 2001 3000; exit 5");
@@ -97,7 +94,7 @@ fn a_hub_killed_in_the_middle_and_started_again_has_every_line_once() {
 
 #[test]
 fn a_hub_that_is_restarted_again_and_again_has_every_line_once_at_last() {
-    let mut hub = builder().unbalanced().start();
+    let mut hub = hub_at(free_address());
     let mut run = script(&hub.url(""), &[], "for i in 1 2 3 4; do seq $i 4 4000; read x; done");
     for round in 0..4 {
         eventually!(hub.stats().number("metrics.eventsPublished"), |published| *published > 100 * round);
@@ -114,7 +111,7 @@ fn a_hub_that_is_restarted_again_and_again_has_every_line_once_at_last() {
 
 #[test]
 fn a_restart_while_the_command_is_silent_is_noticed_without_a_new_line() {
-    let first = builder().unbalanced().start();
+    let first = hub_at(free_address());
     let mut run = script(&first.url(""), &[], "seq 10; read x");
     eventually!(run.program.text().ends_with("10\n") && run.is_sent());
     let second = hub_at(kill(first));
@@ -129,7 +126,7 @@ fn a_restart_while_the_command_is_silent_is_noticed_without_a_new_line() {
 
 #[test]
 fn a_hub_that_comes_late_gets_all_lines() {
-    let address = nobody();
+    let address = free_address();
     let mut run = script(&url(address), &[], "seq 5000; read x; echo last");
     eventually!(run.program.text().ends_with("\n5000\n"));
     eventually!(run.program.errors().contains("lines are kept in"));
@@ -146,7 +143,7 @@ fn a_hub_that_comes_late_gets_all_lines() {
 
 #[test]
 fn without_a_hub_the_exit_code_is_the_commands_and_what_is_left_can_be_sent_later() {
-    let address = nobody();
+    let address = free_address();
     let mut run = script(&url(address), &["--drain-timeout", "0.5"], "seq 1000; echo end >&2; exit 9");
     assert_eq!(run.program.wait(PATIENCE).code(), Some(9));
     let (said, file) = (run.program.errors(), run.spool());
@@ -175,7 +172,7 @@ fn without_a_hub_the_exit_code_is_the_commands_and_what_is_left_can_be_sent_late
 #[test]
 fn what_is_resent_goes_on_where_the_log_had_come_to_or_begins_anew() {
     for is_restarted in [false, true] {
-        let mut hub = builder().unbalanced().start();
+        let mut hub = hub_at(free_address());
         let proxy = FaultProxy::start(hub.address());
         let mut run =
             script(&proxy.url(""), &["--drain-timeout", "0.5"], "seq 100; read x; seq 101 200; exit 2");
@@ -199,7 +196,7 @@ fn what_is_resent_goes_on_where_the_log_had_come_to_or_begins_anew() {
 #[test]
 fn a_run_that_was_killed_leaves_what_can_be_sent_but_not_before() {
     let hub = hub();
-    let address = nobody();
+    let address = free_address();
     let mut run = script(&url(address), &[], "echo $$; seq 100; read x");
     eventually!(run.program.text().ends_with("\n100\n"));
     let file = run.spool();
@@ -220,7 +217,7 @@ fn a_run_that_was_killed_leaves_what_can_be_sent_but_not_before() {
 #[test]
 fn beyond_its_bound_the_oldest_lines_go_and_a_marked_line_says_how_many() {
     const BOUND: u64 = 64 * 1024;
-    let address = nobody();
+    let address = free_address();
     let mut run = script(&url(address), &["--spool-max", "64KiB"], "seq 100000; read x; echo end");
     eventually!(run.program.text().ends_with("\n100000\n"));
     assert!(run.spool().metadata().unwrap().len() <= BOUND + 4096);
@@ -240,7 +237,7 @@ fn beyond_its_bound_the_oldest_lines_go_and_a_marked_line_says_how_many() {
 
 #[test]
 fn what_the_spool_has_no_room_for_is_marked_in_the_log_of_a_restarted_hub_also_if_it_was_sent_before() {
-    let first = builder().unbalanced().start();
+    let first = hub_at(free_address());
     let work = "for i in 1 2 3 4 5 6 7 8 9 10; do seq $i 10 4000; read x; done; echo end";
     let mut run = script(&first.url(""), &["--spool-max", "64KiB"], work);
     for round in 1..10 {
@@ -368,7 +365,7 @@ fn a_token_file_is_read_again_when_the_hub_refuses_its_token() {
 
 #[test]
 fn an_end_that_is_waited_for_can_be_given_up_with_a_signal() {
-    let mut run = script(&url(nobody()), &["--drain-timeout", "600"], "echo 1; exit 3");
+    let mut run = script(&url(free_address()), &["--drain-timeout", "600"], "echo 1; exit 3");
     eventually!(run.spool_state()["end"]["exitCode"] == 3);
     run.program.signal(Signal::INT);
     assert_eq!(run.program.wait(PATIENCE).code(), Some(3));

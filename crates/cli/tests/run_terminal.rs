@@ -148,7 +148,7 @@ fn the_terminal_comes_back_after_a_signal_and_a_command_that_leaves_it_raw() {
 
 #[test]
 fn the_terminal_is_given_back_before_a_hub_that_is_gone_is_waited_for() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = watertight_testkit::free_address();
     let mut terminal = Terminal::start(&format!("http://{nobody}"), "echo done");
     eventually!(terminal.screen().contains("lines are kept in"));
     eventually!(!terminal.is_raw());

@@ -146,7 +146,7 @@ fn an_ended_session_is_forgotten_after_its_keep_and_gives_everything_back() {
         .flag("--tombstone-ttl", "100ms")
         .start();
     publish(&hub, 0..10);
-    hub.client().post(format!("{END}?keep=0.3"), "application/json", "").expect(200);
+    hub.client().post(format!("{END}?keep=2"), "application/json", "").expect(200);
     assert_eq!(session(&hub)["events"], 10);
     let stats = eventually!(hub.stats(), |stats| {
         stats.live("session") == 0 && stats.number("budget.owners.caches") == 0

@@ -27,7 +27,7 @@ both_transports!(
 fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up(over: Transport) {
     const STREAMS: usize = 5000;
     const STALLED: usize = 50;
-    const GRACE: Duration = Duration::from_secs(4);
+    const GRACE: Duration = Duration::from_secs(6);
     raise_open_files(STREAMS as u64 + 100);
     let mut hub = HubProcess::builder(WATERTIGHT)
         .over(over)
@@ -86,7 +86,8 @@ fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up(ov
         hub.wait(PATIENCE)
     });
     assert!(status.success(), "{status}");
-    assert!(took < GRACE + Duration::from_secs(2), "{took:?} with a grace of {GRACE:?}");
+    // The write deadline, which would end those that stall, is 30 s.
+    assert!(took < GRACE + Duration::from_secs(10), "{took:?} with a grace of {GRACE:?}");
     for n in (0..STREAMS).filter(|n| stalls(*n)) {
         crowd.resume(n);
     }
@@ -99,7 +100,7 @@ fn five_thousand_streams_are_told_and_those_that_stall_do_not_hold_the_end_up(ov
 
 fn either_signal_ends_every_kind_of_connection_gracefully(over: Transport) {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut hub = HubProcess::builder(WATERTIGHT).over(over).start();
+        let mut hub = HubProcess::builder(WATERTIGHT).over(over).flag("--shutdown-grace", 60).start();
         println!("{signal:?}");
         let mut stream = hub.subscribe("demo");
         let mut curl = curl_http2(over, &hub.url("/sessions/demo/events"));
@@ -125,7 +126,7 @@ fn either_signal_ends_every_kind_of_connection_gracefully(over: Transport) {
         });
         assert!(curl.text().contains("\"code\":\"SHUTTING_DOWN\""), "{}", curl.text());
         assert!(status.success(), "{status}");
-        assert!(took < Duration::from_secs(3), "nobody stalls, so nobody is waited for: {took:?}");
+        assert!(took < Duration::from_secs(10), "nobody stalls, so nobody is waited for: {took:?}");
     }
 }
 
@@ -163,12 +164,13 @@ fn newcomers_are_refused_while_the_hub_stops(over: Transport) {
 }
 
 fn a_hub_told_to_stop_is_not_ready_but_serves_on_until_the_delay_is_over(over: Transport) {
-    const DELAY: Duration = Duration::from_secs(3);
+    // Longer than all that is done meanwhile.
+    const DELAY: Duration = Duration::from_secs(8);
     let mut hub =
         HubProcess::builder(WATERTIGHT).over(over).flag("--shutdown-delay", DELAY.as_secs()).start();
     let mut stream = hub.subscribe("demo");
-    hub.signal(Signal::TERM);
     let (status, took) = timed(|| {
+        hub.signal(Signal::TERM);
         eventually!(hub.get("/health/ready").status == 503);
         hub.get("/health/ready").expect_problem(503, "SHUTTING_DOWN");
         hub.get("/health/live").expect(200);
@@ -190,7 +192,7 @@ fn a_second_signal_does_not_wait_for_the_delay(over: Transport) {
     eventually!(hub.get("/health/ready").status == 503);
     hub.signal(Signal::INT);
     let (status, took) = timed(|| hub.wait(PATIENCE));
-    assert!(status.success() && took < Duration::from_secs(3), "{status} after {took:?}");
+    assert!(status.success() && took < Duration::from_secs(10), "{status} after {took:?}");
 }
 
 fn a_second_signal_does_not_wait_for_the_grace(over: Transport) {
@@ -211,7 +213,7 @@ fn a_second_signal_does_not_wait_for_the_grace(over: Transport) {
     eventually!(hub.log().contains("stopping"));
     hub.signal(Signal::TERM);
     let (_, took) = timed(|| hub.wait(PATIENCE));
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     drop((stalled, curl));
 }
 

@@ -38,10 +38,11 @@ fn the_figures_come_once_a_second_and_say_what_stats_says() {
         "nothing was published so far"
     );
     let _reader = hub.subscribe("demo");
+    // Before what is waited for.
+    hub.get("/sessions/none").expect_problem(404, "SESSION_NOT_FOUND");
     for _ in 0..50 {
         hub.publish_text("demo", "x");
     }
-    hub.get("/sessions/none").expect_problem(404, "SESSION_NOT_FOUND");
     // One of them is told of the second in which these were.
     let published = |event: &Value| event["metrics"]["eventsPublished"].as_u64().unwrap();
     let mut second = next(&mut stream);

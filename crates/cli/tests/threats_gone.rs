@@ -110,9 +110,9 @@ fn threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time(ove
             .flag("--listen", "0.0.0.0:0")
             .arg("--insecure-open")
             .flag("--heartbeat-interval", "500ms")
-            .flag("--half-open-timeout", "1s")
-            .flag("--write-deadline", "1500ms")
-            .flag("--keep-alive-timeout", "2s")
+            .flag("--half-open-timeout", "3s")
+            .flag("--write-deadline", "4s")
+            .flag("--keep-alive-timeout", "4s")
             .start();
         for _ in 0..100 {
             hub.publish_text("demo", &"x".repeat(10_000));
@@ -121,11 +121,12 @@ fn threat_06_a_peer_whose_link_was_cut_is_noticed_within_the_configured_time(ove
         let to = hub.endpoint().at(near);
         let peers = network.far(|| FarPeers::connect(&to));
         let mut near = hub.subscribe("demo");
-        assert_eq!(hub.stats().live("subscription"), 27);
+        // All that ever were: those in the middle of a replay stall from then on, and do not last.
+        assert_eq!(hub.stats().ledger().counts("subscription").opened, 27);
         network.pull();
-        // Heartbeat and user time-out, or stall and write deadline, and a busy machine.
+        // Heartbeat and user time-out, or stall and write deadline, and a busy machine. Without the settings, 15 s and more.
         let (_, took) = timed(|| eventually!(hub.stats().live("connection") == 2));
-        assert!(took < Duration::from_millis(1500 + 3000), "noticed after {took:?}");
+        assert!(took < Duration::from_secs(4 + 8), "noticed after {took:?}");
         assert_eq!(hub.stats().live("subscription"), 1);
         hub.publish_text("demo", "still here");
         assert_eq!(near.next_event().data, "still here");

@@ -21,11 +21,18 @@ const PROTOCOL_ERROR: u32 = 1;
 const COMPRESSION_ERROR: u32 = 9;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
+/// A publish beside a flood. A flood that keeps others waiting does so until the kit's patience with it ends.
+const NOT_KEPT_WAITING: Duration = Duration::from_secs(10);
+
 fn hub() -> HubBuilder {
+    patient("1s").flag("--half-open-timeout", "2s")
+}
+
+/// A hub that has patience (15 s) with a peer that answers its pings, if late.
+fn patient(write_deadline: &str) -> HubBuilder {
     HubProcess::builder(WATERTIGHT)
-        .flag("--write-deadline", "1s")
+        .flag("--write-deadline", write_deadline)
         .flag("--heartbeat-interval", "500ms")
-        .flag("--half-open-timeout", "2s")
         .flag("--body-timeout", "2s")
 }
 
@@ -50,7 +57,7 @@ fn flood(hub: &HubProcess, attack: impl FnOnce(&mut Http2) + Send) -> Cost {
                 hub.publish_text("good", &text);
                 assert_eq!(stream.next_event().data, text);
             });
-            assert!(took < Duration::from_secs(2), "a publish took {took:?} during the flood");
+            assert!(took < NOT_KEPT_WAITING, "a publish took {took:?} during the flood");
             probes += 1;
             peak = peak.max(hub.process().anon());
         }
@@ -181,6 +188,11 @@ fn without_window(hub: &HubProcess, streams: u32) -> Http2 {
     connection
 }
 
+/// How many there ever were: those that are without a window do not last.
+fn subscriptions(hub: &HubProcess) -> u64 {
+    hub.stats().ledger().counts("subscription").opened
+}
+
 /// Answers pings and takes no data until so many streams are reset; the connection stays.
 fn sit(connection: &mut Http2, streams: usize) -> Duration {
     let mut reset = 0;
@@ -197,12 +209,12 @@ fn sit(connection: &mut Http2, streams: usize) -> Duration {
 
 #[test]
 fn threat_12_a_stream_without_a_window_is_ended_by_the_write_deadline() {
-    let hub = hub().start();
+    let hub = patient("1s").start();
     let mut connection = without_window(&hub, 1);
-    eventually!(hub.stats().live("subscription") == 1);
+    eventually!(subscriptions(&hub) == 1);
     hub.publish_text("demo", "nobody takes it");
     let took = sit(&mut connection, 1);
-    assert!(took < Duration::from_secs(6), "ended after {took:?}");
+    assert!(took < Duration::from_secs(12), "ended after {took:?}");
     eventually!(hub.stats().live("subscription") == 0);
     assert_eq!(hub.stats().number("metrics.slowConsumers"), 1);
 }
@@ -210,18 +222,18 @@ fn threat_12_a_stream_without_a_window_is_ended_by_the_write_deadline() {
 #[test]
 fn threat_12_a_stream_that_does_not_even_take_its_opening_is_ended_too() {
     // Nothing is published: what waits is the opening block, and heartbeats that cannot be written.
-    let hub = hub().start();
+    let hub = patient("1s").start();
     let mut connection = without_window(&hub, 100);
-    eventually!(hub.stats().live("subscription") == 100);
+    eventually!(subscriptions(&hub) == 100);
     let took = sit(&mut connection, 100);
-    assert!(took < Duration::from_secs(6), "ended after {took:?}");
+    assert!(took < Duration::from_secs(12), "ended after {took:?}");
     eventually!(hub.stats().live("subscription") == 0);
 }
 
 #[test]
 fn threat_12_a_connection_has_so_many_streams_and_no_more() {
     const STREAMS: u32 = 128;
-    let hub = hub().start();
+    let hub = patient("6s").start();
     let mut connection = Http2::connect(hub.address(), &[]);
     // What becomes of the requests on these streams, in their order: a head, or a refusal.
     let ask = |connection: &mut Http2, streams: &[u32]| {
@@ -281,7 +293,7 @@ fn threat_12_a_body_that_is_not_read_fills_its_window_and_no_memory() {
 #[test]
 fn threat_12_a_stream_that_is_never_read_is_reset_and_its_neighbour_goes_on() {
     const ENOUGH: usize = 50;
-    let hub = hub().flag("--keep-alive-timeout", "1s").start();
+    let hub = patient("6s").flag("--keep-alive-timeout", "1s").start();
     let mut connection = Http2::connect(hub.address(), &[]);
     connection.send(&[Frame::get(1, STREAM), Frame::get(3, STREAM)]).unwrap();
     eventually!(hub.stats().live("subscription") == 2);
@@ -328,11 +340,7 @@ fn threat_12_a_stream_that_is_never_read_is_reset_and_its_neighbour_goes_on() {
 #[test]
 fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour_goes_on() {
     const WINDOW: u32 = 65_535;
-    let hub = HubProcess::builder(WATERTIGHT)
-        .flag("--write-deadline", "2s")
-        .flag("--heartbeat-interval", "500ms")
-        .flag("--half-open-timeout", "2s")
-        .start();
+    let hub = patient("6s").start();
     let mut connection = Http2::connect(hub.address(), &[]);
     connection.send(&[Frame::get(1, "/sessions/a/events"), Frame::get(3, "/sessions/b/events")]).unwrap();
     eventually!(hub.stats().live("subscription") == 2);
@@ -341,7 +349,7 @@ fn threat_12_a_stream_whose_bytes_fill_the_connection_is_reset_and_its_neighbour
     // The neighbour begins to wait a while later, and the client gives the room back when the neighbour has waited for longer
     // than its own deadline and the grace behind it. It looks at the time with each ping.
     const LATER: Duration = Duration::from_millis(300);
-    const TOO_LONG: Duration = Duration::from_millis(2_400);
+    const TOO_LONG: Duration = Duration::from_millis(7_000);
     let (mut unread, mut is_reset) = (0, false);
     let (mut filled, mut waits): (Option<Instant>, Option<Instant>) = (None, None);
     let is_open = connection_until(&mut connection, |connection, frame| {

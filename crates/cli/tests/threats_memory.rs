@@ -67,8 +67,20 @@ impl Seen {
     }
 }
 
+/// The rungs that the hub has told of in its log, in their order: a look at its figures may miss one.
+fn logged_rungs(hub: &HubProcess) -> Vec<usize> {
+    let log = hub.log();
+    let changes = log.lines().filter(|line| line.contains("memory pressure "));
+    let names =
+        changes.filter_map(|line| line.split_once("rung=\"")?.1.split_once('"').map(|(name, _)| name));
+    names.map(rung_called).collect()
+}
+
 fn rung_of(stats: &Stats) -> usize {
-    let name = stats.json()["budget"]["level"].as_str().unwrap();
+    rung_called(stats.json()["budget"]["level"].as_str().unwrap())
+}
+
+fn rung_called(name: &str) -> usize {
     RUNGS.iter().position(|rung| *rung == name).unwrap_or_else(|| panic!("no rung is called {name}"))
 }
 
@@ -163,7 +175,11 @@ fn threat_34_the_ladder_is_climbed_rung_by_rung_up_to_the_laggards_and_left_agai
         let figures = floods.map(|flood| flood.join().unwrap());
         println!("taken and refused: {figures:?}; {seen:?}");
     });
-    assert!(seen.rungs.is_sorted(), "out of order: {seen:?}");
+    // One rung at a time, up and down; warning is no measure, and may be passed over on the way up.
+    let rungs = eventually!(logged_rungs(&hub), |rungs| rungs.contains(&5));
+    let mut steps = std::iter::once(0).chain(rungs.iter().copied()).zip(rungs.iter().copied());
+    let in_order = steps.all(|(from, to)| from.abs_diff(to) == 1 || (from, to) == (0, 2));
+    assert!(in_order, "out of order: {rungs:?}; {seen:?}");
     assert!(seen.used_max <= CRITICAL, "{seen:?}");
     assert!(seen.not_ready > 0 && seen.newcomers_refused > 0, "{seen:?}");
     // The laggard is told, or cut off where it does not even take that; the reader stays.
@@ -250,15 +266,18 @@ fn threat_34_a_laggard_that_is_no_plain_socket_holds_no_memory_either() {
             hub.get("/sessions/held").json()["events"].as_u64().unwrap() < 1000
         });
     });
-    assert!(seen.rungs.contains(&5) && seen.used_max <= CRITICAL, "{seen:?}");
+    eventually!(logged_rungs(&hub), |rungs| rungs.contains(&5));
+    assert!(seen.used_max <= CRITICAL, "{seen:?}");
     assert_eq!(hub.stats().number("metrics.slowConsumers"), 2);
     assert_recovered(&hub);
 }
 
 #[test]
 fn threat_34_sessions_and_bodies_are_refused_when_memory_is_gone_and_taken_again_afterwards() {
-    // They live longer than it takes to fill the budget with them.
-    let hub = hub().flag("--session-ttl", "8s").flag("--cleanup-interval", "200ms").start();
+    // They live longer than it takes to fill the budget with them, and what follows waits until they are gone.
+    const TTL: Duration = Duration::from_secs(20);
+    const GONE: Duration = Duration::from_secs(60);
+    let hub = hub().flag("--session-ttl", TTL.as_secs()).flag("--cleanup-interval", "200ms").start();
     let mut reader = hub.subscribe("reader");
     let go_on = AtomicBool::new(true);
     // Sessions can not be let go like history; their names fill the budget until they expire.
@@ -285,8 +304,9 @@ fn threat_34_sessions_and_bodies_are_refused_when_memory_is_gone_and_taken_again
     assert!(refused > 100, "{refused} refused");
     assert!(hub.stats().used_bytes() <= CRITICAL);
     // Whoever is in goes on: its session is there, and events recycle its own history.
-    eventually!(hub.client().post("/sessions/reader/events", "text/plain", "still here").status == 202);
+    let publish = || hub.client().post("/sessions/reader/events", "text/plain", "still here");
+    eventually!(publish().status == 202, GONE);
     assert_eq!(reader.next_event().data, "still here");
-    eventually!(hub.stats().number("totalSessions") == 1);
+    eventually!(hub.stats().number("totalSessions") == 1, GONE);
     assert_recovered(&hub);
 }

@@ -55,8 +55,10 @@ fn threat_16_names_without_end_stop_at_the_cap_and_no_figure_carries_them() {
     let now = hub.get("/metrics").expect(200).text();
     assert_eq!(series(&now), series(&metrics));
     assert!(now.len() < metrics.len() + 1000 && !now.contains("name-"));
-    let (_, took) = timed(|| (0..50).for_each(|_| drop(hub.stats())));
-    assert!(took < Duration::from_secs(2), "50 times /stats took {took:?}");
+    let cpu = hub.cpu_time();
+    (0..50).for_each(|_| drop(hub.stats()));
+    let used = hub.cpu_time() - cpu;
+    assert!(used < Duration::from_secs(2), "50 times /stats took {used:?} of CPU");
     let each = (hub.process().anon().saturating_sub(before)) / CAP as u64;
     println!("{each} bytes per session with one event");
     assert!(each < 2_000, "a session with one event costs {each} bytes");
@@ -125,10 +127,9 @@ fn threat_18_a_body_without_a_length_is_refused_at_its_limit_and_never_held() {
         let mut connections: Vec<_> = (0..50).map(|_| RawConnection::connect(hub.address())).collect();
         for connection in &mut connections {
             let head = format!("POST {EVENTS} HTTP/1.1\r\nHost: hub\r\nContent-Type: {content_type}\r\n");
-            connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n"));
             // Just over the limit, so that the answer is not lost behind unread bytes.
-            let chunks = if content_type == "text/plain" { 5 } else { 17 };
-            connection.send(chunk.repeat(chunks));
+            let chunks = chunk.repeat(if content_type == "text/plain" { 5 } else { 17 });
+            connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
         }
         for mut connection in connections {
             connection.read_response("POST").expect_problem(413, code);
@@ -304,7 +305,8 @@ fn threat_19_a_stream_is_never_compressed_and_each_event_leaves_at_once() {
                 stream.next_event()
             });
             assert_eq!(event.data, n.to_string());
-            assert!(took < Duration::from_secs(2), "event {n} came after {took:?}");
+            // The heartbeat, which would take it along, comes after 15 s.
+            assert!(took < Duration::from_secs(10), "event {n} came after {took:?}");
         }
         // Compressed are the files of the page alone, which are the same for all: nobody's secret has a length in them.
         for path in ["/stats", "/metrics", "/openapi.json", "/sessions/demo/events?wait=0&replay=all"] {

@@ -22,21 +22,21 @@ fn sequence(id: &str) -> u64 {
     id.rsplit_once('-').unwrap().1.parse().unwrap()
 }
 
-/// Publishes to a session of its own, one event at a time, until told to stop; says how long the slowest took
-/// from the request to its arrival.
-fn quiet_neighbour(hub: &HubProcess, go_on: &AtomicBool) -> (usize, Duration) {
+/// Publishes to a session of its own, one event at a time, until told to stop; says how long each took from the
+/// request to its arrival.
+fn quiet_neighbour(hub: &HubProcess, go_on: &AtomicBool) -> Vec<Duration> {
     let (mut stream, mut pipeline) = (hub.subscribe("quiet"), Pipeline::connect(hub.address()));
-    let (mut count, mut worst) = (0, Duration::ZERO);
+    let mut times = Vec::new();
     while go_on.load(Ordering::SeqCst) {
+        let text = times.len().to_string();
         let ((), took) = timed(|| {
-            assert_eq!(pipeline.publish([("quiet".to_owned(), count.to_string())]), [202]);
-            assert_eq!(stream.next_event().data, count.to_string());
+            assert_eq!(pipeline.publish([("quiet".to_owned(), text.clone())]), [202]);
+            assert_eq!(stream.next_event().data, text);
         });
-        worst = worst.max(took);
-        count += 1;
+        times.push(took);
         stream.expect_silence(Duration::from_millis(5));
     }
-    (count, worst)
+    times
 }
 
 struct Stop<'a>(&'a AtomicBool);
@@ -55,12 +55,14 @@ fn storm(hub: &HubProcess, storm: impl FnOnce()) {
         let quiet = scope.spawn(|| quiet_neighbour(hub, &go_on));
         let ((), took) = timed(storm);
         drop(stop);
-        let (count, worst) = quiet.join().unwrap();
-        println!("the storm took {took:?}; {count} quiet events, the slowest took {worst:?}");
-        assert!(
-            count > 5 && worst < Duration::from_secs(2),
-            "{count} quiet events, the slowest took {worst:?}"
-        );
+        let mut times = quiet.join().unwrap();
+        times.sort_unstable();
+        assert!(times.len() > 5, "{} quiet events in {took:?}", times.len());
+        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        let quiet = format!("{} quiet events took {median:?}, the slowest {worst:?}", times.len());
+        println!("the storm took {took:?}; {quiet}");
+        // A machine that stands still for a moment is met by one of them.
+        assert!(median < Duration::from_secs(2) && worst < Duration::from_secs(10), "{quiet}");
     });
     let mut stream = hub.subscribe("afterwards");
     let cpu = hub.cpu_time();
@@ -195,10 +197,10 @@ fn threat_37_a_storm_over_ten_thousand_sessions_is_fair_to_all_of_them() {
 fn threat_38_two_thousand_streams_are_told_to_come_back_at_different_times_and_the_end_is_in_time() {
     const STREAMS: usize = 2000;
     const STALLED: usize = 40;
-    const GRACE: Duration = Duration::from_secs(3);
+    const GRACE: Duration = Duration::from_secs(6);
     raise_open_files(STREAMS as u64 + 200);
     let mut hub = HubProcess::builder(WATERTIGHT)
-        .flag("--shutdown-grace", "3s")
+        .flag("--shutdown-grace", GRACE.as_secs())
         .flag("--send-buffer-bytes", "16KiB")
         .flag("--log-level", "warn")
         .start();
@@ -250,7 +252,8 @@ fn threat_38_two_thousand_streams_are_told_to_come_back_at_different_times_and_t
     assert_eq!(bytes, 20, "streams of HTTP/2 are told too");
     let status = hub.wait(PATIENCE);
     let took = since.elapsed();
-    assert!(status.success() && took < GRACE + Duration::from_secs(2), "{status} after {took:?}");
+    // The write deadline, which would end those that stall, is 30 s.
+    assert!(status.success() && took < GRACE + Duration::from_secs(10), "{status} after {took:?}");
 }
 
 #[test]
@@ -273,7 +276,9 @@ fn threat_31_a_hub_that_was_suspended_goes_on_as_if_nothing_had_been() {
     assert_eq!(one.next_event().data, "1");
     let mut http2 = Http2::connect(hub.address(), &[]);
     http2.send(&[Frame::get(1, "/sessions/s0/events")]).unwrap();
-    eventually!(hub.stats().live("subscription"), |live| *live == READERS as u64 + 2);
+    // All that ever were: nobody answers the pings of the one over HTTP/2, so that it does not last.
+    let opened = || hub.stats().ledger().counts("subscription").opened;
+    eventually!(opened(), |opened| *opened == READERS as u64 + 2);
 
     // Every deadline passes while nothing runs: a machine that sleeps, a container that is frozen.
     hub.signal(Signal::STOP);

@@ -76,7 +76,7 @@ fn ends(hub: &HubProcess, redis: &Redis, reason: &str, end: End) {
     for (kind, path) in STREAMS {
         let id = format!("{kind} ended by {reason}");
         println!("{id}");
-        let lasts = if reason == "TOKEN_EXPIRED" { 3 } else { 3600 };
+        let lasts = if reason == "TOKEN_EXPIRED" { 6 } else { 3600 };
         let token = of("ada").id(&id).lasting(Duration::from_secs(lasts)).text();
         let before = closed(hub, kind).len();
         let stream = watch(hub, kind, path, &token);

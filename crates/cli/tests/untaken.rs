@@ -92,7 +92,7 @@ fn two_hundred_polls_without_a_window_stay_within_the_budget_and_are_reset_at_th
         let peak = peak(hub, || attacks.iter().all(|attack| attack.is_finished()));
         for attack in attacks {
             let waited = attack.join().unwrap();
-            assert!(waited < Duration::from_secs(6), "reset {waited:?} after its head");
+            assert!(waited < Duration::from_secs(12), "reset {waited:?} after its head");
         }
         println!("200 polls of 6 MiB without a window: at most {} MiB", peak / MIB);
         assert!(peak < CRITICAL * 5 / 4, "{peak} bytes");
@@ -181,7 +181,8 @@ fn a_stream_that_is_not_taken_is_reset_and_the_others_on_its_connection_go_on() 
     connection
         .send(&[Frame::get(1, stream), Frame::get(3, stream), Frame::window_update(3, 1 << 20)])
         .unwrap();
-    eventually!(hub.stats().live("subscription") == 2);
+    // That ever were: one of them does not last.
+    eventually!(hub.stats().ledger().counts("subscription").opened == 2);
     let id = hub.publish_json("demo", &json!({"type": "tick", "data": 1})).remove(0);
     let (mut body, mut reset) = (String::new(), Vec::new());
     connection.read_until(PATIENCE, |frame| {
@@ -190,7 +191,9 @@ fn a_stream_that_is_not_taken_is_reset_and_the_others_on_its_connection_go_on() 
             kind::RST_STREAM => reset.push(frame.stream),
             _ => {}
         }
-        if reset.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        // In either order: how soon the event is published depends on the machine.
+        let both = !reset.is_empty() && body.contains(&id);
+        if both { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert_eq!(reset, [1]);
     assert!(body.contains(&id), "{body}");

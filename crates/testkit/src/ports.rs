@@ -17,8 +17,13 @@ const TRIES: usize = 100;
 /// When there is none.
 #[must_use]
 pub fn free_address() -> SocketAddr {
+    free_listener().local_addr().expect("it listens")
+}
+
+/// A listener at such an address.
+pub(crate) fn free_listener() -> TcpListener {
     let mut tried = (0..TRIES).map(|_| SocketAddr::from(([127, 0, 0, 1], fastrand::u16(PORTS))));
-    tried.find(|address| TcpListener::bind(address).is_ok()).expect("a port is free")
+    tried.find_map(|address| TcpListener::bind(address).ok()).expect("a port is free")
 }
 
 #[cfg(test)]

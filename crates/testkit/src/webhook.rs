@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::ports;
+
 /// A request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -81,13 +83,13 @@ impl std::fmt::Debug for WebhookServer {
 }
 
 impl WebhookServer {
-    /// Listens on a free port and answers every request the same.
+    /// Listens on a free port, which no connection gets while it is down, and answers every request the same.
     ///
     /// # Panics
     /// When there is no port.
     #[must_use]
     pub fn start(reply: Reply) -> WebhookServer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = ports::free_listener();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             handler: Mutex::new(Box::new(move |_| reply.clone())),

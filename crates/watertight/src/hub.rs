@@ -8,6 +8,8 @@ mod append;
 mod durations;
 mod end;
 mod feed;
+#[cfg(feature = "testing")]
+mod injected;
 mod keeper;
 mod lag;
 mod pace;
@@ -35,6 +37,8 @@ pub use self::access::AccessCounts;
 pub(crate) use self::access::Rights;
 pub use self::durations::{DurationCounts, Durations};
 pub use self::end::{EndOptions, EndedSession, PublishOptions};
+#[cfg(feature = "testing")]
+pub(crate) use self::injected::Standstill;
 pub use self::lag::RecentLag;
 pub use self::positions::Positions;
 pub use self::publish::Appended;
@@ -97,7 +101,9 @@ pub(crate) struct HubState {
     /// When the keeper last made a turn.
     pub(crate) keeper_turn: AtomicU64,
     #[cfg(feature = "testing")]
-    pub(crate) keeper_panic: AtomicBool,
+    keeper_panic: AtomicBool,
+    #[cfg(feature = "testing")]
+    keeper_still: Standstill,
     /// Where the next shedding begins, so that all sessions are shed in turn.
     next_shed: Mutex<watertight_core::registry::ScanPoint>,
     /// Until when other sessions' history is not searched for room, milliseconds: the last search found none.
@@ -109,15 +115,6 @@ struct Threads {
     state: Arc<HubState>,
     keeper: Mutex<Option<keeper::Keeper>>,
     shards: Mutex<Vec<ShardThread>>,
-}
-
-#[cfg(feature = "testing")]
-impl Threads {
-    fn wake_keeper(&self) {
-        if let Some(keeper) = &*self.keeper.lock() {
-            keeper.wake();
-        }
-    }
 }
 
 impl Drop for Threads {
@@ -173,6 +170,8 @@ impl Hub {
             keeper_turn: AtomicU64::new(clock.now().0),
             #[cfg(feature = "testing")]
             keeper_panic: AtomicBool::new(false),
+            #[cfg(feature = "testing")]
+            keeper_still: Standstill::default(),
             next_shed: Mutex::default(),
             nothing_to_shed_until: AtomicU64::new(0),
             clock,
@@ -252,68 +251,6 @@ impl Hub {
         let (mut page, next) = self.state.registry.page(from, limit);
         page.retain(|session| !self.state.is_over(session));
         (page, next)
-    }
-
-    /// Moves a manual clock and lets the pumps look at it.
-    #[cfg(feature = "testing")]
-    pub fn advance(&self, by: Duration) {
-        self.state.clock.advance(by);
-        for shard in &self.state.shards {
-            shard.wake();
-        }
-        self._threads.wake_keeper();
-        self.state.rights.wake();
-    }
-
-    /// Makes a pump panic at its next turn, to prove that its guards run and that it comes back.
-    #[cfg(feature = "testing")]
-    pub fn inject_panic(&self, shard: usize) {
-        self.state.shards[shard].send(crate::shard::Work::Panic);
-    }
-
-    /// Makes the next `count` starts or waits of a pump fail, as when the kernel refuses them.
-    #[cfg(feature = "testing")]
-    pub fn inject_failures(&self, shard: usize, count: u32) {
-        self.state.shards[shard].injected.fail(count);
-        self.state.shards[shard].wake();
-    }
-
-    /// Keeps a pump asleep until what this returns is dropped, whatever wakes it: publishers may work meanwhile.
-    #[cfg(feature = "testing")]
-    #[must_use]
-    pub fn keep_pump_asleep(&self, shard: usize) -> std::sync::mpsc::SyncSender<()> {
-        let (sleeps, keep) = self.state.shards[shard].injected.keep_asleep();
-        self.state.shards[shard].wake();
-        // An error: the pump has ended.
-        let _ = sleeps.recv();
-        keep
-    }
-
-    /// Publishers have no time left after the first socket they write to.
-    #[cfg(feature = "testing")]
-    pub fn hurry_publishers(&self, shard: usize) {
-        self.state.shards[shard].injected.hurry_publishers();
-    }
-
-    /// Makes the next publisher that delivers at a shard panic there.
-    #[cfg(feature = "testing")]
-    pub fn inject_publisher_panic(&self, shard: usize) {
-        self.state.shards[shard].injected.panic_in_publisher();
-    }
-
-    /// Makes a pump stand still until what this returns is dropped.
-    #[cfg(feature = "testing")]
-    #[must_use]
-    pub fn hold_pump(&self, shard: usize) -> std::sync::mpsc::SyncSender<()> {
-        let (hold, held) = std::sync::mpsc::sync_channel(0);
-        self.state.shards[shard].send(crate::shard::Work::Hold(held));
-        hold
-    }
-
-    /// Makes the keeper panic at its next turn.
-    #[cfg(feature = "testing")]
-    pub fn inject_keeper_panic(&self) {
-        self.state.keeper_panic.store(true, Ordering::SeqCst);
     }
 
     /// One whole cleanup pass, now, on the caller's thread: what the keeper does every `cleanup_interval`.

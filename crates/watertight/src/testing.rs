@@ -153,7 +153,8 @@ impl<S: Source> SourceCheck<S> {
         self
     }
 
-    /// How long to wait for one thing before the promise counts as broken: 10 s unless said otherwise.
+    /// How long to wait for one thing before the promise counts as broken: 10 s unless said otherwise. Time in which the
+    /// machine stands still counts little.
     pub fn patience(mut self, patience: Duration) -> SourceCheck<S> {
         self.around.patience = patience;
         self

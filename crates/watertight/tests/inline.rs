@@ -128,13 +128,18 @@ fn a_publisher_that_panics_publishes_and_its_shard_begins_anew() {
     let served = Served::new(HubConfig::default());
     let before = readers(&served, 4);
     (0..2).for_each(|shard| served.hub.inject_publisher_panic(shard));
+    // A pump that is at work delivers itself.
+    let keeps = asleep(&served);
     publish(&served, "n1.");
+    drop(keeps);
     eventually("the guards ran", || served.hub.live(Kind::Connection) == 0);
-    assert_eq!(served.hub.counters().pump_restarts.load(Ordering::Relaxed), 2);
+    let restarts = || served.hub.counters().pump_restarts.load(Ordering::Relaxed);
+    eventually("both pumps begin anew", || restarts() == 2);
     drop(before);
     let after = readers(&served, 4);
     publish(&served, "n2.");
     after.iter().for_each(|reader| drop(text_until(reader, "data: n2.\n\n\r\n")));
+    assert_eq!(restarts(), 2, "and no more");
 }
 
 #[test]

@@ -445,7 +445,7 @@ fn a_reader_for_whom_a_record_is_half_sent_is_a_laggard_although_its_cursor_is_n
     let begun = served.hub.clock().now();
     let held = served.hub.budget().charge(watertight_core::Owner::Requests, 4 << 20);
     eventually("it is closed", || {
-        served.hub.advance(Duration::from_millis(50));
+        served.hub.advance_in_step(Duration::from_millis(50));
         served.hub.live(Kind::Connection) == 0
     });
     let took = served.hub.clock().now().since(begun);

@@ -179,9 +179,9 @@ impl Hub {
     pub fn access_counts(&self) -> AccessCounts {
         let counts = &self.state.rights.counts;
         AccessCounts {
-            granted: counts.granted.load(Ordering::Relaxed),
-            denied: counts.denied.load(Ordering::Relaxed),
-            unanswered: counts.unanswered.load(Ordering::Relaxed),
+            granted: counts.granted.load(Ordering::Acquire),
+            denied: counts.denied.load(Ordering::Acquire),
+            unanswered: counts.unanswered.load(Ordering::Acquire),
             withdrawn: counts.withdrawn.load(Ordering::Relaxed),
         }
     }
@@ -223,11 +223,13 @@ impl HubState {
             Ok(Answer::Denied(_)) => &counts.denied,
             Err(_) => &counts.unanswered,
         };
-        count.fetch_add(1, Ordering::Relaxed);
         if let Err(why) = answer {
             debug!(user = access.user().map(|user| &**user), %why, "no answer about a right");
         }
-        access.hear(answer, &self.rights.policy)
+        let is_to_be_looked_at = access.hear(answer, &self.rights.policy);
+        // Last: whoever sees the count sees what the answer has changed.
+        count.fetch_add(1, Ordering::Release);
+        is_to_be_looked_at
     }
 }
 
@@ -319,5 +321,8 @@ async fn answered(mut turn: Turn) -> bool {
         Err(_) => Err(NoAnswer::Failed(format!("no answer within {QUESTION_TIMEOUT:?}"))),
     };
     turn.is_put_off = matches!(answer, Err(NoAnswer::NotAsked(_)));
-    turn.hub.heard(&turn.access, &answer)
+    let (hub, access) = (Arc::clone(&turn.hub), Arc::clone(&turn.access));
+    // Before its answer counts: whoever sees the count finds it to be asked about again.
+    drop(turn);
+    hub.heard(&access, &answer)
 }

@@ -126,6 +126,8 @@ fn run(hub: &Arc<HubState>, signal: &Signal) {
             return;
         }
         #[cfg(feature = "testing")]
+        hub.keeper_still.obey();
+        #[cfg(feature = "testing")]
         injected_panic(hub);
         fire_tasks(hub);
         let now = hub.clock.now();

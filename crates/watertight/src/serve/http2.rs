@@ -45,8 +45,9 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// (CVE-2023-44487, CVE-2025-8671).
 const RESETS_MAX: usize = 32;
 
-/// How much longer the other streams of a connection may wait, at most, when one of them was reset: a few round trips.
-const PROLONGED_BY: Duration = Duration::from_secs(1);
+/// How much longer the other streams of a connection may wait, at most, when one of them was reset: a few round trips of a
+/// bad line.
+const PROLONGED_BY: Duration = Duration::from_secs(3);
 
 fn prolonged_by(deadline: Duration) -> Duration {
     (deadline / 2).min(PROLONGED_BY)

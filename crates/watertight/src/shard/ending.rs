@@ -45,6 +45,10 @@ impl Shard {
     /// socket may get its slot or another one: hold no slot across this.
     pub(super) fn finish(&mut self, slot: u32, end: End) {
         let Some((mut conn, moved)) = self.sockets.remove(slot) else { return };
+        // While its line is full the kernel's patience is the write deadline's, and a bit: a reader that stalls is not dead, but
+        // the little that it takes now and then begins the hub's own deadline anew, and not the kernel's.
+        let stalls = end == End::PeerUnreachable && conn.life().is_stalled();
+        let end = if stalls { End::CutOff(CloseReason::SlowConsumer) } else { end };
         conn.with_life(|life| life.end(end));
         let end = conn.life().ended().unwrap_or(end);
         self.timers.disarm(slot);

@@ -2,16 +2,15 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use parking_lot::Mutex;
+use crate::hub::Standstill;
 
 /// What is to go wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Injected {
     failures: AtomicU32,
-    /// The pump says so and then waits for the other end's drop, after its next sleep and before it works.
-    sleep: Mutex<Option<(SyncSender<()>, Receiver<()>)>>,
+    /// The pump obeys it after a sleep, before it works.
+    pub(crate) standstill: Standstill,
     /// Publishers have no time left after the first socket.
     is_in_a_hurry: AtomicBool,
     publisher_panics: AtomicBool,
@@ -21,13 +20,6 @@ impl Injected {
     /// The next `count` starts or waits of the pump fail.
     pub(crate) fn fail(&self, count: u32) {
         self.failures.store(count, Ordering::SeqCst);
-    }
-
-    /// Once the first of the two has something, the pump sleeps on until the second is dropped.
-    pub(crate) fn keep_asleep(&self) -> (Receiver<()>, SyncSender<()>) {
-        let ((tell, sleeps), (keep, kept)) = (sync_channel(1), sync_channel(0));
-        *self.sleep.lock() = Some((tell, kept));
-        (sleeps, keep)
     }
 
     pub(crate) fn hurry_publishers(&self) {
@@ -52,13 +44,7 @@ impl Injected {
 
     /// After a wait of the pump, while nobody is at work.
     pub(super) fn after_sleep(&self) -> io::Result<()> {
-        let kept = self.sleep.lock().take();
-        if let Some((tell, kept)) = kept {
-            // Nobody waits for it any more: then it need not be said.
-            let _ = tell.send(());
-            // An error: the other end was dropped, which is what it waits for.
-            let _ = kept.recv();
-        }
+        self.standstill.obey();
         // The error that a failing kernel would return.
         self.failure()
     }

@@ -230,7 +230,7 @@ impl Shard {
             #[expect(clippy::panic, reason = "asked for by a test")]
             Work::Panic => panic!("injected"),
             #[cfg(feature = "testing")]
-            Work::Hold(until) => drop(until.recv()),
+            Work::Hold(until) => self.hub.shards[self.index].injected.standstill.until(&until),
         }
     }
 }

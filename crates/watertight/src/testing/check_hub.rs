@@ -19,6 +19,8 @@ use crate::hub::Hub;
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(2);
+/// How much of the patience one look takes at most. Where the machine stood still between two looks, so did the source.
+const LOOK_MAX: Duration = Duration::from_millis(8);
 
 /// A hub and what its sources run on. Dropping it ends both, and waits for no source.
 pub(super) struct CheckHub {
@@ -69,15 +71,18 @@ impl CheckHub {
 
     /// The same within this time.
     pub(super) fn within(&self, time: Duration, mut holds: impl FnMut() -> bool) -> bool {
-        let until = self.clock.elapsed() + time;
+        let (mut left, mut last) = (time, self.clock.elapsed());
         loop {
             if holds() {
                 return true;
             }
-            if self.clock.elapsed() >= until || self.given_up.load(Ordering::SeqCst) {
+            if left.is_zero() || self.given_up.load(Ordering::SeqCst) {
                 return false;
             }
             std::thread::sleep(STEP);
+            let now = self.clock.elapsed();
+            left = left.saturating_sub((now - last).min(LOOK_MAX));
+            last = now;
         }
     }
 

@@ -74,9 +74,10 @@ impl Served {
 
     pub fn stop(&mut self) {
         self.stop.cancel();
-        // The closing events are written by the pumps, whose time the test moves.
+        // The closing events are written by the pumps, whose time the test moves: in step, so that none cuts off a reader
+        // before it had a turn to tell it.
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            self.hub.advance(Duration::from_secs(1));
+            self.hub.advance_in_step(Duration::from_millis(250));
             std::thread::sleep(Duration::from_millis(5));
         }
         if let Some(thread) = self.thread.take() {
