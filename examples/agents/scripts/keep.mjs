@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** How long one that died stays away, milliseconds: long enough to see the page notice. */
-const RESTART_AFTER = 2_000;
+const RESTART_AFTER = Number(process.env["RESTART_AFTER"] ?? 2_000);
 /** How often in a row it is tried to start it again: somebody may sit on its port for a moment. */
 const LAUNCHES_MAX = 5;
 /** How long one may take to listen, milliseconds. */

@@ -14,6 +14,8 @@
 // | `HUB_PUBLIC_URL` | http://127.0.0.1:HUB_PORT | the hub, as browsers see it                                           |
 // | `PACE`           | 1                         | how long the agents take, as a multiple                               |
 // | `TOKEN_LIFETIME` | 300                       | how long a page's token is good, seconds                              |
+// | `RESTART_AFTER`  | 2000                      | how long a server that died stays away, milliseconds                  |
+// | `SAME_SIGNAL`    | 1000                      | how long after a Ctrl-C another one is the same, milliseconds         |
 // | `WATERTIGHT_…`   |                           | settings of the hub                                                   |
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -31,7 +33,7 @@ const { PORT = "5180", HUB_PORT = "0", DATA = data, PUBLIC_URL, PACE = "1", TOKE
 const started = [];
 const interrupted = new AbortController();
 /** npm passes on a Ctrl-C that the terminal has sent us, too: so long after the first a signal is still the same one, milliseconds. */
-const SAME_SIGNAL = 1_000;
+const SAME_SIGNAL = Number(process.env["SAME_SIGNAL"] ?? 1_000);
 let interruptedAt = 0;
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
   process.on(signal, () => {

@@ -15,9 +15,9 @@ test("a page that was away for longer than the history is told of the gap, and t
   await expect.poll(() => tab.state("run")).toBe("reconnecting");
   const before = await tab.text();
   // The run goes on meanwhile: asked past the browser's network.
-  await expect.poll(async () => (await tab.keptAt(app.service)).text.length).toBeGreaterThan(before.length + 300);
+  await expect.poll(async () => (await tab.keptAt(app.service)).text.length).toBeGreaterThan(before.length + 200);
   app.mendNetwork();
-  await tab.hasText(before.length + 300);
+  await tab.hasText(before.length + 200);
   await expect.poll(async () => [await tab.run("gaps"), await tab.run("mended")]).toEqual(["1", "1"]);
   expect((await tab.text()).startsWith(before)).toBe(true);
   await expectWhole(tab);

@@ -56,7 +56,8 @@ test("a tab that is hidden and frozen for a minute goes on from where it was whe
   const tab = await openIn(tabs.context, app.page, "ada");
   await tab.page.clock.install();
   await tab.page.reload();
-  await tab.start("Freeze me", 120);
+  // It is at work for longer than all that is done to the tab.
+  await tab.start("Freeze me", 600);
   await tab.hasText(100);
   await tab.page.evaluate(() => {
     for (const type of ["freeze", "resume"]) document.addEventListener(type, () => (document.title += ` ${type}`));

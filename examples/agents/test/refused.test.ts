@@ -5,7 +5,7 @@ import { onStage, type Stage } from "./kit/stage.ts";
 let app: Stage["app"];
 let browser: Stage["browser"];
 // The steps that call a tool have the task in them, and so has the row in the list.
-onStage({ WATERTIGHT_MAX_EVENT_BYTES: "128" }, (stage) => ({ app, browser } = stage));
+onStage({ WATERTIGHT_MAX_EVENT_BYTES: "128", PACE: "2" }, (stage) => ({ app, browser } = stage));
 
 test("steps that the hub refuses are brought by snapshots, and the others are seen live, the end too", async () => {
   const tab = await open(browser, app.page, "ada");

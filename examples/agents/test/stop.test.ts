@@ -3,7 +3,8 @@ import { startApp } from "./kit/app.ts";
 import { launch, open } from "./kit/browser.ts";
 
 test("Ctrl-C ends everything in order: runs are interrupted, the page is told, and no process is left", async () => {
-  const app = await startApp();
+  // However long this process stands still in between, the second signal below is none of its own.
+  const app = await startApp({ SAME_SIGNAL: "30000" });
   const browser = await launch();
   try {
     const tab = await open(browser, app.page, "ada");

@@ -96,8 +96,11 @@ async function startAll(
     redis = await run({
       name: "redis",
       command: "redis-server",
-      // What it has taken it still has after it was killed: it is written before the answer is.
-      args: ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--dir", join(data, "redis"), "--appendonly", "yes", "--save", ""],
+      // What it has taken it still has after it was killed: with `always` it is written before the answer is.
+      args: [
+        ...["--port", `${redisPort}`, "--bind", "127.0.0.1", "--dir", join(data, "redis")],
+        ...["--appendonly", "yes", "--appendfsync", "always", "--save", ""],
+      ],
       env: inherited,
       ready: /Ready to accept connections/,
       onReady: (pid) => {

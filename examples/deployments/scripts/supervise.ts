@@ -12,7 +12,7 @@ const LAUNCHES_MAX = 5;
 /** What a program gets to end in order, milliseconds. */
 const STOP_GRACE = 20_000;
 /** What it gets when all are killed and it has something to kill itself, milliseconds. */
-const KILL_GRACE = 1_000;
+const KILL_GRACE = 5_000;
 /** Lines of a program that could not be started. */
 const WORDS_MAX = 20;
 

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { expectWholeBuild, beginBuild, onPages } from "./kit/pages.ts";
+import { beginBuild, expectWholeBuild, hurry, onPages } from "./kit/pages.ts";
 
 // A page whose token, or whose sign-in, ends in the middle of a build.
 
 const pages = onPages({
-  // A build takes eight seconds, and a token less.
-  app: { SLOWLY: "1000", TOKEN_LIFETIME: "7", SIGN_IN_LIFETIME: "16" },
+  // A build takes longer than a token, and a sign-in than both.
+  app: { SLOWLY: "2000", TOKEN_LIFETIME: "7", SIGN_IN_LIFETIME: "24" },
   hub: { WATERTIGHT_TOKEN_LEEWAY: "0" },
 });
 
@@ -13,6 +13,7 @@ test("straight: a token that expires in the middle of a build is followed by a f
   const it = await pages.visit("ada", "straight");
   const id = await beginBuild(it);
   await expect.poll(() => it.said("log")).toContain("TOKEN_EXPIRED");
+  hurry(id);
   await expectWholeBuild(it, id);
   expect(await it.page.locator(".log-row[data-kind=gap]").count()).toBe(0);
 });

@@ -1,12 +1,12 @@
 import { expect, onTestFinished, test } from "vitest";
 import { WAYS, type Way } from "./kit/member.ts";
-import { beginBuild, expectWholeBuild, onPages } from "./kit/pages.ts";
+import { beginBuild, expectWholeBuild, hurry, onPages } from "./kit/pages.ts";
 import { launchTabs } from "./kit/tabs.ts";
 import type { Visit } from "./kit/visit.ts";
 
 // A tab that nobody looks at.
 
-const pages = onPages({ app: { SLOWLY: "700" } });
+const pages = onPages({ app: { SLOWLY: "2000" } });
 
 /** A page in a browser whose tabs hide each other, and what hides it. */
 async function visit(way: Way): Promise<{ it: Visit; hide: () => Promise<void>; show: () => Promise<void> }> {
@@ -34,6 +34,7 @@ test.each(WAYS)("%s: a tab that is hidden keeps its streams, and has everything 
   const id = await beginBuild(it);
   const states = await Promise.all([it.states("log"), it.states("list")]);
   await hide();
+  hurry(id);
   await expectWholeBuild(it, id);
   await show();
   await expectWholeBuild(it, id);
@@ -54,6 +55,7 @@ test.each(WAYS)("%s: a tab that was frozen in the background catches up when it 
   await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
   await expect.poll(() => it.page.title()).toBe("Deployments freeze");
   const seen = (await it.numbers()).length;
+  hurry(id);
   const ada = await pages.stage.member("ada");
   expect((await ada.over(id)).state).toBe("succeeded");
   // It is over, and the page stands as it stood: at most what was on its way has come.

@@ -1,12 +1,13 @@
 import { expect, onTestFinished, test } from "vitest";
+import { logKey } from "../api/store.ts";
 import { WAYS } from "./kit/member.ts";
 import { createNetwork } from "./kit/network.ts";
-import { beginBuild, expectWholeBuild, onPages } from "./kit/pages.ts";
+import { beginBuild, expectWholeBuild, hurry, onPages } from "./kit/pages.ts";
 
 // The page in a browser, while one or the other of what is behind it is away: in the end every line is there once.
 
-// Builds that one can watch: the project `pages` prints a line each 0.7 s.
-const pages = onPages({ app: { SLOWLY: "700" } });
+// Builds that are not over before what happens in the middle of them, however slow everything else is.
+const pages = onPages({ app: { SLOWLY: "2000" } });
 
 test.each(WAYS)("%s: what happens while the network is cut is there afterwards, each line once", async (way) => {
   const network = await createNetwork();
@@ -16,6 +17,7 @@ test.each(WAYS)("%s: what happens while the network is cut is there afterwards, 
   network.cut();
   await it.becomes("log", "reconnecting");
   const seen = (await it.numbers()).length;
+  hurry(id);
   const ada = await pages.stage.member("ada");
   expect((await ada.over(id)).state).toBe("succeeded");
   expect((await it.numbers()).length).toBe(seen);
@@ -34,6 +36,7 @@ test.each(WAYS)("%s: a hub that is killed, and Redis that is, both in the middle
   await it.becomes("log", "open");
   await redis?.kill();
   await expect.poll(() => it.part("log-source").or(it.page.locator('[data-testid=said] li[data-code="CIRCUIT_OPEN"]')).first().innerText()).not.toBe("");
+  hurry(id);
   await redis?.start();
   await expectWholeBuild(it, id);
   // The new hub remembers nothing from before; what it read from Redis again was shown once.
@@ -49,6 +52,8 @@ test.each(WAYS)("%s: without a hub the page says so, and is right again by itsel
   await it.becomes("list", "reconnecting");
   // A build needs no hub: its log is in Redis, and the list is the API's.
   const id = await it.build("pages");
+  await expect.poll(() => pages.stage.redis.xlen(logKey(id))).toBeGreaterThan(1);
+  hurry(id);
   const ada = await pages.stage.member("ada");
   expect((await ada.over(id)).state).toBe("succeeded");
   await hub.start();
@@ -63,6 +68,7 @@ test.each(WAYS)("%s: Redis stopped for long: rights that nobody can tell end str
   await redis?.kill();
   await expect.poll(async () => (await it.said("log"))[0]).toBe("CIRCUIT_OPEN");
   await expect.poll(async () => (await it.said("log"))[1]).toMatch(/^(DIRECTORY|STORE)_UNAVAILABLE$/);
+  hurry(id);
   await redis?.start();
   await expectWholeBuild(it, id);
   expect(await it.page.locator(".log-row[data-kind=gap]").count()).toBe(0);
@@ -75,6 +81,7 @@ test.each(WAYS)("%s: an API that is killed comes back, and nothing of a build is
   const { api } = pages.stage.platform.programs;
   await api.kill();
   if (way === "relayed") await it.becomes("log", "reconnecting");
+  hurry(id);
   await api.start();
   await expectWholeBuild(it, id);
   await it.becomes("list", "open");
@@ -90,6 +97,7 @@ test.each(WAYS)("%s: a worker that is killed under a build: the build goes on, a
   const id = await beginBuild(it);
   const states = await Promise.all([it.states("log"), it.states("list")]);
   await worker.kill();
+  hurry(id);
   await expect.poll(() => it.end()).toMatch(/^Ended with exit code 0, /);
   expect(await it.listed(id)).toBe("running");
   await worker.start();

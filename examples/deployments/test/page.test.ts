@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { deploymentKey, feedKeys, logKey } from "../api/store.ts";
 import { WAYS } from "./kit/member.ts";
-import { expectWholeBuild, onPages } from "./kit/pages.ts";
+import { beginBuild, expectWholeBuild, hurry, onPages } from "./kit/pages.ts";
 import type { Visit } from "./kit/visit.ts";
 
 // The page in a browser, with everything behind it.
 
-const pages = onPages({ app: { SLOWLY: "500" } });
+const pages = onPages({ app: { SLOWLY: "2000" } });
 
 test("nobody is let in with a wrong password", async () => {
   const it = await pages.begin("");
@@ -20,8 +20,8 @@ test("nobody is let in with a wrong password", async () => {
 test.each(WAYS)("%s: a build is seen as it goes, in its colours, can be searched, and ends with its exit code", async (way) => {
   const it = await pages.visit("ada", way);
   await it.becomes("list", "open");
+  const listed = await it.listedFromNowOn();
   const id = await it.build("site");
-  await expect.poll(() => it.listed(id)).toBe("running");
   await expect.poll(() => it.rows()).toContain("site: building for production");
   await expect.poll(() => it.end()).toMatch(/^Ended with exit code 0, /);
   await it.becomes("log", "closed");
@@ -34,6 +34,7 @@ test.each(WAYS)("%s: a build is seen as it goes, in its colours, can be searched
   await it.page.locator(".log-panel input[type=search], .log-panel input").first().fill("building");
   await expect.poll(() => it.page.locator(".log-row mark").allInnerTexts()).toContain("building");
   await expect.poll(() => it.listed(id)).toBe("succeeded");
+  expect(await listed(id)).toContain("running");
   expect(await it.said("log")).toEqual(["SESSION_ENDED"]);
 });
 
@@ -65,8 +66,8 @@ test.each(WAYS)("%s: each sees the figures of her own services, and who has none
 
 test.each(WAYS)("%s: a deployment that is given away is gone from the list, its log ends with FORBIDDEN, and its new owner has it", async (way) => {
   const [ada, grace] = [await pages.visit("ada", way), await pages.visit("grace", way)];
-  await Promise.all([ada.becomes("list", "open"), grace.becomes("list", "open")]);
-  const id = await ada.build("pages");
+  await grace.becomes("list", "open");
+  const id = await beginBuild(ada);
   await ada.becomes("log", "open");
   await ada.part("owner").fill("grace");
   await ada.click("give");
@@ -78,6 +79,7 @@ test.each(WAYS)("%s: a deployment that is given away is gone from the list, its 
   expect(await ada.part("who").textContent()).toBe("ada");
   await ada.becomes("list", "open");
   await grace.row(id).getByRole("button").click();
+  hurry(id);
   await expectWholeBuild(grace, id);
 });
 
@@ -85,8 +87,8 @@ test.each(WAYS)("%s: signing out in one tab ends the streams of the other with T
   const it = await pages.visit("ada", way);
   // Both are there before the build begins, which does not wait for them.
   const other = await pages.begin(`?way=${way}`, { beside: it });
-  await Promise.all([it.becomes("list", "open"), other.becomes("list", "open")]);
-  const id = await it.build("pages");
+  await other.becomes("list", "open");
+  const id = await beginBuild(it);
   await other.row(id).getByRole("button").click();
   await Promise.all([it.becomes("log", "open"), other.becomes("log", "open")]);
   const answer = await other.waitsForWhoIsThere();
@@ -98,6 +100,7 @@ test.each(WAYS)("%s: signing out in one tab ends the streams of the other with T
   await other.signIn("ada");
   await other.becomes("list", "open");
   await other.row(id).getByRole("button").click();
+  hurry(id);
   await expectWholeBuild(other, id);
 });
 

@@ -86,7 +86,8 @@ test("a page that leaves ends the hub's stream at once, however it leaves", asyn
     const left = performance.now();
     leave(answer);
     await expect.poll(() => [relays.live, streams.length], { interval: 2 }).toEqual([0, 0]);
-    expect(performance.now() - left).toBeLessThan(1_000);
+    // And not when the hub is found to be silent, after 75 s.
+    expect(performance.now() - left).toBeLessThan(10_000);
   }
 });
 

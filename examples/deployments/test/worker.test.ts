@@ -164,7 +164,8 @@ async function stubborn(options: BuildsOptions): Promise<{ builds: Builds; pid: 
 }
 
 test("a build that takes too long and does not end when it is asked to is killed, and its log says so", async () => {
-  const { pid, over } = await stubborn({ timeout: 1_500, grace: 200 });
+  // It has to have said which process it is by then.
+  const { pid, over } = await stubborn({ timeout: 6_000, grace: 200 });
   expect(await over).toBe(137);
   expect([isAlive(pid), await end()]).toEqual([false, "end exit_code 137"]);
 });

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import sqlite3
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -115,20 +116,35 @@ def test_what_a_stop_could_not_tell_is_told_by_the_next_start(tmp_path: Path, mo
 
 
 def test_stopped_at_any_moment_a_run_has_no_hole_and_one_end(tmp_path: Path) -> None:
-    async def life(hub: StandInHub, seconds: float) -> None:
-        async with open_desk(tmp_path, hub) as (desk, _):
+    async def whole(hub: StandInHub) -> float:
+        async with open_desk(tmp_path, hub) as (desk, store):
+            begun = time.monotonic()
             await desk.start("ada", "a task", 40, 2)
+            await until_told(store)
+            return time.monotonic() - begun
+
+    async def life(hub: StandInHub, seconds: float) -> set[str]:
+        async with open_desk(tmp_path, hub) as (desk, _):
+            started = await desk.start("ada", "a task", 40, 2)
             await asyncio.sleep(seconds)  # how far a run gets is what this test varies
+        return {hub.events[f"run-{run['id']}"][-1]["status"] for run in started}
 
     async def work() -> None:
         hub = StandInHub()
-        for turn in range(60):
-            await life(hub, turn * 0.002)
+        # From nothing to twice what a whole run takes; and far beyond, if the machine is slower by then.
+        most = 2 * min(await whole(hub), await whole(hub))
+        ends: set[str] = set()
+        turns = 0
+        while turns < 60 or "done" not in ends:
+            ends |= await life(hub, most * turns / 60)
+            turns += 1
+            if turns > 60:
+                most *= 2
+        assert ends == {"interrupted", "done"}
         async with open_desk(tmp_path, hub) as (desk, store):
             await until_told(store)
             rows = await desk.list_of("ada")
-            assert len(rows) == 120
-            assert {row["status"] for row in rows} >= {"interrupted", "done"}
+            assert len(rows) == 2 * (turns + 2)
             for row in rows:
                 told = hub.events[f"run-{row['id']}"]
                 assert [event["n"] for event in told] == list(range(1, row["n"] + 1))

@@ -37,6 +37,8 @@ export interface Tab {
   text(): Promise<string>;
   /** The state of a connection. */
   state(of: "list" | "run"): Promise<string | null>;
+  /** Notes the states of tools from now on, however soon they are in another one; what it returns tells them. */
+  toolStatesFromNowOn(): Promise<() => Promise<string[]>>;
   /** Starts runs by the form; the first of them is shown then. Resolves to its id. */
   start(task: string, words: 40 | 120 | 600, count?: 1 | 10 | 200): Promise<string>;
   /** Resolves once so many characters of text are there. */
@@ -81,6 +83,19 @@ export async function openIn(context: BrowserContext, address: string, user: Use
     run,
     text,
     state: (of) => part(`${of}-state`).getAttribute("data-state"),
+    async toolStatesFromNowOn() {
+      const seen = await page.evaluateHandle(() => {
+        const states: string[] = [];
+        new MutationObserver(() => {
+          for (const { dataset } of document.querySelectorAll<HTMLElement>("[data-testid=tool]")) {
+            const { state = "" } = dataset;
+            if (!states.includes(state)) states.push(state);
+          }
+        }).observe(document.body, { subtree: true, childList: true, attributeFilter: ["data-state"] });
+        return states;
+      });
+      return () => seen.jsonValue();
+    },
     async start(task, words, count = 1) {
       await part("task").fill(task);
       await part("words").selectOption(`${words}`);

@@ -30,7 +30,8 @@ export async function startApi(): Promise<Api> {
   const server = await supervise({
     name: "redis",
     command: "redis-server",
-    args: ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--save", ""],
+    // As in scripts/platform.ts: what was answered is written.
+    args: ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
     env: process.env,
     ready: /Ready to accept connections/,
     onLine: () => {},

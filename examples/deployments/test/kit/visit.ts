@@ -139,6 +139,22 @@ export class Visit {
     return () => seen.jsonValue();
   }
 
+  /** Notes what the list says of each deployment from now on, however soon it says something else; what it returns tells it. */
+  async listedFromNowOn(): Promise<(id: string) => Promise<string[]>> {
+    const seen = await this.page.evaluateHandle(() => {
+      const states: Record<string, string[]> = {};
+      new MutationObserver(() => {
+        for (const { dataset } of document.querySelectorAll<HTMLElement>("[data-testid=deployments] li")) {
+          const { id = "", state = "" } = dataset;
+          const known = (states[id] ??= []);
+          if (state !== known.at(-1)) known.push(state);
+        }
+      }).observe(document.body, { subtree: true, childList: true, attributeFilter: ["data-state"] });
+      return states;
+    });
+    return async (id) => (await seen.jsonValue())[id] ?? [];
+  }
+
   /** Codes that a stream was told, the oldest first. */
   said(stream: "log" | "metrics" | "list"): Promise<string[]> {
     return this.page
