@@ -47,7 +47,7 @@ const RESETS_MAX: usize = 32;
 
 /// How much longer the other streams of a connection may wait, at most, when one of them was reset: a few round trips of a
 /// bad line.
-const PROLONGED_BY: Duration = Duration::from_secs(3);
+const PROLONGED_BY: Duration = Duration::from_millis(1500);
 
 fn prolonged_by(deadline: Duration) -> Duration {
     (deadline / 2).min(PROLONGED_BY)
