@@ -2,7 +2,7 @@ import { whenUnlocked } from "./lock.ts";
 import { encode, type Hello, type Word } from "./messages.ts";
 
 /** How long a leading tab has to answer, milliseconds; one that is frozen never does. */
-const WELCOME_TIMEOUT = 2_000;
+export const WELCOME_TIMEOUT = 2_000;
 /** How many events and heartbeats may wait to be read. Beyond that the tab connects anew, from where it is. */
 const WORDS_MAX = 10_000;
 

@@ -2,14 +2,15 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { chromium, type Browser } from "playwright-core";
+import { WELCOME_TIMEOUT } from "../../src/tabs/follow.ts";
 
 /**
- * Every page: the package as it is built, and a word to begin with. A leading tab has a minute to answer instead of its two
+ * Every page: the package as it is built, and a word to begin with. A leading tab has a minute to answer instead of
  * seconds: a slow machine is not to be taken for a tab that is frozen, which no test has.
  */
 const html = `<!doctype html><title>tab</title><script>
   const { setTimeout: start } = globalThis;
-  globalThis.setTimeout = (then, ms, ...args) => start(then, ms === 2_000 ? 60_000 : ms, ...args);
+  globalThis.setTimeout = (then, ms, ...args) => start(then, ms === ${WELCOME_TIMEOUT} ? 60_000 : ms, ...args);
 </script><script type="module">
   import { SSEClient } from "/index.js";
   import { shareTabs } from "/tabs.js";
