@@ -17,6 +17,7 @@
 //! | [`session`] | [`Session`]: a named log and who reads it |
 //! | [`source`] | [`SourceState`]: what feeds a session by itself: when it runs, waits, is given up |
 //! | [`tombstones`] | [`Tombstones`]: that a session was forgotten after its end |
+//! | [`prefetch`] | memory asked for before it is needed |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
 //! | [`workplace`] | [`Workplace`]: a pump's state, on which a publisher works too while the pump does not |
@@ -41,6 +42,7 @@ pub mod limits;
 pub mod log;
 pub mod mailbox;
 pub mod name;
+pub mod prefetch;
 pub mod registry;
 pub mod session;
 pub mod source;

@@ -19,6 +19,7 @@ use crate::frame::Frame;
 use crate::gap::{Gap, GapReason};
 use crate::id::{Epoch, Position};
 use crate::limits::{FRAME_OVERHEAD_BYTES, SEQUENCE_MAX};
+use crate::prefetch::prefetch_behind;
 use crate::sync::Arc;
 use crate::time::Tick;
 
@@ -183,6 +184,13 @@ impl Log {
     #[must_use]
     pub fn position(&self, sequence: u64) -> Position {
         Position { epoch: self.epoch, sequence }
+    }
+
+    /// Asks for the memory that the next event is put into.
+    pub fn prefetch_next(&self) {
+        if let Some(last) = self.kept.back() {
+            prefetch_behind(last);
+        }
     }
 
     /// Appends an event that expires at `expires`, and lets the oldest go until count and bytes are within

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-/// A session's name: 1 to a configured number of bytes of UTF-8 without control characters, not `.` or `..`.
+use compact_str::CompactString;
+
+/// A session's name: 1 to a configured number of bytes of UTF-8 without control characters, not `.` or `..`. A short one
+/// (up to 24 bytes) stands in the value itself: to compare it is to look at no other memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionName(Box<str>);
+pub struct SessionName(CompactString);
 
 /// Why a text cannot name a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

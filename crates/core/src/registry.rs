@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use crate::limits::{CLEANUP_SLICE, REGISTRY_STRIPES};
 use crate::name::SessionName;
+use crate::prefetch::prefetch;
 use crate::session::Session;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RandomState};
@@ -239,7 +240,13 @@ impl Drop for CountGuard<'_> {
 
 impl Stripe {
     fn find(&self, hash: u64, name: &str) -> Option<&Arc<Session>> {
-        let key = self.table.find(hash, |key| self.name_of(*key) == Some(name))?;
+        let key = self.table.find(hash, |key| {
+            self.sessions.get(*key).is_some_and(|session| {
+                // It is the one, as good as always: what comes next touches all of it.
+                prefetch(&**session);
+                session.name().as_str() == name
+            })
+        })?;
         self.sessions.get(*key)
     }
 
@@ -280,10 +287,6 @@ impl Stripe {
             let sessions = &self.sessions;
             self.table.shrink_to_fit(|key| hash_of(hasher, sessions, *key));
         }
-    }
-
-    fn name_of(&self, key: u32) -> Option<&str> {
-        self.sessions.get(key).map(|session| session.name().as_str())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::ledger::Entry;
 use crate::limits::{READING_PATIENCE_MS, SESSION_OVERHEAD_BYTES};
 use crate::log::Log;
 use crate::name::SessionName;
+use crate::prefetch::prefetch;
 use crate::source::Attached;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -276,6 +277,11 @@ impl Session {
         let result = with(&mut log);
         self.head.store(log.next(), Ordering::SeqCst);
         result
+    }
+
+    /// Asks for what a publish touches beside the session itself.
+    pub fn prefetch(&self) {
+        prefetch(&*self.views);
     }
 
     /// Number of the event that will be published next.

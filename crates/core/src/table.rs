@@ -7,6 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::prefetch::prefetch;
+
 /// A table this small is kept as it is.
 const SPARE: usize = 64;
 
@@ -74,6 +76,13 @@ impl<T> Table<T> {
         }
         self.live += 1;
         key
+    }
+
+    /// Asks for the memory in which the value of that number stands.
+    pub fn prefetch(&self, key: u32) {
+        if let Some(entry) = self.entries.get(key as usize) {
+            prefetch(entry);
+        }
     }
 
     /// The value of that number.

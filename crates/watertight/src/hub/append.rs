@@ -100,6 +100,7 @@ impl HubState {
         let _pass = self.publish_gate.enter().ok_or(PublishError::ShuttingDown)?;
         let mut now = at.tick();
         let mut session = self.session_with_room(name, now, false)?;
+        session.prefetch();
         let mut id_bytes = id_bytes(&session);
         let mut permit = self.charge(Owner::Frames, event_charge(event, id_bytes), Some(&session))?;
         let (expires, created_at) = (self.expiry(event, at), wall_clock());
@@ -266,6 +267,7 @@ fn append_draft<'a>(
     (now, (epoch, end)): (Tick, (Option<Epoch>, Option<SessionEnd>)),
 ) -> Result<Position, Refused<'a>> {
     session.with_log(|log| {
+        log.prefetch_next();
         let position = log.position(log.next());
         let text = position.text();
         let found = log.state(now);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use watertight_core::{Session, Table};
 
 use super::look::{Look, Slowest};
@@ -13,8 +14,8 @@ use crate::source::SourceNews;
 pub(super) struct Group {
     pub(super) session: Arc<Session>,
     shard: u32,
-    /// Slots of its sockets.
-    pub(super) members: Vec<u32>,
+    /// Slots of its sockets. Few stand in the group itself.
+    pub(super) members: SmallVec<[u32; 4]>,
     /// Event up to which idle members were served.
     pub(super) pumped: u64,
     /// Waits for its turn of a pass.
@@ -39,7 +40,7 @@ impl Group {
         Group {
             session,
             shard: u32::try_from(shard).unwrap_or(u32::MAX),
-            members: Vec::new(),
+            members: SmallVec::new(),
             pumped,
             queued: false,
             at: 0,
@@ -100,6 +101,11 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// Asks for the memory of a group.
+    pub(super) fn prefetch(&self, key: u32) {
+        self.table.prefetch(key);
+    }
+
     pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut Group> {
         self.table.get_mut(key)
     }
@@ -164,7 +170,7 @@ impl Groups {
         group.at = group.at.min(group.members.len());
         group.look.shrink_to(group.members.len());
         if 2 * group.members.len() + 64 < group.members.capacity() {
-            group.members.shrink_to(group.members.len() + group.members.len() / 4);
+            group.members.shrink_to_fit();
         }
         if group.members.is_empty() {
             left.emptied = Some(Arc::clone(&group.session));

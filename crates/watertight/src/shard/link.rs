@@ -10,6 +10,7 @@ mod tests;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use watertight_core::prefetch::prefetch_ends;
 use watertight_core::{Budget, Owner, Permit};
 
 use super::conn::{Wrote, retry};
@@ -92,6 +93,13 @@ impl TlsLink {
             Box::new(Unsent { bytes: unsent.into(), at: 0, _permit: permit })
         });
         TlsLink { unsent, session, incoming, on_the_wire: 0, data: 0, _permit: charge(LINK_BYTES) }
+    }
+
+    /// Asks for what a write reads: all but the middle, where rustls keeps what it would need for QUIC.
+    pub(super) fn prefetch(&self) {
+        const FIRST: usize = 256;
+        const LAST: usize = 384;
+        prefetch_ends(self, FIRST, LAST);
     }
 
     /// What has arrived so far, as it is on the wire, bytes.

@@ -21,6 +21,10 @@ use crate::source::SourceNews;
 /// Sockets that one slice of a pass writes to.
 const SLICE: usize = 256;
 
+/// How many sockets before its turn the TLS of one is asked for. It stands somewhere in memory, while sockets stand side
+/// by side; one system call is time enough for all of it to come.
+const TLS_AHEAD: usize = 1;
+
 /// How much one slice may do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
@@ -98,6 +102,7 @@ impl Shard {
                 break;
             }
             upto = member + 1;
+            self.prefetch_tls(key, member + TLS_AHEAD);
             // That the source is back comes before what it brings; all else after what it brought.
             if telling == Some(SourceNews::Back) {
                 self.tell_member(key, member, SourceNews::Back);
@@ -142,6 +147,14 @@ impl Shard {
             self.groups.queue_pass(key);
         }
         self.readers_came_nearer(&session);
+    }
+
+    /// Asks for the TLS of a socket whose turn comes soon.
+    fn prefetch_tls(&mut self, key: u32, member: usize) {
+        let slot = self.groups.get_mut(key).and_then(|group| group.members.get(member)).copied();
+        if let Some(tls) = slot.and_then(|slot| self.sockets.get(slot)).and_then(|conn| conn.tls.as_deref()) {
+            tls.prefetch();
+        }
     }
 
     /// Writes the batch to one socket. Returns the events it took.

@@ -42,6 +42,11 @@ impl Sockets {
         Sockets { table: Table::default(), registry, ready: VecDeque::new() }
     }
 
+    /// Asks for what a pass touches of a socket.
+    pub(super) fn prefetch(&self, slot: u32) {
+        self.table.prefetch(slot);
+    }
+
     pub(super) fn get(&self, slot: u32) -> Option<&Conn> {
         self.table.get(slot)
     }

@@ -107,10 +107,12 @@ impl Shard {
         let Some(key) = session.view(self.index()).group() else {
             return Visit { is_done: true, owner_is_needed: false };
         };
+        self.groups.prefetch(key);
         let Some(group) = self.groups.get_mut(key) else { return NOT_DONE };
         if group.members.len() > INLINE_MEMBERS || group.at > 0 {
             return NOT_DONE;
         }
+        group.members.iter().for_each(|slot| self.sockets.prefetch(*slot));
         // One socket is written to whatever it takes.
         let has_several = group.members.len() > 1;
         self.now = self.hub.clock.now();
