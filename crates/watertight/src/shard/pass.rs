@@ -102,7 +102,6 @@ impl Shard {
                 break;
             }
             upto = member + 1;
-            self.prefetch_tls(key, member + TLS_AHEAD);
             // That the source is back comes before what it brings; all else after what it brought.
             if telling == Some(SourceNews::Back) {
                 self.tell_member(key, member, SourceNews::Back);
@@ -149,18 +148,13 @@ impl Shard {
         self.readers_came_nearer(&session);
     }
 
-    /// Asks for the TLS of a socket whose turn comes soon.
-    fn prefetch_tls(&mut self, key: u32, member: usize) {
-        let slot = self.groups.get_mut(key).and_then(|group| group.members.get(member)).copied();
-        if let Some(tls) = slot.and_then(|slot| self.sockets.get(slot)).and_then(|conn| conn.tls.as_deref()) {
-            tls.prefetch();
-        }
-    }
-
     /// Writes the batch to one socket. Returns the events it took.
     fn deliver(&mut self, key: u32, member: usize, batch: &mut Batch) -> u64 {
         let Some(group) = self.groups.get_mut(key) else { return 0 };
         let Some(slot) = group.members.get(member).copied() else { return 0 };
+        if let Some(soon) = group.members.get(member + TLS_AHEAD) {
+            self.sockets.prefetch_tls(*soon);
+        }
         let Some(conn) = self.sockets.get_mut(slot) else { return 0 };
         if !conn.is_idle() {
             group.slowest.meet(conn.cursor.next, conn.cursor.live && conn.is_reading(self.now));

@@ -47,6 +47,13 @@ impl Sockets {
         self.table.prefetch(slot);
     }
 
+    /// Asks for what a write over TLS reads, if this socket has TLS.
+    pub(super) fn prefetch_tls(&self, slot: u32) {
+        if let Some(tls) = self.table.get(slot).and_then(|conn| conn.tls.as_deref()) {
+            tls.prefetch();
+        }
+    }
+
     pub(super) fn get(&self, slot: u32) -> Option<&Conn> {
         self.table.get(slot)
     }
