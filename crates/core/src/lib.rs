@@ -17,7 +17,6 @@
 //! | [`session`] | [`Session`]: a named log and who reads it |
 //! | [`source`] | [`SourceState`]: what feeds a session by itself: when it runs, waits, is given up |
 //! | [`tombstones`] | [`Tombstones`]: that a session was forgotten after its end |
-//! | [`prefetch`] | memory asked for before it is needed |
 //! | [`registry`] | [`Registry`]: all sessions, striped, bounded |
 //! | [`dirty`] | [`DirtyQueue`]: how a publisher tells a pump that a session has news |
 //! | [`workplace`] | [`Workplace`]: a pump's state, on which a publisher works too while the pump does not |
@@ -26,6 +25,7 @@
 //! | [`life`] | [`Life`]: what is due for a stream, what ends it, how it ended |
 //! | [`wheel`] | [`Wheel`]: the timers of many streams, O(1) each |
 //! | [`table`] | [`Table`]: values by number, whose memory follows how many there are |
+//! | [`prefetch`] | memory asked for before it is needed |
 //! | [`ledger`] | [`Ledger`]: opened, closed and live of each kind of resource |
 //! | [`budget`] | [`Budget`]: every byte that can grow, and the [`Ladder`] above its thresholds |
 
